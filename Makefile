@@ -1,0 +1,51 @@
+# Every target is one line that a person could type. Nothing is needed but python3 (3.11–3.13), make and a package registry.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+UPGRADE ?=
+
+.PHONY: help run test check format lock clean
+.DEFAULT_GOAL := help
+
+help:  ## what can be made here
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+run: .venv/runtime  ## the service on http://127.0.0.1:8080, with its own Postgres
+	@$(BIN)/hookline serve
+
+test: .venv/dev  ## every test
+	@$(BIN)/python -m pytest
+
+check: .venv/dev  ## style, types, import ladder, schema freshness, model drift
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/dev  ## put every file in shape
+	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
+
+lock: .venv/dev  ## resolve the requirements again (UPGRADE=--upgrade for newer versions)
+	@$(COMPILE) $(UPGRADE) --group pyproject.toml:build -o requirements/build.txt
+	@$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
+	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+
+clean:  ## remove the environment and caches; data stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Hookline needs Python 3.11 to 3.13; {sys.executable} is {v[0]}.{v[1]}. Name another: make PYTHON=python3.13 …")'
+	@$(PYTHON) -m venv .venv
+
+.venv/runtime: .venv/bin/python requirements/runtime.txt requirements/build.txt pyproject.toml
+	@echo 'Installing the locked dependencies into .venv'
+	@$(PIP) install --require-hashes -r requirements/build.txt
+	@$(PIP) install --require-hashes -r requirements/runtime.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev: .venv/runtime requirements/dev.txt
+	@echo 'Installing the development tools into .venv'
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@

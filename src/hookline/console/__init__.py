@@ -1,0 +1,1 @@
+"""The bundled management console: static pages over the REST API."""

@@ -1,0 +1,1 @@
+"""Postgres: models, connections, migrations, and the bundled server."""

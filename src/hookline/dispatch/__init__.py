@@ -1,0 +1,1 @@
+"""The engine, read in this order: ingest, lanes, deliver, record."""

@@ -1,0 +1,1 @@
+"""What Hookline is about, free of I/O: events, catalogue, selection, deliveries, retries."""

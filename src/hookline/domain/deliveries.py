@@ -1,0 +1,115 @@
+"""What can become of a delivery: statuses, reasons, error kinds and outcomes, as values."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Status(StrEnum):
+    """Where a delivery stands; all but `pending` are final until somebody asks for a retry."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+class SkipReason(StrEnum):
+    """Why an integration did not get an event that it was considered for."""
+
+    NOT_SELECTED = "not_selected"
+    DISABLED = "disabled"
+    LICENCE = "licence"
+    FILTERED = "filtered"
+    DELETED = "deleted"
+    UNKNOWN_TYPE = "unknown_type"
+
+
+class FailReason(StrEnum):
+    """Why a delivery failed for good."""
+
+    REJECTED = "rejected"
+    GONE = "gone"
+    EXHAUSTED = "exhausted"
+    BLOCKED = "blocked"
+    TOO_LARGE = "too_large"
+    INTERNAL = "internal"
+
+
+class ErrorKind(StrEnum):
+    """What went wrong with one attempt: a closed list that receivers and charts rely on."""
+
+    DNS = "dns"  # the target's name has no address
+    REFUSED = "refused"  # nothing listens, or the host or network cannot be reached
+    RESET = "reset"  # the connection ended before an answer had come
+    TLS = "tls"  # no trusted, valid certificate for this name, or a protocol below TLS 1.2
+    TIMEOUT = "timeout"  # the attempt's whole time ran out
+    BLOCKED = "blocked"  # the target is not one that Hookline may connect to
+    STATUS = "status"  # an answer with a status outside 200–299
+    PROTOCOL = "protocol"  # an answer that is not HTTP
+    THROTTLED = "throttled"  # the queue's service asked to slow down
+    CREDENTIALS = "credentials"  # the queue's service refused the key, or what the key may do
+    QUEUE = "queue"  # there is no such queue
+    ENCRYPTION = "encryption"  # the queue's KMS key refused
+    INVALID = "invalid"  # the queue's service refused the message itself
+    SERVICE = "service"  # the queue's service failed
+    TOO_LARGE = "too_large"  # over the size that the target takes
+    INTERNAL = "internal"  # a fault of Hookline's own
+
+
+class Verdict(StrEnum):
+    """What one attempt means for its delivery, before the bound on attempts is looked at."""
+
+    DELIVERED = "delivered"
+    RETRY = "retry"  # may succeed later
+    REJECTED = "rejected"  # a retry would be useless
+    GONE = "gone"  # the target asked never to be called again
+    BLOCKED = "blocked"
+    TOO_LARGE = "too_large"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What a sink found out by sending once. A failing target is this value, never an exception.
+
+    `response` holds at most 4 KiB of what was answered, as raw bytes; `retry_after` is seconds
+    from now, already parsed, not yet capped.
+    """
+
+    verdict: Verdict
+    started_at: datetime
+    duration_ms: int
+    error: ErrorKind | None = None
+    status_code: int | None = None
+    response: bytes = b""
+    retry_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The target has it."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryAt:
+    """Not yet: another attempt is due after `delay` seconds, by the database's clock."""
+
+    delay: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """It will not get there by itself."""
+
+    reason: FailReason
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """It will not be sent: the integration no longer wants or exists."""
+
+    reason: SkipReason
+
+
+Outcome = Delivered | RetryAt | Failed | Skipped

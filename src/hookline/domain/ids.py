@@ -1,0 +1,36 @@
+"""The identifiers Hookline makes, and what can be read from them."""
+
+import secrets
+import string
+from datetime import UTC, datetime
+from uuid import UUID
+
+import uuid_utils.compat as uuid7_source
+
+_INTEGRATION_ALPHABET = string.ascii_lowercase + string.digits
+_SECRET_ALPHABET = string.ascii_letters + string.digits
+
+
+def new_uuid() -> UUID:
+    """Return a new UUIDv7 (RFC 9562): its first 48 bits are milliseconds since the epoch."""
+    return uuid7_source.uuid7()
+
+
+def created_at(identifier: UUID) -> datetime:
+    """Return the moment, in UTC and to the millisecond, that a UUIDv7 names."""
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, tz=UTC)
+
+
+def lowest_uuid(moment: datetime) -> UUID:
+    """Return the lowest UUIDv7 of a moment: what a partition or a time filter starts at."""
+    return UUID(int=(int(moment.timestamp() * 1000) << 80) | (0x7 << 76) | (0x2 << 62))
+
+
+def new_integration_id() -> str:
+    """Return six characters of `[a-z0-9]`, the form that envelopes carry."""
+    return "".join(secrets.choice(_INTEGRATION_ALPHABET) for _ in range(6))
+
+
+def new_webhook_secret() -> str:
+    """Return 32 characters of `[A-Za-z0-9]`: valid as text and, all of it, as base64."""
+    return "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(32))

@@ -1,0 +1,98 @@
+"""Everything Hookline raises on purpose, in one tree.
+
+HooklineError
+├── ConfigurationError      settings or surroundings that the start cannot live with
+│   └── EmbeddedPostgresError   the bundled Postgres cannot be prepared, started or shared
+├── InvalidInput            fields that are wrong, each with its path
+├── MalformedBody           a body that is not the JSON it should be
+├── TooLarge                a body, batch or document over its bound
+├── NotAuthenticated        no key, or one that is not known, expired or revoked
+├── Forbidden               a known key that may not do this
+├── NotFound                no such object, or one of another tenant
+├── Conflict                the object is in a state that forbids this
+│   └── PreconditionFailed  If-Match names a version that is no longer current
+├── Overloaded              a bound is reached; come again later
+├── Unavailable             the database is away; come again later
+└── BrokenSeal              a sealed secret that cannot be opened here
+
+Each carries one sentence that a person can act on. What becomes which status is said in
+api/problems.py alone.
+"""
+
+from dataclasses import dataclass
+
+
+class HooklineError(Exception):
+    """The root: `str(error)` is a sentence for the person who has to act."""
+
+
+class ConfigurationError(HooklineError):
+    """The settings, or the machine, do not allow a start; the sentence says what to change."""
+
+
+class EmbeddedPostgresError(ConfigurationError):
+    """The bundled Postgres cannot be prepared, started or shared."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One wrong field: its path from the document's root, and what to do about it."""
+
+    path: str
+    message: str
+
+
+class InvalidInput(HooklineError):
+    """One or more fields are wrong; `fields` names every one of them."""
+
+    def __init__(self, *fields: FieldProblem) -> None:
+        super().__init__("; ".join(f"{f.path}: {f.message}" for f in fields))
+        self.fields = fields
+
+
+class MalformedBody(HooklineError):
+    """The body is not the JSON document it should be."""
+
+
+class TooLarge(HooklineError):
+    """A body, a batch or a document is over its bound; the sentence names the bound."""
+
+
+class NotAuthenticated(HooklineError):
+    """No key was given, or it is not known, expired or revoked."""
+
+
+class Forbidden(HooklineError):
+    """The key is known and may not do this."""
+
+
+class NotFound(HooklineError):
+    """There is no such object, or it is another tenant's, which looks the same."""
+
+
+class Conflict(HooklineError):
+    """The object's state forbids what was asked."""
+
+
+class PreconditionFailed(Conflict):
+    """If-Match names a version that is no longer the current one."""
+
+
+class Overloaded(HooklineError):
+    """A bound is reached; the same request may succeed after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class Unavailable(HooklineError):
+    """The database is away; the same request may succeed after `retry_after` seconds."""
+
+    def __init__(self, message: str, *, retry_after: float = 2.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BrokenSeal(HooklineError):
+    """A sealed secret does not open: another key ring, another row, or damaged bytes."""

@@ -1,0 +1,1 @@
+"""The read side: what became of events and deliveries."""

@@ -1,0 +1,1 @@
+"""Integration records, and the snapshot that answers who wants an event."""

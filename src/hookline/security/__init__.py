@@ -1,0 +1,1 @@
+"""Egress guard, signatures and sealed secrets."""

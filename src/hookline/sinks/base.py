@@ -1,0 +1,38 @@
+"""What every sink takes and promises; tests/sinks/contract.py holds each one to it."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from hookline.domain.deliveries import Sent
+from hookline.domain.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """One copy of one event on its way to one target; every attempt ships the same bytes."""
+
+    delivery_id: UUID
+    body: bytes = field(repr=False)  # canonical JSON, `integrationId` in place, never re-serialised
+    target: Target
+    event_type: str
+    subject: str  # the envelope's `id`: all events of one call share it
+    pbx: str | None
+    company: str
+
+
+class Sink(Protocol):
+    """One way out.
+
+    `send` makes exactly one attempt, ends by its deadline, reads a bounded answer and never raises
+    for anything that the target does: that is a `Sent`. It raises only `CancelledError`.
+    """
+
+    async def send(self, shipment: Shipment) -> Sent:
+        """Sign the body for its target, send it once and say what came of it."""
+
+    async def forget(self, target: Target) -> None:
+        """Close what is kept open for a target that was changed or deleted."""
+
+    async def aclose(self) -> None:
+        """Close every connection; nothing is sent afterwards."""
