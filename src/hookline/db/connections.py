@@ -1,0 +1,86 @@
+"""Opens both ways into Postgres: SQLAlchemy's engine for records, asyncpg's pool for the queue."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from hookline.errors import ConfigurationError, Unavailable
+
+_CONNECT_TIMEOUT = 5.0  # seconds; a server that takes longer is as good as away
+
+AWAY = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+)
+"""What asyncpg raises while Postgres is away, refusing, read-only, full or too slow to answer."""
+
+
+def engine(dsn: str, *, pool_size: int = 5, statement_timeout: float = 10.0) -> AsyncEngine:
+    """Return an engine over asyncpg for a `postgresql://` address; nothing is connected yet."""
+    scheme, separator, rest = dsn.partition("://")
+    if not separator or scheme not in {"postgresql", "postgres"}:
+        raise ConfigurationError(
+            "HOOKLINE_DATABASE_URL must start with postgresql://, the one database Hookline uses."
+        )
+    return create_async_engine(
+        f"postgresql+asyncpg://{rest}",
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=_CONNECT_TIMEOUT,
+        pool_pre_ping=True,
+        connect_args={"timeout": _CONNECT_TIMEOUT, "server_settings": _session(statement_timeout)},
+    )
+
+
+@asynccontextmanager
+async def pool(
+    dsn: str, *, size: int = 6, statement_timeout: float = 10.0
+) -> AsyncIterator[asyncpg.Pool]:
+    """Open a pool for the queue's statements and close it at the end.
+
+    `statement_timeout` is in seconds. Raises Unavailable when Postgres cannot be reached.
+    """
+    opened: asyncpg.Pool | None = None
+    try:
+        opened = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            timeout=_CONNECT_TIMEOUT,
+            command_timeout=statement_timeout + 1,
+            server_settings=_session(statement_timeout),
+        )
+    except AWAY as error:
+        raise Unavailable("The database cannot be reached.") from error
+    try:
+        yield opened
+    finally:
+        try:
+            await asyncio.wait_for(opened.close(), _CONNECT_TIMEOUT)
+        except AWAY:
+            opened.terminate()
+
+
+def _session(statement_timeout: float) -> dict[str, Any]:
+    """Return the settings of each session: bounded statements, and plans that never use JIT."""
+    return {
+        "application_name": "hookline",
+        "statement_timeout": str(int(statement_timeout * 1000)),
+        "idle_in_transaction_session_timeout": "30000",
+        "jit": "off",
+        "timezone": "UTC",
+    }

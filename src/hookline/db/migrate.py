@@ -1,0 +1,117 @@
+"""Brings a database to this version's schema; safe to run from many processes at once."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Connection, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.sql.schema import SchemaItem
+
+from hookline.db.partitions import is_partition
+from hookline.errors import ConfigurationError
+from hookline.logs import get_logger
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+_OLDEST_SERVER = 15  # the oldest Postgres that Hookline is tested against
+_LOCK = 0x686F6F6B6C696E65  # "hookline" in ASCII: an advisory lock that nobody else takes
+_LOG = get_logger(__name__)
+
+
+async def migrate(engine: AsyncEngine, target: str = "head") -> None:
+    """Upgrade (or, with an older `target`, downgrade) the schema, one process at a time.
+
+    Raises ConfigurationError where the server is older than Postgres 15, or where a newer Hookline
+    has migrated the database.
+    """
+    async with engine.connect() as connection:
+        await _refuse_an_old_server(connection)
+        await connection.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
+        await connection.commit()
+        try:
+            await connection.run_sync(_run, target)
+            await connection.commit()
+        finally:
+            await connection.rollback()
+            await connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _LOCK})
+            await connection.commit()
+
+
+async def is_current(engine: AsyncEngine) -> bool:
+    """Tell whether the schema is exactly this version's; readiness asks this."""
+    async with engine.connect() as connection:
+        return await connection.run_sync(_current_revision) == newest_revision()
+
+
+def newest_revision() -> str:
+    """Return the id of the newest migration that this package brings."""
+    return max(path.name.partition("_")[0] for path in _scripts().glob("versions/*_*.py"))
+
+
+def belongs_to_models(
+    _item: SchemaItem,
+    name: str | None,
+    kind: str,
+    _reflected: bool,  # noqa: FBT001 - Alembic calls it with positions
+    _other: SchemaItem | None,
+) -> bool:
+    """Tell Alembic which tables to compare with the models: all but the days' partitions."""
+    return not (kind == "table" and name is not None and is_partition(name))
+
+
+def alembic_config(connection: Connection | None = None) -> "Config":
+    """Return Alembic's configuration for the migrations of this checkout or wheel."""
+    from alembic.config import Config  # noqa: PLC0415 - 150 ms that a current database never needs
+
+    config = Config()
+    config.set_main_option("script_location", str(_scripts()).replace("%", "%%"))
+    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
+    config.attributes["connection"] = connection
+    return config
+
+
+def _scripts() -> Path:
+    """Find the migrations: in a wheel inside the package, in a checkout at its top."""
+    package = Path(__file__).resolve().parents[1]
+    in_wheel = package / "migrations"
+    return in_wheel if in_wheel.is_dir() else package.parents[1] / "migrations"
+
+
+def _run(connection: Connection, target: str) -> None:
+    current = _current_revision(connection)
+    newest = newest_revision()
+    if target == "head" and current == newest:
+        return
+    if current is not None and current > newest:
+        raise ConfigurationError(
+            f"The database is at migration {current}, newer than this Hookline's {newest}. "
+            "Start the newer version, or restore a backup from before its start."
+        )
+    from alembic import command  # noqa: PLC0415 - 150 ms that a current database never needs
+
+    config = alembic_config(connection)
+    if target == "head" or (target != "base" and (current or "") < target):
+        command.upgrade(config, target)
+    else:
+        command.downgrade(config, target)
+    _LOG.info("database.migrated", before=current, after=_current_revision(connection))
+
+
+def _current_revision(connection: Connection) -> str | None:
+    if connection.execute(text("select to_regclass('alembic_version')")).scalar() is None:
+        return None
+    revision: str | None = connection.execute(
+        text("select version_num from alembic_version")
+    ).scalar()
+    return revision
+
+
+async def _refuse_an_old_server(connection: AsyncConnection) -> None:
+    number: Any = (await connection.execute(text("show server_version_num"))).scalar()
+    version = (await connection.execute(text("show server_version"))).scalar()
+    if int(number) // 10_000 < _OLDEST_SERVER:
+        raise ConfigurationError(
+            f"HOOKLINE_DATABASE_URL leads to PostgreSQL {version}; "
+            f"Hookline needs PostgreSQL {_OLDEST_SERVER} or newer."
+        )

@@ -1,0 +1,250 @@
+"""Every table, as SQLAlchemy sees it; `alembic check` holds the migrations to this file.
+
+Writers (one for each table): integrations, pbxs, api_keys and revision belong to
+`integrations/`; all the others belong to `queue/`.
+
+`events`, `deliveries` and `attempts` are partitioned by day. Their key is a UUIDv7, which names
+its own day, so the key alone tells the partition. `pending` holds only what is not finished and
+is the one hot table; a delivery moves from it to `deliveries` when it settles.
+"""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    Text,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_NAMES = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "pk": "%(table_name)s_pkey",
+}
+
+
+class Base(DeclarativeBase):
+    """What all tables share: one naming convention, aware timestamps, unbounded text."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads this as a plain class attribute
+        str: Text(),
+        bytes: LargeBinary(),
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB(),  # documents of ours, never a payload: JSONB changes numbers
+    }
+
+
+class Integration(Base):
+    """An integration record. A deleted one stays, without its secrets, to name its deliveries."""
+
+    __tablename__ = "integrations"
+    __table_args__ = (
+        CheckConstraint("pbx is not null or company is not null", name="tenant"),
+        CheckConstraint("max_in_flight between 1 and 1000", name="max_in_flight"),
+        Index("integrations_pbx_idx", "pbx"),
+        Index("integrations_company_idx", "company"),
+        Index("integrations_revision_idx", "revision"),
+    )
+
+    id: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[UUID] = mapped_column(unique=True)  # a UUIDv7: newest first, stable cursors
+    pbx: Mapped[str | None]
+    company: Mapped[str | None]
+    company_vouched: Mapped[bool]  # somebody entitled to it said that the company is right
+    name: Mapped[str]
+    enabled: Mapped[bool]
+    type: Mapped[str]
+    url: Mapped[str]
+    access_key_id: Mapped[str | None]
+    headers: Mapped[bytes | None]  # sealed JSON: customers put credentials of their own here
+    secret: Mapped[bytes | None]  # sealed; none once the integration is deleted
+    old_secret: Mapped[bytes | None]  # sealed; signs along until `old_secret_until`
+    old_secret_until: Mapped[datetime | None]
+    events: Mapped[dict[str, Any]]
+    max_in_flight: Mapped[int]
+    disabled_reason: Mapped[str | None]
+    disabled_at: Mapped[datetime | None]
+    version: Mapped[int]  # counts changes: the ETag
+    revision: Mapped[int] = mapped_column(BigInteger)
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    deleted_at: Mapped[datetime | None]
+
+
+class Pbx(Base):
+    """What is known of a PBX: its company, its licence, and whether presence may go out."""
+
+    __tablename__ = "pbxs"
+    __table_args__ = (
+        CheckConstraint("license in ('x-bees', 'collaboration')", name="license"),
+        Index("pbxs_revision_idx", "revision"),
+    )
+
+    pbx: Mapped[str] = mapped_column(primary_key=True)
+    company: Mapped[str]
+    license: Mapped[str]
+    presence_events: Mapped[bool]
+    revision: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ApiKey(Base):
+    """An API key, known by its hash alone."""
+
+    __tablename__ = "api_keys"
+    __table_args__ = (
+        CheckConstraint("role in ('admin', 'manager', 'ingest')", name="role"),
+        Index("api_keys_revision_idx", "revision"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    hash: Mapped[bytes] = mapped_column(unique=True)
+    hint: Mapped[str]  # the key's first characters, to tell keys apart in a list
+    name: Mapped[str | None]
+    role: Mapped[str]
+    pbx: Mapped[str | None]
+    company: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    revision: Mapped[int] = mapped_column(BigInteger)
+
+
+class Revision(Base):
+    """One row that counts changes to integrations, PBXs and keys, bumped in their transactions.
+
+    A row and not a sequence: a sequence moves before its transaction commits.
+    """
+
+    __tablename__ = "revision"
+    __table_args__ = (CheckConstraint("id", name="one_row"),)
+
+    id: Mapped[bool] = mapped_column(Boolean, primary_key=True, server_default=text("true"))
+    value: Mapped[int] = mapped_column(BigInteger)
+
+
+class EventKey(Base):
+    """What recognises a duplicate: the digest of an accepted event, and the event it first was.
+
+    Not partitioned, so that two copies around midnight still meet in one unique index.
+    """
+
+    __tablename__ = "event_keys"
+    __table_args__ = (
+        # Rows lie in the order of their event ids: a BRIN index costs an insert nothing.
+        Index("event_keys_event_id_idx", "event_id", postgresql_using="brin"),
+    )
+
+    digest: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID]
+
+
+class AcceptedEvent(Base):
+    """An accepted event, its canonical bytes, and which integrations did not get it, and why."""
+
+    __tablename__ = "events"
+    __table_args__ = (
+        Index("events_pbx_id_idx", "pbx", "id"),
+        Index("events_company_id_idx", "company", "id"),
+        Index("events_subject_idx", "subject"),
+        {"postgresql_partition_by": "RANGE (id)"},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    pbx: Mapped[str | None]  # the PBX that it was routed by
+    company: Mapped[str]
+    type: Mapped[str]
+    subject: Mapped[str]
+    payload: Mapped[bytes]
+    splice: Mapped[int] = mapped_column(Integer)  # where `integrationId` goes in
+    skipped: Mapped[str | None]  # JSON text: reason → integration ids
+
+
+class PendingDelivery(Base):
+    """A delivery that is not finished. Leased is: `lease` set, and `due_at` when it runs out."""
+
+    __tablename__ = "pending"
+    __table_args__ = (
+        Index("pending_integration_id_due_at_idx", "integration_id", "due_at"),
+        Index("pending_event_id_idx", "event_id"),
+        Index(
+            "pending_ordering_idx",
+            "integration_id",
+            "ordering",
+            "id",
+            postgresql_where=text("ordering is not null"),
+        ),
+        {
+            # Settled rows are dead rows: vacuum early, and leave room for updates in the page.
+            "postgresql_with": {
+                "fillfactor": "70",
+                "autovacuum_vacuum_scale_factor": "0.02",
+                "autovacuum_vacuum_threshold": "1000",
+                "autovacuum_vacuum_cost_delay": "0",
+            }
+        },
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID]
+    integration_id: Mapped[str]
+    type: Mapped[str]
+    ordering: Mapped[str | None]  # deliveries of one integration and ordering go one by one
+    attempts: Mapped[int] = mapped_column(SmallInteger)
+    claims: Mapped[int] = mapped_column(SmallInteger)  # leases taken: tells a poisonous delivery
+    once: Mapped[bool]  # asked for by hand: one attempt, no automatic retry behind it
+    due_at: Mapped[datetime]
+    lease: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class FinishedDelivery(Base):
+    """A delivery that is finished: delivered, failed or skipped."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (
+        CheckConstraint("status in ('delivered', 'failed', 'skipped')", name="status"),
+        Index("deliveries_integration_id_id_idx", "integration_id", "id"),
+        Index("deliveries_event_id_idx", "event_id"),
+        {"postgresql_partition_by": "RANGE (id)"},
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    event_id: Mapped[UUID]
+    integration_id: Mapped[str]
+    type: Mapped[str]
+    status: Mapped[str]
+    reason: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(SmallInteger)
+    finished_at: Mapped[datetime]
+
+
+class DeliveryAttempt(Base):
+    """One attempt of a delivery; kept for as long as its delivery is."""
+
+    __tablename__ = "attempts"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (delivery_id)"},)
+
+    delivery_id: Mapped[UUID] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    started_at: Mapped[datetime]
+    duration_ms: Mapped[int] = mapped_column(Integer)
+    outcome: Mapped[str]
+    error: Mapped[str | None]
+    status_code: Mapped[int | None] = mapped_column(SmallInteger)
+    response: Mapped[bytes | None]  # at most 4 KiB, whatever bytes they were
