@@ -1,0 +1,173 @@
+"""The envelope of one event: checked, put into canonical order and printed once.
+
+What is stored, signed and delivered is `payload`; nothing re-serialises it afterwards.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass, field
+from typing import cast
+from uuid import UUID
+
+from hookline.domain.batches import split_batch
+from hookline.domain.canonical import canonical, is_index
+from hookline.domain.documents import parse_document
+from hookline.errors import (
+    ConfigurationError,
+    FieldProblem,
+    HooklineError,
+    InvalidInput,
+    MalformedBody,
+    TooLarge,
+)
+
+_DEEPEST_SETTING = 200  # parsers and printers recurse; orjson prints 254 levels
+_LATEST = 2**53 - 1  # Number.MAX_SAFE_INTEGER, in milliseconds: beyond it receivers would round
+_ENVELOPE = frozenset({"id", "pbx", "company", "time", "type", "data"})
+
+# Routing fields become columns, and Postgres text takes neither NUL nor a lone surrogate.
+_TEXT = re.compile("[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+").fullmatch
+_NAME = re.compile("[^\\s\x00-\x1f\x7f-\x9f\ud800-\udfff]+").fullmatch
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How large what a PBX sends may be; the bytes are those of the body and of the stored form."""
+
+    event_bytes: int = 1024 * 1024
+    batch_bytes: int = 16 * 1024 * 1024
+    batch_events: int = 1_000
+    depth: int = 64  # nested arrays and objects of one event, its envelope being the first
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.depth <= _DEEPEST_SETTING:  # noqa: PLR2004 - envelope and data
+            raise ConfigurationError(
+                f"An event's depth limit is from 2 to {_DEEPEST_SETTING}, not {self.depth}."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event as it was accepted: what routes it, and the bytes that receivers get."""
+
+    subject: str  # the envelope's `id`: all events of one call share it
+    pbx: str | None
+    company: str
+    time: int  # milliseconds since the epoch, when the PBX sent it
+    type: str
+    payload: bytes = field(repr=False)  # the canonical envelope, without `integrationId`
+    splice: int = field(repr=False)  # where in `payload` the `integrationId` member goes
+
+    def body_for(self, integration_id: str) -> bytes:
+        """Return the copy for one integration: the bytes that are signed and sent."""
+        member = f',"integrationId":"{integration_id}"'.encode()
+        return self.payload[: self.splice] + member + self.payload[self.splice :]
+
+    def digest(self, pbx: str | None) -> UUID:
+        """Return what duplicates share: 128 bits of SHA-256 over the routed PBX and the payload."""
+        routed = b"" if pbx is None else pbx.encode()
+        return UUID(bytes=hashlib.sha256(b"\0".join((routed, self.payload))).digest()[:16])
+
+
+def parse_event(raw: bytes, limits: Limits) -> Event:
+    """Parse one envelope.
+
+    Raises TooLarge, MalformedBody, or InvalidInput with every field that is wrong.
+    """
+    if len(raw) > limits.event_bytes:
+        raise TooLarge(f"An event has at most {limits.event_bytes} bytes; this one has {len(raw)}.")
+    document = parse_document(raw, depth=limits.depth)
+    if type(document) is not dict:
+        raise MalformedBody("An event is one JSON object; this is another kind of JSON value.")
+    event = _event(cast("dict[str, object]", document))
+    if len(event.payload) > limits.event_bytes:
+        raise TooLarge(
+            f"An event has at most {limits.event_bytes} bytes;"
+            f" as JavaScript prints it, this one has {len(event.payload)}."
+        )
+    return event
+
+
+def parse_batch(raw: bytes, limits: Limits) -> list[Event | HooklineError]:
+    """Parse `{"events": [...]}` into one event or error per item, in order.
+
+    Raises for the body as a whole what `parse_event` raises for one event; an item's own problem
+    is its value, with paths that start at the item, and spoils no other item. The work is linear in
+    the bytes, yet large bodies take long enough to be kept off an event loop.
+    """
+    if len(raw) > limits.batch_bytes:
+        raise TooLarge(f"A batch has at most {limits.batch_bytes} bytes; this one has {len(raw)}.")
+    items = split_batch(raw, at_most=limits.batch_events)
+    return [_event_or_error(item, limits) for item in items]
+
+
+def _event_or_error(item: bytes, limits: Limits) -> Event | HooklineError:
+    try:
+        return parse_event(item, limits)
+    except (InvalidInput, MalformedBody, TooLarge) as error:
+        return error
+
+
+def _event(envelope: dict[str, object]) -> Event:
+    problems: list[FieldProblem] = []
+    subject = _text(envelope, "id", 255, problems)
+    pbx = None if envelope.get("pbx") is None else _text(envelope, "pbx", 64, problems)
+    company = _text(envelope, "company", 64, problems)
+    time = _time(envelope, problems)
+    name = _type(envelope, problems)
+    data = _data(envelope, problems)
+    if "integrationId" in envelope:
+        advice = "Hookline sets integrationId for each copy; leave it out."
+        problems.append(FieldProblem("integrationId", advice))
+    if problems:
+        raise InvalidInput(*problems)
+
+    others = {key: value for key, value in envelope.items() if key not in _ENVELOPE}
+    head = {key: value for key, value in others.items() if is_index(key)}  # JavaScript's order
+    head |= {"id": subject, "pbx": pbx, "company": company, "time": time, "type": name}
+    if pbx is None:
+        del head["pbx"]
+    tail = {"data": data} | {key: value for key, value in others.items() if key not in head}
+    start = canonical(head)[:-1]
+    payload = b",".join((start, canonical(tail)[1:]))
+    return Event(subject, pbx, company, time, name, payload, len(start))
+
+
+def _text(envelope: dict[str, object], name: str, longest: int, into: list[FieldProblem]) -> str:
+    value = envelope.get(name)
+    if type(value) is not str:
+        into.append(FieldProblem(name, f"Send a string of 1 to {longest} characters."))
+        return ""
+    if not 1 <= len(value) <= longest:
+        advice = f"Send 1 to {longest} characters; this has {len(value)}."
+        into.append(FieldProblem(name, advice))
+    elif _TEXT(value) is None:
+        advice = "Leave out control characters (NUL among them) and lone surrogates."
+        into.append(FieldProblem(name, advice))
+    return value
+
+
+def _type(envelope: dict[str, object], into: list[FieldProblem]) -> str:
+    found = len(into)
+    value = _text(envelope, "type", 128, into)
+    if len(into) == found and _NAME(value) is None:
+        into.append(FieldProblem("type", "An event's name has no spaces: group:what:happened."))
+    return value
+
+
+def _time(envelope: dict[str, object], into: list[FieldProblem]) -> int:
+    value = envelope.get("time")
+    if type(value) is float and value.is_integer():
+        value = int(value)  # JavaScript doesn't tell 1.0 from 1
+    if type(value) is int and 0 <= value <= _LATEST:
+        return value
+    advice = f"Send milliseconds since the epoch as an integer from 0 to {_LATEST}."
+    into.append(FieldProblem("time", advice))
+    return 0
+
+
+def _data(envelope: dict[str, object], into: list[FieldProblem]) -> object:
+    value = envelope.get("data")
+    if type(value) is not dict:
+        into.append(FieldProblem("data", "Send the event's own content as a JSON object."))
+    return value
