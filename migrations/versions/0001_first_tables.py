@@ -86,6 +86,7 @@ def upgrade() -> None:
         sa.Column("company", sa.Text(), nullable=False),
         sa.Column("type", sa.Text(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
+        sa.Column("time", sa.BigInteger(), nullable=False),
         sa.Column("payload", sa.LargeBinary(), nullable=False),
         sa.Column("splice", sa.Integer(), nullable=False),
         sa.Column("skipped", sa.Text(), nullable=True),

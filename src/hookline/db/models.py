@@ -171,6 +171,7 @@ class AcceptedEvent(Base):
     company: Mapped[str]
     type: Mapped[str]
     subject: Mapped[str]
+    time: Mapped[int] = mapped_column(BigInteger)  # the envelope's: epoch milliseconds
     payload: Mapped[bytes]
     splice: Mapped[int] = mapped_column(Integer)  # where `integrationId` goes in
     skipped: Mapped[str | None]  # JSON text: reason → integration ids

@@ -1,0 +1,109 @@
+"""Many callers, one write: gathers what arrives while the last batch is being written."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from hookline.errors import Unavailable
+from hookline.logs import get_logger
+
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
+_LOG = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Submission(Generic[ItemT, ResultT]):
+    items: Sequence[ItemT]
+    done: asyncio.Future[list[ResultT]]
+
+
+class Batcher(Generic[ItemT, ResultT]):
+    """Group commit: an idle batcher writes at once, a busy one writes what has gathered.
+
+    `flush` gets the items of whole submissions, in order, and returns one result for each item.
+    At most `writers` flushes run at a time, each of about `largest` items; no caller waits for a
+    clock. When a flush of several submissions fails for a reason that is not the database's
+    absence, each is flushed alone, so that one bad submission spoils no other.
+    """
+
+    def __init__(
+        self,
+        flush: Callable[[Sequence[ItemT]], Awaitable[list[ResultT]]],
+        *,
+        name: str,
+        largest: int = 500,
+        writers: int = 1,
+    ) -> None:
+        self._flush = flush
+        self._name = name
+        self._largest = largest
+        self._writers = writers
+        self._gathered: deque[_Submission[ItemT, ResultT]] = deque()
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def submit(self, items: Sequence[ItemT]) -> list[ResultT]:
+        """Have these items written with whatever else is due; return their results in order.
+
+        Raises what `flush` raised. A caller that is cancelled gives up the answer, not the write.
+        """
+        submission = _Submission[ItemT, ResultT](items, asyncio.get_running_loop().create_future())
+        self._gathered.append(submission)
+        if len(self._writing) < self._writers:
+            self._start_writer()
+        return await submission.done
+
+    async def idle(self) -> None:
+        """Return when nothing is being written and nothing waits to be."""
+        while self._writing:
+            await asyncio.wait(self._writing)
+
+    def _start_writer(self) -> None:
+        writer = asyncio.create_task(self._write(), name=f"{self._name}-writer")
+        self._writing.add(writer)
+        writer.add_done_callback(self._writing.discard)
+
+    async def _write(self) -> None:
+        await asyncio.sleep(0)  # everything that is ready in this turn of the loop joins the batch
+        while self._gathered:
+            await self._write_batch(self._take())
+
+    def _take(self) -> list[_Submission[ItemT, ResultT]]:
+        taken = [self._gathered.popleft()]
+        size = len(taken[0].items)
+        while self._gathered and size + len(self._gathered[0].items) <= self._largest:
+            taken.append(self._gathered.popleft())
+            size += len(taken[-1].items)
+        return taken
+
+    async def _write_batch(self, batch: list[_Submission[ItemT, ResultT]]) -> None:
+        try:
+            results = await self._flush([item for each in batch for item in each.items])
+        except Unavailable as error:
+            _refuse(batch, error)
+        except Exception as error:  # noqa: BLE001 - its callers get it; the writer must go on
+            if len(batch) == 1:
+                _refuse(batch, error)
+                return
+            _LOG.warning("batch.split", batcher=self._name, size=len(batch), exc_info=True)
+            for each in batch:
+                await self._write_batch([each])
+        else:
+            _answer(batch, results)
+
+
+def _answer(batch: list[_Submission[ItemT, ResultT]], results: list[ResultT]) -> None:
+    position = 0
+    for each in batch:
+        end = position + len(each.items)
+        if not each.done.done():
+            each.done.set_result(results[position:end])
+        position = end
+
+
+def _refuse(batch: list[_Submission[ItemT, ResultT]], error: Exception) -> None:
+    for each in batch:
+        if not each.done.done():
+            each.done.set_exception(error)

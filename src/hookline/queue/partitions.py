@@ -1,0 +1,89 @@
+"""Keeps the days' partitions: makes them ahead of time, drops them when they are old and done."""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from hookline.db import partitions
+from hookline.db.connections import AWAY
+from hookline.db.partitions import Partition
+from hookline.domain.ids import lowest_uuid
+from hookline.errors import Unavailable
+from hookline.logs import get_logger
+from hookline.queue.statements import statement
+
+_DAYS_AHEAD = 3  # a service that is cut off from housekeeping for a weekend still accepts
+_DAYS_BEHIND = 1  # a clock that is a little late, and ids made just before midnight
+_LOCK = 0x686F6F6B6C696E66  # an advisory lock of its own: one housekeeper at a time
+_FORGET_AT_ONCE = 10_000  # digests a statement: short transactions, whatever the backlog
+_LOG = get_logger(__name__)
+
+
+class PartitionKeeper:
+    """Bounds what is stored: by day for events, deliveries and attempts, by row for digests.
+
+    A day is dropped when it is more than `retention_days` past and nothing of it is undelivered.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, *, retention_days: int, duplicate_window: timedelta
+    ) -> None:
+        self._pool = pool
+        self._retention_days = retention_days
+        self._duplicate_window = duplicate_window
+        self._partitions = statement("partitions")
+        self._undelivered_day = statement("undelivered_day")
+        self._forget_keys = statement("forget_keys")
+
+    async def keep(self, now: datetime | None = None) -> None:
+        """Make the partitions of the coming days, drop those past retention, forget old digests.
+
+        Safe at any time and from any number of processes. Raises Unavailable.
+        """
+        moment = now or datetime.now(UTC)
+        try:
+            async with self._pool.acquire() as connection:
+                await connection.execute("select pg_advisory_lock($1)", _LOCK)
+                try:
+                    existing = await self._existing(connection)
+                    await self._make(connection, existing, moment)
+                    await self._drop(connection, existing, moment)
+                finally:
+                    await connection.execute("select pg_advisory_unlock($1)", _LOCK)
+                await self._forget(connection, moment)
+        except AWAY as error:
+            raise Unavailable("The database is away; partitions are kept later.") from error
+
+    async def _existing(self, connection: asyncpg.Connection) -> set[Partition]:
+        names = [row["relname"] for row in await connection.fetch(self._partitions)]
+        return {partition for name in names if (partition := partitions.parse(name)) is not None}
+
+    async def _make(
+        self, connection: asyncpg.Connection, existing: set[Partition], now: datetime
+    ) -> None:
+        days = [
+            now.date() + timedelta(days=offset) for offset in range(-_DAYS_BEHIND, _DAYS_AHEAD + 1)
+        ]
+        for partition in partitions.of_days(days):
+            if partition not in existing:
+                async with connection.transaction():
+                    await connection.execute(partition.create())
+                _LOG.info("partition.made", partition=partition.name)
+
+    async def _drop(
+        self, connection: asyncpg.Connection, existing: set[Partition], now: datetime
+    ) -> None:
+        oldest = now.date() - timedelta(days=self._retention_days)
+        for partition in sorted(existing, key=lambda each: each.day):
+            if partition.day >= oldest:
+                return
+            if await connection.fetchval(self._undelivered_day, *partition.bounds):
+                _LOG.warning("partition.undelivered", partition=partition.name)
+                continue
+            await connection.execute(partition.drop())
+            _LOG.info("partition.dropped", partition=partition.name)
+
+    async def _forget(self, connection: asyncpg.Connection, now: datetime) -> None:
+        edge = lowest_uuid(now - self._duplicate_window)
+        while (await connection.execute(self._forget_keys, edge, _FORGET_AT_ONCE)) != "DELETE 0":
+            pass

@@ -1,0 +1,131 @@
+"""What the engine may rely on from a durable queue: few methods, each for a whole batch.
+
+A delivery is *pending* until it is settled for good. While it is being attempted it is *leased*:
+nobody else claims it, and only the holder's token settles it. A lease that is not settled in time
+runs out by itself, and the delivery is due again: a process that dies loses nothing.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+from uuid import UUID
+
+from hookline.domain.deliveries import Outcome, Sent, SkipReason
+from hookline.domain.events import Event
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event to store, with the PBX that it is routed by and the note of who does not get it."""
+
+    id: UUID
+    event: Event
+    pbx: str | None
+    digest: UUID
+    skipped: str | None  # JSON text, reason → integration ids
+
+
+@dataclass(frozen=True, slots=True)
+class NewDelivery:
+    """A delivery to store with its event; `leased` ones are born held by the caller."""
+
+    id: UUID
+    event_id: UUID
+    integration_id: str
+    event_type: str
+    ordering: str | None
+    leased: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """Which events are stored now; and for each digest seen before, the event it first was."""
+
+    fresh: frozenset[UUID]
+    firsts: dict[UUID, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class StaleSnapshot:
+    """Nothing was stored: integrations changed since the caller's snapshot."""
+
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A request for at most `room` due deliveries of one integration."""
+
+    integration_id: str
+    room: int
+    ordered: bool = False  # one at a time of each `ordering`, oldest first
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that is leased to the caller, with its event's canonical bytes."""
+
+    id: UUID
+    lease: int
+    event_id: UUID
+    integration_id: str
+    attempts: int  # made so far
+    claims: int  # leases taken so far, this one included
+    once: bool  # asked for by hand: no automatic retry behind this attempt
+    event: Event = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one leased delivery; `sent` is None where no attempt was made."""
+
+    id: UUID
+    lease: int
+    outcome: Outcome
+    number: int  # attempts made, this one included
+    sent: Sent | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An integration that has pending deliveries; the first is due in `due_in` seconds (or was)."""
+
+    integration_id: str
+    due_in: float
+
+
+class Queue(Protocol):
+    """The queue as dispatch/ sees it. Every method raises Unavailable while the store is away."""
+
+    async def append(
+        self, events: Sequence[NewEvent], deliveries: Sequence[NewDelivery], *, revision: int
+    ) -> Appended | StaleSnapshot:
+        """Store events with their deliveries, all or nothing, without those seen before.
+
+        Durable when it returns. Digests must differ within `events`. Stores nothing when
+        `revision` is not the current one: the deliveries were made from an old snapshot.
+        """
+
+    async def claim(self, lanes: Sequence[Lane]) -> list[Claimed]:
+        """Lease due deliveries of these lanes, oldest due first, none that another holds."""
+
+    async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
+        """Write what became of leased deliveries; return the ids that were still the caller's."""
+
+    async def release(self, held: Sequence[Claimed]) -> None:
+        """Give leases back without an attempt: others may claim them at once."""
+
+    async def renew(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
+        """Extend leases by their whole length; return the ids that were still the caller's."""
+
+    async def waiting(self) -> list[Waiting]:
+        """Return every integration that has pending deliveries; leased ones count as due then."""
+
+    async def retry(self, delivery_id: UUID, *, ordered: bool) -> bool:
+        """Make a delivery due now, a finished one for one more attempt; False: no such delivery.
+
+        `ordered` tells whether its lane keeps order.
+        """
+
+    async def skip(self, integration_id: str, reason: SkipReason, *, limit: int) -> int:
+        """End at most `limit` deliveries that nobody holds as skipped; return how many."""

@@ -1,0 +1,240 @@
+"""The queue on Postgres: each method is one statement, arrays in through unnest."""
+
+import secrets
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+from uuid import UUID
+
+import asyncpg
+
+from hookline.db.connections import AWAY
+from hookline.domain.deliveries import (
+    Delivered,
+    Failed,
+    Outcome,
+    RetryAt,
+    Skipped,
+    SkipReason,
+    Status,
+)
+from hookline.domain.events import Event
+from hookline.domain.ids import lowest_uuid
+from hookline.errors import Unavailable
+from hookline.queue.port import (
+    Appended,
+    Claimed,
+    Lane,
+    NewDelivery,
+    NewEvent,
+    Settlement,
+    StaleSnapshot,
+    Waiting,
+)
+from hookline.queue.statements import statement
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _unavailable_when_away(
+    method: Callable[P, Coroutine[Any, Any, R]],
+) -> Callable[P, Coroutine[Any, Any, R]]:
+    @wraps(method)
+    async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await method(*args, **kwargs)
+        except AWAY as error:
+            raise Unavailable("The database is away; nothing was lost. Try again.") from error
+
+    return guarded
+
+
+class PostgresQueue:
+    """The port's promises kept by Postgres: durability by its commit, exclusion by row locks.
+
+    `lease_seconds` must outlive the longest attempt; `duplicate_window` bounds what counts as the
+    same event sent again.
+    """
+
+    def __init__(
+        self, pool: asyncpg.Pool, *, lease_seconds: float, duplicate_window: timedelta
+    ) -> None:
+        self._pool = pool
+        self._lease_seconds = lease_seconds
+        self._duplicate_window = duplicate_window
+        self._append = statement("append")
+        self._firsts = statement("firsts")
+        self._claim = statement("claim")
+        self._claim_ordered = statement("claim_ordered")
+        self._settle = statement("settle")
+        self._release = statement("release")
+        self._renew = statement("renew")
+        self._waiting = statement("waiting")
+        self._retry = statement("retry")
+        self._skip = statement("skip")
+        self.born_lease = new_lease()
+
+    @_unavailable_when_away
+    async def append(
+        self, events: Sequence[NewEvent], deliveries: Sequence[NewDelivery], *, revision: int
+    ) -> Appended | StaleSnapshot:
+        """Store events with their deliveries; deliveries born leased carry `born_lease`."""
+        row = await self._pool.fetchrow(
+            self._append,
+            revision,
+            lowest_uuid(datetime.now(UTC) - self._duplicate_window),
+            [e.id for e in events],
+            [e.digest for e in events],
+            [e.pbx for e in events],
+            [e.event.company for e in events],
+            [e.event.type for e in events],
+            [e.event.subject for e in events],
+            [e.event.time for e in events],
+            [e.event.payload for e in events],
+            [e.event.splice for e in events],
+            [e.skipped for e in events],
+            self._lease_seconds,
+            self.born_lease,
+            [d.id for d in deliveries],
+            [d.event_id for d in deliveries],
+            [d.integration_id for d in deliveries],
+            [d.event_type for d in deliveries],
+            [d.ordering for d in deliveries],
+            [d.leased for d in deliveries],
+        )
+        if row["revision"] != revision:
+            return StaleSnapshot(row["revision"])
+        fresh = frozenset(row["fresh"])
+        return Appended(fresh, await self._firsts_of([e for e in events if e.id not in fresh]))
+
+    @_unavailable_when_away
+    async def claim(self, lanes: Sequence[Lane]) -> list[Claimed]:
+        """Lease due deliveries under a token of their own."""
+        lease = new_lease()
+        claimed: list[Claimed] = []
+        for sql, ordered in ((self._claim, False), (self._claim_ordered, True)):
+            asked = [lane for lane in lanes if lane.ordered is ordered]
+            if asked:
+                rows = await self._pool.fetch(
+                    sql,
+                    [lane.integration_id for lane in asked],
+                    [lane.room for lane in asked],
+                    lease,
+                    self._lease_seconds,
+                )
+                claimed += [_claimed(row, lease) for row in rows]
+        return claimed
+
+    @_unavailable_when_away
+    async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
+        """Write outcomes and attempts, fenced by each delivery's lease."""
+        tried = [(s, s.sent) for s in batch if s.sent is not None]
+        written = [_written(s.outcome) for s in batch]
+        rows = await self._pool.fetch(
+            self._settle,
+            [s.id for s in batch],
+            [s.lease for s in batch],
+            [status for status, _, _ in written],
+            [reason for _, reason, _ in written],
+            [delay for _, _, delay in written],
+            [s.number for s in batch],
+            [s.id for s, _ in tried],
+            [s.number for s, _ in tried],
+            [sent.started_at for _, sent in tried],
+            [sent.duration_ms for _, sent in tried],
+            [_attempt_outcome(s.outcome) for s, _ in tried],
+            [sent.error for _, sent in tried],
+            [sent.status_code for _, sent in tried],
+            [sent.response or None for _, sent in tried],
+        )
+        return {row["id"] for row in rows}
+
+    @_unavailable_when_away
+    async def release(self, held: Sequence[Claimed]) -> None:
+        """Give leases back, each fenced by its token."""
+        await self._pool.execute(self._release, [c.id for c in held], [c.lease for c in held])
+
+    @_unavailable_when_away
+    async def renew(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
+        """Extend leases, each fenced by its token."""
+        rows = await self._pool.fetch(
+            self._renew,
+            [delivery_id for delivery_id, _ in held],
+            [lease for _, lease in held],
+            self._lease_seconds,
+        )
+        return {row["id"] for row in rows}
+
+    @_unavailable_when_away
+    async def waiting(self) -> list[Waiting]:
+        """Return the integrations that have pending deliveries."""
+        rows = await self._pool.fetch(self._waiting)
+        return [Waiting(row["integration_id"], row["due_in"]) for row in rows]
+
+    @_unavailable_when_away
+    async def retry(self, delivery_id: UUID, *, ordered: bool) -> bool:
+        """Make a delivery due now."""
+        return await self._pool.fetchval(self._retry, delivery_id, ordered) is not None
+
+    @_unavailable_when_away
+    async def skip(self, integration_id: str, reason: SkipReason, *, limit: int) -> int:
+        """End deliveries that nobody holds as skipped."""
+        count: int = await self._pool.fetchval(self._skip, integration_id, reason, limit)
+        return count
+
+    async def _firsts_of(self, events: Sequence[NewEvent]) -> dict[UUID, UUID]:
+        if not events:
+            return {}
+        rows = await self._pool.fetch(self._firsts, [e.digest for e in events])
+        return {row["digest"]: row["event_id"] for row in rows}
+
+
+def new_lease() -> int:
+    """Return a random token that fits a bigint: no two holders ever share one."""
+    return secrets.randbits(63)
+
+
+def _claimed(row: asyncpg.Record, lease: int) -> Claimed:
+    event = Event(
+        subject=row["subject"],
+        pbx=row["pbx"],
+        company=row["company"],
+        time=row["time"],
+        type=row["type"],
+        payload=row["payload"],
+        splice=row["splice"],
+    )
+    return Claimed(
+        id=row["id"],
+        lease=lease,
+        event_id=row["event_id"],
+        integration_id=row["integration_id"],
+        attempts=row["attempts"],
+        claims=row["claims"],
+        once=row["once"],
+        event=event,
+    )
+
+
+def _written(outcome: Outcome) -> tuple[Status, str | None, float]:
+    match outcome:
+        case Delivered():
+            return Status.DELIVERED, None, 0.0
+        case RetryAt(delay=delay):
+            return Status.PENDING, None, delay
+        case Failed(reason=reason):
+            return Status.FAILED, reason, 0.0
+        case Skipped(reason=skipped):
+            return Status.SKIPPED, skipped, 0.0
+
+
+def _attempt_outcome(outcome: Outcome) -> str:
+    match outcome:
+        case Delivered():
+            return "delivered"
+        case RetryAt():
+            return "retry"
+        case Failed() | Skipped():
+            return "failed"
