@@ -1,0 +1,93 @@
+"""Secrets that are made once and kept in a file: the first admin key, the sealing keys.
+
+Never overwritten: a lost sealing key is every sealed secret lost. Safe when several processes
+start at once; all of them get the one that came first.
+"""
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from hookline.errors import ConfigurationError
+from hookline.settings.knobs import Settings
+
+ADMIN_KEY_FILE = "admin.key"
+ENCRYPTION_KEYS_FILE = "encryption.keys"
+_OWNER_ONLY = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class StartSecrets:
+    """What a start works with; `admin_key_is_new` on the one start that made the key."""
+
+    admin_key: SecretStr
+    encryption_keys: tuple[SecretStr, ...]
+    admin_key_is_new: bool
+
+
+def start_secrets(settings: Settings) -> StartSecrets:
+    """Return the secrets of the settings, with the embedded ones where the settings have none."""
+    admin_key, is_new = settings.admin_key, False
+    if admin_key is None:
+        admin_key, is_new = _kept(settings.data_dir / ADMIN_KEY_FILE, _new_admin_key)
+    keys = settings.encryption_keys or _kept_encryption_keys(settings.data_dir)
+    return StartSecrets(admin_key, keys, is_new)
+
+
+def embedded_secrets(data_dir: Path) -> StartSecrets:
+    """Return what is kept under `data_dir`, making each part that is not there yet."""
+    admin_key, is_new = _kept(data_dir / ADMIN_KEY_FILE, _new_admin_key)
+    return StartSecrets(admin_key, _kept_encryption_keys(data_dir), is_new)
+
+
+def encryption_keys(settings: Settings) -> tuple[SecretStr, ...]:
+    """Return the sealing keys alone: what a worker needs."""
+    return settings.encryption_keys or _kept_encryption_keys(settings.data_dir)
+
+
+def _kept_encryption_keys(data_dir: Path) -> tuple[SecretStr, ...]:
+    from hookline.security.secrets import generate_key  # noqa: PLC0415 - 60 ms few starts need
+
+    kept, _ = _kept(data_dir / ENCRYPTION_KEYS_FILE, generate_key)
+    return tuple(SecretStr(key) for key in kept.get_secret_value().split(",") if key)
+
+
+def _new_admin_key() -> str:
+    return f"hk_{secrets.token_urlsafe(32)}"
+
+
+def _kept(path: Path, make: Callable[[], str]) -> tuple[SecretStr, bool]:
+    """Return the secret in `path` and whether it was made just now."""
+    try:
+        is_new = not path.exists() and _create(path, make())
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"The secret in {path} cannot be read or written ({error}). "
+            "Make the file readable for this user, or set HOOKLINE_DATA_DIR to another directory."
+        ) from error
+    if not text:
+        raise ConfigurationError(f"{path} is empty; restore it from a backup.")
+    return SecretStr(text), is_new
+
+
+def _create(path: Path, secret: str) -> bool:
+    """Put a complete file in place at once; False where another process was first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+    try:
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(f"{secret}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True

@@ -1,0 +1,272 @@
+"""Every knob, with its unit, default and reason."""
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from hookline.settings.combinations import contradictions
+
+PREFIX = "HOOKLINE_"
+_ADMIN_KEY = re.compile(r"hk_[A-Za-z0-9_-]{24,200}").fullmatch
+
+
+def _listed(value: object) -> object:
+    """Split `a, b` as variables hold lists; `none` is the empty list."""
+    if not isinstance(value, str):
+        return value
+    if value.strip().lower() == "none":
+        return ()
+    return tuple(item.strip() for item in value.split(",") if item.strip())
+
+
+def _networks(value: object) -> object:
+    if not isinstance(value, Iterable):
+        return value
+    return tuple(_network(item) for item in value)
+
+
+def _network(item: object) -> object:
+    try:
+        return ip_network(item) if isinstance(item, str) else item
+    except ValueError as error:
+        advice = "write networks as 10.0.0.0/8, single addresses as 10.0.0.7/32 or fd00::7/128"
+        raise ValueError(f"{error}; {advice}") from error
+
+
+_List = (NoDecode, BeforeValidator(_listed))
+Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks), *_List]
+Secrets = Annotated[tuple[SecretStr, ...], *_List]
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=86_400)], ...], *_List]
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Make one with `load_settings`, which explains what is wrong."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_file_encoding="utf-8",
+        env_ignore_empty=True,
+        extra="ignore",  # .env may hold other programs' variables; ours are checked when loading
+        frozen=True,
+        hide_input_in_errors=True,
+    )
+
+    # Where it runs
+    database_url: SecretStr | None = Field(
+        None,
+        description="postgresql:// address of a PostgreSQL 15 or newer. Unset: the bundled one"
+        " under DATA_DIR, so that a checkout needs no server.",
+    )
+    embedded_postgres: bool = Field(
+        default=True,
+        description="Whether the bundled PostgreSQL may stand in for DATABASE_URL. Off in the"
+        " container image: a container's own disk does not outlive it.",
+    )
+    data_dir: Path = Field(
+        Path(".data"),
+        description="Directory of the bundled PostgreSQL and of generated secrets; relative to"
+        " where the command starts, so that each checkout has its own.",
+    )
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address to listen on. Loopback until somebody decides otherwise.",
+    )
+    port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="Least level that is logged. INFO is one line per unit of work."
+    )
+    log_format: Literal["auto", "json", "console"] = Field(
+        "auto", description="auto: for people on a terminal, JSON lines elsewhere."
+    )
+
+    # Secrets
+    admin_key: SecretStr | None = Field(
+        None,
+        description="The first admin key, hk_ and at least 24 letters, digits, _ or -. Unset:"
+        " generated once and kept in DATA_DIR/admin.key (mode 0600).",
+    )
+    encryption_keys: Secrets = Field(
+        (),
+        description="Keys that seal secrets at rest, comma-separated; the first seals, all open,"
+        " so a new one goes in front. Required with DATABASE_URL; otherwise generated once and"
+        " kept in DATA_DIR/encryption.keys (mode 0600).",
+    )
+
+    # Targets
+    egress_allowed_networks: Networks = Field(
+        (),
+        description="Networks (CIDR, comma-separated) that targets may be in although they are not"
+        " public; http:// is accepted for these alone. None, so that nobody can aim the service"
+        " at its own network.",
+    )
+    egress_ca_file: Path | None = Field(
+        None,
+        description="PEM file of authorities to trust for targets, besides the public ones.",
+    )
+    egress_proxy: SecretStr | None = Field(
+        None,
+        description="http:// address of a proxy that every delivery goes through. Never taken from"
+        " HTTP_PROXY, which would bypass the guard.",
+    )
+    sqs_endpoint_url: str | None = Field(
+        None, description="Address of an emulator for every SQS call. Unset: AWS itself."
+    )
+    sqs_max_message_bytes: int = Field(
+        1_048_576,
+        ge=1_024,
+        le=1_048_576,
+        description="Bytes of an SQS message, attributes included; AWS's bound is 1 MiB.",
+    )
+
+    # Delivery
+    delivery_timeout: Seconds = Field(
+        5.0,
+        description="Seconds for a whole attempt, connecting and answering included. Receivers"
+        " are told to answer within 5.",
+    )
+    retry_delays: Delays = Field(
+        (5.0, 30.0, 120.0),
+        description="Seconds before each retry, comma-separated, one entry a retry; `none` for no"
+        " retries. A hiccup, a restart, a short outage.",
+    )
+    max_retries: int = Field(
+        3,
+        ge=0,
+        le=50,
+        description="Most entries that RETRY_DELAYS may have. 3 is what receivers are told.",
+    )
+    retry_after_cap: Seconds = Field(
+        3_600.0,
+        description="Most seconds that a receiver's Retry-After is honoured for; a receiver must"
+        " not park its deliveries for days.",
+    )
+    max_in_flight: int = Field(
+        512,
+        ge=1,
+        le=10_000,
+        description="Attempts under way at once in one process; bounds its memory and sockets.",
+    )
+    poll_interval: Annotated[float, Field(ge=0.05, le=60)] = Field(
+        2.0,
+        description="Seconds between looks for due deliveries when nothing hints at one: how late"
+        " a retry or another process's leftover may start.",
+    )
+    lease_margin: Annotated[float, Field(ge=1, le=600)] = Field(
+        10.0,
+        description="Seconds that a lease outlives DELIVERY_TIMEOUT, for recording the outcome: how"
+        " long a dead process's deliveries wait for another.",
+    )
+    shutdown_grace: Seconds = Field(
+        10.0,
+        description="Seconds to finish what is under way after a stop signal. Orchestrators kill"
+        " after 30; what is left is delivered after its lease.",
+    )
+
+    # Bounds
+    max_event_bytes: int = Field(
+        1_048_576, ge=1_024, le=16_777_216, description="Bytes of one event: 1 MiB."
+    )
+    max_batch_bytes: int = Field(
+        16_777_216, ge=1_024, le=268_435_456, description="Bytes of a batch's body: 16 MiB."
+    )
+    max_batch_events: int = Field(
+        1_000, ge=1, le=10_000, description="Events in one batch; one batch is one transaction."
+    )
+    max_depth: int = Field(
+        64,
+        ge=2,
+        le=200,
+        description="Nested arrays and objects in an event: parsers recurse, receivers' too.",
+    )
+    retention_days: int = Field(
+        30, ge=1, le=3_650, description="Days that events, deliveries and attempts are kept."
+    )
+    duplicate_window_hours: float = Field(
+        48.0,
+        gt=0,
+        le=8_760,
+        description="Hours in which the same event again is a duplicate; PBXs resend for less.",
+    )
+    database_pool_size: int = Field(
+        6,
+        ge=2,
+        le=100,
+        description="Connections of one process for the queue, and as many at most for records."
+        " Batches keep few busy; PostgreSQL's default limit is 100 in all.",
+    )
+
+    @property
+    def embedded(self) -> bool:
+        """Whether the bundled Postgres under `data_dir` is the database."""
+        return self.database_url is None
+
+    @field_validator("data_dir", "egress_ca_file")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return None if path is None else path.expanduser().absolute()
+
+    @field_validator("log_level", "log_format", mode="before")
+    @classmethod
+    def _any_case(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, str):
+            return value
+        return value.upper() if info.field_name == "log_level" else value.lower()
+
+    @field_validator("admin_key")
+    @classmethod
+    def _admin_key_is_one(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and not _ADMIN_KEY(key.get_secret_value()):
+            raise ValueError(
+                "must be hk_ and 24 to 200 letters, digits, _ or -; `openssl rand -hex 24` makes"
+                " the latter"
+            )
+        return key
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
+        if url is not None and not url.get_secret_value().startswith(
+            ("postgresql://", "postgres://")
+        ):
+            raise ValueError("must start with postgresql://, the one database Hookline uses")
+        return url
+
+    @field_validator("sqs_endpoint_url", "egress_proxy")
+    @classmethod
+    def _is_http(cls, url: str | SecretStr | None) -> str | SecretStr | None:
+        text = url.get_secret_value() if isinstance(url, SecretStr) else url
+        if text is not None and not text.startswith(("http://", "https://")):
+            raise ValueError("must start with http:// or https://")
+        return url
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _is_not_a_service_link(cls, value: object) -> object:
+        if isinstance(value, str) and value.startswith("tcp://"):
+            raise ValueError(
+                "holds what Kubernetes puts there for a Service named hookline; set the pod's"
+                " enableServiceLinks to false, or the variable itself"
+            )
+        return value
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        wrong = list(contradictions(self))
+        if wrong:
+            raise ValueError("; ".join(wrong))
+        return self
