@@ -1,0 +1,193 @@
+"""From what AWS answers to a verdict, and a sentence that an administrator understands."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from hookline.domain.deliveries import ErrorKind, Verdict
+
+_MOST_KEPT = 4096  # bytes of an answer, as for webhooks
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came of one message, without its clock."""
+
+    verdict: Verdict
+    error: ErrorKind | None = None
+    status_code: int | None = None
+    response: bytes = b""
+
+    @property
+    def spoils_a_batch(self) -> bool:
+        """Whether one message may have had the whole batch refused: each alone may still pass."""
+        return self.error in {ErrorKind.INVALID, ErrorKind.TOO_LARGE, ErrorKind.STATUS}
+
+
+_THROTTLED = frozenset(
+    {
+        "BandwidthLimitExceeded",
+        "KmsThrottled",
+        "OverLimit",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "TooManyRequestsException",
+    }
+)
+_SERVICE = frozenset(
+    {"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"}
+)
+_CLOCK = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
+_CREDENTIALS = frozenset(
+    {
+        "AccessDenied",
+        "AccessDeniedException",
+        "AccountProblem",
+        "AuthFailure",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "IncompleteSignature",
+        "IncompleteSignatureException",
+        "InvalidAccessKeyId",
+        "InvalidClientTokenId",
+        "InvalidSecurity",
+        "InvalidSignatureException",
+        "MissingAuthenticationToken",
+        "MissingAuthenticationTokenException",
+        "NotAuthorized",
+        "OptInRequired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_QUEUE = frozenset(
+    {"InvalidAddress", "NonExistentQueue", "QueueDeletedRecently", "QueueDoesNotExist"}
+)
+_TOO_LARGE = frozenset({"BatchRequestTooLong", "MessageTooLong"})
+_INVALID = frozenset(
+    {
+        "InvalidAttributeName",
+        "InvalidAttributeValue",
+        "InvalidMessageContents",
+        "InvalidParameterCombination",
+        "InvalidParameterValue",
+        "InvalidParameterValueException",
+        "MissingParameter",
+        "SerializationException",
+        "UnsupportedOperation",
+        "ValidationError",
+        "ValidationException",
+    }
+)
+_CODES = (
+    (ErrorKind.THROTTLED, _THROTTLED),
+    (ErrorKind.SERVICE, _SERVICE),
+    (ErrorKind.INTERNAL, _CLOCK),
+    (ErrorKind.CREDENTIALS, _CREDENTIALS),
+    (ErrorKind.QUEUE, _QUEUE),
+    (ErrorKind.INVALID, _INVALID),
+)
+_SIZE_SENTENCES = ("must be shorter than", "message too long", "size limit", "maximum message size")
+
+_ADVICE = {
+    ErrorKind.THROTTLED: "AWS asks to slow down.",
+    ErrorKind.SERVICE: "AWS SQS failed.",
+    ErrorKind.CREDENTIALS: (
+        "AWS refused the key: check the AWS key and secret, and that its IAM policy allows"
+        " sqs:SendMessage on this queue."
+    ),
+    ErrorKind.QUEUE: "There is no such queue: check account, name and region in its URL.",
+    ErrorKind.ENCRYPTION: (
+        "The queue's KMS key refused: the AWS key needs kms:GenerateDataKey and kms:Decrypt on it,"
+        " and it must be enabled."
+    ),
+    ErrorKind.INVALID: "AWS refused the message itself.",
+    ErrorKind.TOO_LARGE: "The message is larger than this queue takes.",
+    ErrorKind.STATUS: "AWS refused the request.",
+    ErrorKind.INTERNAL: "The clock of the machine that Hookline runs on is wrong.",
+    ErrorKind.TIMEOUT: "AWS SQS gave up waiting for the request.",
+}
+_SILENCE = {
+    ErrorKind.DNS: "The host of the queue's URL has no address.",
+    ErrorKind.REFUSED: "AWS SQS could not be reached.",
+    ErrorKind.RESET: "The connection to AWS SQS ended before an answer had come.",
+    ErrorKind.TLS: "No trusted, encrypted connection to AWS SQS came about.",
+    ErrorKind.TIMEOUT: "AWS SQS did not answer in time.",
+    ErrorKind.PROTOCOL: "What answered is not AWS SQS.",
+    ErrorKind.INTERNAL: "Hookline itself failed to send it.",
+}
+
+
+def taken(result: Mapping[str, Any], status: int) -> Answer:
+    """Say that SQS has the message, and under which id it can be found there."""
+    number = result.get("SequenceNumber")
+    text = f"MessageId {result.get('MessageId', '')}" + (
+        f", SequenceNumber {number}" if number else ""
+    )
+    return Answer(Verdict.DELIVERED, None, status, text.encode()[:_MOST_KEPT])
+
+
+def refused(code: str, message: str, *, status: int | None, sender_fault: bool) -> Answer:
+    """Classify a refusal of a call (`status` is its HTTP status) or of one entry (None)."""
+    bare = code.removeprefix("AWS.SimpleQueueService.").removeprefix("AWS.")
+    kind = _kind(bare, message, status, sender_fault=sender_fault)
+    text = f"{_ADVICE[kind]} ({code}: {message})" if message else f"{_ADVICE[kind]} ({code})"
+    return Answer(_verdict(kind), kind, status, bounded(text))
+
+
+def unanswered(kind: ErrorKind, detail: str) -> Answer:
+    """Say what kept a whole answer from coming; all of it may pass by itself."""
+    return Answer(Verdict.RETRY, kind, None, bounded(f"{_SILENCE[kind]} ({detail})"))
+
+
+def held_back() -> Answer:
+    """Say that a message was not sent, so as not to overtake an earlier one of its group."""
+    text = "Not sent: an earlier message of the same group was not taken, and must go first."
+    return Answer(Verdict.RETRY, ErrorKind.SERVICE, None, text.encode())
+
+
+def stopping() -> Answer:
+    """Say that a message was not sent because Hookline is about to exit."""
+    return unanswered(ErrorKind.INTERNAL, "it is stopping")
+
+
+def bounded(text: str) -> bytes:
+    """Return at most 4 KiB of a sentence."""
+    return text.encode(errors="replace")[:_MOST_KEPT]
+
+
+def _kind(code: str, message: str, status: int | None, *, sender_fault: bool) -> ErrorKind:
+    if code in _TOO_LARGE or any(said in message.lower() for said in _SIZE_SENTENCES):
+        return ErrorKind.TOO_LARGE
+    for kind, codes in _CODES:
+        if code in codes:
+            return kind
+    if code.startswith("Kms"):
+        return ErrorKind.ENCRYPTION
+    if status is None:
+        return ErrorKind.INVALID if sender_fault else ErrorKind.SERVICE
+    return _kind_of_status(status)
+
+
+def _kind_of_status(status: int) -> ErrorKind:
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        return ErrorKind.THROTTLED
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        return ErrorKind.TIMEOUT
+    return ErrorKind.SERVICE if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ErrorKind.STATUS
+
+
+def _verdict(kind: ErrorKind) -> Verdict:
+    match kind:
+        case ErrorKind.TOO_LARGE:
+            return Verdict.TOO_LARGE
+        case ErrorKind.THROTTLED | ErrorKind.SERVICE | ErrorKind.TIMEOUT | ErrorKind.INTERNAL:
+            return Verdict.RETRY
+        case _:
+            return Verdict.REJECTED

@@ -1,0 +1,147 @@
+"""One SQS queue after another: sign, gather, send once, say what came of each message."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from hookline.domain.deliveries import ErrorKind, Sent, Verdict
+from hookline.domain.queues import QueueUrl, parse_queue_url
+from hookline.domain.targets import SqsTarget, Target
+from hookline.errors import InvalidInput
+from hookline.logs import get_logger
+from hookline.sinks.base import Shipment
+from hookline.sinks.sqs.clients import Client, ClientCache, ClientKey
+from hookline.sinks.sqs.gatherer import Gatherer, Waiting
+from hookline.sinks.sqs.messages import entry_for, group_of
+from hookline.sinks.sqs.outcomes import Answer, bounded, stopping, unanswered
+
+log = get_logger(__name__)
+_MEBIBYTE = 1024 * 1024  # bytes: SQS's own bound on a message, and on a batch, since August 2025
+_MOST_CLIENTS = 64
+_CLIENT_IDLE = 300.0  # seconds
+
+
+class SqsSink:
+    """Delivers to AWS SQS; see `hookline.sinks.base.Sink` for what it promises.
+
+    `endpoint_url` is the operator's emulator, for every call; without it a call goes to the host of
+    the queue's URL. On a FIFO queue: among shipments of one subject, taken in the order in which
+    `send` was called, none is sent before the one ahead of it is answered; and when that one may be
+    retried, every other whose `send` had been called before the failed one's returned is answered
+    `RETRY` without being sent.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        endpoint_url: str | None = None,
+        max_message_bytes: int = _MEBIBYTE,
+        gather_seconds: float = 0.003,
+    ) -> None:
+        self._timeout = timeout
+        self._endpoint_url = endpoint_url
+        self._most_bytes = max_message_bytes
+        self._gather_seconds = gather_seconds
+        self._clients = ClientCache(most=_MOST_CLIENTS, idle_seconds=_CLIENT_IDLE)
+        self._gatherers: dict[SqsTarget, Gatherer] = {}  # those with something to do
+        self._closed = False
+
+    async def send(self, shipment: Shipment) -> Sent:
+        """Sign the body, send it once, with others of its queue, and say what came of it."""
+        started_at, start = datetime.now(UTC), asyncio.get_running_loop().time()
+        answer = await self._answer(shipment, start + self._timeout)
+        took = asyncio.get_running_loop().time() - start
+        return Sent(
+            verdict=answer.verdict,
+            started_at=started_at,
+            duration_ms=round(took * 1000),
+            error=answer.error,
+            status_code=answer.status_code,
+            response=answer.response,
+        )
+
+    async def forget(self, target: Target) -> None:
+        """Close the client of a target's key; what is in flight ends first."""
+        if isinstance(target, SqsTarget):
+            try:
+                queue = parse_queue_url(target.url)
+            except InvalidInput:
+                return  # nothing was ever opened for it
+            await self._clients.forget(self._client_key(target, queue))
+
+    async def aclose(self) -> None:
+        """Answer what waits, let what is in flight end by its deadline, close every client."""
+        self._closed = True
+        await asyncio.gather(*(gatherer.aclose() for gatherer in self._gatherers.values()))
+        await self._clients.aclose()
+
+    async def _answer(self, shipment: Shipment, deadline: float) -> Answer:
+        target = shipment.target
+        if not isinstance(target, SqsTarget):
+            raise TypeError(f"the SQS sink can't send to {type(target).__name__}")
+        if self._closed:
+            return stopping()
+        try:
+            queue = parse_queue_url(target.url)
+        except InvalidInput as error:
+            return Answer(Verdict.BLOCKED, ErrorKind.BLOCKED, None, bounded(str(error)))
+        group = group_of(shipment.subject) if queue.fifo else None
+        entry, size = entry_for(shipment, target, group=group)
+        if size > self._most_bytes:
+            text = (
+                f"The message has {size} bytes; the limit is {self._most_bytes}. It was not sent."
+            )
+            return Answer(Verdict.TOO_LARGE, ErrorKind.TOO_LARGE, None, text.encode())
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        return await self._gather(target, queue, Waiting(entry, size, group, deadline, answer))
+
+    async def _gather(self, target: SqsTarget, queue: QueueUrl, message: Waiting) -> Answer:
+        gatherer = self._gatherers.get(target) or self._open(target, queue)
+        gatherer.add(message)
+        try:
+            return await message.answer
+        finally:
+            gatherer.returned(message)
+
+    def _open(self, target: SqsTarget, queue: QueueUrl) -> Gatherer:
+        key = self._client_key(target, queue)
+
+        async def ship(batch: Sequence[Waiting]) -> list[Answer]:
+            return await self._ship(key, queue.url, batch)
+
+        def forget() -> None:
+            self._gatherers.pop(target, None)
+
+        gatherer = self._gatherers[target] = Gatherer(
+            ship, forget, most_bytes=self._most_bytes, gather_seconds=self._gather_seconds
+        )
+        return gatherer
+
+    async def _ship(self, key: ClientKey, url: str, batch: Sequence[Waiting]) -> list[Answer]:
+        """Send a batch by the earliest of its deadlines; whatever happens is an answer."""
+        try:
+            async with (
+                asyncio.timeout_at(min(message.deadline for message in batch)),
+                self._clients.lend(key) as client,
+            ):
+                return await _send(client, url, batch)
+        except TimeoutError:
+            answer = unanswered(ErrorKind.TIMEOUT, f"after {self._timeout:g} seconds")
+        except Exception:  # whatever one batch stumbles over, its messages get their answer
+            log.exception("sqs.batch_failed", queue=url, messages=len(batch))
+            answer = unanswered(ErrorKind.INTERNAL, "the reason is in Hookline's log")
+        return [answer] * len(batch)
+
+    def _client_key(self, target: SqsTarget, queue: QueueUrl) -> ClientKey:
+        endpoint = self._endpoint_url or queue.endpoint
+        return ClientKey(target.access_key_id, target.secret_access_key, queue.region, endpoint)
+
+
+async def _send(client: Client, url: str, batch: Sequence[Waiting]) -> list[Answer]:
+    """Send a batch; where its content had all of it refused, send each message by itself."""
+    answers = await client.send(url, [message.entry for message in batch])
+    if len(batch) == 1 or not all(a.status_code and a.spoils_a_batch for a in answers):
+        return answers
+    alone = await asyncio.gather(*(client.send(url, [message.entry]) for message in batch))
+    return [answer for answers in alone for answer in answers]
