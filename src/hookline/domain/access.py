@@ -1,0 +1,78 @@
+"""Who is asking, and what that key may see, manage and send."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from hookline.errors import FieldProblem, InvalidInput
+
+
+class Role(StrEnum):
+    """What a key is for."""
+
+    ADMIN = "admin"  # everything
+    MANAGER = "manager"  # integrations and deliveries of one PBX or one company
+    INGEST = "ingest"  # sends events, for one PBX, one company or all; sees nothing
+
+
+def check_scope(role: Role, *, pbx: str | None, company: str | None) -> None:
+    """Refuse, as InvalidInput, a scope that does not belong to the role."""
+    if pbx is not None and company is not None:
+        raise InvalidInput(
+            FieldProblem("company", "Bind a key to a PBX or a company, not to both.")
+        )
+    bound = pbx is not None or company is not None
+    if role is Role.ADMIN and bound:
+        raise InvalidInput(
+            FieldProblem("role", "An admin key is for everything: leave the PBX and company out.")
+        )
+    if role is Role.MANAGER and not bound:
+        raise InvalidInput(
+            FieldProblem("role", "A manager key is for one PBX or one company: name it.")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A key that was recognised. Its scope fits its role: InvalidInput otherwise."""
+
+    key_id: UUID
+    role: Role
+    name: str
+    pbx: str | None = None
+    company: str | None = None
+
+    def __post_init__(self) -> None:
+        check_scope(self.role, pbx=self.pbx, company=self.company)
+
+    @property
+    def is_admin(self) -> bool:
+        """Whether everything is allowed."""
+        return self.role is Role.ADMIN
+
+    @property
+    def manages(self) -> bool:
+        """Whether integrations and deliveries are this key's business at all."""
+        return self.role is not Role.INGEST
+
+    @property
+    def sends(self) -> bool:
+        """Whether events are taken from this key at all."""
+        return self.role is not Role.MANAGER
+
+    def covers(self, pbx: str | None, company: str | None) -> bool:
+        """Whether an object of this PBX and company is inside the key's scope."""
+        if self.pbx is not None:
+            return pbx == self.pbx
+        return self.company is None or company == self.company
+
+    def sees(self, pbx: str | None, company: str | None) -> bool:
+        """Whether the key may know that an object of this PBX and company exists."""
+        return self.manages and self.covers(pbx, company)
+
+    def may_send(self, pbx: str | None, company: str) -> bool:
+        """Whether the key may send an event with these fields.
+
+        An event that names no PBX is taken for the PBX of the key, if it has one.
+        """
+        return self.sends and self.covers(pbx or self.pbx, company)

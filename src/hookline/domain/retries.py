@@ -1,0 +1,89 @@
+"""The retry policy: what one attempt's result means for its delivery, given the attempts so far.
+
+The strategies are tenacity's; the count that they look at is the durable one of the database, so a
+restart neither forgives nor forgets an attempt. Nothing here sleeps: a retry is a due time.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    stop_after_attempt,
+    wait_chain,
+    wait_fixed,
+    wait_random,
+)
+
+from hookline.domain.deliveries import (
+    Delivered,
+    Failed,
+    FailReason,
+    Outcome,
+    RetryAt,
+    Sent,
+    Verdict,
+)
+
+DEFAULT_DELAYS: Final = (5.0, 30.0, 120.0)  # seconds before the first, second and third retry
+DEFAULT_JITTER: Final = 0.1  # up to a tenth longer, so that a recovering target is not hit at once
+DEFAULT_RETRY_AFTER_CAP: Final = 3600.0  # seconds: a target may ask for a pause, not for oblivion
+
+_USELESS: Final = {  # verdicts that no retry can better
+    Verdict.REJECTED: FailReason.REJECTED,
+    Verdict.GONE: FailReason.GONE,
+    Verdict.BLOCKED: FailReason.BLOCKED,
+    Verdict.TOO_LARGE: FailReason.TOO_LARGE,
+}
+
+
+class RetryPolicy:
+    """One attempt, then at most one retry for each of `delays`, in seconds.
+
+    `jitter` is the greatest part of a delay that is added to it at random; 0 makes the policy
+    exact. A target's `Retry-After` can lengthen a delay, up to `retry_after_cap` seconds, and
+    never shortens it.
+    """
+
+    def __init__(
+        self,
+        delays: Sequence[float] = DEFAULT_DELAYS,
+        *,
+        jitter: float = DEFAULT_JITTER,
+        retry_after_cap: float = DEFAULT_RETRY_AFTER_CAP,
+    ) -> None:
+        self.attempts = len(delays) + 1
+        self._retry_after_cap = retry_after_cap
+        self._strategies = Retrying(
+            stop=stop_after_attempt(self.attempts),
+            wait=wait_chain(*(wait_fixed(d) + wait_random(0, d * jitter) for d in delays)),
+        )
+
+    def exhausted(self, attempt: int) -> bool:
+        """Whether the attempt of this number, counted from 1, was the last one allowed."""
+        return bool(self._strategies.stop(self._state(attempt)))
+
+    def decide(self, sent: Sent, attempt: int) -> Outcome:
+        """Turn the result of the attempt of this number, counted from 1, into an outcome."""
+        match sent.verdict:
+            case Verdict.DELIVERED:
+                return Delivered()
+            case Verdict.RETRY:
+                return self._again(sent, attempt, otherwise=FailReason.EXHAUSTED)
+            case Verdict.INTERNAL:
+                return self._again(sent, attempt, otherwise=FailReason.INTERNAL)
+            case verdict:
+                return Failed(_USELESS[verdict])
+
+    def _again(self, sent: Sent, attempt: int, *, otherwise: FailReason) -> RetryAt | Failed:
+        if self.exhausted(attempt):
+            return Failed(otherwise)
+        delay = float(self._strategies.wait(self._state(attempt)))
+        asked = min(sent.retry_after or 0.0, self._retry_after_cap)
+        return RetryAt(delay=max(delay, asked))
+
+    def _state(self, attempt: int) -> RetryCallState:
+        state = RetryCallState(self._strategies, fn=None, args=(), kwargs={})
+        state.attempt_number = attempt
+        return state

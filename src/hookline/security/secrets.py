@@ -1,0 +1,109 @@
+"""The sealed box: secrets at rest, AES-256-GCM under a ring of keys, each bound to its row.
+
+A sealed secret is version (1 byte), key id (8), nonce (12), ciphertext and tag (16 more than the
+text's UTF-8). Version, key id and the row are authenticated: a sealed secret that is copied to
+another row does not open there. Random nonces are safe for 2^32 seals a key (NIST SP 800-38D).
+"""
+
+import binascii
+import os
+from base64 import b64decode, b64encode
+from hashlib import sha256
+from typing import Final
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from hookline.errors import BrokenSeal, ConfigurationError
+
+_VERSION: Final = b"\x01"
+_KEY_BYTES: Final = 32
+_KEY_ID_BYTES: Final = 8
+_NONCE_BYTES: Final = 12  # 96 bits, GCM's own size
+_HEADER_BYTES: Final = len(_VERSION) + _KEY_ID_BYTES
+
+
+def generate_key() -> str:
+    """Return a new random key in the form that `KeyRing.parse` takes."""
+    return b64encode(os.urandom(_KEY_BYTES)).decode()
+
+
+class KeyRing:
+    """The keys that open sealed secrets; the first one seals.
+
+    To rotate, put a new key in front, seal every secret anew and take the old key away.
+    """
+
+    __slots__ = ("_ciphers", "_current")
+
+    def __init__(self, keys: list[bytes]) -> None:
+        self._ciphers = {_key_id(key): AESGCM(key) for key in keys}
+        self._current = _key_id(keys[0])
+
+    @classmethod
+    def parse(cls, text: str) -> "KeyRing":
+        """Read comma-separated base64 keys of 32 bytes; ConfigurationError says what is wrong."""
+        keys = [_parse_key(part.strip(), place) for place, part in enumerate(text.split(","), 1)]
+        if len(set(keys)) < len(keys):
+            raise ConfigurationError("HOOKLINE_ENCRYPTION_KEYS names the same key twice.")
+        return cls(keys)
+
+    def seal(self, plaintext: str, bound_to: str) -> bytes:
+        """Seal a text for one place, such as `integrations/s95eum/secret`, and no other."""
+        header = _VERSION + self._current
+        nonce = os.urandom(_NONCE_BYTES)
+        sealed = self._ciphers[self._current].encrypt(
+            nonce, plaintext.encode(), header + bound_to.encode()
+        )
+        return header + nonce + sealed
+
+    def open(self, sealed: bytes, bound_to: str) -> str:
+        """Return the text that was sealed for this place.
+
+        Raises BrokenSeal when the key is not on the ring, the place is another or a bit is wrong.
+        """
+        header, nonce = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES:][:_NONCE_BYTES]
+        if header[:1] != _VERSION or len(nonce) < _NONCE_BYTES:
+            raise BrokenSeal("A sealed secret is damaged: it does not begin like one.")
+        cipher = self._ciphers.get(header[1:])
+        if cipher is None:
+            raise BrokenSeal(
+                "A secret was sealed with a key that is not among HOOKLINE_ENCRYPTION_KEYS; "
+                "add that key behind the first one."
+            )
+        try:
+            opened = cipher.decrypt(
+                nonce, sealed[_HEADER_BYTES + _NONCE_BYTES :], header + bound_to.encode()
+            )
+        except InvalidTag as error:
+            raise BrokenSeal("A sealed secret is damaged or belongs to another row.") from error
+        return opened.decode()
+
+    def sealed_with_current(self, sealed: bytes) -> bool:
+        """Whether the first key sealed this; if not, it wants to be sealed anew."""
+        return sealed[:_HEADER_BYTES] == _VERSION + self._current
+
+    def __repr__(self) -> str:
+        return f"KeyRing({len(self._ciphers)} keys, first {self._current.hex()})"
+
+
+def _key_id(key: bytes) -> bytes:
+    return sha256(b"hookline key id\x00" + key).digest()[:_KEY_ID_BYTES]
+
+
+def _parse_key(text: str, place: int) -> bytes:
+    try:
+        key = b64decode(text.translate(str.maketrans("-_", "+/")), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise ConfigurationError(
+            f"Key {place} of HOOKLINE_ENCRYPTION_KEYS is not base64; {_ADVICE}"
+        ) from error
+    if len(key) != _KEY_BYTES:
+        raise ConfigurationError(
+            f"Key {place} of HOOKLINE_ENCRYPTION_KEYS has {len(key)} bytes instead of "
+            f"{_KEY_BYTES}; {_ADVICE}"
+        )
+    return key
+
+
+_ADVICE: Final = "make one with: openssl rand -base64 32"

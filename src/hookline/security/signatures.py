@@ -1,0 +1,70 @@
+"""The signatures that receivers check: the PBX's own `x-signature`, and Standard Webhooks.
+
+Both are HMAC-SHA256 over the bytes that are sent. `x-signature` is keyed with the secret's UTF-8
+bytes; Standard Webhooks (https://www.standardwebhooks.com) with what the secret is as base64.
+"""
+
+import binascii
+import hmac
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final
+
+PREFIX: Final = "whsec_"  # before the secret, where the Standard Webhooks libraries take it
+TOLERANCE: Final = 300  # seconds that a timestamp may be off, as in the libraries
+
+
+def x_signature(secret: str, body: bytes) -> str:
+    """Return lower-case hex, without a prefix."""
+    return hmac.digest(secret.encode(), body, sha256).hex()
+
+
+def standard_webhooks(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:
+    """Return the value of `webhook-signature`: one `v1,<base64>` for each secret, with spaces.
+
+    `timestamp` is in seconds since the epoch, the same as in `webhook-timestamp`. Raises ValueError
+    for a secret that is not base64; those that Hookline makes always are.
+    """
+    content = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
+    return " ".join(
+        f"v1,{b64encode(hmac.digest(_key(secret), content, sha256)).decode()}" for secret in secrets
+    )
+
+
+def verify_x_signature(secret: str, body: bytes, given: str) -> bool:
+    """Whether `given`, a header from anywhere, is the `x-signature` of these bytes."""
+    return _same(x_signature(secret, body), given)
+
+
+def verify_standard_webhooks(  # noqa: PLR0913 - three headers, the body, the secret and the clock
+    secret: str, *, message_id: str, timestamp: str, body: bytes, given: str, now: float
+) -> bool:
+    """Whether one of the signatures in `given` holds for these headers and bytes, and is fresh.
+
+    `timestamp` is the header as it came; `now` is in seconds since the epoch. Raises ValueError for
+    a secret that is not base64.
+    """
+    seconds = _seconds(timestamp)
+    if seconds is None or abs(now - seconds) > TOLERANCE:
+        return False
+    expected = standard_webhooks([secret], message_id, seconds, body)
+    return any(_same(expected, candidate) for candidate in given.split(" "))
+
+
+def _key(secret: str) -> bytes:
+    try:
+        return b64decode(secret.removeprefix(PREFIX), validate=True)
+    except binascii.Error as error:
+        raise ValueError(
+            "The secret is not base64, so it cannot key a webhook-signature."
+        ) from error
+
+
+def _seconds(timestamp: str) -> int | None:
+    plain = timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= len("9999999999999")
+    return int(timestamp) if plain else None
+
+
+def _same(expected: str, given: str) -> bool:
+    return hmac.compare_digest(expected.encode(), given.encode(errors="backslashreplace"))
