@@ -2,20 +2,17 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from hookline.logs import get_logger
 from hookline.sinks.sqs.messages import Entry
 from hookline.sinks.sqs.outcomes import Answer
 
 if TYPE_CHECKING:
     from hookline.sinks.sqs.aws import Factory
-
-log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +45,35 @@ class _Slot:
     retired: bool = False
 
 
-class ClientCache:
-    """Lends clients. At most `most` are kept besides those in use, each for `idle_seconds`."""
+class AwsMaker:
+    """Makes real clients, in one thread; the first call imports what that takes."""
 
-    def __init__(self, *, most: int, idle_seconds: float) -> None:
+    def __init__(self) -> None:
+        self._factory: Factory | None = None
+
+    def __call__(self, key: ClientKey) -> Client:
+        """Return a new client; raise whatever botocore finds wrong with the key."""
+        if self._factory is None:
+            from hookline.sinks.sqs.aws import Factory  # noqa: PLC0415  slow: not at the start
+
+            self._factory = Factory()
+        return self._factory.make(key)
+
+
+class ClientCache:
+    """Lends clients. At most `most` are kept besides those in use, each for `idle_seconds`.
+
+    `make` may take its time: it runs in a thread, one at a time.
+    """
+
+    def __init__(
+        self, make: Callable[[ClientKey], Client], *, most: int, idle_seconds: float
+    ) -> None:
+        self._make = make
         self._most = most
         self._idle_seconds = idle_seconds
         self._slots: OrderedDict[ClientKey, _Slot] = OrderedDict()  # least recently used first
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="sqs-clients")
-        self._factory: Factory | None = None  # the maker thread's own
         self._closing: set[asyncio.Task[None]] = set()
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -101,14 +118,6 @@ class ClientCache:
         for old in idle[: max(surplus, 0)]:
             self._retire(self._slots.pop(old))
         return slot
-
-    def _make(self, key: ClientKey) -> Client:
-        """Make a client; runs in the maker's thread, which alone touches the factory."""
-        if self._factory is None:
-            from hookline.sinks.sqs.aws import Factory  # noqa: PLC0415  slow: not at the start
-
-            self._factory = Factory()
-        return self._factory.make(key)
 
     def _drop(self, key: ClientKey, slot: _Slot) -> None:
         if self._slots.get(key) is slot:

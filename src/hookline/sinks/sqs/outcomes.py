@@ -44,6 +44,7 @@ _SERVICE = frozenset(
     {"InternalError", "InternalFailure", "InternalServerError", "ServiceUnavailable"}
 )
 _CLOCK = frozenset({"RequestExpired", "RequestTimeTooSkewed"})
+_CLOCK_SENTENCES = ("signature expired", "signature not yet current")
 _CREDENTIALS = frozenset(
     {
         "AccessDenied",
@@ -163,8 +164,11 @@ def bounded(text: str) -> bytes:
 
 
 def _kind(code: str, message: str, status: int | None, *, sender_fault: bool) -> ErrorKind:
-    if code in _TOO_LARGE or any(said in message.lower() for said in _SIZE_SENTENCES):
+    said = message.lower()
+    if code in _TOO_LARGE or any(words in said for words in _SIZE_SENTENCES):
         return ErrorKind.TOO_LARGE
+    if any(words in said for words in _CLOCK_SENTENCES):
+        return ErrorKind.INTERNAL
     for kind, codes in _CODES:
         if code in codes:
             return kind
@@ -180,6 +184,8 @@ def _kind_of_status(status: int) -> ErrorKind:
         return ErrorKind.THROTTLED
     if status == HTTPStatus.REQUEST_TIMEOUT:
         return ErrorKind.TIMEOUT
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return ErrorKind.TOO_LARGE
     return ErrorKind.SERVICE if status >= HTTPStatus.INTERNAL_SERVER_ERROR else ErrorKind.STATUS
 
 

@@ -10,7 +10,7 @@ from hookline.domain.targets import SqsTarget, Target
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
 from hookline.sinks.base import Shipment
-from hookline.sinks.sqs.clients import Client, ClientCache, ClientKey
+from hookline.sinks.sqs.clients import AwsMaker, Client, ClientCache, ClientKey
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
 from hookline.sinks.sqs.messages import entry_for, group_of
 from hookline.sinks.sqs.outcomes import Answer, bounded, stopping, unanswered
@@ -43,7 +43,7 @@ class SqsSink:
         self._endpoint_url = endpoint_url
         self._most_bytes = max_message_bytes
         self._gather_seconds = gather_seconds
-        self._clients = ClientCache(most=_MOST_CLIENTS, idle_seconds=_CLIENT_IDLE)
+        self._clients = ClientCache(AwsMaker(), most=_MOST_CLIENTS, idle_seconds=_CLIENT_IDLE)
         self._gatherers: dict[SqsTarget, Gatherer] = {}  # those with something to do
         self._closed = False
 
