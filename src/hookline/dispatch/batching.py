@@ -49,11 +49,15 @@ class Batcher(Generic[ItemT, ResultT]):
 
         Raises what `flush` raised. A caller that is cancelled gives up the answer, not the write.
         """
+        return await self.offer(items)
+
+    def offer(self, items: Sequence[ItemT]) -> asyncio.Future[list[ResultT]]:
+        """As `submit`, without waiting: the future gets the results, or what `flush` raised."""
         submission = _Submission[ItemT, ResultT](items, asyncio.get_running_loop().create_future())
         self._gathered.append(submission)
         if len(self._writing) < self._writers:
             self._start_writer()
-        return await submission.done
+        return submission.done
 
     async def idle(self) -> None:
         """Return when nothing is being written and nothing waits to be."""

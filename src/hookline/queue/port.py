@@ -16,11 +16,10 @@ from hookline.domain.events import Event
 
 @dataclass(frozen=True, slots=True)
 class NewEvent:
-    """An event to store, with the PBX that it is routed by and the note of who does not get it."""
+    """An event to store, with the note of who does not get it. `event.pbx` is what routed it."""
 
     id: UUID
     event: Event
-    pbx: str | None
     digest: UUID
     skipped: str | None  # JSON text, reason → integration ids
 

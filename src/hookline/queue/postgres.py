@@ -87,7 +87,7 @@ class PostgresQueue:
             lowest_uuid(datetime.now(UTC) - self._duplicate_window),
             [e.id for e in events],
             [e.digest for e in events],
-            [e.pbx for e in events],
+            [e.event.pbx for e in events],
             [e.event.company for e in events],
             [e.event.type for e in events],
             [e.event.subject for e in events],

@@ -1,0 +1,105 @@
+"""One leased delivery in, one settlement out: find the target, send once, judge the answer."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Protocol
+
+from hookline.domain.deliveries import (
+    ErrorKind,
+    Failed,
+    FailReason,
+    Outcome,
+    RetryAt,
+    Sent,
+    Skipped,
+    SkipReason,
+    Verdict,
+)
+from hookline.domain.retries import RetryPolicy
+from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
+from hookline.integrations.subscriptions import Subscription
+from hookline.logs import get_logger
+from hookline.queue.port import Claimed, Settlement
+from hookline.sinks.base import Shipment, Sink
+
+_MOST_LOST_LEASES = 5  # leases that ended without an outcome: a delivery that kills its holders
+_LOG = get_logger(__name__)
+
+
+class Directory(Protocol):
+    """Who is subscribed, as of this process's snapshot."""
+
+    def find(self, integration_id: str) -> Subscription | None:
+        """Return the integration, or None when it is deleted."""
+
+
+class Deliverer:
+    """Makes attempts. Nothing that a target, or a fault of ours, does is raised from here."""
+
+    def __init__(
+        self,
+        directory: Directory,
+        sinks: Mapping[TransmissionType, Sink],
+        policy: RetryPolicy,
+    ) -> None:
+        self._directory = directory
+        self._sinks = sinks
+        self._policy = policy
+
+    async def deliver(self, job: Claimed) -> Settlement:
+        """Attempt one delivery and say how it is to be settled."""
+        subscription = self._directory.find(job.integration_id)
+        if subscription is None:
+            return _unattempted(job, Skipped(SkipReason.DELETED))
+        if not subscription.enabled:
+            return _unattempted(job, Skipped(SkipReason.DISABLED))
+        if job.claims - job.attempts > _MOST_LOST_LEASES:
+            _LOG.error("delivery.poisonous", delivery=str(job.id), claims=job.claims)
+            return _unattempted(job, Failed(FailReason.INTERNAL))
+        number = job.attempts + 1
+        sent = await self._send(job, subscription)
+        return Settlement(job.id, job.lease, self._judge(sent, number, once=job.once), number, sent)
+
+    async def _send(self, job: Claimed, subscription: Subscription) -> Sent:
+        started = datetime.now(UTC)
+        try:
+            target = subscription.usable_target(started)
+            return await self._sinks[transmission(target)].send(shipment(job, target))
+        except Exception:  # noqa: BLE001 - a fault of ours must end as an outcome as well
+            _LOG.exception("delivery.internal_error", delivery=str(job.id))
+            took = datetime.now(UTC) - started
+            return Sent(
+                Verdict.INTERNAL, started, int(took.total_seconds() * 1000), ErrorKind.INTERNAL
+            )
+
+    def _judge(self, sent: Sent, number: int, *, once: bool) -> Outcome:
+        outcome = self._policy.decide(sent, number)
+        if once and isinstance(outcome, RetryAt):
+            return Failed(FailReason.EXHAUSTED)
+        return outcome
+
+
+def shipment(job: Claimed, target: Target) -> Shipment:
+    """Return what a sink is handed: the same bytes and ids in each attempt."""
+    return Shipment(
+        delivery_id=job.id,
+        body=job.event.body_for(job.integration_id),
+        target=target,
+        event_type=job.event.type,
+        subject=job.event.subject,
+        pbx=job.event.pbx,
+        company=job.event.company,
+    )
+
+
+def transmission(target: Target) -> TransmissionType:
+    """Return the way out that a target is reached by."""
+    match target:
+        case WebhookTarget():
+            return TransmissionType.WEBHOOK
+        case SqsTarget():
+            return TransmissionType.AWS_SQS
+
+
+def _unattempted(job: Claimed, outcome: Outcome) -> Settlement:
+    return Settlement(job.id, job.lease, outcome, job.attempts, sent=None)

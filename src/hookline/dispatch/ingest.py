@@ -1,0 +1,176 @@
+"""Many events in, one statement out; what is born leased starts at once."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from hookline.dispatch.batching import Batcher
+from hookline.dispatch.lanes import Lanes
+from hookline.domain.events import Event
+from hookline.domain.ids import new_uuid
+from hookline.errors import Overloaded
+from hookline.integrations.subscriptions import Subscriptions
+from hookline.queue.port import (
+    Appended,
+    Claimed,
+    NewDelivery,
+    NewEvent,
+    Queue,
+    StaleSnapshot,
+)
+
+_MOST_REMATCHES = 20  # times that integrations may change while one batch is being matched
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of one accepted event: its id, or the id of the same event sent before."""
+
+    event_id: UUID
+    duplicate: bool
+    deliveries: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    stored: NewEvent
+    deliveries: list[NewDelivery]
+
+
+class Ingest:
+    """Accepts events durably. A receipt means: stored, with everything that is to come of it.
+
+    `lanes` is None in a process that has no engine. `start` is handed the deliveries that were born
+    leased to this process; `announce` is called when others wait in the database.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
+        self,
+        queue: Queue,
+        subscriptions: Subscriptions,
+        lanes: Lanes | None,
+        *,
+        born_lease: int,
+        start: Callable[[Sequence[Claimed]], None],
+        announce: Callable[[], None],
+    ) -> None:
+        self._queue = queue
+        self._subscriptions = subscriptions
+        self._lanes = lanes
+        self._born_lease = born_lease
+        self._start = start
+        self._announce = announce
+        self._batcher = Batcher[Event, Receipt](self._flush, name="ingest", largest=500, writers=2)
+
+    async def accept(self, events: Sequence[Event]) -> list[Receipt]:
+        """Store events (routed: `pbx` is set where one is known) and have them delivered.
+
+        Raises Unavailable while the database is away, and then nothing is stored.
+        """
+        return await self._batcher.submit(events)
+
+    async def idle(self) -> None:
+        """Return when everything that was handed in is answered."""
+        await self._batcher.idle()
+
+    async def _flush(self, events: Sequence[Event]) -> list[Receipt]:
+        digests = [event.digest(event.pbx) for event in events]
+        different = dict(zip(reversed(digests), reversed(events), strict=True))
+        for _ in range(_MOST_REMATCHES):
+            revision = self._subscriptions.revision
+            planned = {digest: self._plan(event, digest) for digest, event in different.items()}
+            result = await self._append(planned, revision)
+            if isinstance(result, Appended):
+                self._hand_over(planned.values(), result)
+                return _receipts(digests, planned, result)
+            await self._subscriptions.catch_up(beyond=revision)
+        raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
+
+    def _plan(self, event: Event, digest: UUID) -> _Planned:
+        """Match one event, and reserve places for the deliveries that can start at once."""
+        match = self._subscriptions.match(event)
+        event_id = new_uuid()
+        size = len(event.payload)
+        lanes = self._lanes
+        deliveries = [
+            NewDelivery(
+                id=new_uuid(),
+                event_id=event_id,
+                integration_id=subscription.integration_id,
+                event_type=event.type,
+                ordering=event.subject if subscription.ordered else None,
+                leased=lanes is not None and lanes.reserve(subscription.integration_id, size),
+            )
+            for subscription in match.wanted
+        ]
+        return _Planned(NewEvent(event_id, event, digest, match.skipped), deliveries)
+
+    async def _append(
+        self, planned: dict[UUID, _Planned], revision: int
+    ) -> Appended | StaleSnapshot:
+        result: Appended | StaleSnapshot | None = None
+        try:
+            result = await self._queue.append(
+                [each.stored for each in planned.values()],
+                [delivery for each in planned.values() for delivery in each.deliveries],
+                revision=revision,
+            )
+            return result
+        finally:
+            if not isinstance(result, Appended):
+                self._free_places(planned.values())
+
+    def _hand_over(self, planned: Iterable[_Planned], result: Appended) -> None:
+        """Start what was born leased, and announce what waits in the database."""
+        started: list[Claimed] = []
+        known_before: list[_Planned] = []
+        waiting = False
+        for each in planned:
+            if each.stored.id not in result.fresh:
+                known_before.append(each)
+                continue
+            for delivery in each.deliveries:
+                if delivery.leased:
+                    started.append(self._claimed(delivery, each.stored.event))
+                else:
+                    waiting = True
+                    if self._lanes is not None:
+                        self._lanes.expect(delivery.integration_id)
+        self._free_places(known_before)
+        self._start(started)
+        if waiting:
+            self._announce()
+
+    def _free_places(self, planned: Iterable[_Planned]) -> None:
+        for each in planned:
+            for delivery in each.deliveries:
+                if delivery.leased and self._lanes is not None:
+                    self._lanes.let_go(delivery.integration_id, len(each.stored.event.payload))
+
+    def _claimed(self, delivery: NewDelivery, event: Event) -> Claimed:
+        return Claimed(
+            id=delivery.id,
+            lease=self._born_lease,
+            event_id=delivery.event_id,
+            integration_id=delivery.integration_id,
+            attempts=0,
+            claims=1,
+            once=False,
+            event=event,
+        )
+
+
+def _receipts(
+    digests: Sequence[UUID], planned: dict[UUID, _Planned], result: Appended
+) -> list[Receipt]:
+    """Answer each event in order; of equal ones the first is new, if the store found it so."""
+    answered: set[UUID] = set()
+    receipts = []
+    for digest in digests:
+        each = planned[digest]
+        fresh = each.stored.id in result.fresh
+        event_id = each.stored.id if fresh else result.firsts[digest]
+        new = fresh and digest not in answered
+        answered.add(digest)
+        receipts.append(Receipt(event_id, not new, len(each.deliveries) if new else 0))
+    return receipts

@@ -1,0 +1,207 @@
+"""Who wants this event? Answered from memory, from a snapshot that knows how new it is.
+
+The snapshot follows one revision number, bumped in the transaction of every change. Whoever stores
+events names the revision that they were matched at; the store refuses an old one, and `catch_up`
+loads what changed. So a change that was committed before an event was accepted always counts, in
+every process, and matching itself does no I/O.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+import orjson
+from sqlalchemy import select
+
+from hookline.db.models import Integration, Pbx, Revision
+from hookline.domain.catalogue import Catalogue
+from hookline.domain.deliveries import SkipReason
+from hookline.domain.events import Event
+from hookline.domain.licences import Licence, PbxPolicy, allows
+from hookline.domain.queues import parse_queue_url
+from hookline.domain.selection import Selection, restore_selection
+from hookline.domain.targets import SqsTarget, Target, WebhookTarget
+from hookline.errors import BrokenSeal
+from hookline.integrations.revision import Transactions
+from hookline.integrations.sealing import open_target
+from hookline.logs import get_logger
+from hookline.security.secrets import KeyRing
+
+_MOST_MATCHES = 50_000  # remembered answers; far more than PBXs × types that send at a time
+_LOG = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """What matching and delivery know of an integration. No `target`: its seal is broken."""
+
+    integration_id: str
+    pbx: str | None
+    company: str | None  # None also where nobody entitled vouched for it
+    enabled: bool
+    selection: Selection
+    max_in_flight: int
+    ordered: bool
+    target: Target | None = field(repr=False)
+    old_secret_until: datetime | None = None
+
+    def usable_target(self, now: datetime) -> Target:
+        """Return the target; a rotated secret signs along no longer than its grace period.
+
+        Raises BrokenSeal where the integration's secrets do not open with this key ring.
+        """
+        if self.target is None:
+            raise BrokenSeal(
+                f"The secrets of integration {self.integration_id} do not open: put the key that "
+                "sealed them back into HOOKLINE_ENCRYPTION_KEYS."
+            )
+        if (
+            isinstance(self.target, WebhookTarget)
+            and self.old_secret_until is not None
+            and self.old_secret_until <= now
+        ):
+            return replace(self.target, secrets=self.target.secrets[:1])
+        return self.target
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """Who gets an event; and, as JSON text, the others that were considered, by reason."""
+
+    wanted: tuple[Subscription, ...]
+    skipped: str | None
+
+
+class Subscriptions:
+    """The snapshot of all integrations and PBXs, indexed by who may get an event."""
+
+    def __init__(self, transactions: Transactions, catalogue: Catalogue, keyring: KeyRing) -> None:
+        self._transactions = transactions
+        self._catalogue = catalogue
+        self._keyring = keyring
+        self._all: dict[str, Subscription] = {}
+        self._by_pbx: dict[str, set[str]] = {}
+        self._by_company: dict[str, set[str]] = {}
+        self._pbxs: dict[str, PbxPolicy] = {}
+        self._matches: dict[tuple[str | None, str | None, str], Match] = {}
+        self._catching_up = asyncio.Lock()
+        self.revision = 0
+
+    async def catch_up(self, beyond: int | None = None) -> None:
+        """Load every change since the snapshot; with `beyond`, only if it is not newer than that.
+
+        Raises Unavailable while the database is away; the snapshot then stays as it was.
+        """
+        async with self._catching_up:
+            if beyond is not None and self.revision > beyond:
+                return
+            async with self._transactions.reading() as session:
+                # The number first: a change that commits in between is loaded now and once more.
+                revision = (await session.execute(select(Revision.value))).scalar_one()
+                changed = select(Integration).where(Integration.revision > self.revision)
+                integrations = (await session.execute(changed)).scalars().all()
+                described = select(Pbx).where(Pbx.revision > self.revision)
+                pbxs = (await session.execute(described)).scalars().all()
+            self._take(integrations, pbxs)
+            self.revision = revision
+
+    def find(self, integration_id: str) -> Subscription | None:
+        """Return the integration of this id; None where it does not exist (any more)."""
+        return self._all.get(integration_id)
+
+    def company_of(self, pbx: str) -> str | None:
+        """Return the company that a PBX is known to belong to."""
+        policy = self._pbxs.get(pbx)
+        return policy.company if policy else None
+
+    def match(self, event: Event) -> Match:
+        """Say who gets an event: the integrations of its PBX, without one those of its company."""
+        company = event.company if event.pbx is None else None
+        key = (event.pbx, company, event.type)
+        match = self._matches.get(key)
+        if match is None:
+            if len(self._matches) >= _MOST_MATCHES:
+                self._matches.clear()
+            match = self._matches[key] = self._find_match(event.pbx, company, event.type)
+        return match
+
+    def _find_match(self, pbx: str | None, company: str | None, event_type: str) -> Match:
+        if pbx is not None:
+            considered = self._by_pbx.get(pbx, set())
+        else:
+            considered = self._by_company.get(company or "", set())
+        wanted: list[Subscription] = []
+        skipped: dict[str, list[str]] = {}
+        for integration_id in sorted(considered):
+            subscription = self._all[integration_id]
+            reason = self._reason_to_skip(subscription, pbx, event_type)
+            if reason is None:
+                wanted.append(subscription)
+            else:
+                skipped.setdefault(reason, []).append(integration_id)
+        return Match(tuple(wanted), orjson.dumps(skipped).decode() if skipped else None)
+
+    def _reason_to_skip(
+        self, subscription: Subscription, pbx: str | None, event_type: str
+    ) -> SkipReason | None:
+        group = self._catalogue.group_of(event_type)
+        if group is None:
+            return SkipReason.UNKNOWN_TYPE
+        if not subscription.selection.wants(event_type, group):
+            return SkipReason.NOT_SELECTED
+        if not subscription.enabled:
+            return SkipReason.DISABLED
+        policy = self._pbxs.get(pbx) if pbx is not None else None
+        if not allows(policy, licensed=self._catalogue.is_licensed(event_type)):
+            return SkipReason.LICENCE
+        return None
+
+    def _take(self, integrations: Iterable[Integration], pbxs: Iterable[Pbx]) -> None:
+        for row in integrations:
+            self._remove(row.id)
+            if row.deleted_at is None:
+                self._add(self._subscription(row))
+        for pbx in pbxs:
+            self._pbxs[pbx.pbx] = PbxPolicy(pbx.company, Licence(pbx.license), pbx.presence_events)
+        self._matches.clear()
+
+    def _add(self, subscription: Subscription) -> None:
+        self._all[subscription.integration_id] = subscription
+        for index, owner in (
+            (self._by_pbx, subscription.pbx),
+            (self._by_company, subscription.company),
+        ):
+            if owner is not None:
+                index.setdefault(owner, set()).add(subscription.integration_id)
+
+    def _remove(self, integration_id: str) -> None:
+        known = self._all.pop(integration_id, None)
+        if known is None:
+            return
+        for index, owner in ((self._by_pbx, known.pbx), (self._by_company, known.company)):
+            if owner is not None:
+                index[owner].discard(integration_id)
+                if not index[owner]:
+                    del index[owner]
+
+    def _subscription(self, row: Integration) -> Subscription:
+        target = self._open(row)
+        return Subscription(
+            integration_id=row.id,
+            pbx=row.pbx,
+            company=row.company if row.company_vouched else None,
+            enabled=row.enabled,
+            selection=restore_selection(row.events, self._catalogue),
+            max_in_flight=row.max_in_flight,
+            ordered=isinstance(target, SqsTarget) and parse_queue_url(target.url).fifo,
+            target=target,
+            old_secret_until=row.old_secret_until,
+        )
+
+    def _open(self, row: Integration) -> Target | None:
+        try:
+            return open_target(row, self._keyring, datetime.now(UTC))
+        except BrokenSeal:
+            _LOG.exception("integration.broken_seal", integration=row.id)
+            return None
