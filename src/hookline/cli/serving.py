@@ -1,0 +1,92 @@
+"""Runs the API's server on a socket that is already ours, without uvicorn's signals and logs."""
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import uvicorn
+
+from hookline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from hookline.cli.stopping import Stopping
+
+_BACKLOG = 2048  # connections that wait while a burst is accepted; the kernel may allow fewer
+
+
+def listener(host: str, port: int, *, advice: str) -> socket.socket:
+    """Take the address before anything slow is started; `advice` ends the refusal's sentence."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, address = found[0]
+        taken = socket.socket(family, kind, protocol)
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(address)
+            taken.listen(_BACKLOG)
+        except OSError:
+            taken.close()
+            raise
+    except OSError as error:
+        raise ConfigurationError(
+            f"{host}:{port} cannot be listened on ({error}); {advice}"
+        ) from error
+    return taken
+
+
+def address_of(taken: socket.socket) -> str:
+    """Return the http:// address of a listening socket, its real port included."""
+    host, port = taken.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 - shown, not bound
+    return f"http://{shown}:{port}"
+
+
+class Server(uvicorn.Server):
+    """A server that calls `started` once it answers, and leaves signals to its owner."""
+
+    def __init__(self, config: uvicorn.Config, when_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._when_started = when_started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: `Stopping` has them."""
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to answer, then say so."""
+        await super().startup(sockets)
+        if self.started:
+            self._when_started()
+
+
+async def answer(
+    application: Any,  # noqa: ANN401 - an ASGI application, in any library's type for it
+    taken: socket.socket,
+    stopping: "Stopping",
+    *,
+    grace: float,
+    when_started: Callable[[], None],
+) -> None:
+    """Serve until the first signal, then let requests finish for at most `grace` seconds."""
+    config = uvicorn.Config(
+        application,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        log_level="warning",
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(grace)),
+        backlog=_BACKLOG,
+    )
+    server = Server(config, when_started)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    stopping.asks(stop)
+    await server.serve(sockets=[taken])

@@ -1,0 +1,53 @@
+"""`hookline settings`: every setting, its value now, its default and where the value comes from."""
+
+import sys
+import textwrap
+from typing import Any
+
+from hookline.cli import terminal
+
+_MASK = "••••••••"
+
+
+def show() -> None:
+    """List every setting: value, default, source and what it is for. Secrets are masked."""
+    from hookline.settings import PREFIX, Settings, load_settings, source_of  # noqa: PLC0415
+
+    settings = load_settings()
+    rows = [
+        (
+            f"{PREFIX}{name.upper()}",
+            _text(getattr(settings, name)),
+            source_of(name),
+            _text(field.get_default()),
+            field.description or "",
+        )
+        for name, field in Settings.model_fields.items()
+    ]
+    if sys.stdout.isatty():
+        for name, value, source, default, purpose in rows:
+            where = source if source == "default" else f"{source}; default {default}"
+            terminal.say(f"{name} = {value}  ({where})", {name: "bold", f"({where})": "dim"})
+            terminal.say(textwrap.indent(textwrap.fill(purpose, 90), "    "))
+    else:
+        columns = ("setting", "value", "from", "default", "what it is for")
+        terminal.table("Settings", columns, rows)
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - a setting of any type
+    """Write a value as its variable would hold it; a secret never."""
+    from pydantic import SecretStr  # noqa: PLC0415
+
+    if isinstance(value, tuple):
+        return ",".join(map(_text, value)) or "–"
+    match value:
+        case None:
+            return "–"
+        case SecretStr():
+            return _MASK
+        case bool():
+            return str(value).lower()
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(value)
