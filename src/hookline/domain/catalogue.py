@@ -72,7 +72,7 @@ class Catalogue:
     ) -> None:
         self.groups = groups
         self.shapes = shapes
-        self._naming = naming
+        self.naming = naming
         self._groups = {group.name: group for group in groups}
         self._types = {kind.name: kind for group in groups for kind in group.types}
 
@@ -98,7 +98,7 @@ class Catalogue:
         known = self._types.get(event_type)
         if known is not None:
             return known.group
-        return next((r.group for r in self._naming if fnmatchcase(event_type, r.pattern)), None)
+        return next((r.group for r in self.naming if fnmatchcase(event_type, r.pattern)), None)
 
     def is_licensed(self, event_type: str) -> bool:
         """Whether the licence rule covers this event type."""

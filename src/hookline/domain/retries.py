@@ -13,6 +13,7 @@ from tenacity import (
     stop_after_attempt,
     wait_chain,
     wait_fixed,
+    wait_none,
     wait_random,
 )
 
@@ -57,7 +58,10 @@ class RetryPolicy:
         self._retry_after_cap = retry_after_cap
         self._strategies = Retrying(
             stop=stop_after_attempt(self.attempts),
-            wait=wait_chain(*(wait_fixed(d) + wait_random(0, d * jitter) for d in delays)),
+            wait=wait_chain(
+                *(wait_fixed(delay) + wait_random(0, delay * jitter) for delay in delays),
+                wait_none(),  # after the last attempt, which `stop` ends; a chain may not be empty
+            ),
         )
 
     def exhausted(self, attempt: int) -> bool:

@@ -82,7 +82,9 @@ def _problems(raw: object, catalogue: Catalogue) -> Iterator[FieldProblem]:
     for name, chosen in raw.items():
         group = catalogue.group(name) if isinstance(name, str) else None
         if group is None:
-            yield FieldProblem(f"events.{_cut(str(name))}", _unknown_group(str(name), catalogue))
+            yield FieldProblem(
+                f"events.{_quoted(str(name))[1:-1]}", _unknown_group(str(name), catalogue)
+            )
         else:
             yield from _wrong_choices(chosen, group, catalogue)
 

@@ -21,6 +21,7 @@ _KEY_BYTES: Final = 32
 _KEY_ID_BYTES: Final = 8
 _NONCE_BYTES: Final = 12  # 96 bits, GCM's own size
 _HEADER_BYTES: Final = len(_VERSION) + _KEY_ID_BYTES
+_ADVICE: Final = "make one with: openssl rand -base64 32"
 
 
 def generate_key() -> str:
@@ -92,6 +93,8 @@ def _key_id(key: bytes) -> bytes:
 
 
 def _parse_key(text: str, place: int) -> bytes:
+    if not text:
+        raise ConfigurationError(f"Key {place} of HOOKLINE_ENCRYPTION_KEYS is empty; {_ADVICE}")
     try:
         key = b64decode(text.translate(str.maketrans("-_", "+/")), validate=True)
     except (binascii.Error, ValueError) as error:
@@ -104,6 +107,3 @@ def _parse_key(text: str, place: int) -> bytes:
             f"{_KEY_BYTES}; {_ADVICE}"
         )
     return key
-
-
-_ADVICE: Final = "make one with: openssl rand -base64 32"
