@@ -1,0 +1,108 @@
+"""Makes a cluster, once, whole or not at all; says what is wrong with one that does not fit."""
+
+import os
+import secrets
+from pathlib import Path
+
+from hookline.db.embedded import processes
+from hookline.db.embedded.binaries import Binaries
+from hookline.db.embedded.files import hand_over, make_folder, remove_tree, sync_folder, write
+from hookline.db.embedded.home import DATABASE, ROLE, Home
+from hookline.db.embedded.identity import Identity, for_initdb, is_root
+from hookline.errors import EmbeddedPostgresError
+
+_SUPERUSER = "postgres"  # owns the catalogue and cannot log in
+_INITDB_WITHIN_S = 180.0  # about 1 s on a disk that is not overloaded
+
+# The password has 192 random bits: stretching it would protect nothing, and cost every connection
+# of a client that stretches in Python.
+_ROLE_AND_DATABASE = """\
+set scram_iterations = 1;
+
+create role {role} login createdb password '{password}';
+
+grant pg_monitor, pg_checkpoint to {role};
+
+create database {database} owner {role};
+
+"""
+
+
+async def make(home: Home, server: Identity, binaries: Binaries) -> None:
+    """Make the cluster of `home`; `home.data` appears when everything is in it and on disk.
+
+    The nursery lets in the server's own group alone, so that nobody who shares the name that root
+    borrows for initdb gets in.
+    """
+    maker = for_initdb(server)
+    nursery = home.root / "nursery"
+    remove_tree(nursery)
+    nursery.mkdir(mode=0o700)
+    if is_root():
+        os.chown(nursery, 0, server.gid)
+        nursery.chmod(0o710)
+    data = nursery / "data"
+    make_folder(data, maker, mode=0o700)
+    password = secrets.token_urlsafe(24)
+    await _initdb(binaries, maker, data)
+    await _make_role(binaries, maker, data, password)
+    if maker != server:
+        hand_over(data, server)
+    write(home.password, f"{password}\n", mode=0o600)
+    data.rename(home.data)
+    sync_folder(home.root)
+    nursery.rmdir()
+
+
+def check(home: Home, binaries: Binaries) -> None:
+    """Raise with advice where the data is not a cluster that the bundled server can open."""
+    _check_complete(home)
+    version = (home.data / "PG_VERSION").read_text().strip()
+    if version != str(binaries.major()):
+        raise EmbeddedPostgresError(
+            f"{home.data} was made by PostgreSQL {version}, and the bundled server is PostgreSQL "
+            f"{binaries.major()}, which cannot read it. Go back to the version of Hookline that "
+            "wrote it and dump its database (pg_dump), or upgrade the directory with pg_upgrade; "
+            f"or serve it with a PostgreSQL {version} of yours and set HOOKLINE_DATABASE_URL."
+        )
+
+
+def _check_complete(home: Home) -> None:
+    for needed in (home.data / "PG_VERSION", home.data / "global" / "pg_control"):
+        if not needed.exists():
+            raise EmbeddedPostgresError(
+                f"{home.data} is not a whole Postgres data directory: {needed} is missing. Restore "
+                "it from a backup, or move it away to start with an empty database."
+            )
+    if not home.password.exists():
+        raise EmbeddedPostgresError(
+            f"The database's password is gone: {home.password} is missing. Restore that file from "
+            f"a backup, or move {home.data} away to start with an empty database."
+        )
+
+
+async def _initdb(binaries: Binaries, maker: Identity, data: Path) -> None:
+    await processes.run(
+        maker,
+        binaries.initdb,
+        f"--pgdata={data}",
+        f"--username={_SUPERUSER}",
+        "--auth=reject",
+        "--encoding=UTF8",
+        "--locale=C",
+        "--locale-provider=builtin",
+        "--builtin-locale=C.UTF-8",
+        "--data-checksums",
+        "--no-instructions",
+        within_s=_INITDB_WITHIN_S,
+    )
+
+
+async def _make_role(binaries: Binaries, maker: Identity, data: Path, password: str) -> None:
+    """Speak to the cluster before anybody can connect to it: in single-user mode."""
+    await processes.run(
+        maker,
+        *(binaries.postgres, "--single", "-j", "-D", data, "-c", "exit_on_error=on", _SUPERUSER),
+        text=_ROLE_AND_DATABASE.format(role=ROLE, database=DATABASE, password=password),
+        within_s=_INITDB_WITHIN_S,
+    )

@@ -1,0 +1,157 @@
+"""One run of the server: from its start, through its readiness, to its end."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+from hookline.db.embedded import processes
+from hookline.db.embedded.binaries import Binaries
+from hookline.db.embedded.configuration import access_rules, quoted, server_settings
+from hookline.db.embedded.files import open_private, write
+from hookline.db.embedded.home import PORT, Home, clear_sockets
+from hookline.db.embedded.identity import Identity
+from hookline.errors import EmbeddedPostgresError
+
+_LOOK_EVERY_S = 0.01  # a start takes 40 ms
+_START_WITHIN_S = 120.0  # replaying 2 GB of log takes most of a minute
+_FAST_SHUTDOWN_S = 30.0  # writes at most 128 MB of buffers
+_QUICK_END_S = 5.0
+_TAIL_BYTES = 65_536
+_STAMP = len("2026-11-23 21:08:48.423")
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All that one run needs to know; the same for each run of one owner."""
+
+    home: Home
+    identity: Identity
+    binaries: Binaries
+    sockets: Path
+    settings: Mapping[str, str]
+
+
+class Server:
+    """A running server, started by us and ours to stop."""
+
+    def __init__(self, recipe: Recipe, process: asyncio.subprocess.Process) -> None:
+        self._recipe = recipe
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """The postmaster's process id."""
+        return self._process.pid
+
+    @classmethod
+    async def start(cls, recipe: Recipe) -> Self:
+        """Start a server and return when it accepts connections; nothing runs if that fails."""
+        write(recipe.home.access, access_rules(), mode=0o644)
+        write(recipe.home.configuration, _configuration(recipe), mode=0o644)
+        clear_sockets(recipe.sockets)
+        began = datetime.now(UTC)
+        server = cls(recipe, await _launch(recipe))
+        try:
+            await server._ready(began)
+        except BaseException:
+            await asyncio.shield(server.stop())
+            raise
+        return server
+
+    async def wait(self) -> int:
+        """Wait until the server ends, and return its exit code (negative: the signal)."""
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Stop fast: clients are cut off, everything is on disk. Harsher when that takes long."""
+        for number, grace_s in (
+            (signal.SIGINT, _FAST_SHUTDOWN_S),
+            (signal.SIGQUIT, _QUICK_END_S),
+        ):
+            if await self._ended(number, grace_s):
+                return
+        await self._ended(signal.SIGKILL, _QUICK_END_S)
+
+    async def _ended(self, number: signal.Signals, grace_s: float) -> bool:
+        with suppress(ProcessLookupError):
+            self._process.send_signal(number)
+        try:
+            async with asyncio.timeout(grace_s):
+                await self._process.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def _ready(self, began: datetime) -> None:
+        data = self._recipe.home.data
+        deadline = asyncio.get_running_loop().time() + _START_WITHIN_S
+        while self._process.returncode is None:
+            written = processes.read_pid_file(data)
+            if written and written.ready and written.pid == self._process.pid:
+                return
+            if asyncio.get_running_loop().time() > deadline:
+                raise EmbeddedPostgresError(
+                    f"The embedded Postgres accepted no connection within "
+                    f"{_START_WITHIN_S:.0f} s. Its log is in {self._recipe.home.log}."
+                )
+            await asyncio.sleep(_LOOK_EVERY_S)
+        raise EmbeddedPostgresError(_why(self._recipe.home, began))
+
+
+async def _launch(recipe: Recipe) -> asyncio.subprocess.Process:
+    output = open_private(recipe.home.startup_log, os.O_WRONLY | os.O_TRUNC)
+    try:
+        return await processes.start(
+            recipe.identity,
+            recipe.binaries.postgres,
+            *("-D", recipe.home.data, "-c", f"config_file={recipe.home.configuration}"),
+            output=output,
+        )
+    finally:
+        os.close(output)
+
+
+def _configuration(recipe: Recipe) -> str:
+    places = {
+        "data_directory": recipe.home.data,
+        "hba_file": recipe.home.access,
+        "log_directory": recipe.home.log,
+        "unix_socket_directories": recipe.sockets,
+        "port": PORT,
+    }
+    lines = "".join(f"{name} = {quoted(str(place))}\n" for name, place in places.items())
+    return server_settings(recipe.settings) + lines
+
+
+def _why(home: Home, began: datetime) -> str:
+    """Return a sentence from the server's own last words."""
+    words = _last_words(home, began)
+    advice = f"Its log is in {home.log}."
+    if "No space left on device" in words:
+        advice = f"Free some space on the disk of {home.root}, then start again."
+    elif "Read-only file system" in words:
+        advice = f"Mount the disk of {home.root} writable, then start again."
+    return f"The embedded Postgres did not start: {words or 'it said nothing'}. {advice}"
+
+
+def _last_words(home: Home, began: datetime) -> str:
+    stamp = began.strftime("%Y-%m-%d %H:%M:%S")
+    lines = [line for log in (home.startup_log, *home.log.glob("*.log")) for line in _tail(log)]
+    fatal = [
+        line.split(": ", 1)[-1].strip()
+        for line in lines
+        if (" FATAL: " in line or " PANIC: " in line) and line[:_STAMP] >= stamp
+    ]
+    return fatal[0] if fatal else " ".join(_tail(home.startup_log)[-2:]).strip()
+
+
+def _tail(log: Path) -> list[str]:
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        return file.read().decode(errors="replace").splitlines()

@@ -1,0 +1,142 @@
+"""Owns a data directory's Postgres: prepares, starts, starts again when it dies, stops."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from hookline.db.embedded import binaries, cluster, home, processes
+from hookline.db.embedded.files import explained
+from hookline.db.embedded.ownership import Ownership
+from hookline.db.embedded.server import Recipe, Server
+from hookline.errors import EmbeddedPostgresError
+from hookline.logs import get_logger
+
+log = get_logger(__name__)
+
+_FIRST_DELAY_S = 0.25
+_LONGEST_DELAY_S = 15.0  # a disk that was full is noticed this soon after it is not
+_STEADY_AFTER_S = 10.0  # a server that lived this long did not die of its start
+
+
+class EmbeddedPostgres:
+    """The Postgres of one data directory, for as long as it is started.
+
+    One process owns a data directory at a time. `settings` change the generated configuration;
+    `shelter` is root's place for what an unprivileged user cannot reach elsewhere; `passing` marks
+    an owner for the time of one command, for whom a service waits.
+    """
+
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        shelter: Path = home.SHELTER,
+        passing: bool = False,
+    ) -> None:
+        self._data_dir = data_dir.absolute()
+        self._settings = dict(settings or {})
+        self._shelter = shelter
+        self._passing = passing
+        self._undo = AsyncExitStack()
+
+    async def start(self) -> str:
+        """Start the server and return its DSN, which stays valid when it is started again.
+
+        The DSN holds a password. Its role owns the database and may create others, and is not a
+        superuser. Raises EmbeddedPostgresError with a sentence that says what to do.
+        """
+        began = time.monotonic()
+        async with AsyncExitStack() as undo:
+            with explained(self._data_dir):
+                recipe = await self._prepare(undo)
+                dsn = recipe.home.dsn(recipe.sockets)
+                server = await _start(recipe)
+            keeper = asyncio.create_task(_keep_running(recipe, server), name="embedded-postgres")
+            undo.push_async_callback(_cancelled, keeper)
+            self._undo = undo.pop_all()
+        took_ms = round((time.monotonic() - began) * 1000)
+        log.info("embedded_postgres.started", pid=server.pid, took_ms=took_ms)
+        return dsn
+
+    async def stop(self) -> None:
+        """Stop the server fast and give the directory up; ends within 40 s."""
+        await self._undo.aclose()
+
+    async def _prepare(self, undo: AsyncExitStack) -> Recipe:
+        """Own the directory, and have a cluster in it that fits the programs."""
+        home.open_gate(self._data_dir)
+        place = home.find(self._data_dir)
+        for lock in place.locks:
+            ownership = await Ownership.take(lock, self._data_dir, passing=self._passing)
+            undo.callback(ownership.drop)
+        place, identity = home.settle(place, self._shelter)
+        programs = await asyncio.to_thread(binaries.reachable, identity, self._shelter)
+        if not place.data.exists():
+            log.info("embedded_postgres.making", directory=str(place.root), uid=identity.uid)
+            await cluster.make(place, identity, programs)
+        cluster.check(place, programs)
+        sockets = home.socket_folder(place, identity, self._shelter)
+        undo.callback(home.leave_socket_folder, place, sockets)
+        return Recipe(
+            home=place,
+            identity=identity,
+            binaries=programs,
+            sockets=sockets,
+            settings=self._settings,
+        )
+
+
+async def _start(recipe: Recipe) -> Server:
+    """Clear away what a killed owner or server left, then start."""
+    ended = await asyncio.to_thread(processes.end_orphans, recipe.home.data, recipe.identity)
+    if ended:
+        log.warning("embedded_postgres.orphans_ended", processes=ended)
+    return await Server.start(recipe)
+
+
+async def _keep_running(recipe: Recipe, server: Server) -> None:
+    """Start the server again whenever it ends, until this task is cancelled; then stop it."""
+    running: Server | None = server
+    try:
+        delay_s = 0.0
+        while True:
+            began = time.monotonic()
+            if running is not None:
+                code = await running.wait()
+                log.error("embedded_postgres.died", pid=running.pid, exit_code=code)
+                running = None
+            if time.monotonic() - began > _STEADY_AFTER_S:
+                delay_s = 0.0
+            await asyncio.sleep(delay_s)
+            delay_s = min(max(_FIRST_DELAY_S, delay_s * 2), _LONGEST_DELAY_S)
+            running = await _started_again(recipe, delay_s)
+    finally:
+        if running is not None:
+            await running.stop()
+            log.info("embedded_postgres.stopped", pid=running.pid)
+
+
+async def _started_again(recipe: Recipe, delay_s: float) -> Server | None:
+    """Return the new server, or None, logged, where it did not start this time."""
+    began = time.monotonic()
+    try:
+        with explained(recipe.home.data_dir):
+            server = await _start(recipe)
+    except EmbeddedPostgresError as error:
+        log.error("embedded_postgres.not_started_again", error=str(error), again_in_s=delay_s)  # noqa: TRY400  # the sentence says it all
+        return None
+    except Exception:
+        log.exception("embedded_postgres.not_started_again", again_in_s=delay_s)
+        return None
+    took_ms = round((time.monotonic() - began) * 1000)
+    log.warning("embedded_postgres.started_again", pid=server.pid, took_ms=took_ms)
+    return server
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    """Cancel a task and wait for its end, which comes also when the waiting is cancelled."""
+    task.cancel()
+    await asyncio.wait([task])
