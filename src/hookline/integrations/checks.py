@@ -1,0 +1,54 @@
+"""What the fields of an integration mean, checked for all of them at once before anything is kept.
+
+Each check adds to one list of problems, so that the answer names every wrong field.
+"""
+
+from collections.abc import Mapping
+
+from hookline.domain.catalogue import Catalogue
+from hookline.domain.queues import parse_queue_url
+from hookline.domain.selection import parse_selection
+from hookline.domain.targets import TransmissionType
+from hookline.errors import FieldProblem, InvalidInput
+from hookline.integrations.headers import header_problems
+from hookline.security.egress.policy import EgressPolicy
+
+
+class Checks:
+    """Collects what is wrong with one document; `raise_any` tells all of it."""
+
+    def __init__(self, policy: EgressPolicy, catalogue: Catalogue) -> None:
+        self._policy = policy
+        self._catalogue = catalogue
+        self._problems: list[FieldProblem] = []
+
+    async def url(self, kind: TransmissionType, url: str) -> None:
+        """Check where copies go: a queue's URL by AWS's forms, every other one by the guard."""
+        try:
+            if kind is TransmissionType.AWS_SQS:
+                parse_queue_url(url)
+            else:
+                await self._policy.check_target(url)
+        except InvalidInput as error:
+            self._problems.extend(error.fields)
+
+    def headers(self, headers: Mapping[str, str]) -> None:
+        """Check the customer's headers: names, values, sizes, and none of Hookline's own."""
+        self._problems.extend(header_problems(headers))
+
+    def events(self, selection: object) -> dict[str, str | list[str]] | None:
+        """Check which events are chosen; return the form to keep, or None where it is wrong."""
+        try:
+            return parse_selection(selection, self._catalogue).as_document()
+        except InvalidInput as error:
+            self._problems.extend(error.fields)
+            return None
+
+    def refuse(self, path: str, message: str) -> None:
+        """Add a problem that was found elsewhere."""
+        self._problems.append(FieldProblem(path, message))
+
+    def raise_any(self) -> None:
+        """Raise InvalidInput with everything that was found, if anything was."""
+        if self._problems:
+            raise InvalidInput(*self._problems)

@@ -1,0 +1,49 @@
+"""What a new integration is made of."""
+
+from datetime import UTC, datetime
+
+from hookline.db.models import Integration as Row
+from hookline.domain.ids import new_uuid, new_webhook_secret
+from hookline.integrations.changes import switch
+from hookline.integrations.checks import Checks
+from hookline.integrations.schemas import NewIntegration, NewSqsTransmission
+from hookline.integrations.sealing import seal_headers, secret_binding
+from hookline.security.secrets import KeyRing
+
+
+async def check_new(new: NewIntegration, checks: Checks) -> dict[str, str | list[str]]:
+    """Return the selection to keep; raise InvalidInput with every field that is wrong."""
+    transmission = new.transmission
+    await checks.url(transmission.type, transmission.url)
+    if not isinstance(transmission, NewSqsTransmission):
+        checks.headers(transmission.headers)
+    events = checks.events(new.events)
+    checks.raise_any()
+    return events or {}
+
+
+def row_of(new: NewIntegration, integration_id: str, keyring: KeyRing) -> Row:
+    """Return the row of a checked integration; its tenancy, events and revision are to be added."""
+    now = datetime.now(UTC)
+    transmission = new.transmission
+    if isinstance(transmission, NewSqsTransmission):
+        secret, headers, key_id = transmission.secret_access_key, {}, transmission.access_key_id
+    else:
+        secret, headers, key_id = new_webhook_secret(), transmission.headers, None
+    row = Row(
+        id=integration_id,
+        sequence=new_uuid(),
+        name=new.name,
+        enabled=True,
+        type=transmission.type.value,
+        url=transmission.url,
+        access_key_id=key_id,
+        headers=seal_headers(headers, integration_id, keyring),
+        secret=keyring.seal(secret, bound_to=secret_binding(integration_id)),
+        max_in_flight=new.max_in_flight,
+        version=1,
+        created_at=now,
+        updated_at=now,
+    )
+    switch(row, enabled=new.enabled, reason="manual")
+    return row

@@ -1,0 +1,142 @@
+"""Whose key is this? Answered from memory; the table of keys is followed by its revision.
+
+`authenticate` first loads what changed, so a key that was made or revoked a moment ago, in any
+process, is known. `authenticate_from_memory` is for the ingest path, whose store refuses an event
+that was matched at an old revision: it then calls `reload_if` and `still_valid`.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Update, and_, or_, select, update
+
+from hookline.db.models import ApiKey, Revision
+from hookline.domain.access import Principal, Role
+from hookline.errors import NotAuthenticated, Unavailable
+from hookline.integrations.revision import Transactions
+from hookline.logs import get_logger
+from hookline.security.keys import hash_key, is_key
+
+_USES_KEPT_EVERY = timedelta(minutes=1)
+_NEVER = -1  # a revision before every other
+
+_LOG = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    principal: Principal
+    expires_at: datetime | None
+
+    def holds(self, now: datetime) -> bool:
+        return self.expires_at is None or now < self.expires_at
+
+
+class KeyDirectory:
+    """Every valid key by its hash. `keep_uses` is a task that its owner runs and cancels."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+        self._by_hash: dict[bytes, _Known] = {}
+        self._hashes: dict[UUID, bytes] = {}
+        self._revision = _NEVER
+        self._loading = asyncio.Lock()
+        self._used: dict[UUID, datetime] = {}
+        self._was_used = asyncio.Event()
+
+    async def authenticate(self, header: str | None) -> Principal:
+        """Return who sent this `Authorization` header, as the database knows it now.
+
+        Raises NotAuthenticated, or Unavailable while the database is away.
+        """
+        hashed = _hash_of(header)
+        await self._load()
+        return self._recognise(hashed)
+
+    async def authenticate_from_memory(self, header: str | None) -> Principal:
+        """Return who sent this `Authorization` header; only an unknown key asks the database."""
+        hashed = _hash_of(header)
+        if hashed not in self._by_hash:
+            await self._load()
+        return self._recognise(hashed)
+
+    def still_valid(self, principal: Principal) -> bool:
+        """Whether the key is, as far as memory goes, neither revoked nor expired."""
+        known = self._by_hash.get(self._hashes.get(principal.key_id, b""))
+        return known is not None and known.holds(datetime.now(UTC))
+
+    async def reload_if(self, revision: int) -> None:
+        """Load what changed, unless this revision is known already."""
+        if revision > self._revision:
+            await self._load()
+
+    def forget_all(self) -> None:
+        """Trust nothing in memory: the next question loads every key again."""
+        self._by_hash.clear()
+        self._hashes.clear()
+        self._revision = _NEVER
+
+    async def keep_uses(self) -> None:
+        """Write down, once a minute at most, when keys were last used; runs until cancelled."""
+        while True:
+            await self._was_used.wait()
+            try:
+                await self.flush_uses()
+            except Unavailable as error:
+                _LOG.warning("keys.uses_not_kept", reason=str(error))
+            await asyncio.sleep(_USES_KEPT_EVERY.total_seconds())
+
+    async def flush_uses(self) -> None:
+        """Write down the uses that were noted since the last time."""
+        self._was_used.clear()
+        used, self._used = self._used, {}
+        async with self._transactions.reading() as session:
+            for key_id, moment in sorted(used.items()):  # one order in every process: no deadlock
+                await session.execute(_note_use(key_id, moment))
+            await session.commit()
+
+    async def _load(self) -> None:
+        """Load the keys that changed, and the revision that they are from, in one statement."""
+        async with self._loading:
+            query = select(Revision.value, ApiKey).outerjoin(
+                ApiKey, ApiKey.revision > self._revision
+            )
+            async with self._transactions.reading() as session:
+                rows = (await session.execute(query)).all()
+            for revision, key in rows:
+                self._revision = max(self._revision, revision)
+                if key is not None:
+                    self._learn(key)
+
+    def _learn(self, key: ApiKey) -> None:
+        if key.revoked_at is not None:
+            self._by_hash.pop(key.hash, None)
+            self._hashes.pop(key.id, None)
+            return
+        principal = Principal(key.id, Role(key.role), key.name or "", key.pbx, key.company)
+        self._by_hash[key.hash] = _Known(principal, key.expires_at)
+        self._hashes[key.id] = key.hash
+
+    def _recognise(self, hashed: bytes) -> Principal:
+        known = self._by_hash.get(hashed)
+        now = datetime.now(UTC)
+        if known is None or not known.holds(now):
+            raise NotAuthenticated("This key is not known, has expired or was revoked.")
+        self._used[known.principal.key_id] = now
+        self._was_used.set()
+        return known.principal
+
+
+def _hash_of(header: str | None) -> bytes:
+    """Return the hash of the key in an `Authorization` header."""
+    scheme, _, key = (header or "").partition(" ")
+    if scheme.lower() != "bearer" or not is_key(key := key.strip()):
+        raise NotAuthenticated("Send your key in the header: Authorization: Bearer hk_…")
+    return hash_key(key)
+
+
+def _note_use(key_id: UUID, moment: datetime) -> Update:
+    stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < moment - _USES_KEPT_EVERY)
+    return update(ApiKey).where(and_(ApiKey.id == key_id, stale)).values(last_used_at=moment)

@@ -1,0 +1,88 @@
+"""Every statement on the integrations' rows; the caller owns the transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, and_, false, or_, select, true
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.elements import ColumnElement
+
+from hookline.db.models import Integration, Pbx
+from hookline.domain.access import Principal
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which integrations a list is about; None: whatever it is."""
+
+    pbx: str | None = None
+    company: str | None = None
+    type: str | None = None
+    enabled: bool | None = None
+
+
+async def find(
+    session: AsyncSession, integration_id: str, principal: Principal
+) -> Integration | None:
+    """Return a living integration that the principal may see."""
+    return await session.scalar(_living(principal).where(Integration.id == integration_id))
+
+
+async def page(
+    session: AsyncSession,
+    principal: Principal,
+    wanted: Wanted,
+    *,
+    before: UUID | None,
+    limit: int,
+) -> Sequence[Integration]:
+    """Return up to `limit` integrations older than `before`, newest first."""
+    query = _living(principal).order_by(Integration.sequence.desc()).limit(limit)
+    if before is not None:
+        query = query.where(Integration.sequence < before)
+    filters: dict[Any, object] = {
+        Integration.pbx: wanted.pbx,
+        Integration.company: wanted.company,
+        Integration.type: wanted.type,
+        Integration.enabled: wanted.enabled,
+    }
+    for column, value in filters.items():
+        if value is not None:
+            query = query.where(column == value)
+    return (await session.scalars(query)).all()
+
+
+async def of_pbx(session: AsyncSession, pbx: str) -> Sequence[Integration]:
+    """Return all living integrations of one PBX."""
+    query = select(Integration).where(Integration.pbx == pbx, Integration.deleted_at.is_(None))
+    return (await session.scalars(query)).all()
+
+
+async def recorded_company(session: AsyncSession, pbx: str | None) -> str | None:
+    """Return the company on a PBX's record, if there is one."""
+    if pbx is None:
+        return None
+    return await session.scalar(select(Pbx.company).where(Pbx.pbx == pbx))
+
+
+async def is_taken(session: AsyncSession, integration_id: str) -> bool:
+    """Tell whether an id was ever given to an integration, a deleted one included."""
+    return await session.get(Integration, integration_id) is not None
+
+
+def _living(principal: Principal) -> Select[tuple[Integration]]:
+    return select(Integration).where(Integration.deleted_at.is_(None), _visible_to(principal))
+
+
+def _visible_to(principal: Principal) -> ColumnElement[bool]:
+    """Say as SQL what `Principal.sees` says of one object.
+
+    A company that nobody vouched for is a claim, and opens the row to nobody of that company.
+    """
+    if principal.pbx is None and principal.company is None:
+        return true() if principal.is_admin else false()
+    of_pbx_ = Integration.pbx == principal.pbx if principal.pbx is not None else false()
+    of_company = and_(Integration.company == principal.company, Integration.company_vouched)
+    return or_(of_pbx_, of_company if principal.company is not None else false())

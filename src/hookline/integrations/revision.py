@@ -1,0 +1,55 @@
+"""One number that counts every change to integrations, PBXs and keys.
+
+A writer takes the number first and holds its row until it commits. So all such writes happen one
+after another, in every process, and a reader who sees a number sees every change up to it.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from hookline.db.away import unavailable_when_away
+
+CHANNEL = "hookline_revision"  # NOTIFY carries the new number: a hint, never the truth
+
+_BUMP = text("update revision set value = value + 1 returning value")
+_TELL = text("select pg_notify(:channel, :value)")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """An open transaction that may write, and the revision that its rows are to carry."""
+
+    session: AsyncSession
+    revision: int
+
+
+class Transactions:
+    """Opens transactions on the records' tables; Postgres being away becomes Unavailable."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction that only reads."""
+        with unavailable_when_away():
+            async with self._sessions() as session:
+                yield session
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[Change]:
+        """Open a transaction that writes; it is committed when the block ends without an error."""
+        with unavailable_when_away():
+            async with self._sessions.begin() as session:
+                yield Change(session, await bump(session))
+
+
+async def bump(session: AsyncSession) -> int:
+    """Count one change in the session's transaction, and tell listeners once it is committed."""
+    value: int = (await session.execute(_BUMP)).scalar_one()
+    await session.execute(_TELL, {"channel": CHANNEL, "value": str(value)})
+    return value

@@ -1,0 +1,197 @@
+"""Integrations: made, read, changed, switched off and deleted, always inside the caller's scope.
+
+Every method commits before it returns. Another tenant's integration does not exist: NotFound.
+"""
+
+import re
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hookline.db.models import Integration as Row
+from hookline.domain.access import Principal
+from hookline.domain.catalogue import Catalogue
+from hookline.domain.ids import new_integration_id, new_webhook_secret
+from hookline.domain.targets import TransmissionType
+from hookline.errors import Conflict, NotFound, PreconditionFailed
+from hookline.integrations import changes, repository, tenancy
+from hookline.integrations.checks import Checks
+from hookline.integrations.creation import check_new, row_of
+from hookline.integrations.repository import Wanted
+from hookline.integrations.revision import Change, Transactions
+from hookline.integrations.schemas import IntegrationChanges, NewIntegration, SigningSecret
+from hookline.integrations.sealing import old_secret_binding, open_secret, secret_binding
+from hookline.integrations.views import Versioned, Views
+from hookline.security.egress.policy import EgressPolicy
+from hookline.security.secrets import KeyRing
+
+_ID = re.compile("[a-z0-9]{6}")
+
+Versions = frozenset[int] | None
+"""The versions that a caller's If-Match allows; None: whichever is current."""
+
+
+class IntegrationService:
+    """The writer of the table `integrations`; PbxService alone writes their companies besides."""
+
+    def __init__(
+        self,
+        transactions: Transactions,
+        keyring: KeyRing,
+        policy: EgressPolicy,
+        catalogue: Catalogue,
+    ) -> None:
+        self._transactions = transactions
+        self._keyring = keyring
+        self._policy = policy
+        self._catalogue = catalogue
+        self._views = Views(keyring, catalogue)
+
+    async def create(self, principal: Principal, new: NewIntegration) -> Versioned:
+        """Make an integration; what is returned holds a webhook's secret.
+
+        Raises InvalidInput with every wrong field, Forbidden for another tenant's PBX or company.
+        """
+        pbx = tenancy.pbx_of(principal, new.pbx)
+        events = await check_new(new, self._checks())
+        async with self._transactions.changing() as change:
+            recorded = await repository.recorded_company(change.session, pbx)
+            whose = tenancy.settle(principal, pbx, new.company, recorded)
+            row = row_of(new, await _free_id(change.session), self._keyring)
+            row.pbx, row.company, row.company_vouched = whose.pbx, whose.company, whose.vouched
+            row.events = events
+            row.revision = change.revision
+            change.session.add(row)
+        return self._views.integration(row, with_secret=True)
+
+    async def read(self, principal: Principal, integration_id: str) -> Versioned:
+        """Return one integration."""
+        return self._views.integration(await self._row(principal, integration_id))
+
+    async def page(
+        self, principal: Principal, wanted: Wanted, *, before: UUID | None, limit: int
+    ) -> Sequence[Versioned]:
+        """Return up to `limit` integrations that are older than `before`, newest first."""
+        async with self._transactions.reading() as session:
+            rows = await repository.page(session, principal, wanted, before=before, limit=limit)
+        return [self._views.integration(row) for row in rows]
+
+    async def change(
+        self,
+        principal: Principal,
+        integration_id: str,
+        patch: IntegrationChanges,
+        allowed: Versions,
+    ) -> Versioned:
+        """Merge a patch into an integration.
+
+        Raises InvalidInput with every wrong field, PreconditionFailed for a stale version.
+        """
+        checks = self._checks()
+        await changes.check_url(patch, await self._row(principal, integration_id), checks)
+        async with self._changing(principal, integration_id, allowed) as row:
+            changes.apply(patch, row, self._keyring, checks)
+        return self._views.integration(row)
+
+    async def delete(self, principal: Principal, integration_id: str, allowed: Versions) -> None:
+        """Delete an integration: its row stays to name its deliveries, without anything secret."""
+        async with self._changing(principal, integration_id, allowed) as row:
+            row.deleted_at = row.updated_at
+            row.enabled = False
+            row.url = ""  # customers put tokens into URLs as well
+            row.access_key_id = row.headers = row.secret = None
+            row.old_secret = row.old_secret_until = None
+
+    async def secret(self, principal: Principal, integration_id: str) -> SigningSecret:
+        """Return a webhook's secret; raise Conflict for an AWS_SQS integration."""
+        row = await self._row(principal, integration_id)
+        _refuse_sqs(row)
+        return self._views.secret(row)
+
+    async def rotate_secret(
+        self, principal: Principal, integration_id: str, grace: timedelta
+    ) -> SigningSecret:
+        """Give a webhook a new secret; the old one signs along for `grace`."""
+        async with self._changing(principal, integration_id, None) as row:
+            _refuse_sqs(row)
+            old = open_secret(row, self._keyring)
+            row.old_secret = row.old_secret_until = None
+            if grace:
+                row.old_secret = self._keyring.seal(old, bound_to=old_secret_binding(row.id))
+                row.old_secret_until = row.updated_at + grace
+            row.secret = self._keyring.seal(new_webhook_secret(), bound_to=secret_binding(row.id))
+        return self._views.secret(row)
+
+    async def disable_gone(self, integration_id: str, url: str) -> bool:
+        """Switch an integration off whose target answered 410; tell whether that was done.
+
+        Nothing is done where it was switched off, deleted or given another URL meanwhile.
+        """
+        async with self._transactions.changing() as change:
+            row = await change.session.get(Row, integration_id, with_for_update=True)
+            if row is None or not row.enabled or row.url != url:
+                return False
+            changes.switch(row, enabled=False, reason="gone")
+            _touch(row, change)
+        return True
+
+    @asynccontextmanager
+    async def _changing(
+        self, principal: Principal, integration_id: str, allowed: Versions
+    ) -> AsyncIterator[Row]:
+        """Hand out the row to change, as a new version; committed when the block ends."""
+        _refuse_strange(integration_id)
+        async with self._transactions.changing() as change:
+            row = await repository.find(change.session, integration_id, principal)
+            if row is None:
+                raise _no_such(integration_id)
+            if allowed is not None and row.version not in allowed:
+                raise PreconditionFailed(
+                    "The integration was changed meanwhile; read it again and repeat the change."
+                )
+            _touch(row, change)
+            yield row
+
+    async def _row(self, principal: Principal, integration_id: str) -> Row:
+        _refuse_strange(integration_id)
+        async with self._transactions.reading() as session:
+            row = await repository.find(session, integration_id, principal)
+        if row is None:
+            raise _no_such(integration_id)
+        return row
+
+    def _checks(self) -> Checks:
+        return Checks(self._policy, self._catalogue)
+
+
+def _touch(row: Row, change: Change) -> None:
+    row.version += 1
+    row.revision = change.revision
+    row.updated_at = datetime.now(UTC)
+
+
+def _refuse_strange(integration_id: str) -> None:
+    """Spare the database ids that nobody has; some, like a NUL, it could not even read."""
+    if not _ID.fullmatch(integration_id):
+        raise _no_such(integration_id)
+
+
+def _no_such(integration_id: str) -> NotFound:
+    return NotFound(f"There is no integration {integration_id[:40]!a}.")
+
+
+def _refuse_sqs(row: Row) -> None:
+    if row.type == TransmissionType.AWS_SQS:
+        raise Conflict(
+            "An AWS_SQS integration signs with its AWS secret access key, which is never shown;"
+            " to change it, PATCH transmission.accessKeyId and transmission.secretAccessKey."
+        )
+
+
+async def _free_id(session: AsyncSession) -> str:
+    while await repository.is_taken(session, found := new_integration_id()):
+        pass
+    return found

@@ -1,0 +1,88 @@
+"""Rows in, what the REST API shows out."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from uuid import UUID
+
+from hookline.db.models import Integration as Row
+from hookline.domain.catalogue import Catalogue
+from hookline.domain.selection import restore_selection
+from hookline.domain.targets import TransmissionType
+from hookline.integrations.schemas import (
+    Health,
+    Integration,
+    SigningSecret,
+    SqsTransmission,
+    Transmission,
+    WebhookTransmission,
+)
+from hookline.integrations.sealing import open_headers, open_secret
+from hookline.security.secrets import KeyRing
+
+_SHOWN_OF_ACCESS_KEY = 4  # characters, the last ones
+
+
+@dataclass(frozen=True, slots=True)
+class Versioned:
+    """An integration as it is shown, its version (the ETag) and its place in lists."""
+
+    integration: Integration
+    version: int
+    sequence: UUID
+
+
+class Views:
+    """Shows rows; opens what is sealed where that is to be seen."""
+
+    def __init__(self, keyring: KeyRing, catalogue: Catalogue) -> None:
+        self._keyring = keyring
+        self._catalogue = catalogue
+
+    def integration(self, row: Row, *, with_secret: bool = False) -> Versioned:
+        """Return what is shown of a row; a webhook's secret only where it is asked for."""
+        shown = Integration(
+            id=row.id,
+            pbx=row.pbx,
+            company=row.company,
+            name=row.name,
+            enabled=row.enabled,
+            transmission=self._transmission(row, with_secret=with_secret),
+            events=restore_selection(row.events, self._catalogue).as_document(),
+            filter=None,
+            max_in_flight=row.max_in_flight,
+            health=_health(row),
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
+        return Versioned(shown, row.version, row.sequence)
+
+    def secret(self, row: Row) -> SigningSecret:
+        """Return the secret of a webhook's row in both of its forms."""
+        secret = open_secret(row, self._keyring)
+        until = row.old_secret_until
+        return SigningSecret(
+            secret=secret,
+            standard_webhooks_secret=f"whsec_{secret}",
+            old_secret_until=until if until and until > datetime.now(UTC) else None,
+        )
+
+    def _transmission(self, row: Row, *, with_secret: bool) -> Transmission:
+        if row.type == TransmissionType.AWS_SQS:
+            ending = (row.access_key_id or "")[-_SHOWN_OF_ACCESS_KEY:]
+            return SqsTransmission(type=TransmissionType.AWS_SQS, url=row.url, access_key_id=ending)
+        shown = WebhookTransmission(
+            type=TransmissionType.WEBHOOK, url=row.url, headers=open_headers(row, self._keyring)
+        )
+        if with_secret:
+            shown.secret = open_secret(row, self._keyring)
+        return shown
+
+
+def _health(row: Row) -> Health:
+    return Health.model_validate(
+        {
+            "state": "healthy" if row.enabled else "disabled",
+            "failingSince": None,
+            "disabledReason": None if row.enabled else row.disabled_reason,
+        }
+    )
