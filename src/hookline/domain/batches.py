@@ -6,7 +6,6 @@ isn't quite JSON, or could be made to allocate too much, brackets and strings al
 
 import json
 import re
-from collections.abc import Iterator
 
 import msgspec
 
@@ -18,8 +17,11 @@ _NOT_A_LIST = FieldProblem("events", "Send a list of events.")
 _SPACE = re.compile(rb"[ \t\n\r]*+")
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)  # possessive: never goes back
 _SCALAR = re.compile(rb"[^\[\]{},:\"]++")
-_NESTING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]++|[\]}]++', re.DOTALL)
-_OPENING = b"[{"
+_NESTING = re.compile(  # a run of brackets and all before it; matches to the end, so it is linear
+    rb"""(?:[^\[\]{}"]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?+)*+
+    (?: (?P<opening>[\[{]++) | (?P<closing>[\]}]++) | \Z )""",
+    re.DOTALL | re.VERBOSE,
+)
 
 
 class _Body(msgspec.Struct):
@@ -51,29 +53,23 @@ def split_batch(raw: bytes, *, at_most: int) -> list[bytes]:
 
 
 def _follow(raw: bytes, at_most: int) -> list[bytes]:
-    start = _after_space(raw, 0)
-    if raw[start : start + 1] != b"{":
+    at = _after_space(raw, 0)
+    if raw[at : at + 1] != b"{":
         raise MalformedBody('A batch is one JSON object: {"events": [...]}.')
     items: list[bytes] | None = None
-    for key, value, end in _members(raw, start + 1):
+    at = _after_space(raw, at + 1)
+    while raw[at : at + 1] != b"}":
+        key, at = _key(raw, at)
         if key == "events":
-            items = _items(raw, value, end, at_most)
+            items, at = _items(raw, at, at_most)
+        else:
+            at = _value_end(raw, at)
+        at = _next(raw, at, b"}")
+    if _after_space(raw, at + 1) != len(raw):
+        raise _malformed("unexpected content after the batch", at + 1)
     if items is None:
         raise InvalidInput(_NOT_A_LIST)
     return items
-
-
-def _members(raw: bytes, at: int) -> Iterator[tuple[str, int, int]]:
-    """Yield each member of the outermost object: its key, and where its value starts and ends."""
-    at = _after_space(raw, at)
-    while raw[at : at + 1] != b"}":
-        key, at = _key(raw, at)
-        start = _after_space(raw, at)
-        end = _value_end(raw, start)
-        yield key, start, end
-        at = _next(raw, end, b"}")
-    if _after_space(raw, at + 1) != len(raw):
-        raise _malformed("unexpected content after the batch", at + 1)
 
 
 def _key(raw: bytes, at: int) -> tuple[str, int]:
@@ -87,10 +83,10 @@ def _key(raw: bytes, at: int) -> tuple[str, int]:
     colon = _after_space(raw, found.end())
     if raw[colon : colon + 1] != b":":
         raise _malformed("expected a colon", colon)
-    return key, colon + 1
+    return key, _after_space(raw, colon + 1)
 
 
-def _items(raw: bytes, at: int, end: int, at_most: int) -> list[bytes]:
+def _items(raw: bytes, at: int, at_most: int) -> tuple[list[bytes], int]:
     if raw[at : at + 1] != b"[":
         raise InvalidInput(_NOT_A_LIST)
     items: list[bytes] = []
@@ -98,12 +94,10 @@ def _items(raw: bytes, at: int, end: int, at_most: int) -> list[bytes]:
     while raw[at : at + 1] != b"]":
         if len(items) == at_most:
             raise _too_many(at_most)
-        after = _value_end(raw, at)
-        items.append(raw[at:after])
-        at = _next(raw, after, b"]")
-    if at != end - 1:
-        raise _malformed("brackets of different kinds close each other", at)
-    return items
+        end = _value_end(raw, at)
+        items.append(raw[at:end])
+        at = _next(raw, end, b"]")
+    return items, at + 1
 
 
 def _value_end(raw: bytes, at: int) -> int:
@@ -118,14 +112,13 @@ def _value_end(raw: bytes, at: int) -> int:
 
 def _nesting_end(raw: bytes, at: int) -> int:
     depth = 0
-    for token in _NESTING.finditer(raw, at):
-        start, end = token.span()
-        if raw[start] in _OPENING:
-            depth += end - start
-        elif raw[start] != ord('"'):
-            if end - start >= depth:
-                return start + depth
-            depth -= end - start
+    for run in _NESTING.finditer(raw, at):
+        start, end = run.span("opening")
+        depth += end - start
+        start, end = run.span("closing")
+        if 0 < depth <= end - start:
+            return start + depth
+        depth -= end - start
     raise _malformed("an array or object is not closed", at)
 
 

@@ -9,6 +9,7 @@ import json
 import math
 import re
 from decimal import Decimal
+from operator import is_
 from typing import cast
 
 import orjson
@@ -17,6 +18,7 @@ _SAFE_INTEGER = 2**53 - 1  # Number.MAX_SAFE_INTEGER: up to here every integer p
 _LAST_INDEX = 2**32 - 2  # the greatest array index; JavaScript moves such keys to the front
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}").fullmatch
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_AS_THEY_ARE = frozenset({str, bool, type(None)})
 _POINT_FROM, _POINT_TO = 1e-3, 1e15  # well inside the range in which orjson prints as JavaScript
 _EXPONENT_ABOVE, _EXPONENT_BELOW = 21, -6  # Number::toString's own bounds, in decimal digits
 
@@ -35,7 +37,7 @@ def canonical(document: object) -> bytes:
 
 def is_index(key: str) -> bool:
     """Tell whether JavaScript moves this key before all others of its object."""
-    return "0" <= key < ":" and _INDEX(key) is not None and int(key) <= _LAST_INDEX
+    return _INDEX(key) is not None and int(key) <= _LAST_INDEX
 
 
 def _settled(value: object) -> object:
@@ -56,9 +58,9 @@ def _settled_object(document: dict[str, object]) -> dict[str, object]:
     changed: dict[str, object] = {}
     indexed = False
     for key, value in document.items():
-        if "0" <= key < ":" and is_index(key):
+        if key < ":" and is_index(key):  # the comparison spares most keys the call
             indexed = True
-        if type(value) is str:  # most values, by far
+        if type(value) in _AS_THEY_ARE:
             continue
         settled = _settled(value)
         if settled is not value:
@@ -74,12 +76,8 @@ def _indexes_first(document: dict[str, object]) -> dict[str, object]:
 
 
 def _settled_list(values: list[object]) -> list[object]:
-    settled = [value if type(value) is str else _settled(value) for value in values]
-    return values if all(map(_same, settled, values)) else settled
-
-
-def _same(one: object, other: object) -> bool:
-    return one is other
+    settled = [value if type(value) in _AS_THEY_ARE else _settled(value) for value in values]
+    return values if all(map(is_, settled, values)) else settled
 
 
 def _settled_integer(value: int) -> object:

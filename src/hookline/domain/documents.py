@@ -13,7 +13,7 @@ import orjson
 
 from hookline.errors import MalformedBody, TooLarge
 
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # possessive: never goes back
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)  # possessive: never goes back
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one down and one up, as signed bytes
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 _SURE_DIGITS = 18  # an integer of so many digits is quick to make and exact; longer ones round
