@@ -114,19 +114,11 @@ def _launcher(who: Identity) -> list[str]:
 
 def _works_in(process: psutil.Process, data: Path, server: Identity) -> bool:
     try:
-        return process.name() == "postgres" and process.cwd() == str(data.resolve())
-    except psutil.AccessDenied:
+        if process.name() != "postgres" or process.uids().real != server.uid:
+            return False
         # In a container root may not see where others work; an id of the cluster's own tells too.
-        return server.dedicated and _run_by(process, server)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def _run_by(process: psutil.Process, server: Identity) -> bool:
-    try:
-        uid: int = process.uids().real
-        return uid == server.uid
-    except psutil.Error:
+        return server.dedicated or process.cwd() == str(data.resolve())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
         return False
 
 
