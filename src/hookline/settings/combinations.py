@@ -27,7 +27,7 @@ def _database(chosen: "Settings") -> Iterator[str]:
     if not chosen.embedded and not chosen.encryption_keys:
         yield (
             "Set HOOKLINE_ENCRYPTION_KEYS, which HOOKLINE_DATABASE_URL requires, to the same value"
-            " in every process; `hookline keys generate-encryption-key` makes one. Keep it: without"
+            " in every process; `openssl rand -base64 32` makes one. Keep it: without"
             " it the secrets in the database are lost"
         )
 

@@ -5,7 +5,7 @@ start at once; all of them get the one that came first.
 """
 
 import os
-import secrets
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from hookline.errors import ConfigurationError
+from hookline.security.keys import new_key
 from hookline.settings.knobs import Settings
 
 ADMIN_KEY_FILE = "admin.key"
 ENCRYPTION_KEYS_FILE = "encryption.keys"
-_OWNER_ONLY = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +33,14 @@ def start_secrets(settings: Settings) -> StartSecrets:
     """Return the secrets of the settings, with the embedded ones where the settings have none."""
     admin_key, is_new = settings.admin_key, False
     if admin_key is None:
-        admin_key, is_new = _kept(settings.data_dir / ADMIN_KEY_FILE, _new_admin_key)
+        admin_key, is_new = _kept(settings.data_dir / ADMIN_KEY_FILE, new_key)
     keys = settings.encryption_keys or _kept_encryption_keys(settings.data_dir)
     return StartSecrets(admin_key, keys, is_new)
 
 
 def embedded_secrets(data_dir: Path) -> StartSecrets:
     """Return what is kept under `data_dir`, making each part that is not there yet."""
-    admin_key, is_new = _kept(data_dir / ADMIN_KEY_FILE, _new_admin_key)
+    admin_key, is_new = _kept(data_dir / ADMIN_KEY_FILE, new_key)
     return StartSecrets(admin_key, _kept_encryption_keys(data_dir), is_new)
 
 
@@ -54,10 +54,6 @@ def _kept_encryption_keys(data_dir: Path) -> tuple[SecretStr, ...]:
 
     kept, _ = _kept(data_dir / ENCRYPTION_KEYS_FILE, generate_key)
     return tuple(SecretStr(key) for key in kept.get_secret_value().split(",") if key)
-
-
-def _new_admin_key() -> str:
-    return f"hk_{secrets.token_urlsafe(32)}"
 
 
 def _kept(path: Path, make: Callable[[], str]) -> tuple[SecretStr, bool]:
@@ -78,8 +74,7 @@ def _kept(path: Path, make: Callable[[], str]) -> tuple[SecretStr, bool]:
 def _create(path: Path, secret: str) -> bool:
     """Put a complete file in place at once; False where another process was first."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _OWNER_ONLY)
+    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(f"{secret}\n")
@@ -89,5 +84,5 @@ def _create(path: Path, secret: str) -> bool:
     except FileExistsError:
         return False
     finally:
-        draft.unlink()
+        Path(draft).unlink()
     return True

@@ -1,6 +1,5 @@
 """Every knob, with its unit, default and reason."""
 
-import re
 from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -16,10 +15,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hookline.security.keys import is_key
 from hookline.settings.combinations import contradictions
 
 PREFIX = "HOOKLINE_"
-_ADMIN_KEY = re.compile(r"hk_[A-Za-z0-9_-]{24,200}").fullmatch
 
 
 def _listed(value: object) -> object:
@@ -97,7 +96,7 @@ class Settings(BaseSettings):
     # Secrets
     admin_key: SecretStr | None = Field(
         None,
-        description="The first admin key, hk_ and at least 24 letters, digits, _ or -. Unset:"
+        description="The first admin key, hk_ and at least 32 letters, digits, _ or -. Unset:"
         " generated once and kept in DATA_DIR/admin.key (mode 0600).",
     )
     encryption_keys: Secrets = Field(
@@ -230,9 +229,9 @@ class Settings(BaseSettings):
     @field_validator("admin_key")
     @classmethod
     def _admin_key_is_one(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not _ADMIN_KEY(key.get_secret_value()):
+        if key is not None and not is_key(key.get_secret_value()):
             raise ValueError(
-                "must be hk_ and 24 to 200 letters, digits, _ or -; `openssl rand -hex 24` makes"
+                "must be hk_ and 32 to 128 letters, digits, _ or -; `openssl rand -hex 24` makes"
                 " the latter"
             )
         return key
