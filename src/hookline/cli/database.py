@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from hookline.errors import ConfigurationError, Unavailable
+
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,18 +16,54 @@ if TYPE_CHECKING:
 
 def migrate() -> None:
     """Bring the database to this version's schema. Several at once are fine."""
-    asyncio.run(_migrate())
+    from hookline.db.migrate import newest_revision  # noqa: PLC0415
+    from hookline.settings import load_settings  # noqa: PLC0415
+
+    asyncio.run(_migrate(load_settings()))
+    sys.stdout.write(f"The database is at migration {newest_revision()}.\n")
 
 
 @asynccontextmanager
 async def records(settings: "Settings") -> AsyncIterator["AsyncEngine"]:
-    """Open the database for one command, whether or not a service is running on it."""
-    from hookline.db import connections  # noqa: PLC0415
+    """Open the migrated database for one command, whether or not a service runs on it.
 
+    The bundled one is migrated here; another one is its operator's to migrate.
+    """
+    from hookline.db.migrate import is_current  # noqa: PLC0415
+    from hookline.db.migrate import migrate as upgrade  # noqa: PLC0415
+
+    async with _engine(settings) as engine:
+        if settings.embedded:
+            await upgrade(engine)
+        elif not await is_current(engine):
+            raise ConfigurationError(
+                "The database is not at this version's schema: run `hookline migrate` first."
+            )
+        yield engine
+
+
+async def _migrate(settings: "Settings") -> None:
+    from hookline.db.migrate import migrate as upgrade  # noqa: PLC0415
+
+    async with _engine(settings) as engine:
+        await upgrade(engine)
+
+
+@asynccontextmanager
+async def _engine(settings: "Settings") -> AsyncIterator["AsyncEngine"]:
+    from hookline import logs  # noqa: PLC0415
+    from hookline.db import connections  # noqa: PLC0415
+    from hookline.db.away import means_away  # noqa: PLC0415
+
+    logs.configure(level="WARNING", console=True)  # to standard error; the answer is on the other
     async with _dsn(settings) as dsn:
         engine = connections.engine(dsn, pool_size=2)
         try:
             yield engine
+        except Exception as error:
+            if not means_away(error):
+                raise
+            raise Unavailable(f"The database cannot be reached: {_first_line(error)}") from error
         finally:
             await engine.dispose()
 
@@ -41,11 +79,5 @@ async def _dsn(settings: "Settings") -> AsyncIterator[str]:
         yield dsn
 
 
-async def _migrate() -> None:
-    from hookline.db.migrate import migrate as upgrade  # noqa: PLC0415
-    from hookline.db.migrate import newest_revision  # noqa: PLC0415
-    from hookline.settings import load_settings  # noqa: PLC0415
-
-    async with records(load_settings()) as engine:
-        await upgrade(engine)
-    sys.stdout.write(f"The database is at migration {newest_revision()}.\n")
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -1,0 +1,113 @@
+"""`hookline keys`: make, list and revoke API keys, while the service runs or not."""
+
+import asyncio
+import re
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, TypeVar
+from uuid import UUID
+
+import typer
+
+from hookline.cli import terminal
+from hookline.domain.access import Role
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from hookline.integrations.keys import KeyRecord, KeyService
+
+app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+
+Answer = TypeVar("Answer")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_DURATION = re.compile(r"([1-9]\d{0,5})([mhdw])").fullmatch
+
+
+def _duration(text: str) -> timedelta:
+    """Read `90m`, `12h`, `30d` or `8w`."""
+    parts = _DURATION(text)
+    if parts is None:
+        raise typer.BadParameter("write a time as 90m, 12h, 30d or 8w")
+    return timedelta(**{_UNITS[parts[2]]: int(parts[1])})
+
+
+@app.command()
+def create(
+    *,
+    role: Annotated[
+        Role, typer.Option(help="admin: everything; manager: one tenant; ingest: sends events.")
+    ],
+    pbx: Annotated[str | None, typer.Option(help="Bind it to this PBX.")] = None,
+    company: Annotated[str | None, typer.Option(help="Bind it to this company.")] = None,
+    name: Annotated[str | None, typer.Option(help="What it is for, for the list.")] = None,
+    expires_in: Annotated[
+        timedelta | None,
+        typer.Option(parser=_duration, metavar="TIME", help="90m, 12h, 30d or 8w; else never."),
+    ] = None,
+) -> None:
+    """Make a key and print it. It is shown this once and kept as a hash."""
+    key = _run(
+        lambda keys: keys.create(role, pbx=pbx, company=company, name=name, expires_in=expires_in)
+    )
+    sys.stdout.write(f"{key}\n")
+
+
+@app.command("list")
+def show() -> None:
+    """List every key, newest first; none can be shown again."""
+    columns = ("id", "key", "role", "for", "name", "state", "created", "last used")
+    terminal.table("API keys", columns, [_row(record) for record in _run(lambda keys: keys.all())])
+
+
+@app.command()
+def revoke(
+    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="The id, as `keys list` shows it.")],
+) -> None:
+    """Make a key worthless, at once and for good."""
+    record = _run(lambda keys: keys.revoke(key_id))
+    terminal.say(f"Revoked {record.id} ({record.hint}…).")
+
+
+def _run(ask: "Callable[[KeyService], Awaitable[Answer]]") -> Answer:
+    """Ask the key service of the settings' database one thing."""
+    from hookline.settings import load_settings  # noqa: PLC0415
+
+    settings = load_settings()
+
+    async def answered() -> Answer:
+        from hookline.cli.database import records  # noqa: PLC0415
+        from hookline.integrations.keys import KeyService  # noqa: PLC0415
+        from hookline.integrations.revision import Transactions  # noqa: PLC0415
+
+        async with records(settings) as engine:
+            return await ask(KeyService(Transactions(engine)))
+
+    return asyncio.run(answered())
+
+
+def _row(record: "KeyRecord") -> tuple[str, ...]:
+    scope = f"pbx {record.pbx}" if record.pbx else f"company {record.company}"
+    return (
+        str(record.id),
+        f"{record.hint}…",
+        record.role.value,
+        scope if record.pbx or record.company else "all",
+        terminal.printable(record.name or "–"),
+        _state(record),
+        _moment(record.created_at),
+        _moment(record.last_used_at),
+    )
+
+
+def _state(record: "KeyRecord") -> str:
+    if record.revoked_at is not None:
+        return "revoked"
+    if record.expires_at is None:
+        return "valid"
+    expired = record.expires_at <= datetime.now(UTC)
+    return "expired" if expired else f"until {_moment(record.expires_at)}"
+
+
+def _moment(moment: datetime | None) -> str:
+    return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M}Z"
