@@ -10,7 +10,7 @@ import psutil
 from hookline.db.embedded.files import explained
 from hookline.db.embedded.home import SHELTER, find
 from hookline.db.embedded.ownership import DataDirectoryInUse, read_holder
-from hookline.db.embedded.processes import read_pid_file
+from hookline.db.embedded.pidfile import read_pid_file
 from hookline.db.embedded.supervisor import EmbeddedPostgres
 
 _PATIENCE_S = 30.0  # a service that is just starting makes its cluster first

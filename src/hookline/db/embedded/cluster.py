@@ -4,7 +4,7 @@ import os
 import secrets
 from pathlib import Path
 
-from hookline.db.embedded import processes
+from hookline.db.embedded import programs
 from hookline.db.embedded.binaries import Binaries
 from hookline.db.embedded.files import hand_over, make_folder, remove_tree, sync_folder, write
 from hookline.db.embedded.home import DATABASE, ROLE, Home
@@ -82,7 +82,7 @@ def _check_complete(home: Home) -> None:
 
 
 async def _initdb(binaries: Binaries, maker: Identity, data: Path) -> None:
-    await processes.run(
+    await programs.run(
         maker,
         binaries.initdb,
         f"--pgdata={data}",
@@ -100,9 +100,11 @@ async def _initdb(binaries: Binaries, maker: Identity, data: Path) -> None:
 
 async def _make_role(binaries: Binaries, maker: Identity, data: Path, password: str) -> None:
     """Speak to the cluster before anybody can connect to it: in single-user mode."""
-    await processes.run(
+    await programs.run(
         maker,
-        *(binaries.postgres, "--single", "-j", "-D", data, "-c", "exit_on_error=on", _SUPERUSER),
+        *(binaries.postgres, "--single", "-j", "-D", data),
+        *("-c", "exit_on_error=on", "-c", "log_min_error_statement=panic"),  # it has the password
+        _SUPERUSER,
         text=_ROLE_AND_DATABASE.format(role=ROLE, database=DATABASE, password=password),
         within_s=_INITDB_WITHIN_S,
     )

@@ -10,12 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from hookline.db.embedded import processes
+from hookline.db.embedded import programs
 from hookline.db.embedded.binaries import Binaries
 from hookline.db.embedded.configuration import access_rules, quoted, server_settings
 from hookline.db.embedded.files import open_private, write
 from hookline.db.embedded.home import PORT, Home, clear_sockets
 from hookline.db.embedded.identity import Identity
+from hookline.db.embedded.pidfile import read_pid_file
 from hookline.errors import EmbeddedPostgresError
 
 _LOOK_EVERY_S = 0.01  # a start takes 40 ms
@@ -92,7 +93,7 @@ class Server:
         data = self._recipe.home.data
         deadline = asyncio.get_running_loop().time() + _START_WITHIN_S
         while self._process.returncode is None:
-            written = processes.read_pid_file(data)
+            written = read_pid_file(data)
             if written and written.ready and written.pid == self._process.pid:
                 return
             if asyncio.get_running_loop().time() > deadline:
@@ -107,7 +108,7 @@ class Server:
 async def _launch(recipe: Recipe) -> asyncio.subprocess.Process:
     output = open_private(recipe.home.startup_log, os.O_WRONLY | os.O_TRUNC)
     try:
-        return await processes.start(
+        return await programs.start(
             recipe.identity,
             recipe.binaries.postgres,
             *("-D", recipe.home.data, "-c", f"config_file={recipe.home.configuration}"),

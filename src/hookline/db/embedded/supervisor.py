@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from hookline.db.embedded import binaries, cluster, home, processes
+from hookline.db.embedded import binaries, cluster, home
 from hookline.db.embedded.files import explained
+from hookline.db.embedded.orphans import end_orphans
 from hookline.db.embedded.ownership import Ownership
 from hookline.db.embedded.server import Recipe, Server
 from hookline.errors import EmbeddedPostgresError
@@ -91,7 +92,7 @@ class EmbeddedPostgres:
 
 async def _start(recipe: Recipe) -> Server:
     """Clear away what a killed owner or server left, then start."""
-    ended = await asyncio.to_thread(processes.end_orphans, recipe.home.data, recipe.identity)
+    ended = await asyncio.to_thread(end_orphans, recipe.home.data, recipe.identity)
     if ended:
         log.warning("embedded_postgres.orphans_ended", processes=ended)
     return await Server.start(recipe)

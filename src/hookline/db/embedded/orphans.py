@@ -1,0 +1,91 @@
+"""Finds and ends server processes that a killed owner, or a killed server, left behind.
+
+Postgres itself never lets two servers into one directory. An orphan is stopped, not adopted: it
+runs with the settings of its time, and nobody would be told of its death.
+"""
+
+import signal
+from pathlib import Path
+
+import psutil
+
+from hookline.db.embedded.identity import Identity
+from hookline.db.embedded.pidfile import pid_file, read_pid_file
+from hookline.errors import EmbeddedPostgresError
+
+_FAST_SHUTDOWN_S = 20.0  # writes at most 128 MB of buffers
+_QUICK_END_S = 5.0
+
+
+def end_orphans(data: Path, server: Identity) -> int:
+    """End every server process that works in `data`, and say how many; the caller owns `data`.
+
+    Blocks for at most 30 s.
+    """
+    if not pid_file(data).exists():  # the last server closed the door behind it
+        return 0
+    orphans = _working_in(data, server)
+    left = _end_in_order(orphans, data)
+    for number in (signal.SIGQUIT, signal.SIGKILL):
+        for process in left:
+            _send(process, number)
+        psutil.wait_procs(left, timeout=_QUICK_END_S)
+        left = [process for process in left if _works_in(process, data, server)]
+    if left:
+        raise EmbeddedPostgresError(
+            f"A former server (process {left[0].pid}) in {data} does not end. End it, or restart "
+            "the machine, then start Hookline again."
+        )
+    _forget_reused_pid(data)
+    return len(orphans)
+
+
+def _end_in_order(orphans: list[psutil.Process], data: Path) -> list[psutil.Process]:
+    """Have the postmaster, where it still lives, end the others; return who is left."""
+    written = read_pid_file(data)
+    for process in orphans:
+        if written is not None and process.pid == written.pid:
+            _send(process, signal.SIGINT)
+            _, left = psutil.wait_procs(orphans, timeout=_FAST_SHUTDOWN_S)
+            return list(left)
+    return orphans
+
+
+def _working_in(data: Path, server: Identity) -> list[psutil.Process]:
+    return [process for process in psutil.process_iter() if _works_in(process, data, server)]
+
+
+def _works_in(process: psutil.Process, data: Path, server: Identity) -> bool:
+    """Say whether a process is a server's, and alive: a zombie works nowhere."""
+    try:
+        if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
+            return False
+        return _place(process, data, server) == str(data.resolve())
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return False
+
+
+def _place(process: psutil.Process, data: Path, server: Identity) -> str | None:
+    """Return the folder a process works in.
+
+    In a container even root may not see that; there a user of this cluster alone tells it too.
+    """
+    try:
+        return str(process.cwd())
+    except psutil.AccessDenied:
+        alone = server.dedicated and process.uids().real == server.uid
+        return str(data.resolve()) if alone else None
+
+
+def _send(process: psutil.Process, number: signal.Signals) -> None:
+    try:
+        process.send_signal(number)
+    except psutil.NoSuchProcess:
+        return
+
+
+def _forget_reused_pid(data: Path) -> None:
+    """Remove a stale pid file whose number another program has by now: Postgres would trust it."""
+    written = read_pid_file(data)
+    if written is not None and psutil.pid_exists(written.pid):
+        pid_file(data).unlink()
