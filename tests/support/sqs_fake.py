@@ -117,6 +117,7 @@ class FakeSqs:
         self.calls: list[Call] = []
         self.taken: dict[str, list[Entry]] = defaultdict(list)  # by queue name, in order
         self.counts: Counter[str] = Counter()
+        self.called = asyncio.Event()  # set by the first call
         self.connections = 0
         self._keep = keep
         self._next: deque[Behaviour] = deque()
@@ -152,6 +153,7 @@ class FakeSqs:
         queue = str(asked["QueueUrl"]).rpartition("/")[2]
         action = headers.get("x-amz-target", "").removeprefix("AmazonSQS.")
         self.counts["calls"] += 1
+        self.called.set()
         entries = tuple(asked.get("Entries") or ({**asked, "Id": "0"},))
         call = Call(self.counts["calls"], action, queue, entries, headers)
         chosen = self._next.popleft() if self._next else self._always.get(queue, accept)

@@ -33,11 +33,16 @@ def sqs_shipment(
     delivery_id: UUID | None = None,
 ) -> Shipment:
     """Return a shipment to a queue; `number` lands in its body."""
-    plain = {"id": subject, "company": "it_w000001", "type": "call:completed", "data": {"n": number}}
+    plain = {
+        "id": subject,
+        "company": "it_w000001",
+        "type": "call:completed",
+        "data": {"n": number},
+    }
     return Shipment(
         delivery_id=delivery_id or new_uuid(),
-        body=body or json.dumps(plain, separators=(",", ":")).encode(),
-        target=SqsTarget(url or queue_url(queue), key, SECRET),
+        body=json.dumps(plain, separators=(",", ":")).encode() if body is None else body,
+        target=SqsTarget(queue_url(queue) if url is None else url, key, SECRET),
         event_type="call:completed",
         subject=subject,
         pbx=pbx,

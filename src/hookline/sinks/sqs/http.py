@@ -6,6 +6,8 @@ and loads its certificates on the event loop. Its import is slow (aiohttp's): aw
 
 import errno
 import ssl
+from http import HTTPStatus
+from io import BytesIO
 from typing import Any, Protocol, Self
 
 import aiohttp
@@ -17,6 +19,7 @@ from yarl import URL
 from hookline.domain.deliveries import ErrorKind
 
 _MOST_READ = 256 * 1024  # bytes; SQS's answer to ten messages has about 4 KiB
+_LARGE = 256 * 1024  # bytes
 _KEEP_ALIVE = (
     12.0  # seconds; less than AWS keeps an idle connection, so that none is met half-closed
 )
@@ -36,7 +39,7 @@ class PreparedRequest(Protocol):
     method: str
     url: str
     headers: Any  # botocore's HeadersDict; it ships no types
-    body: bytes | str | None
+    body: bytes
 
 
 class Body:
@@ -89,7 +92,7 @@ class HttpSession:
         async with self._connected().request(
             request.method,
             URL(request.url, encoded=True),
-            data=request.body,
+            data=_payload(request.body),
             headers=headers,
             allow_redirects=False,
         ) as response:
@@ -113,12 +116,19 @@ class HttpSession:
         return self._session
 
 
+def _payload(body: bytes) -> bytes | BytesIO:
+    """Return what aiohttp writes in pieces where it is large, and in one go where it isn't."""
+    return BytesIO(body) if len(body) > _LARGE else body
+
+
 async def _read(response: aiohttp.ClientResponse) -> bytes:
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk
         if len(content) > _MOST_READ:
-            raise aiohttp.ClientPayloadError(f"the answer is longer than {_MOST_READ} bytes")
+            raise Unanswered(ErrorKind.PROTOCOL, f"the answer is longer than {_MOST_READ} bytes")
+    if response.status == HTTPStatus.OK and not content.lstrip().startswith(b"{"):
+        raise Unanswered(ErrorKind.PROTOCOL, "the answer is not a JSON object")
     return bytes(content)
 
 

@@ -1,11 +1,11 @@
 """A shipment as SQS takes it: body, attributes, group, and the bytes that count as its size."""
 
 import hashlib
-import hmac
 import re
 from typing import Any
 
 from hookline.domain.targets import SqsTarget
+from hookline.security.signatures import x_signature
 from hookline.sinks.base import Shipment
 
 # SendMessage's reference: #x9, #xA, #xD, #x20–#xD7FF, #xE000–#xFFFD and #x10000–#x10FFFF.
@@ -55,11 +55,6 @@ def entry_for(shipment: Shipment, target: SqsTarget, *, group: str | None) -> tu
         entry["MessageGroupId"] = group
         entry["MessageDeduplicationId"] = str(shipment.delivery_id)
     return entry, size
-
-
-def x_signature(secret: str, body: bytes) -> str:
-    """Return the lower-case hex HMAC-SHA256 of the body, keyed with the secret's UTF-8 bytes."""
-    return hmac.digest(secret.encode(), body, "sha256").hex()
 
 
 def _escape(refused: re.Match[str]) -> str:

@@ -28,7 +28,6 @@ class Answer:
 _THROTTLED = frozenset(
     {
         "BandwidthLimitExceeded",
-        "KmsThrottled",
         "OverLimit",
         "RequestLimitExceeded",
         "RequestThrottled",
@@ -115,6 +114,7 @@ _ADVICE = {
     ErrorKind.TIMEOUT: "AWS SQS gave up waiting for the request.",
 }
 _SILENCE = {
+    ErrorKind.BLOCKED: "Hookline may not connect to this queue.",
     ErrorKind.DNS: "The host of the queue's URL has no address.",
     ErrorKind.REFUSED: "AWS SQS could not be reached.",
     ErrorKind.RESET: "The connection to AWS SQS ended before an answer had come.",
@@ -143,14 +143,21 @@ def refused(code: str, message: str, *, status: int | None, sender_fault: bool) 
 
 
 def unanswered(kind: ErrorKind, detail: str) -> Answer:
-    """Say what kept a whole answer from coming; all of it may pass by itself."""
-    return Answer(Verdict.RETRY, kind, None, bounded(f"{_SILENCE[kind]} ({detail})"))
+    """Say what kept a whole answer from coming; all but `BLOCKED` may pass by itself."""
+    verdict = Verdict.BLOCKED if kind is ErrorKind.BLOCKED else Verdict.RETRY
+    return Answer(verdict, kind, None, bounded(f"{_SILENCE[kind]} ({detail})"))
 
 
 def held_back() -> Answer:
     """Say that a message was not sent, so as not to overtake an earlier one of its group."""
     text = "Not sent: an earlier message of the same group was not taken, and must go first."
     return Answer(Verdict.RETRY, ErrorKind.SERVICE, None, text.encode())
+
+
+def no_key() -> Answer:
+    """Say that a key id is none that AWS gives out: it was not even tried."""
+    text = "The AWS key is not one: check it for spaces and line ends. Nothing was sent."
+    return Answer(Verdict.REJECTED, ErrorKind.CREDENTIALS, None, text.encode())
 
 
 def stopping() -> Answer:
@@ -169,11 +176,11 @@ def _kind(code: str, message: str, status: int | None, *, sender_fault: bool) ->
         return ErrorKind.TOO_LARGE
     if any(words in said for words in _CLOCK_SENTENCES):
         return ErrorKind.INTERNAL
+    if code.upper().startswith("KMS") or "kms:" in said:
+        return ErrorKind.THROTTLED if "Throttl" in code else ErrorKind.ENCRYPTION
     for kind, codes in _CODES:
         if code in codes:
             return kind
-    if code.startswith("Kms"):
-        return ErrorKind.ENCRYPTION
     if status is None:
         return ErrorKind.INVALID if sender_fault else ErrorKind.SERVICE
     return _kind_of_status(status)

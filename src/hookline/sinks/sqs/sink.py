@@ -1,6 +1,7 @@
 """One SQS queue after another: sign, gather, send once, say what came of each message."""
 
 import asyncio
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -13,10 +14,11 @@ from hookline.sinks.base import Shipment
 from hookline.sinks.sqs.clients import AwsMaker, Client, ClientCache, ClientKey
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
 from hookline.sinks.sqs.messages import entry_for, group_of
-from hookline.sinks.sqs.outcomes import Answer, bounded, stopping, unanswered
+from hookline.sinks.sqs.outcomes import Answer, no_key, stopping, unanswered
 
 log = get_logger(__name__)
 _MEBIBYTE = 1024 * 1024  # bytes: SQS's own bound on a message, and on a batch, since August 2025
+_KEY_ID = re.compile(r"[!-~]{1,128}")  # what can be in a header; AWS's own have 16–128 of \w
 _MOST_CLIENTS = 64
 _CLIENT_IDLE = 300.0  # seconds
 
@@ -49,8 +51,11 @@ class SqsSink:
 
     async def send(self, shipment: Shipment) -> Sent:
         """Sign the body, send it once, with others of its queue, and say what came of it."""
+        target = shipment.target
+        if not isinstance(target, SqsTarget):
+            raise TypeError(f"the SQS sink can't send to {type(target).__name__}")
         started_at, start = datetime.now(UTC), asyncio.get_running_loop().time()
-        answer = await self._answer(shipment, start + self._timeout)
+        answer = await self._answer(shipment, target, start + self._timeout)
         took = asyncio.get_running_loop().time() - start
         return Sent(
             verdict=answer.verdict,
@@ -58,7 +63,7 @@ class SqsSink:
             duration_ms=round(took * 1000),
             error=answer.error,
             status_code=answer.status_code,
-            response=answer.response,
+            response=_without_secret(answer.response, target),
         )
 
     async def forget(self, target: Target) -> None:
@@ -76,16 +81,15 @@ class SqsSink:
         await asyncio.gather(*(gatherer.aclose() for gatherer in self._gatherers.values()))
         await self._clients.aclose()
 
-    async def _answer(self, shipment: Shipment, deadline: float) -> Answer:
-        target = shipment.target
-        if not isinstance(target, SqsTarget):
-            raise TypeError(f"the SQS sink can't send to {type(target).__name__}")
+    async def _answer(self, shipment: Shipment, target: SqsTarget, deadline: float) -> Answer:
         if self._closed:
             return stopping()
         try:
             queue = parse_queue_url(target.url)
         except InvalidInput as error:
-            return Answer(Verdict.BLOCKED, ErrorKind.BLOCKED, None, bounded(str(error)))
+            return unanswered(ErrorKind.BLOCKED, str(error))
+        if not _KEY_ID.fullmatch(target.access_key_id):
+            return no_key()
         group = group_of(shipment.subject) if queue.fifo else None
         entry, size = entry_for(shipment, target, group=group)
         if size > self._most_bytes:
@@ -145,3 +149,9 @@ async def _send(client: Client, url: str, batch: Sequence[Waiting]) -> list[Answ
         return answers
     alone = await asyncio.gather(*(client.send(url, [message.entry]) for message in batch))
     return [answer for answers in alone for answer in answers]
+
+
+def _without_secret(response: bytes, target: SqsTarget) -> bytes:
+    """AWS doesn't know the secret and can't echo it; an emulator, or a change, might."""
+    secret = target.secret_access_key.encode()
+    return response.replace(secret, b"***") if secret else response
