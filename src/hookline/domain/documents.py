@@ -37,7 +37,7 @@ def parse_document(raw: bytes, *, depth: int) -> object:
 def deepest(raw: bytes) -> int:
     """Return how deep brackets nest outside of strings, in linear time, whatever the bytes are."""
     brackets = _STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKETS)
-    return max(accumulate(memoryview(brackets).cast("b")), default=0)
+    return max(accumulate(memoryview(brackets).cast("b"), initial=0))
 
 
 def _parse_slowly(raw: bytes, refusal: orjson.JSONDecodeError) -> object:

@@ -1,0 +1,114 @@
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hookline.domain.batches import _follow, split_batch
+from hookline.errors import InvalidInput, MalformedBody, TooLarge
+from support import json_texts
+
+DEEP = "[" * 10_000 + "]" * 10_000
+
+
+def batch(*items: str) -> bytes:
+    return f'{{"events":[{",".join(items)}]}}'.encode()
+
+
+def texts(items: list[bytes]) -> list[str]:
+    return [item.decode().strip() for item in items]
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [DEEP, f'{{"a":{DEEP}}}', '"\\ud800"', '{"\\udfff":"]"}', "nul", "01", "NaN", "[1,]"],
+    ids=lambda odd: odd[:12],
+)
+def test_an_odd_item_is_handed_over_and_its_neighbours_stay_whole(odd: str) -> None:
+    before, after = '{"a":"[,\\"]"}', '{"b":[{}, "}"]}'
+    assert texts(split_batch(batch(before, odd, after), at_most=3)) == [before, odd, after]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(json_texts.documents, max_size=5), json_texts.strings, json_texts.documents)
+def test_both_ways_to_split_agree(items: list[str], key: str, other: str) -> None:
+    raw = f' {{ {key}:{other} ,\n"events" : [{" , ".join(items)} ] }} '.encode()
+    assert texts(_follow(raw, 5)) == [item.strip() for item in items]
+    assert texts(split_batch(raw, at_most=5)) == [item.strip() for item in items]
+
+
+@settings(max_examples=150, deadline=None)
+@given(json_texts.damaged())
+def test_a_damaged_list_never_gives_items_that_hide_the_damage(text: str) -> None:
+    raw = f'{{"events":[{text}]}}'.encode()
+    try:
+        items = split_batch(raw, at_most=100)
+    except (MalformedBody, InvalidInput, TooLarge):
+        return
+    joined = b'{"events":[' + b",".join(items) + b"]}"
+    assert _loads_or_none(joined) == _loads_or_none(raw)
+
+
+def _loads_or_none(raw: bytes) -> object:
+    try:
+        return repr(json.loads(raw))
+    except ValueError:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("raw", "place"),
+    [
+        (b"", "one JSON object"),
+        (b"[]", "one JSON object"),
+        (b"\xef\xbb\xbf{}", "one JSON object"),
+        (b'{"events":[}}', "expected a value at byte 11"),
+        (b'{"events":[1,]}', "trailing comma at byte 13"),
+        (b'{"events":[1 [2]]}', "expected a comma at byte 13"),
+        (b'{"events":[]}x', "unexpected content after the batch at byte 13"),
+        (b'{"events":[{]}]}', "expected a comma at byte 13"),
+        (b'{"events":[[}', "expected a comma at byte 13"),
+        (b'{"events":[[', "an array or object is not closed at byte 11"),
+        (b'{"events" []}', "expected a colon at byte 10"),
+        (b"{events:[]}", "expected a key in double quotes at byte 1"),
+        (b'{"\\x":[]}', "expected a key in double quotes at byte 1"),
+        (b'{"events":["a]}', "expected a value at byte 11"),
+        (b'{"events":[]', "expected a comma at byte 12"),
+    ],
+)
+def test_a_body_that_has_no_items_to_find_is_malformed_as_a_whole(raw: bytes, place: str) -> None:
+    with pytest.raises(MalformedBody) as refusal:
+        split_batch(raw, at_most=10)
+    assert place in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"{}", b'{"events":null}', b'{"events":{}}', b'{"events":"\\ud800"}', b'{"Events":[]}']
+)
+def test_a_batch_without_a_list_of_events_names_the_field(raw: bytes) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        split_batch(raw, at_most=10)
+    assert [problem.path for problem in refusal.value.fields] == ["events"]
+
+
+@pytest.mark.parametrize("odd", ["1", '"\\ud800"'])
+def test_the_number_of_items_is_bounded(odd: str) -> None:
+    assert len(split_batch(batch(*["1"] * 9, odd), at_most=10)) == 10
+    with pytest.raises(TooLarge, match="at most 10 events"):
+        split_batch(batch(*["1"] * 10, odd), at_most=10)
+
+
+def test_millions_of_items_are_refused_without_being_collected() -> None:
+    with pytest.raises(TooLarge):
+        split_batch(b'{"events":[' + b"1," * 4_000_000 + b"1]}", at_most=1_000)
+
+
+def test_many_commas_alone_are_no_reason_to_refuse() -> None:
+    items = [f"[{'0,' * 99_999}0]"] * 3
+    assert texts(split_batch(batch(*items), at_most=3)) == items
+
+
+@pytest.mark.parametrize("odd", ["1", '"\\ud800"'])
+def test_the_last_of_two_lists_counts_as_in_javascript(odd: str) -> None:
+    raw = f'{{"events":[1,2],"\\u0065vents":[{odd}]}}'.encode()
+    assert texts(split_batch(raw, at_most=10)) == [odd]

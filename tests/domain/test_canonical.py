@@ -1,0 +1,89 @@
+import copy
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+
+from hookline.domain.canonical import _printed, _settled, canonical
+from hookline.domain.documents import parse_document
+from hookline.errors import MalformedBody
+from support import json_texts
+from support.node import Node
+
+DEPTH = 64
+VECTORS: list[dict[str, str]] = json.loads(
+    (Path(__file__).parent / "canonical_vectors.json").read_bytes()
+)
+generously = settings(max_examples=200, deadline=None)
+
+
+def our_form(text: str) -> bytes:
+    return canonical(parse_document(text.encode(), depth=DEPTH))
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=lambda vector: vector["in"][:40])
+def test_a_committed_vector_prints_as_node_printed_it(vector: dict[str, str]) -> None:
+    assert our_form(vector["in"]) == vector["out"].encode()
+
+
+def test_the_committed_vectors_are_still_what_node_prints(node: Node) -> None:
+    for vector in VECTORS:
+        assert node.round_trip(vector["in"]) == vector["out"].encode()
+
+
+@generously
+@given(text=json_texts.documents)
+def test_any_document_prints_as_node_prints_it(node: Node, text: str) -> None:
+    assert our_form(text) == node.round_trip(text)
+
+
+@generously
+@given(text=json_texts.numbers)
+def test_any_number_prints_as_node_prints_it(node: Node, text: str) -> None:
+    assert our_form(text) == node.round_trip(text)
+
+
+@generously
+@given(text=json_texts.damaged())
+def test_what_node_refuses_is_refused_and_nothing_else(node: Node, text: str) -> None:
+    expected = node.round_trip(text)
+    if expected is None:
+        with pytest.raises(MalformedBody):
+            our_form(text)
+    else:
+        assert our_form(text) == expected
+
+
+@generously
+@given(text=json_texts.documents)
+def test_the_canonical_form_of_a_canonical_form_is_itself(text: str) -> None:
+    once = our_form(text)
+    assert our_form(once.decode()) == once
+
+
+@generously
+@given(text=json_texts.documents)
+def test_the_printer_for_lone_surrogates_agrees_with_the_fast_one(text: str) -> None:
+    document = parse_document(text.encode(), depth=DEPTH)
+    assert _printed(_settled(document)).encode() == canonical(document)
+
+
+@generously
+@given(text=json_texts.documents)
+def test_printing_leaves_the_document_as_it_was(text: str) -> None:
+    document = parse_document(text.encode(), depth=DEPTH)
+    before = copy.deepcopy(document)
+    canonical(document)
+    assert json.dumps(document) == json.dumps(before)
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400), math.inf, -math.inf])
+def test_a_number_that_javascript_reads_as_infinite_prints_as_null(number: float) -> None:
+    assert canonical({"n": number}) == b'{"n":null}'
+
+
+def test_a_value_that_no_json_text_has_is_refused() -> None:
+    with pytest.raises(TypeError):
+        canonical({"when": object()})
