@@ -159,8 +159,7 @@ class Document(BaseModel):
         alias_generator=to_camel,
         populate_by_name=True,
         extra="forbid",
-        str_strip_whitespace=False,
-        use_enum_values=False,
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
     )
 
 

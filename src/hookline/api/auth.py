@@ -1,0 +1,55 @@
+"""Keys at the door: who asks, and whether a route is for that role."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
+
+from fastapi import Depends, Request, Security
+from fastapi.security import HTTPBearer
+
+from hookline.api.deps import services_of
+from hookline.domain.access import Principal, Role
+from hookline.errors import Forbidden
+
+_BEARER = HTTPBearer(
+    scheme_name="apiKey",
+    bearerFormat="hk_…",
+    description="An API key in the header `Authorization: Bearer hk_…`. Roles: `admin` may do "
+    "everything, `manager` looks after the integrations and deliveries of one PBX or one company, "
+    "`ingest` only sends events. `hookline keys create` makes keys.",
+    auto_error=False,
+)
+
+
+async def authenticate(request: Request) -> Principal:
+    """Return who sends the request, asked once a request; raise NotAuthenticated."""
+    known: Principal | None = getattr(request.state, "principal", None)
+    if known is None:
+        keys = services_of(request).keys
+        known = await keys.authenticate(request.headers.get("authorization"))
+        request.state.principal = known
+    return known
+
+
+def require(*roles: Role) -> Callable[..., Awaitable[Principal]]:
+    """Return a dependency that lets these roles pass and gives who it is."""
+
+    async def allowed(
+        request: Request, _documented: Annotated[object, Security(_BEARER)]
+    ) -> Principal:
+        principal = await authenticate(request)
+        if principal.role not in roles:
+            wanted = " or ".join(f"{role.value!r}" for role in roles)
+            raise Forbidden(f"This takes a key with the role {wanted}.")
+        return principal
+
+    return allowed
+
+
+Manager = Annotated[Principal, Depends(require(Role.ADMIN, Role.MANAGER))]
+"""Who may look after integrations and deliveries, each inside its scope."""
+
+Admin = Annotated[Principal, Depends(require(Role.ADMIN))]
+"""Who may do everything."""
+
+AnyRole = Annotated[Principal, Depends(require(*Role))]
+"""Whoever has a valid key."""

@@ -1,0 +1,34 @@
+"""What routes are given: the services of this process, put together by the runtime."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from hookline.api.ports import Ingest, Readiness, Tester
+from hookline.domain.catalogue import Catalogue
+from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.pbxs import PbxService
+from hookline.integrations.service import IntegrationService
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that routes call."""
+
+    integrations: IntegrationService
+    pbxs: PbxService
+    keys: KeyDirectory
+    catalogue: Catalogue
+    ingest: Ingest
+    tester: Tester
+    readiness: Readiness
+
+
+def services_of(request: Request) -> Services:
+    """Return the services that the lifespan opened."""
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]

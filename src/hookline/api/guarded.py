@@ -1,0 +1,91 @@
+"""Routes with a body: first the key, then a bounded body, and only then FastAPI.
+
+FastAPI would read a whole body, of any size and depth, before it asks who sends it.
+"""
+
+from collections.abc import Callable, Coroutine
+from email.message import Message
+from typing import Any
+
+from fastapi import HTTPException, Request, Response
+from fastapi.routing import APIRoute
+
+from hookline.api.auth import authenticate
+from hookline.domain.documents import parse_document
+from hookline.errors import MalformedBody, TooLarge
+
+MOST_BYTES = 1024 * 1024  # an integration takes a few kilobytes
+_DEEPEST = 16  # an integration nests four levels
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as Starlette declares it
+
+
+class GuardedRoute(APIRoute):
+    """A route whose caller is known, and whose JSON body is bounded and parsed, at its start."""
+
+    def get_route_handler(self) -> Handler:
+        """Wrap FastAPI's handler."""
+        handle = super().get_route_handler()
+        takes_body = self.body_field is not None
+
+        async def guarded(request: Request) -> Response:
+            await authenticate(request)
+            return await handle(await _with_document(request) if takes_body else request)
+
+        return guarded
+
+
+class _ReadRequest(Request):
+    """A request whose body was read and parsed already."""
+
+    def __init__(self, request: Request, raw: bytes, document: object) -> None:
+        super().__init__(request.scope, request.receive)
+        self._raw = raw
+        self._document = document
+
+    async def body(self) -> bytes:
+        return self._raw
+
+    async def json(self) -> object:
+        return self._document
+
+
+async def read_bounded(request: Request, most: int) -> bytes:
+    """Read a body; raise TooLarge as soon as it is known to be longer than `most` bytes."""
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > most:
+        raise _too_large(most)
+    parts: list[bytes] = []
+    size = 0
+    async for part in request.stream():
+        size += len(part)
+        if size > most:
+            raise _too_large(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def _with_document(request: Request) -> Request:
+    raw = await read_bounded(request, MOST_BYTES)
+    if not raw.strip():
+        return _ReadRequest(request, b"", None)
+    _refuse_other_types(request)
+    document = parse_document(raw, depth=_DEEPEST)
+    if not isinstance(document, dict):
+        raise MalformedBody("The body must be one JSON object.")
+    return _ReadRequest(request, raw, document)
+
+
+def _refuse_other_types(request: Request) -> None:
+    message = Message()
+    message["content-type"] = request.headers.get("content-type", "")
+    subtype = message.get_content_subtype()
+    if message.get_content_maintype() == "application" and (
+        subtype == "json" or subtype.endswith("+json")
+    ):
+        return
+    raise HTTPException(415, "Send JSON, with the header Content-Type: application/json.")
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"The body has more than {most:,} bytes, the most that is taken here.")

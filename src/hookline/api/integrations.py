@@ -1,0 +1,201 @@
+"""`/v1/integrations`: who gets which events, and where."""
+
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Query, Response
+
+from hookline.api.auth import Manager
+from hookline.api.deps import ServicesDep
+from hookline.api.etags import IfMatch, allowed_versions, etag
+from hookline.api.guarded import GuardedRoute
+from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from hookline.api.ports import Tested
+from hookline.api.responses import CREATED, WITH_ETAG, failures
+from hookline.api.schemas import TestAttempt, TestRequest, TestResult
+from hookline.domain.targets import TransmissionType
+from hookline.errors import FieldProblem, InvalidInput
+from hookline.integrations.repository import Wanted
+from hookline.integrations.schemas import (
+    CompanyId,
+    Integration,
+    IntegrationChanges,
+    IntegrationPage,
+    NewIntegration,
+    PbxSerial,
+    SecretRotation,
+    SigningSecret,
+)
+
+router = APIRouter(prefix="/v1/integrations", tags=["Integrations"], route_class=GuardedRoute)
+
+IntegrationPath = Annotated[
+    str,
+    Path(
+        description="The integration's id.",
+        examples=["s95eum"],
+        json_schema_extra={"pattern": "^[a-z0-9]{6}$"},
+    ),
+]
+
+
+@router.post("", status_code=201, responses=CREATED | failures(400, 403, 413, 415, 422))
+async def create_integration(
+    caller: Manager, services: ServicesDep, new: NewIntegration, response: Response
+) -> Integration:
+    """Create an integration.
+
+    It gets every chosen event that is accepted from now on. For a webhook, the answer holds the
+    secret that its copies are signed with; later `GET …/secret` shows it.
+    """
+    made = await services.integrations.create(caller, new)
+    response.headers["Location"] = f"/v1/integrations/{made.integration.id}"
+    response.headers["ETag"] = etag(made.version)
+    return made.integration
+
+
+@router.get("", responses=failures(403, 422))
+async def list_integrations(  # noqa: PLR0913 - each is a parameter of the query
+    *,
+    caller: Manager,
+    services: ServicesDep,
+    pbx: Annotated[PbxSerial | None, Query(description="Only those of this PBX.")] = None,
+    company: Annotated[CompanyId | None, Query(description="Only those of this company.")] = None,
+    type: Annotated[  # noqa: A002 - the parameter's name in the API
+        TransmissionType | None, Query(description="Only those with this transmission type.")
+    ] = None,
+    enabled: Annotated[
+        bool | None, Query(description="Only those that are enabled, or that are not.")
+    ] = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> IntegrationPage:
+    """List integrations, newest first.
+
+    Only integrations inside the key's scope are listed.
+    """
+    wanted = Wanted(pbx, company, type, enabled)
+    listing = ("integrations", pbx, company, type and type.value, enabled)
+    found = await services.integrations.page(
+        caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
+    )
+    shown = found[:limit]
+    following = encode_cursor(listing, shown[-1].sequence) if len(found) > limit else None
+    return IntegrationPage(items=[each.integration for each in shown], next=following)
+
+
+@router.get("/{integration_id}", responses=WITH_ETAG | failures(403, 404))
+async def get_integration(
+    caller: Manager, services: ServicesDep, integration_id: IntegrationPath, response: Response
+) -> Integration:
+    """Read an integration.
+
+    The header `ETag` names the version that was read.
+    """
+    found = await services.integrations.read(caller, integration_id)
+    response.headers["ETag"] = etag(found.version)
+    return found.integration
+
+
+@router.patch(
+    "/{integration_id}",
+    responses=WITH_ETAG | failures(400, 403, 404, 412, 413, 415, 422),
+)
+async def update_integration(  # noqa: PLR0913 - each is a part of the request
+    *,
+    caller: Manager,
+    services: ServicesDep,
+    integration_id: IntegrationPath,
+    patch: Annotated[IntegrationChanges, Body(media_type="application/merge-patch+json")],
+    response: Response,
+    if_match: IfMatch = None,
+) -> Integration:
+    """Change an integration.
+
+    Send the fields to change as a JSON merge patch (RFC 7396). The transmission's type and a
+    webhook's secret can't be changed this way. Changes hold for the next accepted event.
+    """
+    allowed = allowed_versions(if_match)
+    changed = await services.integrations.change(caller, integration_id, patch, allowed)
+    response.headers["ETag"] = etag(changed.version)
+    return changed.integration
+
+
+@router.delete("/{integration_id}", status_code=204, responses=failures(403, 404, 412))
+async def delete_integration(
+    caller: Manager,
+    services: ServicesDep,
+    integration_id: IntegrationPath,
+    if_match: IfMatch = None,
+) -> None:
+    """Delete an integration.
+
+    What is queued for it ends as skipped, with the reason `deleted`; what was delivered stays
+    listed.
+    """
+    await services.integrations.delete(caller, integration_id, allowed_versions(if_match))
+
+
+@router.get("/{integration_id}/secret", responses=failures(403, 404, 409))
+async def get_integration_secret(
+    caller: Manager, services: ServicesDep, integration_id: IntegrationPath
+) -> SigningSecret:
+    """Show a webhook's secret.
+
+    An AWS_SQS integration has none to show: its copies are signed with its AWS secret access key.
+    """
+    return await services.integrations.secret(caller, integration_id)
+
+
+@router.post(
+    "/{integration_id}/rotate-secret", responses=failures(400, 403, 404, 409, 413, 415, 422)
+)
+async def rotate_integration_secret(
+    caller: Manager,
+    services: ServicesDep,
+    integration_id: IntegrationPath,
+    rotation: SecretRotation | None = None,
+) -> SigningSecret:
+    """Give a webhook a new secret.
+
+    For the grace period the old secret signs along in `webhook-signature`; `x-signature` holds
+    one signature alone, which is the new secret's from now on.
+    """
+    asked = rotation or SecretRotation()
+    grace = timedelta(hours=asked.grace_period_hours)
+    return await services.integrations.rotate_secret(caller, integration_id, grace)
+
+
+@router.post("/{integration_id}/test", responses=failures(400, 403, 404, 413, 415, 422, 503))
+async def test_integration(
+    caller: Manager, services: ServicesDep, integration_id: IntegrationPath, test: TestRequest
+) -> TestResult:
+    """Send a test event.
+
+    The catalogue's example of the type is sent now, in one attempt and whether the integration
+    chose the type or not, and the outcome is returned in full.
+    """
+    found = await services.integrations.read(caller, integration_id)
+    if services.catalogue.find(test.type) is None:
+        message = "There is no such event type; GET /v1/event-types lists all."
+        raise InvalidInput(FieldProblem("type", message))
+    return _shown(await services.tester.test(found.integration.id, test.type))
+
+
+def _shown(tested: Tested) -> TestResult:
+    sent = tested.sent
+    attempt = TestAttempt(
+        number=1,
+        started_at=sent.started_at,
+        duration_ms=sent.duration_ms,
+        outcome=sent.verdict,
+        error=sent.error,
+        status_code=sent.status_code,
+        response_body=sent.response.decode(errors="replace") if sent.response else None,
+    )
+    return TestResult(
+        event_type=tested.event_type,
+        delivery_id=tested.delivery_id,
+        body=tested.body.decode(),
+        attempt=attempt,
+    )

@@ -1,0 +1,36 @@
+"""`/v1/pbxs`: a PBX's company, licence and presence events."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+
+from hookline.api.auth import Admin, Manager
+from hookline.api.deps import ServicesDep
+from hookline.api.guarded import GuardedRoute
+from hookline.api.responses import failures
+from hookline.integrations.schemas import PbxDescription, PbxRecord, PbxSerial
+
+router = APIRouter(prefix="/v1/pbxs", tags=["PBXs"], route_class=GuardedRoute)
+
+PbxPath = Annotated[PbxSerial, Path(description="The PBX's serial.")]
+
+
+@router.put("/{pbx}", responses=failures(400, 403, 413, 415, 422))
+async def put_pbx(
+    _caller: Admin, services: ServicesDep, pbx: PbxPath, description: PbxDescription
+) -> PbxRecord:
+    """Describe a PBX.
+
+    Takes an admin key. Holds for the next accepted event: `presenceEvents` lets a
+    Collaboration PBX send presence events, and `company` says whose the PBX is.
+    """
+    return await services.pbxs.describe(pbx, description)
+
+
+@router.get("/{pbx}", responses=failures(403, 404, 422))
+async def get_pbx(caller: Manager, services: ServicesDep, pbx: PbxPath) -> PbxRecord:
+    """Read what is known of a PBX.
+
+    A manager reads its own PBX, or those of its company.
+    """
+    return await services.pbxs.read(caller, pbx)

@@ -1,0 +1,168 @@
+"""Which error becomes which status, as RFC 9457 `application/problem+json`.
+
+Nothing of a request's values is repeated besides the paths of wrong fields, and nothing of ours
+leaks: an unexpected error is logged here and answered with a sentence.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from math import ceil
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from hookline import errors
+from hookline.api.validation import field_problems
+from hookline.db.away import comes_from_away_database
+from hookline.errors import FieldProblem, HooklineError, InvalidInput, Overloaded, Unavailable
+from hookline.logs import get_logger
+
+MEDIA_TYPE = "application/problem+json"
+_CLOSED_CONNECTION = 413  # the rest of the body is not read
+
+_LOG = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem: its stable name, its status and its title."""
+
+    name: str
+    status: int
+    title: str
+
+    @property
+    def type(self) -> str:
+        """The problem's `type`: a reference that leads to its explanation."""
+        return f"/problems/{self.name}"
+
+
+KINDS: Mapping[type[HooklineError], Kind] = {
+    errors.MalformedBody: Kind("malformed-body", 400, "The body is not the JSON it should be"),
+    errors.NotAuthenticated: Kind("not-authenticated", 401, "A valid key is needed"),
+    errors.Forbidden: Kind("forbidden", 403, "The key may not do this"),
+    errors.NotFound: Kind("not-found", 404, "There is no such object"),
+    errors.Conflict: Kind("conflict", 409, "The object's state forbids this"),
+    errors.PreconditionFailed: Kind("stale", 412, "The object was changed meanwhile"),
+    errors.TooLarge: Kind("too-large", 413, "Too large"),
+    errors.InvalidInput: Kind("invalid-input", 422, "Some fields are wrong"),
+    errors.Overloaded: Kind("overloaded", 429, "Too much at once"),
+    errors.Unavailable: Kind("unavailable", 503, "Not available at the moment"),
+}
+INTERNAL = Kind("internal", 500, "Hookline made a mistake")
+
+
+def install(app: FastAPI) -> None:
+    """Answer everything that goes wrong in the app with a problem document."""
+    app.add_exception_handler(HooklineError, _on_hookline_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_middleware(UnexpectedErrors)
+
+
+def problem(
+    kind: Kind,
+    detail: str,
+    *,
+    fields: Iterable[FieldProblem] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return a problem document as a response, whatever characters it quotes."""
+    document: dict[str, Any] = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": detail,
+    }
+    if listed := [{"path": field.path, "message": field.message} for field in fields]:
+        document["errors"] = listed
+    body = json.dumps(document).encode()  # ASCII: a lone surrogate in a path is escaped too
+    return Response(body, kind.status, dict(headers or {}), MEDIA_TYPE)
+
+
+def problem_of(error: HooklineError) -> Response:
+    """Return the response for an error that Hookline raised on purpose."""
+    kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
+    if kind is None:
+        return _internal(error)
+    if isinstance(error, InvalidInput):
+        return problem(kind, _summary(error.fields), fields=error.fields)
+    return problem(kind, str(error), headers=_headers(error, kind))
+
+
+def _headers(error: HooklineError, kind: Kind) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if isinstance(error, errors.NotAuthenticated):
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, Overloaded | Unavailable):
+        headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
+    if kind.status == _CLOSED_CONNECTION:
+        headers["Connection"] = "close"
+    return headers
+
+
+def _summary(fields: tuple[FieldProblem, ...]) -> str:
+    if len(fields) == 1:
+        return f"{fields[0].path}: {fields[0].message}"
+    return f"{len(fields)} fields are wrong; `errors` says which, and what to do about each."
+
+
+async def _on_hookline_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HooklineError)  # noqa: S101 - Starlette hands over what it is asked to
+    return problem_of(error)
+
+
+async def _on_validation_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
+    return problem_of(InvalidInput(*field_problems(error.errors())))
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+    status = HTTPStatus(error.status_code)
+    kind = Kind(status.phrase.lower().replace(" ", "-"), status.value, status.phrase)
+    detail = error.detail
+    if status is HTTPStatus.NOT_FOUND:
+        kind, detail = KINDS[errors.NotFound], "There is nothing at this address."
+    elif status is HTTPStatus.METHOD_NOT_ALLOWED:
+        detail = f"{request.method} is not possible here; the header Allow says what is."
+    return problem(kind, detail, headers=error.headers)
+
+
+def _internal(error: BaseException) -> Response:
+    _LOG.error("request.failed", exc_info=error)
+    return problem(INTERNAL, "The request failed through no fault of yours; the log says why.")
+
+
+class UnexpectedErrors:
+    """Answers errors that nothing else handles, unless an answer was begun already."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; an error before the answer becomes 503 or 500."""
+        begun = False
+
+        async def noticing(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noticing)
+        except Exception as error:
+            if begun or scope["type"] != "http":
+                raise
+            await _answer_for(error)(scope, receive, send)
+
+
+def _answer_for(error: Exception) -> Response:
+    if comes_from_away_database(error):
+        return problem_of(Unavailable("The database is away; try again."))
+    return _internal(error)

@@ -1,0 +1,65 @@
+"""The HTTP application: routers, problems and documents, over services that somebody else opens."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+
+from hookline import __version__
+from hookline.api import docs, event_types, health, integrations, pbxs, problems
+from hookline.api.deps import Services
+from hookline.api.openapi import document_of, operation_id, text_of
+
+ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
+
+# In the order in which the document tells the story.
+_ROUTERS = (
+    event_types.router,
+    integrations.router,
+    pbxs.router,
+    health.router,
+    docs.router,
+)
+
+
+class _Application(FastAPI):
+    """FastAPI with our own OpenAPI document."""
+
+    def openapi(self) -> dict[str, Any]:  # Any: a JSON document
+        return document_of(self)
+
+
+def create_app(services_factory: ServicesFactory) -> FastAPI:
+    """Return the application; its lifespan opens the services and closes them."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with services_factory() as services:
+            app.state.services = services
+            yield
+
+    app = _Application(
+        title="Hookline",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=operation_id,
+        separate_input_output_schemas=False,
+    )
+    problems.install(app)
+    for router in _ROUTERS:
+        app.include_router(router)
+    return app
+
+
+def openapi_document() -> str:
+    """Return the OpenAPI document as text, without opening anything."""
+    return text_of(document_of(create_app(_nothing)))
+
+
+def _nothing() -> AbstractAsyncContextManager[Services]:
+    raise RuntimeError("This application was made for its document alone.")
