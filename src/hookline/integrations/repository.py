@@ -72,7 +72,7 @@ async def is_taken(session: AsyncSession, integration_id: str) -> bool:
     return await session.get(Integration, integration_id) is not None
 
 
-def _living(principal: Principal) -> Select[tuple[Integration]]:
+def _living(principal: Principal) -> Select[Integration]:
     return select(Integration).where(Integration.deleted_at.is_(None), _visible_to(principal))
 
 
