@@ -1,6 +1,6 @@
 """One leased delivery in, one settlement out: find the target, send once, judge the answer."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -34,17 +34,23 @@ class Directory(Protocol):
 
 
 class Deliverer:
-    """Makes attempts. Nothing that a target, or a fault of ours, does is raised from here."""
+    """Makes attempts. Nothing that a target, or a fault of ours, does is raised from here.
+
+    `on_gone` is told the integration and the URL that asked never to be called again.
+    """
 
     def __init__(
         self,
         directory: Directory,
         sinks: Mapping[TransmissionType, Sink],
         policy: RetryPolicy,
+        *,
+        on_gone: Callable[[str, str], None],
     ) -> None:
         self._directory = directory
         self._sinks = sinks
         self._policy = policy
+        self._on_gone = on_gone
 
     async def deliver(self, job: Claimed) -> Settlement:
         """Attempt one delivery and say how it is to be settled."""
@@ -58,7 +64,10 @@ class Deliverer:
             return _unattempted(job, Failed(FailReason.INTERNAL))
         number = job.attempts + 1
         sent = await self._send(job, subscription)
-        return Settlement(job.id, job.lease, self._judge(sent, number, once=job.once), number, sent)
+        outcome = self._judge(sent, number, once=job.once)
+        if outcome == Failed(FailReason.GONE) and subscription.target is not None:
+            self._on_gone(job.integration_id, subscription.target.url)
+        return Settlement(job.id, job.lease, outcome, number, sent)
 
     async def _send(self, job: Claimed, subscription: Subscription) -> Sent:
         started = datetime.now(UTC)

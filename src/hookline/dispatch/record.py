@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 from hookline.db.reconnect import once_back
 from hookline.dispatch.batching import Batcher
-from hookline.domain.deliveries import Delivered, Failed, FailReason, Outcome, RetryAt, Skipped
+from hookline.domain.deliveries import Delivered, Failed, Outcome, RetryAt, Skipped
 from hookline.logs import get_logger
 from hookline.queue.port import Queue, Settlement
 
@@ -19,9 +19,8 @@ class Recorder:
     takes it, or says that the lease was lost meanwhile and somebody else holds the delivery.
     """
 
-    def __init__(self, queue: Queue, *, on_gone: Callable[[str], None]) -> None:
+    def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._on_gone = on_gone
         self._batcher = Batcher[Settlement, bool](self._flush, name="record", largest=500)
 
     def offer(
@@ -37,8 +36,6 @@ class Recorder:
             else:
                 [ours] = future.result()
                 _tell(settlement, integration_id, ours=ours)
-                if ours and settlement.outcome == Failed(FailReason.GONE):
-                    self._on_gone(integration_id)
             written()
 
         self._batcher.offer([settlement]).add_done_callback(done)

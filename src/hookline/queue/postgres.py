@@ -184,6 +184,11 @@ class PostgresQueue:
         count: int = await self._pool.fetchval(self._skip, integration_id, reason, limit)
         return count
 
+    @_unavailable_when_away
+    async def announce(self, channel: str) -> None:
+        """Tell every listening process, this one included, to look for due deliveries."""
+        await self._pool.execute("select pg_notify($1, '')", channel)
+
     async def _firsts_of(self, events: Sequence[NewEvent]) -> dict[UUID, UUID]:
         if not events:
             return {}

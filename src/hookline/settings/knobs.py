@@ -155,10 +155,12 @@ class Settings(BaseSettings):
         " not park its deliveries for days.",
     )
     max_in_flight: int = Field(
-        512,
-        ge=1,
-        le=10_000,
-        description="Attempts under way at once in one process; bounds its memory and sockets.",
+        2_048,
+        ge=16,
+        le=20_000,
+        description="Deliveries in one process's hands at once, under way or next in turn; bounds"
+        " its memory and sockets. Far above one integration's share, so that many dead targets"
+        " cannot take all of it.",
     )
     poll_interval: Annotated[float, Field(ge=0.05, le=60)] = Field(
         2.0,

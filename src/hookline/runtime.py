@@ -1,0 +1,302 @@
+"""The composition root: opens everything in order, and closes it in reverse.
+
+Read `open_runtime` from top to bottom and you have seen the house: database, records, sinks, queue,
+engine, services. Settings end here; what is below gets plain values.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from hookline.api.deps import Services
+from hookline.api.ports import Check
+from hookline.db import connections
+from hookline.db.away import means_away
+from hookline.db.embedded import EmbeddedPostgres
+from hookline.db.listen import Listener
+from hookline.db.migrate import is_current, migrate, newest_revision
+from hookline.db.reconnect import once_back
+from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
+from hookline.dispatch.deliver import Deliverer
+from hookline.dispatch.engine import Engine
+from hookline.dispatch.housekeeping import keep_house
+from hookline.dispatch.ingest import Ingest
+from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.dispatch.record import Recorder
+from hookline.dispatch.trial import Tester
+from hookline.domain.catalogue import load_catalogue
+from hookline.domain.retries import RetryPolicy
+from hookline.domain.targets import TransmissionType
+from hookline.errors import ConfigurationError
+from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.keys import KeyService
+from hookline.integrations.pbxs import PbxService
+from hookline.integrations.revision import CHANNEL, Transactions
+from hookline.integrations.service import IntegrationService
+from hookline.integrations.subscriptions import Subscriptions
+from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.port import Claimed
+from hookline.queue.postgres import PostgresQueue
+from hookline.security.egress.policy import EgressPolicy
+from hookline.security.egress.pool import PoolLimits
+from hookline.security.egress.transport import GuardedTransport
+from hookline.security.egress.trust import client_tls
+from hookline.security.secrets import KeyRing
+from hookline.settings import Settings, encryption_keys, start_secrets
+from hookline.sinks.base import Sink
+from hookline.sinks.sqs import SqsSink
+from hookline.sinks.webhook import WebhookSink
+
+_HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in three days would do
+_MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
+_MOST_IDLE = 64  # connections that one origin may keep open
+_READY_TIMEOUT = 2.0  # seconds; a balancer asks again soon
+_UNKNOWN_LANE = LaneRules(max_in_flight=64, ordered=False)  # what is left of deleted integrations
+
+
+@asynccontextmanager
+async def open_runtime(
+    settings: Settings, *, engine: bool = True, api: bool = True
+) -> AsyncIterator[Services]:
+    """Open this process's part of the service; close it, drained, at the end of the block.
+
+    `engine` says whether deliveries are made here; `api` whether requests are answered, for which
+    the first admin key is made sure of. Raises ConfigurationError or Unavailable, with a sentence.
+    """
+    async with AsyncExitStack() as stack:
+        dsn = await _database(settings, stack)
+        records = await _records(settings, dsn, stack)
+        transactions = Transactions(records)
+        if api:
+            key = start_secrets(settings).admin_key
+            await KeyService(transactions).ensure_admin(key.get_secret_value())
+
+        catalogue = load_catalogue()
+        keyring = _keyring(settings)
+        policy = EgressPolicy(settings.egress_allowed_networks)
+        integrations = IntegrationService(transactions, keyring, policy, catalogue)
+        subscriptions = Subscriptions(transactions, catalogue, keyring)
+        await subscriptions.catch_up()
+        keys = KeyDirectory(transactions)
+        _background(stack, keys.keep_uses(), "key-uses")
+
+        pool = await stack.enter_async_context(
+            connections.pool(dsn, size=settings.database_pool_size)
+        )
+        await _housekeeping(settings, pool, stack)
+        queue = PostgresQueue(
+            pool, lease_seconds=_lease(settings), duplicate_window=_duplicate_window(settings)
+        )
+        sinks = _sinks(settings, policy, stack)
+        refresh = _Refresher(subscriptions)
+        listened = {CHANNEL: refresh.soon}
+
+        lanes = None
+        running: Engine | None = None
+        announcer = Announcer(lambda: queue.announce(PENDING_CHANNEL))
+        stack.push_async_callback(announcer.aclose)
+        if engine:
+            lanes = _lanes(settings, subscriptions)
+            running = _engine(
+                settings,
+                queue=queue,
+                lanes=lanes,
+                subscriptions=subscriptions,
+                sinks=sinks,
+                integrations=integrations,
+            )
+            listened[PENDING_CHANNEL] = running.poll_now
+            running.start()
+            stack.push_async_callback(running.drain, settings.shutdown_grace)
+        ingest = Ingest(
+            queue,
+            subscriptions,
+            lanes,
+            born_lease=queue.born_lease,
+            start=running.take if running else _nothing_starts,
+            announce=running.wake if running else announcer.announce,
+        )
+        stack.push_async_callback(ingest.idle)
+        _background(stack, Listener(dsn, listened).run(), "listener")
+        yield Services(
+            integrations=integrations,
+            pbxs=PbxService(transactions),
+            keys=keys,
+            catalogue=catalogue,
+            ingest=ingest,
+            tester=Tester(subscriptions, sinks, catalogue),
+            readiness=_Readiness(records, running),
+        )
+
+
+class _Readiness:
+    """Knows whether this process can do its work; see `api.ports.Readiness`."""
+
+    def __init__(self, records: AsyncEngine, engine: Engine | None) -> None:
+        self._records = records
+        self._engine = engine
+
+    async def checks(self) -> Sequence[Check]:
+        """Ask the database, its migrations and the engine."""
+        checks = list(await self._database())
+        if self._engine is not None:
+            alive = self._engine.alive
+            checks.append(Check("engine", alive, "delivering" if alive else "stopped"))
+        return checks
+
+    async def _database(self) -> Sequence[Check]:
+        try:
+            async with asyncio.timeout(_READY_TIMEOUT):
+                current = await is_current(self._records)
+        except Exception as error:
+            if not means_away(error):
+                raise
+            away = "cannot be reached"
+            return Check("database", False, away), Check("migrations", False, away)  # noqa: FBT003 - its second field says what it is
+        wanted = newest_revision()
+        return (
+            Check("database", True, "answers"),  # noqa: FBT003 - as above
+            Check("migrations", current, f"at {wanted}" if current else f"not at {wanted}"),
+        )
+
+
+class _Refresher:
+    """Catches the snapshot up when a notification hints at a change; ingest checks it anyway."""
+
+    def __init__(self, subscriptions: Subscriptions) -> None:
+        self._subscriptions = subscriptions
+        self._task: asyncio.Task[None] | None = None
+
+    def soon(self) -> None:
+        """Catch up in the background; returns at once."""
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run(), name="snapshot-refresh")
+
+    async def _run(self) -> None:
+        await once_back(self._subscriptions.catch_up)
+
+
+async def _database(settings: Settings, stack: AsyncExitStack) -> str:
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    embedded = EmbeddedPostgres(settings.data_dir)
+    dsn = await embedded.start()
+    stack.push_async_callback(embedded.stop)
+    return dsn
+
+
+async def _records(settings: Settings, dsn: str, stack: AsyncExitStack) -> AsyncEngine:
+    """Open the records' engine on a database of exactly this version's schema."""
+    records = connections.engine(dsn, pool_size=settings.database_pool_size)
+    stack.push_async_callback(records.dispose)
+    if settings.embedded:
+        await migrate(records)
+    elif not await is_current(records):
+        raise ConfigurationError(
+            f"The database is not at migration {newest_revision()}: run `hookline migrate` first."
+        )
+    return records
+
+
+async def _housekeeping(settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack) -> None:
+    """Make today's partitions before anything is stored, and keep house from then on."""
+    keeper = PartitionKeeper(
+        pool,
+        retention_days=settings.retention_days,
+        duplicate_window=_duplicate_window(settings),
+    )
+    await keeper.keep()
+    _background(stack, keep_house(keeper, interval=_HOUSEKEEPING), "housekeeping")
+
+
+def _keyring(settings: Settings) -> KeyRing:
+    return KeyRing.parse(",".join(key.get_secret_value() for key in encryption_keys(settings)))
+
+
+def _sinks(
+    settings: Settings, policy: EgressPolicy, stack: AsyncExitStack
+) -> dict[TransmissionType, Sink]:
+    most = settings.max_in_flight
+    transport = GuardedTransport(
+        policy,
+        tls=client_tls(settings.egress_ca_file),
+        limits=PoolLimits(in_use=most, in_use_per_origin=most, idle_per_origin=_MOST_IDLE),
+    )
+    webhook = WebhookSink(transport, timeout=settings.delivery_timeout)
+    sqs = SqsSink(
+        timeout=settings.delivery_timeout,
+        endpoint_url=settings.sqs_endpoint_url,
+        max_message_bytes=settings.sqs_max_message_bytes,
+    )
+    for sink in (webhook, sqs):
+        stack.push_async_callback(sink.aclose)
+    return {TransmissionType.WEBHOOK: webhook, TransmissionType.AWS_SQS: sqs}
+
+
+def _lanes(settings: Settings, subscriptions: Subscriptions) -> Lanes:
+    def rules_of(integration_id: str) -> LaneRules:
+        known = subscriptions.find(integration_id)
+        return LaneRules(known.max_in_flight, known.ordered) if known else _UNKNOWN_LANE
+
+    return Lanes(rules_of, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD)
+
+
+def _engine(  # noqa: PLR0913 - one line below the root, each part by its name
+    settings: Settings,
+    *,
+    queue: PostgresQueue,
+    lanes: Lanes,
+    subscriptions: Subscriptions,
+    sinks: dict[TransmissionType, Sink],
+    integrations: IntegrationService,
+) -> Engine:
+    policy = RetryPolicy(settings.retry_delays, retry_after_cap=settings.retry_after_cap)
+    disabling: set[asyncio.Task[bool]] = set()
+
+    def disable_gone(integration_id: str, url: str) -> None:
+        task = asyncio.create_task(
+            once_back(lambda: integrations.disable_gone(integration_id, url)), name="disable-gone"
+        )
+        disabling.add(task)
+        task.add_done_callback(disabling.discard)
+
+    return Engine(
+        queue=queue,
+        lanes=lanes,
+        deliverer=Deliverer(subscriptions, sinks, policy, on_gone=disable_gone),
+        recorder=Recorder(queue),
+        poll_interval=settings.poll_interval,
+        renew_interval=_lease(settings) / 3,
+    )
+
+
+def _lease(settings: Settings) -> float:
+    """Return how long a lease lasts, in seconds: an attempt, and time to write its outcome."""
+    return settings.delivery_timeout + settings.lease_margin
+
+
+def _duplicate_window(settings: Settings) -> timedelta:
+    return timedelta(hours=settings.duplicate_window_hours)
+
+
+def _nothing_starts(jobs: Sequence[Claimed]) -> None:
+    if jobs:
+        raise AssertionError("a process without an engine has leased deliveries")
+
+
+def _background(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    """Run `work` until the stack closes."""
+    task = asyncio.create_task(work, name=name)
+
+    async def end() -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)
