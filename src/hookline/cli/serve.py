@@ -2,7 +2,6 @@
 
 import asyncio
 import sys
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -58,12 +57,13 @@ async def _serve(
     from hookline.cli.serving import address_of, answer  # noqa: PLC0415
     from hookline.runtime import open_runtime  # noqa: PLC0415
 
-    async with open_runtime(settings, engine=engine) as services:
-        application = create_app(lambda: nullcontext(services))
+    application = create_app(lambda: open_runtime(settings, engine=engine))
 
-        def announce() -> None:
-            terminal.panel("Hookline is running", _facts(address_of(taken), settings, secrets))
+    def announce() -> None:
+        terminal.panel("Hookline is running", _facts(address_of(taken), settings, secrets))
 
+    # Not left to uvicorn, which turns a start's sentence into a traceback.
+    async with application.router.lifespan_context(application):
         await answer(
             application, taken, stopping, grace=settings.shutdown_grace, when_started=announce
         )

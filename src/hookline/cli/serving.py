@@ -1,8 +1,9 @@
 """Runs the API's server on a socket that is already ours, without uvicorn's signals and logs."""
 
+import asyncio
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from hookline.cli.stopping import Stopping
 
 _BACKLOG = 2048  # connections that wait while a burst is accepted; the kernel may allow fewer
+_SHORT_GRACE = 1.0  # seconds, for a receiver that nobody waits for
 
 
 def listener(host: str, port: int, *, advice: str) -> socket.socket:
@@ -54,6 +56,10 @@ class Server(uvicorn.Server):
         """Leave signals alone: `Stopping` has them."""
         yield
 
+    def stop(self) -> None:
+        """Take no more connections, finish what is under way, and end."""
+        self.should_exit = True
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to answer, then say so."""
         await super().startup(sockets)
@@ -70,7 +76,27 @@ async def answer(
     when_started: Callable[[], None],
 ) -> None:
     """Serve until the first signal, then let requests finish for at most `grace` seconds."""
-    config = uvicorn.Config(
+    server = Server(_config(application, grace), when_started)
+    stopping.asks(server.stop)
+    await server.serve(sockets=[taken])
+
+
+@asynccontextmanager
+async def answering(application: Any, taken: socket.socket) -> AsyncIterator[None]:  # noqa: ANN401 - as above
+    """Serve while the block lasts."""
+    started = asyncio.Event()
+    server = Server(_config(application, _SHORT_GRACE), started.set)
+    serving = asyncio.create_task(server.serve(sockets=[taken]), name="serving")
+    try:
+        await started.wait()
+        yield
+    finally:
+        server.stop()
+        await serving
+
+
+def _config(application: Any, grace: float) -> uvicorn.Config:  # noqa: ANN401 - as above
+    return uvicorn.Config(
         application,
         loop="none",
         http="httptools",
@@ -83,10 +109,3 @@ async def answer(
         timeout_graceful_shutdown=max(1, round(grace)),
         backlog=_BACKLOG,
     )
-    server = Server(config, when_started)
-
-    def stop() -> None:
-        server.should_exit = True
-
-    stopping.asks(stop)
-    await server.serve(sockets=[taken])

@@ -1,0 +1,102 @@
+"""`hookline demo`: the sample events through the real service to a receiver, live."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hookline.cli import terminal
+from hookline.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from hookline.cli.ephemeral import Service
+    from hookline.cli.stopping import Stopping
+    from hookline.cli.story import Chapter
+
+_COLOURS = {"✓": "green", "✗": "bold red", "503": "yellow", "sent": "bold", "received": "bold"}
+_OF_ITS_OWN = {
+    "EGRESS_ALLOWED_NETWORKS": "127.0.0.1/32",
+    "RETRY_DELAYS": "2,2,2",  # seconds: long enough to be seen
+    "LOG_LEVEL": "WARNING",
+}
+
+
+def demo(
+    *,
+    url: Annotated[
+        str | None,
+        typer.Option(
+            help="A running service on this machine, with 127.0.0.1/32 among its"
+            " HOOKLINE_EGRESS_ALLOWED_NETWORKS. Else one is started and thrown away."
+        ),
+    ] = None,
+    key: Annotated[
+        str | None, typer.Option(help="An admin key for --url; else the one in DATA_DIR.")
+    ] = None,
+) -> None:
+    """Send the sample events to a receiver of its own, and show how each arrives."""
+    from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
+
+    verified: list[bool] = []
+
+    async def run(_stopping: "Stopping") -> None:
+        async with _service(url, key) as service:
+            verified.append(await _demonstrate(service))
+
+    code = run_until_stopped(run)
+    sys.exit(code or (0 if verified == [True] else 1))
+
+
+@asynccontextmanager
+async def _service(url: str | None, key: str | None) -> AsyncIterator["Service"]:
+    from hookline.cli.ephemeral import Service, ephemeral_service  # noqa: PLC0415
+
+    if url is not None:
+        yield Service(url.rstrip("/"), key or _kept_key())
+        return
+    terminal.say("Starting a service of its own, with a new database …")
+    async with ephemeral_service(**_OF_ITS_OWN) as service:
+        yield service
+
+
+def _kept_key() -> str:
+    from hookline.settings import load_settings, start_secrets  # noqa: PLC0415
+
+    settings = load_settings()
+    if settings.admin_key is None and not settings.data_dir.exists():
+        raise ConfigurationError("Give an admin key of that service with --key.")
+    return start_secrets(settings).admin_key.get_secret_value()
+
+
+async def _demonstrate(service: "Service") -> bool:
+    """Tell the story, then its summary; return whether all of it was verified."""
+    from hookline.cli.story import Story  # noqa: PLC0415
+
+    async with Story.opened(service, tell=lambda line: terminal.say(line, _COLOURS)) as story:
+        await story.send_samples()
+        chapters = await story.chapters()
+    verified = sum(chapter.verified for chapter in chapters)
+    retried = sum(len(chapter.answers) > 1 for chapter in chapters)
+    terminal.say("")
+    columns = ("event", "outcome", "attempts", "last took", "verified", "event id")
+    terminal.table(
+        "What GET /v1/events/{id} and /v1/deliveries/{id} say", columns, map(_row, chapters)
+    )
+    terminal.say(
+        f"{verified} of {len(chapters)} events delivered and verified, {retried} after a retry.",
+        {str(verified): "bold"},
+    )
+    return verified == len(chapters) and retried == 1
+
+
+def _row(chapter: "Chapter") -> tuple[str, ...]:
+    return (
+        chapter.type,
+        chapter.status if chapter.reason is None else f"{chapter.status}: {chapter.reason}",
+        ", ".join(chapter.answers),
+        f"{chapter.took_ms} ms",
+        "✓" if chapter.verified else "✗",
+        chapter.event_id,
+    )

@@ -1,0 +1,193 @@
+"""What `hookline demo` does: an integration and its receiver, samples sent, outcomes read back.
+
+Everything goes over the REST API and over HTTP, as any client's and any receiver's would. The PBX
+and the company are made up for each run, so a running service's integrations get none of it.
+"""
+
+import asyncio
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import httpx
+
+from hookline.cli.ephemeral import DemoFailed, Service
+from hookline.cli.receiver import Received, Receiver
+from hookline.cli.serving import address_of, answering, listener
+from hookline.domain.catalogue import load_catalogue
+
+_FAILS_ONCE = "call:completed"  # the sample whose first attempt the receiver answers with 503
+_REQUEST = 10.0  # seconds for one call of the API
+_PATIENCE = 60.0  # seconds until every delivery has ended; with usual retry delays one takes 5
+_LOOK_EVERY = 0.2  # seconds between looks at a delivery that is still pending
+
+Json = dict[str, Any]  # a JSON object of the API, read by name
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One request as the receiver saw it."""
+
+    type: str
+    body: bytes = field(repr=False)
+    verified: bool
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    """One sample: what the API says became of it, and what the receiver saw."""
+
+    type: str
+    event_id: str
+    status: str
+    reason: str | None
+    answers: tuple[str, ...]  # of each attempt, in order
+    took_ms: int  # of the last attempt
+    arrivals: tuple[Arrival, ...]
+
+    @property
+    def verified(self) -> bool:
+        """Whether it was delivered, each copy was the same and each signature held."""
+        return (
+            self.status == "delivered"
+            and len(self.arrivals) == len(self.answers)
+            and len({arrival.body for arrival in self.arrivals}) == 1
+            and all(arrival.verified for arrival in self.arrivals)
+        )
+
+
+class Story:
+    """One run. `tell` gets each line as it happens."""
+
+    def __init__(self, client: httpx.AsyncClient, tell: Callable[[str], None]) -> None:
+        self._client = client
+        self._tell = tell
+        self._began = time.monotonic()
+        self._arrivals: dict[str, list[Arrival]] = {}  # by delivery id
+        self._failed_once = False
+        self._events: dict[str, str] = {}  # event id → type, as sent
+        self.receiver = Receiver(answer=self._status_for, tell=self._received)
+        tag = secrets.token_hex(4)
+        self._pbx, self._company = f"demo{tag}", f"it_demo_{tag}"
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, service: Service, tell: Callable[[str], None]) -> AsyncIterator[Self]:
+        """Open the receiver and its integration, and take both away afterwards."""
+        headers = {"authorization": f"Bearer {service.key}"}
+        async with httpx.AsyncClient(
+            base_url=service.url, headers=headers, timeout=_REQUEST, trust_env=False
+        ) as client:
+            story = cls(client, tell)
+            with listener("127.0.0.1", 0, advice="free a port.") as taken:
+                async with answering(story.receiver, taken):
+                    tell(f"Service      {service.url}")
+                    async with story._integration(f"{address_of(taken)}/hook"):
+                        yield story
+
+    async def send_samples(self) -> None:
+        """Post every sample of the catalogue, one after another."""
+        for kind in load_catalogue().types:
+            event = dict(kind.example) | {"company": self._company, "time": int(time.time() * 1000)}
+            if "pbx" in event:
+                event["pbx"] = self._pbx
+            answer = await self._call("POST", "/v1/events", 202, json=event)
+            self._events[answer["eventId"]] = kind.name
+            self._say("sent", kind.name, f"→ 202, event {answer['eventId']}")
+
+    async def chapters(self) -> list[Chapter]:
+        """Wait until every delivery has ended and return what the API tells about each."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return [await self._chapter(*sent) for sent in self._events.items()]
+        except TimeoutError as error:
+            raise DemoFailed(
+                f"Deliveries are still pending after {_PATIENCE:g} seconds."
+            ) from error
+
+    @asynccontextmanager
+    async def _integration(self, url: str) -> AsyncIterator[None]:
+        created = await self._call(
+            "POST",
+            "/v1/integrations",
+            201,
+            json={
+                "pbx": self._pbx,
+                "company": self._company,
+                "name": "hookline demo",
+                "transmission": {"type": "WEBHOOK", "url": url},
+                "events": {group.name: "all" for group in load_catalogue().groups},
+            },
+        )
+        self.receiver.secret = created["transmission"]["secret"]
+        self._tell(f"Receiver     {url}, answers 503 to the first {_FAILS_ONCE}")
+        self._tell(f"Integration  {created['id']}, all events of PBX {self._pbx}\n")
+        try:
+            yield
+        finally:
+            await self._call("DELETE", f"/v1/integrations/{created['id']}", 204)
+
+    async def _chapter(self, event_id: str, kind: str) -> Chapter:
+        while True:
+            event = await self._call("GET", f"/v1/events/{event_id}", 200)
+            outcome: Json = event["outcomes"][0] if event["outcomes"] else {"status": "missing"}
+            if outcome["status"] != "pending":
+                break
+            await asyncio.sleep(_LOOK_EVERY)
+        attempts: list[Json] = []
+        if outcome.get("deliveryId"):
+            delivery = await self._call("GET", f"/v1/deliveries/{outcome['deliveryId']}", 200)
+            attempts = sorted(delivery["attempts"], key=lambda attempt: attempt["number"])
+        return Chapter(
+            type=kind,
+            event_id=event_id,
+            status=outcome["status"],
+            reason=outcome.get("reason"),
+            answers=tuple(str(a["statusCode"] or a["error"]) for a in attempts),
+            took_ms=attempts[-1]["durationMs"] if attempts else 0,
+            arrivals=tuple(self._arrivals.get(str(outcome.get("deliveryId")), ())),
+        )
+
+    def _status_for(self, body: bytes) -> int:
+        if self._failed_once or json.loads(body)["type"] != _FAILS_ONCE:
+            return 200
+        self._failed_once = True
+        return 503
+
+    def _received(self, received: Received) -> None:
+        kind = json.loads(received.body)["type"]
+        found = received.verification
+        arrivals = self._arrivals.setdefault(received.headers.get("webhook-id", ""), [])
+        arrivals.append(Arrival(kind, received.body, found.holds, received.status))
+        checks = " ".join(
+            f"{'✓' if check.value == 'holds' else '✗'} {name}"
+            for name, check in (
+                ("raw body", found.raw),
+                ("JavaScript", found.javascript),
+                ("Standard Webhooks", found.standard),
+            )
+        )
+        again = ""
+        if len(arrivals) > 1:
+            same = arrivals[0].body == received.body
+            again = f", attempt {len(arrivals)}, {'the same' if same else 'OTHER'} bytes"
+        self._say("received", kind, f"{checks} → {received.status}{again}")
+
+    def _say(self, what: str, kind: str, rest: str) -> None:
+        self._tell(f"{time.monotonic() - self._began:6.2f} s  {what:<8}  {kind:<38} {rest}")
+
+    async def _call(
+        self, method: str, path: str, expected: int, *, json: Json | None = None
+    ) -> Json:
+        try:
+            answer = await self._client.request(method, path, json=json)
+        except httpx.HTTPError as error:
+            raise DemoFailed(f"{self._client.base_url} does not answer: {error!r}") from error
+        if answer.status_code != expected:
+            raise DemoFailed(f"{method} {path} was answered {answer.status_code}: {answer.text}")
+        return {} if expected == httpx.codes.NO_CONTENT else answer.json()
