@@ -8,9 +8,10 @@ and OrdinaryOwnPropertyKeys). Trap: a document is as deep as its parser let it b
 import json
 import math
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from operator import is_
-from typing import cast
+from typing import Any, cast
 
 import orjson
 
@@ -18,7 +19,6 @@ _SAFE_INTEGER = 2**53 - 1  # Number.MAX_SAFE_INTEGER: up to here every integer p
 _LAST_INDEX = 2**32 - 2  # the greatest array index; JavaScript moves such keys to the front
 _INDEX = re.compile(r"0|[1-9][0-9]{0,9}").fullmatch
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_AS_THEY_ARE = frozenset({str, bool, type(None)})
 _POINT_FROM, _POINT_TO = 1e-3, 1e15  # well inside the range in which orjson prints as JavaScript
 _EXPONENT_ABOVE, _EXPONENT_BELOW = 21, -6  # Number::toString's own bounds, in decimal digits
 
@@ -42,16 +42,8 @@ def is_index(key: str) -> bool:
 
 def _settled(value: object) -> object:
     """Return a value that orjson prints as JavaScript; the same one where nothing is to change."""
-    kind = type(value)
-    if kind is dict:
-        return _settled_object(cast("dict[str, object]", value))
-    if kind is list:
-        return _settled_list(cast("list[object]", value))
-    if kind is int:
-        return _settled_integer(cast("int", value))
-    if kind is float:
-        return _settled_float(cast("float", value))
-    return value
+    settle = _SETTLERS.get(type(value))
+    return value if settle is None else settle(value)
 
 
 def _settled_object(document: dict[str, object]) -> dict[str, object]:
@@ -60,10 +52,8 @@ def _settled_object(document: dict[str, object]) -> dict[str, object]:
     for key, value in document.items():
         if key < ":" and is_index(key):  # the comparison spares most keys the call
             indexed = True
-        if type(value) in _AS_THEY_ARE:
-            continue
-        settled = _settled(value)
-        if settled is not value:
+        settle = _SETTLERS.get(type(value))
+        if settle is not None and (settled := settle(value)) is not value:
             changed[key] = settled
     if changed:
         document = {**document, **changed}
@@ -76,7 +66,7 @@ def _indexes_first(document: dict[str, object]) -> dict[str, object]:
 
 
 def _settled_list(values: list[object]) -> list[object]:
-    settled = [value if type(value) in _AS_THEY_ARE else _settled(value) for value in values]
+    settled = [_settled(value) for value in values]
     return values if all(map(is_, settled, values)) else settled
 
 
@@ -96,6 +86,14 @@ def _settled_float(value: float) -> object:
     if _POINT_FROM <= abs(value) < _POINT_TO:
         return value
     return orjson.Fragment(_number(value))
+
+
+_SETTLERS: dict[type, Callable[[Any], object]] = {  # Any: each takes what its key says
+    dict: _settled_object,
+    list: _settled_list,
+    int: _settled_integer,
+    float: _settled_float,
+}
 
 
 def _number(value: float) -> str:

@@ -122,12 +122,15 @@ def _event(envelope: dict[str, object]) -> Event:
     if problems:
         raise InvalidInput(*problems)
 
-    others = {key: value for key, value in envelope.items() if key not in _ENVELOPE}
-    head = {key: value for key, value in others.items() if is_index(key)}  # JavaScript's order
-    head |= {"id": subject, "pbx": pbx, "company": company, "time": time, "type": name}
+    head: dict[str, object] = {"id": subject, "pbx": pbx}
+    head |= {"company": company, "time": time, "type": name}
     if pbx is None:
         del head["pbx"]
-    tail = {"data": data} | {key: value for key, value in others.items() if key not in head}
+    tail = {"data": data}
+    if not envelope.keys() <= _ENVELOPE:  # newer PBXs may add members: kept, in JavaScript's order
+        others = {key: value for key, value in envelope.items() if key not in _ENVELOPE}
+        head |= {key: value for key, value in others.items() if is_index(key)}
+        tail |= {key: value for key, value in others.items() if key not in head}
     start = canonical(head)[:-1]
     payload = b",".join((start, canonical(tail)[1:]))
     return Event(subject, pbx, company, time, name, payload, len(start))
