@@ -41,6 +41,7 @@ class EmbeddedPostgres:
         self._settings = dict(settings or {})
         self._shelter = shelter
         self._passing = passing
+        self._server: Server | None = None  # None while a dead one is not yet started again
         self._undo = AsyncExitStack()
 
     async def start(self) -> str:
@@ -54,12 +55,13 @@ class EmbeddedPostgres:
             with explained(self._data_dir):
                 recipe = await self._prepare(undo)
                 dsn = recipe.home.dsn(recipe.sockets)
-                server = await _start(recipe)
-            keeper = asyncio.create_task(_keep_running(recipe, server), name="embedded-postgres")
+                self._server = await _start(recipe)
+            undo.push_async_callback(self._stop_server)
+            pid, took_ms = self._server.pid, round((time.monotonic() - began) * 1000)
+            keeper = asyncio.create_task(self._keep_running(recipe), name="embedded-postgres")
             undo.push_async_callback(_cancelled, keeper)
             self._undo = undo.pop_all()
-        took_ms = round((time.monotonic() - began) * 1000)
-        log.info("embedded_postgres.started", pid=server.pid, took_ms=took_ms)
+        log.info("embedded_postgres.started", pid=pid, took_ms=took_ms)
         return dsn
 
     async def stop(self) -> None:
@@ -89,6 +91,30 @@ class EmbeddedPostgres:
             settings=self._settings,
         )
 
+    async def _keep_running(self, recipe: Recipe) -> None:
+        """Start the server again whenever it ends, until this task is cancelled."""
+        delay_s = 0.0
+        while True:
+            if self._server is not None:
+                delay_s = await self._death(self._server, delay_s)
+            await asyncio.sleep(delay_s)
+            delay_s = min(max(_FIRST_DELAY_S, delay_s * 2), _LONGEST_DELAY_S)
+            self._server = await _started_again(recipe, delay_s)
+
+    async def _death(self, server: Server, delay_s: float) -> float:
+        """Wait for the server's end, and return how long to wait before the next start."""
+        began = time.monotonic()
+        code = await server.wait()
+        self._server = None
+        log.error("embedded_postgres.died", pid=server.pid, exit_code=code)
+        return 0.0 if time.monotonic() - began > _STEADY_AFTER_S else delay_s
+
+    async def _stop_server(self) -> None:
+        if self._server is not None:
+            await self._server.stop()
+            log.info("embedded_postgres.stopped", pid=self._server.pid)
+            self._server = None
+
 
 async def _start(recipe: Recipe) -> Server:
     """Clear away what a killed owner or server left, then start."""
@@ -96,28 +122,6 @@ async def _start(recipe: Recipe) -> Server:
     if ended:
         log.warning("embedded_postgres.orphans_ended", processes=ended)
     return await Server.start(recipe)
-
-
-async def _keep_running(recipe: Recipe, server: Server) -> None:
-    """Start the server again whenever it ends, until this task is cancelled; then stop it."""
-    running: Server | None = server
-    try:
-        delay_s = 0.0
-        while True:
-            began = time.monotonic()
-            if running is not None:
-                code = await running.wait()
-                log.error("embedded_postgres.died", pid=running.pid, exit_code=code)
-                running = None
-            if time.monotonic() - began > _STEADY_AFTER_S:
-                delay_s = 0.0
-            await asyncio.sleep(delay_s)
-            delay_s = min(max(_FIRST_DELAY_S, delay_s * 2), _LONGEST_DELAY_S)
-            running = await _started_again(recipe, delay_s)
-    finally:
-        if running is not None:
-            await running.stop()
-            log.info("embedded_postgres.stopped", pid=running.pid)
 
 
 async def _started_again(recipe: Recipe, delay_s: float) -> Server | None:

@@ -1,0 +1,128 @@
+"""A process that owns an embedded Postgres, as any user, with its own idea of a temporary folder.
+
+`python -m support.embedded_owner DATA_DIR SHELTER` starts the server and prints one JSON line,
+`{"dsn": …}` or `{"error": …}`; it stops the server when its input ends.
+"""
+
+import asyncio
+import json
+import os
+import pwd
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hookline import logs
+from hookline.db.embedded import EmbeddedPostgres
+from hookline.errors import EmbeddedPostgresError
+
+_WITHIN = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A started owner and the one line it said."""
+
+    process: Process
+    said: dict[str, Any]
+
+    @property
+    def dsn(self) -> str:
+        """The address it printed."""
+        return str(self.said["dsn"])
+
+    async def stop(self) -> None:
+        """End its input, and so its server, and wait for both."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        async with asyncio.timeout(_WITHIN):
+            assert await self.process.wait() == 0
+
+    async def kill(self) -> None:
+        """Kill it as an out-of-memory killer would."""
+        self.process.kill()
+        await self.process.wait()
+
+
+@asynccontextmanager
+async def owner(
+    data_dir: Path,
+    shelter: Path,
+    *,
+    account: pwd.struct_passwd | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> AsyncIterator[Owner]:
+    """Run an owner until the block ends; as `account` (only root can) or as ourselves."""
+    identity: dict[str, Any] = {}  # create_subprocess_exec's keywords differ in type
+    if account is not None:
+        identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    process = await asyncio.create_subprocess_exec(
+        await _interpreter(identity),
+        *("-m", "support.embedded_owner", str(data_dir), str(shelter)),
+        stdin=PIPE,
+        stdout=PIPE,
+        cwd="/",
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": _python_path(), **(environment or {})},
+        **identity,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(_WITHIN):
+            said = json.loads(await process.stdout.readline())
+        yield Owner(process, said)
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+def other_accounts() -> Iterator[pwd.struct_passwd]:
+    """Give the accounts of this machine that are not root: what a test may become."""
+    return (account for account in pwd.getpwall() if account.pw_uid != 0)
+
+
+async def _interpreter(identity: dict[str, Any]) -> str:
+    """Return a Python of this version that the user may run: ours may lie in root's home."""
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    says_version = "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, sys.argv[1:])))"
+    for candidate in (
+        sys.executable,
+        f"/usr/bin/python{version}",
+        f"/usr/local/bin/python{version}",
+    ):
+        try:
+            probe = await asyncio.create_subprocess_exec(
+                candidate, "-S", "-c", says_version, *version.split("."), cwd="/", **identity
+            )
+        except OSError:
+            continue
+        if await probe.wait() == 0:
+            return candidate
+    raise RuntimeError(f"No Python {version} on this machine can be run by {identity}.")
+
+
+def _python_path() -> str:
+    tests = Path(__file__).parent.parent
+    return os.pathsep.join([str(tests), str(tests.parent / "src"), *filter(None, sys.path)])
+
+
+async def main(data_dir: Path, shelter: Path) -> None:
+    """Own a server until standard input ends."""
+    server = EmbeddedPostgres(data_dir, shelter=shelter)
+    try:
+        said = {"dsn": await server.start()}
+    except EmbeddedPostgresError as error:
+        said = {"error": str(error)}
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+    await asyncio.to_thread(sys.stdin.read)
+    await server.stop()
+
+
+if __name__ == "__main__":
+    logs.configure()
+    asyncio.run(main(Path(sys.argv[1]), Path(sys.argv[2])))
