@@ -103,6 +103,11 @@ def test_millions_of_items_are_refused_without_being_collected() -> None:
         split_batch(b'{"events":[' + b"1," * 4_000_000 + b"1]}", at_most=1_000)
 
 
+def test_millions_of_members_beside_the_list_are_refused_early() -> None:
+    with pytest.raises(TooLarge, match="leave its thousands of other members out"):
+        split_batch(b"{" + b'"a":1,' * 2_000_000 + b'"events":[]}', at_most=1_000)
+
+
 def test_many_commas_alone_are_no_reason_to_refuse() -> None:
     items = [f"[{'0,' * 99_999}0]"] * 3
     assert texts(split_batch(batch(*items), at_most=3)) == items

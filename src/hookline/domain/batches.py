@@ -12,6 +12,7 @@ import msgspec
 from hookline.errors import FieldProblem, InvalidInput, MalformedBody, TooLarge
 
 _MANY_COMMAS = 250_000  # msgspec finds every item before it counts them, at 64 bytes each
+_MOST_MEMBERS = 1_000  # of the batch's own object, which needs one; each costs microseconds
 _NOT_A_LIST = FieldProblem("events", "Send a list of events.")
 
 _SPACE = re.compile(rb"[ \t\n\r]*+")
@@ -57,8 +58,14 @@ def _follow(raw: bytes, at_most: int) -> list[bytes]:
     if raw[at : at + 1] != b"{":
         raise MalformedBody('A batch is one JSON object: {"events": [...]}.')
     items: list[bytes] | None = None
+    members = 0
     at = _after_space(raw, at + 1)
     while raw[at : at + 1] != b"}":
+        members += 1
+        if members > _MOST_MEMBERS:
+            raise TooLarge(
+                'A batch is {"events": [...]}; leave its thousands of other members out.'
+            )
         key, at = _key(raw, at)
         if key == "events":
             items, at = _items(raw, at, at_most)
