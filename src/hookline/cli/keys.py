@@ -10,7 +10,7 @@ from uuid import UUID
 import typer
 
 from hookline.cli import terminal
-from hookline.domain.access import Role
+from hookline.domain.access import Role, check_scope
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
 
 Answer = TypeVar("Answer")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_DURATION = re.compile(r"([1-9]\d{0,5})([mhdw])").fullmatch
+_DURATION = re.compile(r"([1-9]\d{0,3})([mhdw])").fullmatch  # at most 191 years
 
 
 def _duration(text: str) -> timedelta:
@@ -47,6 +47,7 @@ def create(
     ] = None,
 ) -> None:
     """Make a key and print it. It is shown this once and kept as a hash."""
+    check_scope(role, pbx=pbx, company=company)  # before a database is started for nothing
     key = _run(
         lambda keys: keys.create(role, pbx=pbx, company=company, name=name, expires_in=expires_in)
     )

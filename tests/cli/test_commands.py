@@ -1,0 +1,78 @@
+import json
+import re
+
+import pytest
+
+from hookline import __version__
+from hookline.settings import PREFIX, Settings
+from support.terminal import Terminal
+
+COMMANDS = ("serve", "worker", "migrate", "settings", "keys", "openapi", "demo", "listen")
+
+
+async def test_help_names_every_command(terminal: Terminal) -> None:
+    code, out, err = await terminal.run("--help")
+
+    assert (code, err) == (0, "")
+    assert [name for name in COMMANDS if not re.search(rf"^\W+{name} ", out, re.MULTILINE)] == []
+
+
+async def test_version(terminal: Terminal) -> None:
+    assert await terminal.run("--version") == (0, f"hookline {__version__}\n", "")
+
+
+async def test_an_unknown_command_is_a_usage_error(terminal: Terminal) -> None:
+    code, out, err = await terminal.run("delivre")
+
+    assert (code, out) == (2, "")
+    assert "delivre" in err
+
+
+async def test_settings_lists_each_with_its_source_and_masks_secrets(terminal: Terminal) -> None:
+    code, out, err = await terminal.run(
+        "settings", RETRY_DELAYS="1,2", ADMIN_KEY="hk_" + "secretsecretsecretsecretsecret00"
+    )
+
+    assert (code, err) == (0, "")
+    rows = {line.split("\t")[0]: line.split("\t")[1:4] for line in out.splitlines()[1:]}
+    assert list(rows) == [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    assert rows["HOOKLINE_RETRY_DELAYS"] == ["1,2", "environment", "5,30,120"]
+    assert rows["HOOKLINE_HOST"] == ["127.0.0.1", "default", "127.0.0.1"]
+    assert rows["HOOKLINE_ADMIN_KEY"][0] == "••••••••"
+    assert "secretsecret" not in out
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "migrate", "settings"])
+async def test_an_impossible_setting_is_one_sentence_and_no_traceback(
+    terminal: Terminal, command: str
+) -> None:
+    code, out, err = await terminal.run(command, DATABASE_URL="postgresql://u:pa55@127.0.0.1/x")
+
+    assert (code, out) == (1, "")
+    assert err.startswith("hookline: Set HOOKLINE_ENCRYPTION_KEYS")
+    assert err.count("\n") == 1
+    assert "pa55" not in err
+
+
+async def test_a_database_that_is_away_is_a_sentence(terminal: Terminal) -> None:
+    code, out, err = await terminal.run(
+        "keys",
+        "list",
+        DATABASE_URL="postgresql://u:pa55@127.0.0.1:1/x",
+        ENCRYPTION_KEYS="c2VhbGluZ2tleXNlYWxpbmdrZXlzZWFsaW5na2V5MTI=",
+    )
+
+    assert (code, out) == (1, "")
+    assert err.startswith("hookline: The database cannot be reached")
+    assert err.count("\n") == 1
+    assert "pa55" not in err
+
+
+async def test_the_openapi_document_is_printed_or_written(terminal: Terminal) -> None:
+    code, out, err = await terminal.run("openapi")
+    written = terminal.directory / "openapi.json"
+    await terminal.run("openapi", "--output", str(written))
+
+    assert (code, err) == (0, "")
+    assert json.loads(out)["info"]["title"] == "Hookline"
+    assert written.read_text() == out

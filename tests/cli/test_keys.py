@@ -1,0 +1,66 @@
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from support.terminal import Terminal
+
+KEY = re.compile(r"hk_[A-Za-z0-9_-]{43}\n")
+
+
+async def rows(terminal: Terminal) -> list[list[str]]:
+    code, out, err = await terminal.run("keys", "list")
+    assert (code, err) == (0, "")
+    return [line.split("\t") for line in out.splitlines()[1:]]
+
+
+async def test_a_key_is_made_listed_and_revoked_while_nothing_runs(terminal: Terminal) -> None:
+    code, key, err = await terminal.run(
+        *("keys", "create", "--role", "manager", "--pbx", "000000000001"),
+        *("--name", "for the CRM", "--expires-in", "30d"),
+    )
+    assert (code, err) == (0, "")
+    assert KEY.fullmatch(key)
+
+    [row] = await rows(terminal)
+    identifier, hint, role, scope, name, state, _, used = row
+    until = datetime.now(UTC) + timedelta(days=30)
+    assert (role, scope, name, used) == ("manager", "pbx 000000000001", "for the CRM", "–")
+    assert key.startswith(hint.removesuffix("…"))
+    assert state.startswith(f"until {until:%Y-%m}")
+
+    code, out, err = await terminal.run("keys", "revoke", identifier)
+    assert (code, err) == (0, "")
+    assert identifier in out
+    assert (await rows(terminal))[0][5] == "revoked"
+
+
+async def test_a_key_that_is_not_there_cannot_be_revoked(terminal: Terminal) -> None:
+    missing = "01a20a4b-b3ae-750b-8a93-2500e569c584"
+
+    code, out, err = await terminal.run("keys", "revoke", missing)
+
+    assert (code, out, err) == (1, "", f"hookline: There is no key {missing}.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (("--role", "boss"), 2, "'boss' is not one of"),
+        ((), 2, "--role"),
+        (("--role", "ingest", "--expires-in", "soon"), 2, "90m, 12h, 30d or 8w"),
+        (("--role", "ingest", "--expires-in", "0d"), 2, "90m, 12h, 30d or 8w"),
+        (("--role", "ingest", "--expires-in", "999999w"), 2, "90m, 12h, 30d or 8w"),
+        (("--role", "manager"), 1, "A manager key is for one PBX or one company"),
+        (("--role", "admin", "--pbx", "1"), 1, "An admin key is for everything"),
+        (("--role", "ingest", "--pbx", "1", "--company", "c"), 1, "not to both"),
+    ],
+)
+async def test_a_key_that_makes_no_sense_is_refused_before_anything_starts(
+    terminal: Terminal, arguments: tuple[str, ...], code: int, complaint: str
+) -> None:
+    ended, out, err = await terminal.run("keys", "create", *arguments)
+
+    assert (ended, out) == (code, "")
+    assert complaint in " ".join(err.replace("│", " ").split())
+    assert not terminal.data.exists()

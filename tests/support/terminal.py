@@ -1,0 +1,86 @@
+"""Runs `hookline` as people do: a process of its own, its output, its exit code."""
+
+import asyncio
+import os
+import re
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+START = 60.0  # seconds; a new database cluster on a busy machine takes a few
+
+
+@dataclass
+class Command:
+    """A running `hookline …`, whose output is read as it comes."""
+
+    process: asyncio.subprocess.Process
+    said: str = ""
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    async def says(self, pattern: str, within: float = START) -> re.Match[str]:
+        """Wait until what it printed contains `pattern`."""
+        assert self.process.stdout is not None
+        async with asyncio.timeout(within):
+            while (found := re.search(pattern, self.said)) is None:
+                line = await self.process.stdout.readline()
+                assert line, f"it ended and said {self.said!r} {await self.errors()!r}"
+                self.said += line.decode()
+        return found
+
+    async def ends(self, within: float = START) -> int:
+        """Wait for the end and return the exit code."""
+        async with asyncio.timeout(within):
+            assert self.process.stdout is not None
+            self.said += (await self.process.stdout.read()).decode()
+            return await self.process.wait()
+
+    async def errors(self) -> str:
+        assert self.process.stderr is not None
+        return (await self.process.stderr.read()).decode()
+
+    async def stop(self, by: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(by)
+        return await self.ends()
+
+
+class Terminal:
+    """Runs commands in one directory with settings of their own; ends what is left of them."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.data = directory / "data"
+        self._running: list[Command] = []
+
+    async def start(self, *arguments: str, **settings: str) -> Command:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("HOOKLINE_")}
+        own = {"DATA_DIR": str(self.data), "PORT": "0", **settings}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "hookline", *arguments),
+            cwd=self.directory,
+            env=kept | {f"HOOKLINE_{name}": value for name, value in own.items()},
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+            limit=16 * 1024 * 1024,
+        )
+        self._running.append(Command(process))
+        return self._running[-1]
+
+    async def run(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
+        """Run a command to its end; return the exit code and what it printed and complained."""
+        command = await self.start(*arguments, **settings)
+        async with asyncio.timeout(START):
+            out, err = await command.process.communicate()
+        return command.process.returncode or 0, out.decode(), err.decode()
+
+    async def close(self) -> None:
+        for command in self._running:
+            if command.process.returncode is None:
+                command.process.terminate()
+                async with asyncio.timeout(START):
+                    await command.process.communicate()
