@@ -1,0 +1,188 @@
+"""What happened to events and deliveries, read inside the caller's scope; nothing is written."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+from sqlalchemy import RowMapping
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from hookline.db.away import unavailable_when_away
+from hookline.domain.access import Principal
+from hookline.domain.deliveries import Status
+from hookline.domain.ids import created_at
+from hookline.errors import NotFound
+from hookline.history import statements
+from hookline.history.schemas import Attempt, Delivery, EventSummary, IntegrationOutcome
+from hookline.history.statements import WantedDeliveries, WantedEvents
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent:
+    """An accepted event: its canonical bytes, and its outcome for each integration."""
+
+    id: UUID
+    payload: bytes = field(repr=False)
+    outcomes: tuple[IntegrationOutcome, ...]
+
+    @property
+    def accepted_at(self) -> datetime:
+        """The moment it was accepted, as its id names it."""
+        return created_at(self.id)
+
+
+class History:
+    """The read side. Another tenant's event or delivery does not exist: NotFound.
+
+    Each answer is of one moment, also where it takes several statements. Every method raises
+    Unavailable while the database is away, or too slow to answer.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def events(
+        self, principal: Principal, wanted: WantedEvents, *, before: UUID | None, limit: int
+    ) -> list[EventSummary]:
+        """Return up to `limit` events with ids below `before`, newest first."""
+        async with self._moment() as connection:
+            query = statements.events(principal, wanted, before, limit)
+            rows = (await connection.execute(query)).mappings().all()
+        return [_summary(row) for row in rows]
+
+    async def event(self, principal: Principal, event_id: UUID) -> StoredEvent:
+        """Return one event, with the outcomes of the integrations that the key may see.
+
+        It is the key's business where it belongs to its PBX or company, or where one of its
+        integrations was considered for it.
+        """
+        async with self._moment() as connection:
+            found = await connection.execute(statements.event(principal, event_id))
+            row = found.mappings().one_or_none()
+            if row is None:
+                raise _no_such_event(event_id)
+            outcomes = await _outcomes(connection, principal, row)
+        if not row["own"] and not outcomes:
+            raise _no_such_event(event_id)
+        return StoredEvent(row["id"], row["payload"], tuple(outcomes))
+
+    async def deliveries(
+        self, principal: Principal, wanted: WantedDeliveries, *, before: UUID | None, limit: int
+    ) -> list[Delivery]:
+        """Return up to `limit` deliveries with ids below `before`, newest first."""
+        async with self._moment() as connection:
+            query = statements.deliveries(principal, wanted, before, limit)
+            rows = (await connection.execute(query)).mappings().all()
+            return await _with_attempts(connection, rows)
+
+    async def delivery(self, principal: Principal, delivery_id: UUID) -> Delivery:
+        """Return one delivery with its attempts."""
+        async with self._moment() as connection:
+            query = statements.delivery(principal, delivery_id)
+            rows = (await connection.execute(query)).mappings().all()
+            if not rows:
+                raise NotFound(f"There is no delivery {delivery_id}.")
+            [delivery] = await _with_attempts(connection, rows)
+        return delivery
+
+    @asynccontextmanager
+    async def _moment(self) -> AsyncIterator[AsyncConnection]:
+        """Open a transaction whose statements all see the same moment."""
+        with unavailable_when_away():
+            async with self._engine.connect() as connection:
+                yield await connection.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+
+
+async def _outcomes(
+    connection: AsyncConnection, principal: Principal, event: RowMapping
+) -> list[IntegrationOutcome]:
+    """Return outcomes with a delivery first, then the others; each part by integration."""
+    query = statements.deliveries_of_event(event["id"])
+    delivered = (await connection.execute(query)).mappings().all()
+    outcomes = [_outcome(row) for row in delivered]
+    having_one = {outcome.integration_id for outcome in outcomes}
+    outcomes += [o for o in _noted(event["skipped"]) if o.integration_id not in having_one]
+    if principal.is_admin or not outcomes:
+        return outcomes
+    among = {outcome.integration_id for outcome in outcomes}
+    seen = set(await connection.scalars(statements.seen_integrations(principal, sorted(among))))
+    return [outcome for outcome in outcomes if outcome.integration_id in seen]
+
+
+def _noted(note: str | None) -> list[IntegrationOutcome]:
+    """Read an event's note of who did not get it: reason → integration ids."""
+    reasons: Mapping[str, Sequence[str]] = orjson.loads(note) if note else {}
+    noted = [
+        IntegrationOutcome.model_validate(
+            {"integrationId": each, "status": "skipped", "reason": reason, "deliveryId": None}
+        )
+        for reason, integration_ids in reasons.items()
+        for each in integration_ids
+    ]
+    return sorted(noted, key=lambda outcome: outcome.integration_id)
+
+
+async def _with_attempts(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Delivery]:
+    if not rows:
+        return []
+    made: dict[UUID, list[Attempt]] = {row["id"]: [] for row in rows}
+    for row in (await connection.execute(statements.attempts(list(made)))).mappings():
+        made[row["delivery_id"]].append(_attempt(row))
+    return [_delivery(row, made[row["id"]]) for row in rows]
+
+
+def _summary(row: RowMapping) -> EventSummary:
+    return EventSummary(
+        event_id=row["id"],
+        accepted_at=created_at(row["id"]),
+        pbx=row["pbx"],
+        company=row["company"],
+        type=row["type"],
+        subject=row["subject"],
+        time=row["time"],
+    )
+
+
+def _outcome(row: RowMapping) -> IntegrationOutcome:
+    return IntegrationOutcome(
+        integration_id=row["integration_id"],
+        status=Status(row["status"]),
+        reason=row["reason"],
+        delivery_id=row["id"],
+    )
+
+
+def _delivery(row: RowMapping, attempts: list[Attempt]) -> Delivery:
+    return Delivery(
+        id=row["id"],
+        event_id=row["event_id"],
+        integration_id=row["integration_id"],
+        type=row["type"],
+        status=Status(row["status"]),
+        reason=row["reason"],
+        next_attempt_at=row["next_attempt_at"],
+        created_at=created_at(row["id"]),
+        attempts=attempts,
+    )
+
+
+def _attempt(row: RowMapping) -> Attempt:
+    response: bytes | None = row["response"]
+    return Attempt(
+        number=row["number"],
+        started_at=row["started_at"],
+        duration_ms=row["duration_ms"],
+        outcome=row["outcome"],
+        error=row["error"],
+        status_code=row["status_code"],
+        response_body=None if response is None else response.decode(errors="replace"),
+    )
+
+
+def _no_such_event(event_id: UUID) -> NotFound:
+    return NotFound(f"There is no event {event_id}.")

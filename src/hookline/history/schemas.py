@@ -1,0 +1,143 @@
+"""Events and deliveries as the REST API shows them, and what it says when it takes an event."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from hookline.domain.deliveries import ErrorKind, FailReason, SkipReason, Status
+
+Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
+EventId = Annotated[
+    UUID, Field(description="The event's id.", examples=["0190e5a1-7c3e-7d52-9f5a-3c1f6b9d2e4f"])
+]
+DeliveryId = Annotated[
+    UUID,
+    Field(
+        description="The delivery's id, the `webhook-id` of every attempt.",
+        examples=["0190e5a1-7c40-7a11-8d3b-5e2a9c7f1b60"],
+    ),
+]
+IntegrationId = Annotated[str, Field(description="The integration's id.", examples=["s95eum"])]
+EventTypeName = Annotated[str, Field(description="The event's type.", examples=["call:completed"])]
+Pbx = Annotated[
+    str | None,
+    Field(
+        description="The PBX that the event was routed by; `null` where none is known.",
+        examples=["000000000001"],
+    ),
+]
+Reason = Annotated[
+    SkipReason | FailReason | None,
+    Field(
+        description="Why it was `skipped` or has `failed`. More reasons may be added.",
+        examples=["not_selected"],
+    ),
+]
+Next = Annotated[
+    str | None, Field(description="The `cursor` of the next page; `null` on the last one.")
+]
+Envelope = Annotated[
+    dict[str, Any],  # an event of any type: WithJsonSchema says what every envelope has
+    WithJsonSchema(
+        {
+            "title": "Envelope",
+            "type": "object",
+            "description": "The event as it was accepted, in its canonical form: the copies are "
+            "these bytes, each with its `integrationId`.",
+            "additionalProperties": True,
+        }
+    ),
+]
+
+
+class Record(BaseModel):
+    """What all documents share: camelCase names."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid")
+
+
+class Attempt(Record):
+    """One attempt to deliver."""
+
+    number: int = Field(ge=1, description="1 for the first attempt.")
+    started_at: Moment = Field(description="When it began.")
+    duration_ms: int = Field(ge=0, description="How long it took, in milliseconds.")
+    outcome: Literal["delivered", "retry", "failed"] = Field(
+        description="`retry`: it did not succeed, and another attempt followed or is to follow."
+    )
+    error: ErrorKind | None = Field(description="What went wrong, if anything did.")
+    status_code: int | None = Field(description="The HTTP status of the answer, if there was one.")
+    response_body: str | None = Field(
+        description="At most 4 KiB of what was answered; bytes that are no text are replaced."
+    )
+
+
+class Delivery(Record):
+    """One integration's copy of one event, and every attempt to deliver it."""
+
+    id: DeliveryId
+    event_id: EventId
+    integration_id: IntegrationId
+    type: EventTypeName
+    status: Status
+    reason: Reason
+    next_attempt_at: Moment | None = Field(
+        description="When a `pending` delivery is due; `null` while it is being attempted."
+    )
+    created_at: Moment = Field(description="When it was queued.")
+    attempts: list[Attempt] = Field(description="The attempts that ended, in order.")
+
+
+class DeliveryPage(Record):
+    """One page of deliveries, newest first."""
+
+    items: list[Delivery]
+    next: Next
+
+
+class IntegrationOutcome(Record):
+    """What became of an event for one integration that was considered for it."""
+
+    integration_id: IntegrationId
+    status: Status
+    reason: Reason
+    delivery_id: UUID | None = Field(description="Its delivery; `null` where there never was one.")
+
+
+class EventSummary(Record):
+    """An accepted event, in lists."""
+
+    event_id: EventId
+    accepted_at: Moment = Field(description="When Hookline accepted it.")
+    pbx: Pbx
+    company: str = Field(description="The company's id.", examples=["it_w000001"])
+    type: EventTypeName
+    subject: str = Field(
+        description="The envelope's `id`: all events of one call share it.",
+        examples=["1721836787.1"],
+    )
+    time: int = Field(
+        description="The envelope's `time`: when the PBX sent it, in epoch milliseconds.",
+        examples=[1721836787753],
+    )
+
+
+class EventPage(Record):
+    """One page of events, newest first."""
+
+    items: list[EventSummary]
+    next: Next
+
+
+class EventRecord(Record):
+    """An accepted event, and what became of it for each integration."""
+
+    event_id: EventId
+    accepted_at: Moment = Field(description="When Hookline accepted it.")
+    event: Envelope
+    outcomes: list[IntegrationOutcome] = Field(
+        description="Those with a delivery first, then those that did not get it and why."
+    )
