@@ -207,7 +207,7 @@ async def test_closing_answers_what_waits_and_lets_what_flies_land() -> None:
     waiting = post.start("k")
     await post.arrived(1)
     closing = asyncio.create_task(post.gatherer.aclose())
-    assert await waiting[0] == "retry"
+    assert await waiting[0] == "internal"
     release()
     assert await asyncio.gather(*flying) == ["delivered"] * 10
     await closing
@@ -222,7 +222,7 @@ async def test_closing_sends_nothing_that_waits_behind_a_group() -> None:
     closing = asyncio.create_task(post.gatherer.aclose())
     await asyncio.sleep(0)
     release()
-    assert [await first, await second] == ["delivered", "retry"]
+    assert [await first, await second] == ["delivered", "internal"]
     await closing
     assert post.batches == [["a"]]
 

@@ -22,7 +22,7 @@ def called(code: str, message: str = "why", status: int = 400) -> Answer:
         ("ServiceUnavailable", 503, Verdict.RETRY, ErrorKind.SERVICE),
         ("502", 502, Verdict.RETRY, ErrorKind.SERVICE),
         ("408", 408, Verdict.RETRY, ErrorKind.TIMEOUT),
-        ("RequestExpired", 400, Verdict.RETRY, ErrorKind.INTERNAL),
+        ("RequestExpired", 400, Verdict.INTERNAL, ErrorKind.INTERNAL),
         ("AccessDenied", 403, Verdict.REJECTED, ErrorKind.CREDENTIALS),
         ("AccessDeniedException", 400, Verdict.REJECTED, ErrorKind.CREDENTIALS),
         ("InvalidClientTokenId", 403, Verdict.REJECTED, ErrorKind.CREDENTIALS),
@@ -73,11 +73,12 @@ def test_a_refused_entry_has_no_status_of_its_own(
 def test_a_queue_with_a_smaller_limit_of_its_own_refuses_for_size() -> None:
     why = "One or more parameters are invalid. Reason: Message must be shorter than 1024 bytes."
     assert called("InvalidParameterValue", why).verdict is Verdict.TOO_LARGE
+    assert called("InvalidAttributeValue", "MessageTooLong").verdict is Verdict.TOO_LARGE
 
 
 def test_a_signature_that_is_too_old_is_our_clocks_fault_and_may_pass() -> None:
     answer = called("InvalidSignatureException", "Signature expired: 2026… is now earlier than …")
-    assert (answer.verdict, answer.error) == (Verdict.RETRY, ErrorKind.INTERNAL)
+    assert (answer.verdict, answer.error) == (Verdict.INTERNAL, ErrorKind.INTERNAL)
     assert b"clock" in answer.response
 
 

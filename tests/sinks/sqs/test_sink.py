@@ -219,7 +219,7 @@ async def test_after_closing_nothing_is_sent(fake: FakeSqs) -> None:
     sink = SqsSink(timeout=5, endpoint_url=fake.url)
     await sink.send(sqs_shipment())
     await sink.aclose()
-    assert (await sink.send(sqs_shipment())).verdict is Verdict.RETRY
+    assert (await sink.send(sqs_shipment())).verdict is Verdict.INTERNAL
     assert len(fake.calls) == 1
 
 

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any
 
 import aioboto3
-import botocore.httpsession
 import orjson
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
@@ -26,8 +25,10 @@ from botocore.parsers import ResponseParserError
 
 from hookline import __version__
 from hookline.domain.deliveries import ErrorKind
+from hookline.security.egress.policy import EgressPolicy
+from hookline.security.egress.trust import client_tls
 from hookline.sinks.sqs.clients import ClientKey
-from hookline.sinks.sqs.http import HttpSession, Unanswered
+from hookline.sinks.sqs.http import HttpSession, Unanswered, VettedResolver
 from hookline.sinks.sqs.messages import Entry
 from hookline.sinks.sqs.outcomes import Answer, refused, taken, unanswered
 
@@ -35,10 +36,10 @@ from hookline.sinks.sqs.outcomes import Answer, refused, taken, unanswered
 class Factory:
     """Makes clients. Not for two threads at once: botocore's session isn't."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: EgressPolicy | None, tls: ssl.SSLContext | None) -> None:
         self._session = aioboto3.Session(botocore_session=_bare_session())
-        self._tls = ssl.create_default_context(cafile=botocore.httpsession.where())
-        self._tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        resolver = None if policy is None else VettedResolver(policy)
+        self._http_session = partial(_http_session, tls or client_tls(), resolver)
 
     def make(self, key: ClientKey) -> "AwsClient":
         """Return a client; no I/O, but 11–150 ms of work: not for the event loop."""
@@ -49,7 +50,7 @@ class Factory:
             aws_access_key_id=key.access_key_id,
             aws_secret_access_key=key.secret_access_key,
             config=AioConfig(
-                http_session_cls=partial(_http_session, self._tls),
+                http_session_cls=self._http_session,
                 retries={"total_max_attempts": 1, "mode": "legacy"},  # legacy: 25 µs less a message
                 parameter_validation=False,  # what is sent is built in one place, messages.py
                 signature_version="v4",
@@ -125,9 +126,9 @@ def _answers(result: dict[str, Any], count: int) -> list[Answer]:  # Any: AWS's 
     return [answers.get(str(index), missing) for index in range(count)]
 
 
-def _http_session(tls: ssl.SSLContext, **_: object) -> HttpSession:
+def _http_session(tls: ssl.SSLContext, resolver: VettedResolver | None, **_: object) -> HttpSession:
     """Stand in for the class that botocore makes with its own timeouts, proxies and pools."""
-    return HttpSession(tls, None)
+    return HttpSession(tls, resolver)
 
 
 def _bare_session() -> AioSession:

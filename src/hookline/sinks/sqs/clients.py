@@ -1,6 +1,7 @@
 """Clients by key, region and endpoint: made off the event loop, bounded, closed when idle."""
 
 import asyncio
+import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from hookline.security.egress.policy import EgressPolicy
 from hookline.sinks.sqs.messages import Entry
 from hookline.sinks.sqs.outcomes import Answer
 
@@ -46,9 +48,14 @@ class _Slot:
 
 
 class AwsMaker:
-    """Makes real clients, in one thread; the first call imports what that takes."""
+    """Makes real clients, in one thread; the first call imports what that takes.
 
-    def __init__(self) -> None:
+    `policy` says which addresses may be connected to, where the host comes from a queue's URL.
+    """
+
+    def __init__(self, policy: EgressPolicy | None, tls: ssl.SSLContext | None) -> None:
+        self._policy = policy
+        self._tls = tls
         self._factory: Factory | None = None
 
     def __call__(self, key: ClientKey) -> Client:
@@ -56,7 +63,7 @@ class AwsMaker:
         if self._factory is None:
             from hookline.sinks.sqs.aws import Factory  # noqa: PLC0415  slow: not at the start
 
-            self._factory = Factory()
+            self._factory = Factory(self._policy, self._tls)
         return self._factory.make(key)
 
 

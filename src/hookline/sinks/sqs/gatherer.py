@@ -17,6 +17,7 @@ from hookline.sinks.sqs.messages import Entry
 from hookline.sinks.sqs.outcomes import Answer, held_back, stopping, unanswered
 
 _MOST_ENTRIES = 10  # SendMessageBatch's own bound
+_MAY_PASS = (Verdict.RETRY, Verdict.INTERNAL)  # the engine tries again after these
 _MOST_IN_FLIGHT = 16  # batches of one queue; at AWS's 20 ms an answer, 8,000 messages/s
 
 
@@ -175,7 +176,7 @@ class Gatherer:
             return
         group = self._groups[message.group]
         group.unsettled -= 1
-        if answer.verdict is Verdict.RETRY:
+        if answer.verdict in _MAY_PASS:
             group.failed = True
             while group.behind:
                 group.unsettled -= 1

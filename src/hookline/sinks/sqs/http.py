@@ -5,6 +5,7 @@ and loads its certificates on the event loop. Its import is slow (aiohttp's): aw
 """
 
 import errno
+import socket
 import ssl
 from http import HTTPStatus
 from io import BytesIO
@@ -17,8 +18,14 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from hookline.domain.deliveries import ErrorKind
+from hookline.logs import get_logger
+from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
+from hookline.security.egress.targets import Origin
+
+log = get_logger(__name__)
 
 _MOST_READ = 256 * 1024  # bytes; SQS's answer to ten messages has about 4 KiB
+_IPV4 = 4
 _LARGE = 256 * 1024  # bytes
 _KEEP_ALIVE = (
     12.0  # seconds; less than AWS keeps an idle connection, so that none is met half-closed
@@ -51,6 +58,44 @@ class Body:
     async def read(self) -> bytes:
         """Return all of it."""
         return self._content
+
+
+class VettedResolver(aiohttp.abc.AbstractResolver):
+    """Gives aiohttp only addresses that the egress policy allows; it connects to nothing else.
+
+    A private address behind an AWS name (a VPC endpoint's) is for the operator to allow.
+    """
+
+    def __init__(self, policy: EgressPolicy) -> None:
+        self._policy = policy
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[aiohttp.abc.ResolveResult]:
+        """Return every address of the host; raise OSError or `Unanswered` where there is none."""
+        del family  # the policy vets both; so may be connected to both
+        match await self._policy.vet(Origin("https", host, port)):
+            case Vetted(addresses=addresses):
+                return [_resolved(host, port, str(a), a.version) for a in addresses]
+            case Unresolved(why=why):
+                raise OSError(socket.EAI_NONAME, why)
+            case Blocked(why=why):
+                log.warning("sqs.blocked", host=host, why=why)
+                raise Unanswered(ErrorKind.BLOCKED, "its address is not a public one")
+
+    async def close(self) -> None:
+        """Leave the policy open: it belongs to whoever made it."""
+
+
+def _resolved(host: str, port: int, address: str, version: int) -> aiohttp.abc.ResolveResult:
+    return aiohttp.abc.ResolveResult(
+        hostname=host,
+        host=address,
+        port=port,
+        family=socket.AF_INET if version == _IPV4 else socket.AF_INET6,
+        proto=socket.IPPROTO_TCP,
+        flags=socket.AI_NUMERICHOST,
+    )
 
 
 class HttpSession:

@@ -93,7 +93,13 @@ _CODES = (
     (ErrorKind.QUEUE, _QUEUE),
     (ErrorKind.INVALID, _INVALID),
 )
-_SIZE_SENTENCES = ("must be shorter than", "message too long", "size limit", "maximum message size")
+_SIZE_SENTENCES = (
+    "must be shorter than",
+    "message too long",
+    "messagetoolong",
+    "size limit",
+    "maximum message size",
+)
 
 _ADVICE = {
     ErrorKind.THROTTLED: "AWS asks to slow down.",
@@ -113,6 +119,7 @@ _ADVICE = {
     ErrorKind.INTERNAL: "The clock of the machine that Hookline runs on is wrong.",
     ErrorKind.TIMEOUT: "AWS SQS gave up waiting for the request.",
 }
+_OUR_VERDICTS = {ErrorKind.BLOCKED: Verdict.BLOCKED, ErrorKind.INTERNAL: Verdict.INTERNAL}
 _SILENCE = {
     ErrorKind.BLOCKED: "Hookline may not connect to this queue.",
     ErrorKind.DNS: "The host of the queue's URL has no address.",
@@ -144,7 +151,7 @@ def refused(code: str, message: str, *, status: int | None, sender_fault: bool) 
 
 def unanswered(kind: ErrorKind, detail: str) -> Answer:
     """Say what kept a whole answer from coming; all but `BLOCKED` may pass by itself."""
-    verdict = Verdict.BLOCKED if kind is ErrorKind.BLOCKED else Verdict.RETRY
+    verdict = _OUR_VERDICTS.get(kind, Verdict.RETRY)
     return Answer(verdict, kind, None, bounded(f"{_SILENCE[kind]} ({detail})"))
 
 
@@ -200,7 +207,9 @@ def _verdict(kind: ErrorKind) -> Verdict:
     match kind:
         case ErrorKind.TOO_LARGE:
             return Verdict.TOO_LARGE
-        case ErrorKind.THROTTLED | ErrorKind.SERVICE | ErrorKind.TIMEOUT | ErrorKind.INTERNAL:
+        case ErrorKind.THROTTLED | ErrorKind.SERVICE | ErrorKind.TIMEOUT:
             return Verdict.RETRY
+        case ErrorKind.INTERNAL:
+            return Verdict.INTERNAL
         case _:
             return Verdict.REJECTED

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from hookline.domain.queues import QueueUrl, parse_queue_url
 from hookline.domain.targets import SqsTarget, Target
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
+from hookline.security.egress.policy import EgressPolicy
 from hookline.sinks.base import Shipment
 from hookline.sinks.sqs.clients import AwsMaker, Client, ClientCache, ClientKey
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
@@ -27,25 +29,32 @@ class SqsSink:
     """Delivers to AWS SQS; see `hookline.sinks.base.Sink` for what it promises.
 
     `endpoint_url` is the operator's emulator, for every call; without it a call goes to the host of
-    the queue's URL. On a FIFO queue: among shipments of one subject, taken in the order in which
-    `send` was called, none is sent before the one ahead of it is answered; and when that one may be
-    retried, every other whose `send` had been called before the failed one's returned is answered
-    `RETRY` without being sent.
+    the queue's URL, at an address that `policy` allows. `tls` verifies whom it talks to.
+
+    On a FIFO queue: of the shipments of one subject, in the order in which `send` was called, none
+    is sent before the one ahead of it is answered. When that one may be retried, every other whose
+    `send` had been called before the failed one's returned is answered `RETRY` without being sent.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  each is a setting, or what runtime.py shares with webhooks
         self,
         *,
         timeout: float,
         endpoint_url: str | None = None,
         max_message_bytes: int = _MEBIBYTE,
         gather_seconds: float = 0.003,
+        policy: EgressPolicy | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self._timeout = timeout
         self._endpoint_url = endpoint_url
         self._most_bytes = max_message_bytes
         self._gather_seconds = gather_seconds
-        self._clients = ClientCache(AwsMaker(), most=_MOST_CLIENTS, idle_seconds=_CLIENT_IDLE)
+        self._clients = ClientCache(
+            AwsMaker(None if endpoint_url else policy, tls),
+            most=_MOST_CLIENTS,
+            idle_seconds=_CLIENT_IDLE,
+        )
         self._gatherers: dict[SqsTarget, Gatherer] = {}  # those with something to do
         self._closed = False
 
