@@ -5,7 +5,6 @@ bounded part of an answer's body. Deadlines are the caller's: whatever is under 
 is cancelled is closed.
 """
 
-import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from typing import Final
@@ -13,17 +12,12 @@ from typing import Final
 import httpx
 
 from hookline.logs import get_logger
-from hookline.security.egress.addresses import Address
+from hookline.security.egress.connect import Connector
 from hookline.security.egress.connection import Answer, Connection
-from hookline.security.egress.failures import (
-    ConnectionLost,
-    NameUnknown,
-    NotReachable,
-    TargetBlocked,
-    TlsFailed,
-)
+from hookline.security.egress.failures import ConnectionLost, NameUnknown, TargetBlocked
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
 from hookline.security.egress.pool import Pool, PoolLimits
+from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.targets import Origin
 from hookline.security.egress.trust import client_tls
 
@@ -31,30 +25,27 @@ log = get_logger(__name__)
 
 KEPT_BODY: Final = 4096  # bytes of an answer's body that are kept
 READ_BODY: Final = 65_536  # bytes read at most, so that a connection can serve again
-_ADDRESSES_TRIED = 4  # of one name; its list may be endless
-_PATIENCE = 1.0  # seconds for an address while there is another one to try
-_LOOP_BOUND = 3600.0  # seconds; asyncio's own bounds on TLS, out of the way of the caller's
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _FIXED_LINES = 4  # of a head: the request line, two headers of ours, and the empty one
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """Connects to what the policy allows, and keeps connections for the next request."""
+    """Connects to what the policy allows, and keeps connections for the next request.
+
+    `proxy` is the operator's own (EGRESS_PROXY); the environment's variables are never looked at.
+    """
 
     def __init__(
         self,
         policy: EgressPolicy,
         *,
         tls: ssl.SSLContext | None = None,
+        proxy: Proxy | None = None,
         limits: PoolLimits | None = None,
-        kept_body: int = KEPT_BODY,
-        read_body: int = READ_BODY,
     ) -> None:
         self._policy = policy
-        self._tls = tls or client_tls()
+        self._connector = Connector(tls or client_tls(), proxy, keep=KEPT_BODY, read=READ_BODY)
         self._pool = Pool(limits or PoolLimits())
-        self._kept_body = kept_body
-        self._read_body = read_body
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send one request; return once the answer's head is there, its body to be read.
@@ -97,39 +88,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             case Unresolved(why=why):
                 raise NameUnknown(why)
             case Vetted(addresses=addresses):
-                return await self._connect_to_any(origin, addresses[:_ADDRESSES_TRIED])
-
-    async def _connect_to_any(self, origin: Origin, addresses: tuple[Address, ...]) -> Connection:
-        for address in addresses[:-1]:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    return await self._connect_to(origin, address)
-            except (TimeoutError, NotReachable):
-                continue
-        return await self._connect_to(origin, addresses[-1])
-
-    async def _connect_to(self, origin: Origin, address: Address) -> Connection:
-        secure = origin.scheme == "https"
-        try:
-            _, connection = await asyncio.get_running_loop().create_connection(
-                lambda: Connection(keep=self._kept_body, read=self._read_body),
-                str(address),
-                origin.port,
-                ssl=self._tls if secure else None,
-                server_hostname=origin.host if secure else None,
-                ssl_handshake_timeout=_LOOP_BOUND if secure else None,
-            )
-        except ssl.SSLError as error:  # an OSError too, so it comes first
-            raise TlsFailed(str(error)) from error
-        except ConnectionRefusedError as error:
-            raise NotReachable(str(error)) from error
-        except ConnectionError as error:  # reset while TLS was being agreed on
-            raise ConnectionLost(str(error), silent=False) from error
-        except TimeoutError as error:
-            raise NotReachable("the system gave up on connecting") from error
-        except OSError as error:
-            raise NotReachable(str(error)) from error
-        return connection
+                return await self._connector.connect(origin, addresses)
 
 
 class _Body(httpx.AsyncByteStream):
