@@ -60,7 +60,11 @@ async def _serve(
     application = create_app(lambda: open_runtime(settings, engine=engine))
 
     def announce() -> None:
-        terminal.panel("Hookline is running", _facts(address_of(taken), settings, secrets))
+        console = any(
+            str(getattr(r, "path", "")).startswith("/console") for r in application.routes
+        )
+        facts = _facts(address_of(taken), settings, secrets, console=console)
+        terminal.panel("Hookline is running", facts)
 
     # Not left to uvicorn, which turns a start's sentence into a traceback.
     async with application.router.lifespan_context(application):
@@ -75,19 +79,25 @@ async def _work(settings: "Settings", stopping: "Stopping") -> None:
     asked = asyncio.Event()
     async with open_runtime(settings, engine=True, api=False):
         stopping.asks(asked.set)
+        terminal.say("Hookline's delivery engine is running.")
         await asked.wait()
 
 
-def _facts(address: str, settings: "Settings", secrets: "StartSecrets") -> list[tuple[str, str]]:
+def _facts(
+    address: str, settings: "Settings", secrets: "StartSecrets", *, console: bool
+) -> list[tuple[str, str]]:
     """List what a person needs first; the admin key only on the start that made it."""
     from hookline.settings import ADMIN_KEY_FILE  # noqa: PLC0415
 
     facts = [("API", f"{address}/v1"), ("Docs", f"{address}/docs")]
+    if console:
+        facts.append(("Console", f"{address}/console/"))
+    kept = settings.data_dir / ADMIN_KEY_FILE
     if secrets.admin_key_is_new:
-        key = secrets.admin_key.get_secret_value()
-        facts += [("Admin key", key), ("", "shown this once")]
-    if settings.admin_key is None:
-        facts.append(("Kept in", str(settings.data_dir / ADMIN_KEY_FILE)))
+        facts.append(("Admin key", secrets.admin_key.get_secret_value()))
+        facts.append(("", f"shown this once; kept in {kept}"))
+    elif settings.admin_key is None:
+        facts.append(("Admin key", f"in {kept}"))
     return facts
 
 

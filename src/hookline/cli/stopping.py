@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import sys
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -31,6 +32,8 @@ class Stopping:
         """Pass on one signal."""
         self.signals += 1
         if self.signals == 1:
+            if sys.stderr.isatty():
+                sys.stderr.write("\nStopping; what is under way is finished. Again to force it.\n")
             self._ask()
             return
         loop = asyncio.get_running_loop()

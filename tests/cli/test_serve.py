@@ -1,0 +1,100 @@
+import re
+import signal
+import socket
+
+import httpx
+import pytest
+
+from support.terminal import Command, Terminal
+
+
+async def served(command: Command) -> str:
+    """Wait until the service says where it is; return its address."""
+    address = (await command.says(r"API +(http://127\.0\.0\.1:\d+)/v1"))[1]
+    await command.says(r"Admin key +\S+")
+    return str(address)
+
+
+async def get(url: str, path: str, key: str | None = None) -> httpx.Response:
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=url, headers=headers, trust_env=False) as client:
+        return await client.get(path)
+
+
+async def test_the_first_start_shows_the_admin_key_and_later_ones_say_where_it_is(
+    terminal: Terminal,
+) -> None:
+    first = await terminal.start("serve")
+    url = await served(first)
+    key = (await first.says(r"Admin key +(hk_\S+)"))[1]
+
+    assert (await get(url, "/readyz")).status_code == 200
+    assert (await get(url, "/docs")).status_code == 200
+    assert (await get(url, "/v1/integrations", key)).status_code == 200
+    assert await first.stop(signal.SIGTERM) == 0
+
+    second = await terminal.start("serve")
+    url = await served(second)
+
+    assert (await get(url, "/v1/integrations", key)).status_code == 200
+    assert await second.stop(signal.SIGINT) == 0
+    assert key not in second.said + await second.errors()
+    assert f"in {terminal.data / 'admin.key'}" in second.said
+    assert (terminal.data / "admin.key").read_text() == f"{key}\n"
+
+
+async def test_keys_are_made_and_revoked_beside_a_running_service(terminal: Terminal) -> None:
+    service = await terminal.start("serve")
+    url = await served(service)
+
+    _, key, _ = await terminal.run("keys", "create", "--role", "manager", "--company", "c1")
+    answer = await get(url, "/v1/integrations", key.strip())
+    assert answer.status_code == 200
+
+    _, listed, _ = await terminal.run("keys", "list")
+    row = next(line for line in listed.splitlines() if "company c1" in line)
+    code, _, _ = await terminal.run("keys", "revoke", row.split("\t")[0])
+    answer = await get(url, "/v1/integrations", key.strip())
+    assert (code, answer.status_code) == (0, 401)
+
+
+async def test_the_roles_split_over_processes_that_share_a_database(terminal: Terminal) -> None:
+    service = await terminal.start("serve", "--no-engine")
+    url = await served(service)
+
+    checks = (await get(url, "/readyz")).json()
+
+    assert "engine" not in str(checks)
+
+
+async def test_a_worker_runs_until_it_is_told_to_stop(terminal: Terminal) -> None:
+    worker = await terminal.start("worker")
+
+    await worker.says("delivery engine is running")
+
+    assert await worker.stop(signal.SIGTERM) == 0
+
+
+async def test_a_port_in_use_is_a_sentence_and_nothing_is_started(terminal: Terminal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+
+        code, out, err = await terminal.run("serve", PORT=str(port))
+
+    assert (code, out) == (1, "")
+    assert re.fullmatch(
+        rf"hookline: 127\.0\.0\.1:{port} cannot be listened on .* HOOKLINE_PORT to another\.\n", err
+    )
+    assert not terminal.data.exists()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_during_the_first_start_ends_it_well(
+    terminal: Terminal, number: signal.Signals
+) -> None:
+    service = await terminal.start("serve", LOG_LEVEL="INFO")
+    assert service.process.stderr is not None
+    await service.process.stderr.readline()  # it has begun to make its database
+
+    assert await service.stop(number) == 0
+    assert "API" not in service.said
