@@ -10,6 +10,7 @@ from hookline.integrations.service import Versions
 IfMatch = Annotated[
     str | None,
     Header(
+        alias="If-Match",
         description="The `ETag` that the change is based on; `*` or no header: whichever is "
         "current. A stale one is answered with 412.",
         examples=['"3"'],

@@ -10,9 +10,9 @@ from hookline.api.deps import ServicesDep
 from hookline.api.etags import IfMatch, allowed_versions, etag
 from hookline.api.guarded import GuardedRoute
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
-from hookline.api.ports import Tested
 from hookline.api.responses import CREATED, WITH_ETAG, failures
 from hookline.api.schemas import TestAttempt, TestRequest, TestResult
+from hookline.dispatch.trial import Tested
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.repository import Wanted
@@ -121,7 +121,7 @@ async def update_integration(  # noqa: PLR0913 - each is a part of the request
     return changed.integration
 
 
-@router.delete("/{integration_id}", status_code=204, responses=failures(403, 404, 412))
+@router.delete("/{integration_id}", status_code=204, responses=failures(403, 404, 412, 422))
 async def delete_integration(
     caller: Manager,
     services: ServicesDep,

@@ -43,7 +43,7 @@ TAGS = [
 
 def operation_id(route: APIRoute) -> str:
     """Name an operation after its function: `create_integration` → `createIntegration`."""
-    return re.sub(r"_([a-z])", lambda found: found[1].upper(), route.name)
+    return _camel(route.name)
 
 
 def document_of(app: FastAPI) -> Schema:
@@ -58,9 +58,12 @@ def document_of(app: FastAPI) -> Schema:
             routes=app.routes,
             tags=TAGS,
         )
+        made["paths"] = {_camel(path): entry for path, entry in made["paths"].items()}
         for path in made["paths"].values():
             for operation in path.values():
                 _set_right(operation)
+        for unused in ("HTTPValidationError", "ValidationError"):
+            made["components"]["schemas"].pop(unused, None)
         app.openapi_schema = made
     return app.openapi_schema
 
@@ -70,9 +73,34 @@ def text_of(document: Schema) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+def _camel(name: str) -> str:
+    return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
+
+
 def _set_right(operation: Schema) -> None:
-    for status, response in operation["responses"].items():
+    summary, _, description = operation["description"].partition("\n\n")
+    operation["summary"] = summary.rstrip(".")
+    operation["description"] = description.replace("\n", " ") or summary
+    for parameter in operation.get("parameters", []):
+        _set_parameter_right(parameter)
+    for status, response in list(operation["responses"].items()):
         content = response.get("content", {})
-        schema = content.get("application/json", {}).get("schema", {})
-        if int(status) >= 400 and "Problem" in schema.get("$ref", ""):  # noqa: PLR2004 - HTTP's own
+        name = content.get("application/json", {}).get("schema", {}).get("$ref", "")
+        if name.endswith("/HTTPValidationError"):  # FastAPI's own, which is never sent
+            del operation["responses"][status]
+        elif name.endswith("Problem"):
             response["content"] = {MEDIA_TYPE: content["application/json"]}
+
+
+def _set_parameter_right(parameter: Schema) -> None:
+    """Say of a parameter that may be left out just that: a query can't hold a null."""
+    schema = parameter["schema"]
+    if parameter["in"] == "path":
+        parameter["name"] = _camel(parameter["name"])
+    for option in schema.pop("anyOf", []):
+        if option != {"type": "null"}:
+            schema.update({**option, **schema})
+    for unwanted in ("title", "description"):
+        schema.pop(unwanted, None)
+    if schema.get("default", ...) is None:
+        del schema["default"]

@@ -3,28 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
-from uuid import UUID
 
-from hookline.dispatch.ingest import Receipt
-from hookline.domain.deliveries import Sent
+from hookline.dispatch.ingest import Admission, Receipt
+from hookline.dispatch.trial import Tested
 from hookline.domain.events import Event
 
 
 class Ingest(Protocol):
     """Accepts events durably."""
 
-    async def accept(self, events: Sequence[Event]) -> list[Receipt]:
-        """Store events and have them delivered; Unavailable or Overloaded: nothing is stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Tested:
-    """What came of a test: the body as it was sent, and the one attempt."""
-
-    delivery_id: UUID
-    event_type: str
-    body: bytes
-    sent: Sent
+    async def accept(
+        self, events: Sequence[Event], admission: Admission | None = None
+    ) -> list[Receipt]:
+        """Store events and have them delivered; whatever is raised, nothing is stored."""
 
 
 class Tester(Protocol):

@@ -8,9 +8,17 @@ import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
-from pydantic_core import PydanticCustomError
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
 from hookline.domain.targets import TransmissionType
@@ -162,6 +170,24 @@ class Document(BaseModel):
         field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
     )
 
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        """Describe fields with the default None as ones that may be left out, never as nullable."""
+        schema = handler(core_schema)
+        for described in handler.resolve_ref_schema(schema).get("properties", {}).values():
+            if described.get("default", ...) is None:
+                _take_null_out(described)
+        return schema
+
+
+def _take_null_out(described: JsonSchemaValue) -> None:
+    del described["default"]
+    for option in described.pop("anyOf", []):
+        if option != {"type": "null"}:
+            described.update({**option, **described})
+
 
 class NewWebhookTransmission(Document):
     """Copies by HTTPS POST. Hookline makes the signing secret; the answer holds it."""
@@ -217,7 +243,7 @@ class TransmissionChanges(Document):
 
     url: TargetUrl | None = None
     headers: dict[str, str | None] | None = Field(
-        None,
+        default_factory=lambda: None,  # a default that isn't described: null has a meaning here
         description="Webhooks only: each header named here is set, or removed where it is `null`; "
         "`null` instead of the object removes all.",
         examples=[{"X-Tenant": "8", "X-Old": None}],
@@ -255,6 +281,7 @@ class WebhookTransmission(Document):
         min_length=32,
         max_length=32,
         examples=["abcdefghijABCDEFGHIJ012345678901"],
+        exclude_if=lambda value: value is None,
         json_schema_extra={"readOnly": True},
     )
 

@@ -1,0 +1,258 @@
+import re
+
+import pytest
+
+from factories import ACCESS_KEY_ID, COMPANY, PBX, SECRET_ACCESS_KEY, Json, a_queue, a_webhook
+from support.api_client import Api, Keys
+from support.fakes import FakeTester
+
+
+async def make(api: Api, document: Json | None = None, **rest: object) -> Json:
+    answer = await api.post("/v1/integrations", document or a_webhook(), **rest)
+    assert answer.status_code == 201, answer.text
+    made: Json = answer.json()
+    return made
+
+
+async def test_a_created_webhook_is_shown_whole_with_its_secret_once(api: Api) -> None:
+    answer = await api.post(
+        "/v1/integrations", a_webhook(company=COMPANY, headers={"X-Tenant": "7"}, maxInFlight=4)
+    )
+    assert answer.status_code == 201
+    made = answer.json()
+    assert re.fullmatch("[a-z0-9]{6}", made["id"])
+    assert re.fullmatch("[A-Za-z0-9]{32}", made["transmission"]["secret"])
+    assert answer.headers["location"] == f"/v1/integrations/{made['id']}"
+    read = await api.get(answer.headers["location"])
+    assert read.headers["etag"] == answer.headers["etag"]
+    del made["transmission"]["secret"]
+    assert read.json() == made
+    assert made == {
+        "id": made["id"],
+        "pbx": PBX,
+        "company": COMPANY,
+        "name": "CRM",
+        "enabled": True,
+        "transmission": {
+            "type": "WEBHOOK",
+            "url": "https://crm.example.com/",
+            "headers": {"X-Tenant": "7"},
+        },
+        "events": {"call": "all", "analytics": ["call:completed"]},
+        "filter": None,
+        "maxInFlight": 4,
+        "health": {"state": "healthy", "failingSince": None, "disabledReason": None},
+        "createdAt": made["createdAt"],
+        "updatedAt": made["createdAt"],
+    }
+
+
+async def test_a_queue_shows_the_last_four_of_its_key_and_never_its_secret(api: Api) -> None:
+    created = await api.post("/v1/integrations", a_queue())
+    made = created.json()
+    path = f"/v1/integrations/{made['id']}"
+    pair = {"accessKeyId": "AKIAANOTHERKEY001234", "secretAccessKey": "another-secret-access-key"}
+    changed = await api.patch(path, {"transmission": pair})
+    assert made["transmission"]["accessKeyId"] == ACCESS_KEY_ID[-4:]
+    assert changed.json()["transmission"]["accessKeyId"] == "1234"
+    for answer in (created, changed, await api.get(path), await api.get("/v1/integrations")):
+        assert answer.is_success
+        assert SECRET_ACCESS_KEY not in answer.text
+        assert ACCESS_KEY_ID not in answer.text
+        assert "another-secret" not in answer.text
+
+
+async def test_the_secret_is_shown_and_rotated_and_both_sign_for_a_while(api: Api) -> None:
+    made = await make(api)
+    path = f"/v1/integrations/{made['id']}"
+    first = made["transmission"]["secret"]
+    assert (await api.get(f"{path}/secret")).json() == {
+        "secret": first,
+        "standardWebhooksSecret": f"whsec_{first}",
+        "oldSecretUntil": None,
+    }
+    rotated = (await api.post(f"{path}/rotate-secret", {"gracePeriodHours": 2})).json()
+    assert rotated["secret"] != first
+    assert rotated["oldSecretUntil"] is not None
+    assert (await api.get(f"{path}/secret")).json() == rotated
+    at_once = (await api.post(f"{path}/rotate-secret", {"gracePeriodHours": 0})).json()
+    assert at_once["oldSecretUntil"] is None
+    assert (await api.request("POST", f"{path}/rotate-secret")).json()["oldSecretUntil"] is not None
+
+
+@pytest.mark.parametrize("hours", [-1, 721, 1.5, "24", None])
+async def test_a_strange_grace_period_is_refused(api: Api, hours: object) -> None:
+    made = await make(api)
+    path = f"/v1/integrations/{made['id']}/rotate-secret"
+    answer = await api.post(path, {"gracePeriodHours": hours})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["path"] == "gracePeriodHours"
+
+
+async def test_a_queue_has_no_secret_to_show_or_rotate(api: Api) -> None:
+    made = await make(api, a_queue())
+    path = f"/v1/integrations/{made['id']}"
+    for answer in (await api.get(f"{path}/secret"), await api.post(f"{path}/rotate-secret")):
+        assert answer.status_code == 409
+        assert "transmission.secretAccessKey" in answer.json()["detail"]
+
+
+async def test_a_patch_changes_what_it_names_and_nothing_else(api: Api) -> None:
+    made = await make(api, a_webhook(headers={"X-Tenant": "7", "X-Old": "1"}))
+    path = f"/v1/integrations/{made['id']}"
+    patch = {
+        "name": "CRM 2",
+        "maxInFlight": 2,
+        "events": {"analytics": None, "chat": "all"},
+        "transmission": {
+            "url": "https://other.example.com/x",
+            "headers": {"x-tenant": "8", "X-Old": None},
+        },
+    }
+    changed = (await api.patch(path, patch)).json()
+    assert changed["name"] == "CRM 2"
+    assert changed["maxInFlight"] == 2
+    assert changed["events"] == {"call": "all", "chat": "all"}
+    assert changed["transmission"] == {
+        "type": "WEBHOOK",
+        "url": "https://other.example.com/x",
+        "headers": {"x-tenant": "8"},
+    }
+    assert {name: changed[name] for name in ("pbx", "enabled", "createdAt")} == {
+        name: made[name] for name in ("pbx", "enabled", "createdAt")
+    }
+    cleared = await api.patch(path, {"transmission": {"headers": None}})
+    assert cleared.json()["transmission"]["headers"] == {}
+    assert (await api.get(path)).json() == cleared.json()
+
+
+async def test_a_plain_json_body_patches_too(api: Api) -> None:
+    path = f"/v1/integrations/{(await make(api))['id']}"
+    answer = await api.request("PATCH", path, json={"name": "Plain"})
+    assert (answer.status_code, answer.json()["name"]) == (200, "Plain")
+
+
+async def test_switching_off_says_manual_and_switching_on_clears_it(api: Api) -> None:
+    path = f"/v1/integrations/{(await make(api))['id']}"
+    off = (await api.patch(path, {"enabled": False})).json()
+    assert off["health"] == {"state": "disabled", "failingSince": None, "disabledReason": "manual"}
+    on = (await api.patch(path, {"enabled": True})).json()
+    assert on["health"] == {"state": "healthy", "failingSince": None, "disabledReason": None}
+
+
+@pytest.mark.parametrize(
+    ("patch", "path"),
+    [
+        ({"transmission": {"type": "AWS_SQS"}}, "transmission.type"),
+        ({"transmission": {"type": "WEBHOOK"}}, "transmission.type"),
+        ({"transmission": {"secret": "x" * 32}}, "transmission.secret"),
+        ({"transmission": {"accessKeyId": ACCESS_KEY_ID}}, "transmission.accessKeyId"),
+        ({"transmission": {"url": None}}, "transmission.url"),
+        ({"transmission": None}, "transmission"),
+        ({"id": "abcdef"}, "id"),
+        ({"pbx": "000000000002"}, "pbx"),
+        ({"company": "it_w000002"}, "company"),
+        ({"health": {"state": "healthy"}}, "health"),
+        ({"name": None}, "name"),
+        ({"name": ""}, "name"),
+        ({"enabled": "yes"}, "enabled"),
+        ({"enabled": None}, "enabled"),
+        ({"filter": {"direction": "inbound"}}, "filter"),
+        ({"events": None}, "events"),
+        ({"events": []}, "events"),
+        ({"events": {"call": None, "analytics": None}}, "events"),
+        ({"events": {"calls": "all"}}, "events.calls"),
+        ({"events": {"call": ["call:completed"]}}, "events.call[0]"),
+        ({"maxInFlight": 0}, "maxInFlight"),
+        ({"maxInFlight": 1001}, "maxInFlight"),
+        ({"unknown": 1}, "unknown"),
+    ],
+)
+async def test_a_patch_that_may_not_be_is_refused_by_path_and_changes_nothing(
+    api: Api, patch: Json, path: str
+) -> None:
+    made = await make(api)
+    address = f"/v1/integrations/{made['id']}"
+    before = (await api.get(address)).json()
+    answer = await api.patch(address, patch)
+    assert answer.status_code == 422
+    assert [problem["path"] for problem in answer.json()["errors"]] == [path]
+    assert (await api.get(address)).json() == before
+
+
+async def test_half_of_an_aws_key_is_refused(api: Api) -> None:
+    path = f"/v1/integrations/{(await make(api, a_queue()))['id']}"
+    answer = await api.patch(path, {"transmission": {"accessKeyId": "AKIAANOTHERKEY001234"}})
+    assert answer.json()["errors"][0]["path"] == "transmission.secretAccessKey"
+    headers = await api.patch(path, {"transmission": {"headers": {"X-A": "1"}}})
+    assert headers.json()["errors"][0]["path"] == "transmission.headers"
+
+
+async def test_a_stale_if_match_changes_and_deletes_nothing(api: Api) -> None:
+    path = f"/v1/integrations/{(await make(api))['id']}"
+    stale = (await api.get(path)).headers["etag"]
+    current = (await api.patch(path, {"name": "New"}, headers={"If-Match": stale})).headers["etag"]
+    assert current != stale
+    for answer in (
+        await api.patch(path, {"name": "Lost"}, headers={"If-Match": stale}),
+        await api.delete(path, headers={"If-Match": stale}),
+        await api.delete(path, headers={"If-Match": f"W/{current}"}),
+    ):
+        assert answer.status_code == 412
+        assert answer.json()["type"] == "/problems/stale"
+    assert (await api.get(path)).json()["name"] == "New"
+    assert (await api.patch(path, {"name": "Any"}, headers={"If-Match": "*"})).is_success
+    several = {"If-Match": f'"77", "{int(current.strip(chr(34))) + 1}"'}
+    assert (await api.delete(path, headers=several)).status_code == 204
+
+
+async def test_a_deleted_integration_is_gone(api: Api) -> None:
+    made = await make(api)
+    path = f"/v1/integrations/{made['id']}"
+    answer = await api.delete(path)
+    assert (answer.status_code, answer.content) == (204, b"")
+    for again in (
+        await api.delete(path),
+        await api.get(path),
+        await api.get(f"{path}/secret"),
+        await api.post(f"{path}/rotate-secret"),
+        await api.post(f"{path}/test", {"type": "call:completed"}),
+        await api.patch(path, {"name": "x"}),
+    ):
+        assert again.status_code == 404
+    listed = (await api.get("/v1/integrations?limit=200")).json()["items"]
+    assert made["id"] not in [item["id"] for item in listed]
+
+
+@pytest.mark.parametrize("strange", ["nope", "S95EUM", "a%00bcde", "%F0%9F%98%80", "a" * 500])
+async def test_a_strange_id_is_not_found(api: Api, strange: str) -> None:
+    assert (await api.get(f"/v1/integrations/{strange}")).status_code == 404
+
+
+async def test_a_test_sends_the_example_and_tells_its_outcome_in_full(
+    api: Api, tester: FakeTester
+) -> None:
+    made = await make(api)
+    path = f"/v1/integrations/{made['id']}/test"
+    answer = await api.post(path, {"type": "call:summary:completed"})
+    assert tester.asked == [(made["id"], "call:summary:completed")]
+    result = answer.json()
+    assert result["eventType"] == "call:summary:completed"
+    assert result["body"] == '{"id":"1"}'
+    assert result["attempt"] == {
+        "number": 1,
+        "startedAt": "2026-01-31T12:00:00Z",
+        "durationMs": 41,
+        "outcome": "retry",
+        "error": "status",
+        "statusCode": 503,
+        "responseBody": "down \ufffd",
+    }
+    unknown = await api.post(path, {"type": "call:nothing"})
+    assert (unknown.status_code, unknown.json()["errors"][0]["path"]) == (422, "type")
+
+
+async def test_creations_are_refused_to_an_ingest_key(api: Api, keys: Keys) -> None:
+    answer = await api.post("/v1/integrations", a_webhook(), key=await keys.ingest())
+    assert answer.status_code == 403
+    assert answer.json()["type"] == "/problems/forbidden"

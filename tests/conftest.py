@@ -1,0 +1,36 @@
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+
+from hookline.db.embedded import EmbeddedPostgres
+from support.databases import Databases
+from support.places import passable_folder
+
+ANOTHER_SERVER = "HOOKLINE_TEST_DATABASE_URL"  # tests run against this one instead of their own
+
+
+@pytest.fixture(scope="session")
+async def postgres() -> AsyncIterator[str]:
+    """The address of a server for the whole run; its role may create databases."""
+    if another := os.environ.get(ANOTHER_SERVER):
+        yield another
+        return
+    with passable_folder() as folder:
+        server = EmbeddedPostgres(folder / "data", shelter=folder / "shelter")
+        yield await server.start()
+        await server.stop()
+
+
+@pytest.fixture(scope="session")
+async def databases(postgres: str) -> AsyncIterator[Databases]:
+    made = Databases(postgres)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture(scope="module")
+async def database(databases: Databases) -> AsyncIterator[str]:
+    """The address of a fresh, migrated database of this module's own."""
+    async with databases.migrated() as dsn:
+        yield dsn

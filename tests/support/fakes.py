@@ -1,0 +1,49 @@
+"""Stand-ins for what the management routes only pass on to."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from hookline.api.ports import Check
+from hookline.dispatch.ingest import Admission, Receipt
+from hookline.dispatch.trial import Tested
+from hookline.domain.deliveries import ErrorKind, Sent, Verdict
+from hookline.domain.events import Event
+from hookline.domain.ids import new_uuid
+
+
+class NoIngest:
+    """Accepts nothing: for tests that send no events."""
+
+    async def accept(
+        self, events: Sequence[Event], admission: Admission | None = None
+    ) -> list[Receipt]:
+        raise AssertionError(f"{len(events)} events were sent")
+
+
+class FakeTester:
+    """Remembers what was to be tested, and answers as a failing receiver would."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def test(self, integration_id: str, event_type: str) -> Tested:
+        self.asked.append((integration_id, event_type))
+        sent = Sent(
+            verdict=Verdict.RETRY,
+            started_at=datetime(2026, 1, 31, 12, tzinfo=UTC),
+            duration_ms=41,
+            error=ErrorKind.STATUS,
+            status_code=503,
+            response=b"down \xff",
+        )
+        return Tested(new_uuid(), event_type, b'{"id":"1"}', sent)
+
+
+class FakeReadiness:
+    """As well as a test says."""
+
+    def __init__(self) -> None:
+        self.well = True
+
+    async def checks(self) -> Sequence[Check]:
+        return [Check("database", ok=self.well, detail="answers" if self.well else "away")]
