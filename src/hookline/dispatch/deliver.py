@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
+from uuid import UUID
 
 from hookline.domain.deliveries import (
     ErrorKind,
@@ -15,6 +16,7 @@ from hookline.domain.deliveries import (
     SkipReason,
     Verdict,
 )
+from hookline.domain.events import Event
 from hookline.domain.retries import RetryPolicy
 from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
 from hookline.integrations.subscriptions import Subscription
@@ -63,23 +65,11 @@ class Deliverer:
             _LOG.error("delivery.poisonous", delivery=str(job.id), claims=job.claims)
             return _unattempted(job, Failed(FailReason.INTERNAL))
         number = job.attempts + 1
-        sent = await self._send(job, subscription)
+        sent = await attempt(self._sinks, subscription, job.id, job.event)
         outcome = self._judge(sent, number, once=job.once)
         if outcome == Failed(FailReason.GONE) and subscription.target is not None:
             self._on_gone(job.integration_id, subscription.target.url)
         return Settlement(job.id, job.lease, outcome, number, sent)
-
-    async def _send(self, job: Claimed, subscription: Subscription) -> Sent:
-        started = datetime.now(UTC)
-        try:
-            target = subscription.usable_target(started)
-            return await self._sinks[transmission(target)].send(shipment(job, target))
-        except Exception:  # noqa: BLE001 - a fault of ours must end as an outcome as well
-            _LOG.exception("delivery.internal_error", delivery=str(job.id))
-            took = datetime.now(UTC) - started
-            return Sent(
-                Verdict.INTERNAL, started, int(took.total_seconds() * 1000), ErrorKind.INTERNAL
-            )
 
     def _judge(self, sent: Sent, number: int, *, once: bool) -> Outcome:
         outcome = self._policy.decide(sent, number)
@@ -88,16 +78,34 @@ class Deliverer:
         return outcome
 
 
-def shipment(job: Claimed, target: Target) -> Shipment:
+async def attempt(
+    sinks: Mapping[TransmissionType, Sink],
+    subscription: Subscription,
+    delivery_id: UUID,
+    event: Event,
+) -> Sent:
+    """Send one copy once; a fault of ours is a result as well, and nothing is raised."""
+    started = datetime.now(UTC)
+    try:
+        target = subscription.usable_target(started)
+        copy = shipment(delivery_id, subscription.integration_id, event, target)
+        return await sinks[transmission(target)].send(copy)
+    except Exception:  # noqa: BLE001 - a fault of ours must end as an outcome as well
+        _LOG.exception("delivery.internal_error", delivery=str(delivery_id))
+        took = datetime.now(UTC) - started
+        return Sent(Verdict.INTERNAL, started, int(took.total_seconds() * 1000), ErrorKind.INTERNAL)
+
+
+def shipment(delivery_id: UUID, integration_id: str, event: Event, target: Target) -> Shipment:
     """Return what a sink is handed: the same bytes and ids in each attempt."""
     return Shipment(
-        delivery_id=job.id,
-        body=job.event.body_for(job.integration_id),
+        delivery_id=delivery_id,
+        body=event.body_for(integration_id),
         target=target,
-        event_type=job.event.type,
-        subject=job.event.subject,
-        pbx=job.event.pbx,
-        company=job.event.company,
+        event_type=event.type,
+        subject=event.subject,
+        pbx=event.pbx,
+        company=event.company,
     )
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.lanes import Lanes
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
-from hookline.errors import Overloaded
+from hookline.errors import HooklineError, Overloaded
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.queue.port import (
     Appended,
@@ -29,6 +30,21 @@ class Receipt:
     event_id: UUID
     duplicate: bool
     deliveries: int
+
+
+class Admission(Protocol):
+    """Why events are taken from their sender, as of a revision."""
+
+    revision: int
+
+    async def renew(self, revision: int, events: Sequence[Event]) -> None:
+        """Check again, as of a newer revision; raise what says why they are not taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Offer:
+    event: Event
+    admission: Admission | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,29 +76,46 @@ class Ingest:
         self._born_lease = born_lease
         self._start = start
         self._announce = announce
-        self._batcher = Batcher[Event, Receipt](self._flush, name="ingest", largest=500, writers=2)
+        self._batcher = Batcher[_Offer, Receipt | HooklineError](
+            self._flush, name="ingest", largest=500, writers=2
+        )
 
-    async def accept(self, events: Sequence[Event]) -> list[Receipt]:
+    async def accept(
+        self, events: Sequence[Event], admission: Admission | None = None
+    ) -> list[Receipt]:
         """Store events (routed: `pbx` is set where one is known) and have them delivered.
 
-        Raises Unavailable while the database is away, and then nothing is stored.
+        Raises Unavailable while the database is away, or what a renewed `admission` raised, and
+        then nothing is stored.
         """
-        return await self._batcher.submit(events)
+        answers = await self._batcher.submit([_Offer(event, admission) for event in events])
+        receipts: list[Receipt] = []
+        for answer in answers:
+            if isinstance(answer, HooklineError):
+                raise answer
+            receipts.append(answer)
+        return receipts
 
     async def idle(self) -> None:
         """Return when everything that was handed in is answered."""
         await self._batcher.idle()
 
-    async def _flush(self, events: Sequence[Event]) -> list[Receipt]:
-        digests = [event.digest(event.pbx) for event in events]
-        different = dict(zip(reversed(digests), reversed(events), strict=True))
+    async def _flush(self, offers: Sequence[_Offer]) -> list[Receipt | HooklineError]:
+        digests = [offer.event.digest(offer.event.pbx) for offer in offers]
+        refused: dict[int, HooklineError] = {}
         for _ in range(_MOST_REMATCHES):
             revision = self._subscriptions.revision
+            await _renew(offers, revision, refused)
+            different = {
+                digest: offer.event
+                for digest, offer in zip(reversed(digests), reversed(offers), strict=True)
+                if id(offer.admission) not in refused
+            }
             planned = {digest: self._plan(event, digest) for digest, event in different.items()}
             result = await self._append(planned, revision)
             if isinstance(result, Appended):
                 self._hand_over(planned.values(), result)
-                return _receipts(digests, planned, result)
+                return _answers(digests, offers, refused, planned, result)
             await self._subscriptions.catch_up(beyond=revision)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
 
@@ -160,17 +193,42 @@ class Ingest:
         )
 
 
-def _receipts(
-    digests: Sequence[UUID], planned: dict[UUID, _Planned], result: Appended
-) -> list[Receipt]:
+async def _renew(
+    offers: Sequence[_Offer], revision: int, refused: dict[int, HooklineError]
+) -> None:
+    """Check again what was admitted at an older revision; note, by admission, what is refused."""
+    outdated: dict[int, tuple[Admission, list[Event]]] = {}
+    for offer in offers:
+        admission = offer.admission
+        if admission is not None and admission.revision < revision:
+            outdated.setdefault(id(admission), (admission, []))[1].append(offer.event)
+    for key, (admission, events) in outdated.items():
+        if key in refused:
+            continue
+        try:
+            await admission.renew(revision, events)
+        except HooklineError as error:
+            refused[key] = error
+
+
+def _answers(
+    digests: Sequence[UUID],
+    offers: Sequence[_Offer],
+    refused: dict[int, HooklineError],
+    planned: dict[UUID, _Planned],
+    result: Appended,
+) -> list[Receipt | HooklineError]:
     """Answer each event in order; of equal ones the first is new, if the store found it so."""
     answered: set[UUID] = set()
-    receipts = []
-    for digest in digests:
+    answers: list[Receipt | HooklineError] = []
+    for digest, offer in zip(digests, offers, strict=True):
+        if (refusal := refused.get(id(offer.admission))) is not None:
+            answers.append(refusal)
+            continue
         each = planned[digest]
         fresh = each.stored.id in result.fresh
         event_id = each.stored.id if fresh else result.firsts[digest]
         new = fresh and digest not in answered
         answered.add(digest)
-        receipts.append(Receipt(event_id, not new, len(each.deliveries) if new else 0))
-    return receipts
+        answers.append(Receipt(event_id, not new, len(each.deliveries) if new else 0))
+    return answers

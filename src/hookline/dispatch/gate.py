@@ -1,0 +1,85 @@
+"""Who may send this event, and which PBX is it from?
+
+Answered from memory, as of a revision. Whoever stores the event names the revision that it was
+let in at, and has it checked again where keys, PBXs or integrations changed since: so a key that
+was revoked before an event arrived is refused, in every process, without a query for each event.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from hookline.domain.access import Principal
+from hookline.domain.events import Event
+from hookline.errors import Forbidden, NotAuthenticated
+from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.subscriptions import Subscriptions
+
+
+class Sender:
+    """A key that sends events, as of a revision."""
+
+    def __init__(
+        self, principal: Principal, revision: int, keys: KeyDirectory, subscriptions: Subscriptions
+    ) -> None:
+        self.principal = principal
+        self.revision = revision
+        self._keys = keys
+        self._subscriptions = subscriptions
+
+    def route(self, event: Event) -> Event:
+        """Return the event with the PBX that routes it: its own, or else the key's.
+
+        Raises Forbidden for an event of another PBX or company than the key is bound to.
+        """
+        bound_to = self.principal
+        if not bound_to.may_send(event.pbx, event.company):
+            raise Forbidden(
+                f"This key sends the events of {_named(bound_to)} alone; send this one with a key"
+                " of its own."
+            )
+        if bound_to.pbx is not None:
+            return event if event.pbx is not None else replace(event, pbx=bound_to.pbx)
+        if bound_to.company is not None and event.pbx is not None:
+            recorded = self._subscriptions.company_of(event.pbx)
+            if recorded not in {None, bound_to.company}:
+                raise Forbidden("This event's PBX is on record as another company's.")
+        return event
+
+    async def renew(self, revision: int, events: Iterable[Event]) -> None:
+        """Check again, as of a newer revision, that these routed events may be taken.
+
+        Raises NotAuthenticated where the key is no longer valid, Forbidden where an event is no
+        longer the key's to send.
+        """
+        await self._keys.reload_if(revision)
+        if not self._keys.still_valid(self.principal):
+            raise NotAuthenticated("This key has expired or was revoked.")
+        self.revision = revision
+        for event in events:
+            self.route(event)
+
+
+class Gate:
+    """Lets in those who send events."""
+
+    def __init__(self, keys: KeyDirectory, subscriptions: Subscriptions) -> None:
+        self._keys = keys
+        self._subscriptions = subscriptions
+
+    async def enter(self, header: str | None) -> Sender:
+        """Return who sends this `Authorization` header.
+
+        Raises NotAuthenticated, Forbidden for a key that sends no events, or Unavailable.
+        """
+        revision = self._subscriptions.revision
+        await self._keys.reload_if(revision)
+        principal = await self._keys.authenticate_from_memory(header)
+        if not principal.sends:
+            raise Forbidden("This takes a key with the role 'ingest' or 'admin'.")
+        return Sender(principal, revision, self._keys, self._subscriptions)
+
+
+def _named(principal: Principal) -> str:
+    if principal.pbx is not None:
+        return f"the PBX {principal.pbx}"
+    return f"the company {principal.company}"
