@@ -191,7 +191,7 @@ async def test_nothing_is_taken_from_the_environment(
 def test_importing_the_sink_imports_none_of_the_slow_libraries() -> None:
     program = (
         "import sys, hookline.sinks.sqs\n"
-        "print([m for m in ('aioboto3', 'aiobotocore', 'botocore', 'boto3') if m in sys.modules])"
+        "print([m for m in ('aioboto3', 'botocore', 'boto3', 'aiohttp') if m in sys.modules])"
     )
     found = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60

@@ -156,8 +156,9 @@ async def _send(client: Client, url: str, batch: Sequence[Waiting]) -> list[Answ
     answers = await client.send(url, [message.entry for message in batch])
     if len(batch) == 1 or not all(a.status_code and a.spoils_a_batch for a in answers):
         return answers
-    alone = await asyncio.gather(*(client.send(url, [message.entry]) for message in batch))
-    return [answer for answers in alone for answer in answers]
+    async with asyncio.TaskGroup() as group:
+        alone = [group.create_task(client.send(url, [message.entry])) for message in batch]
+    return [answer for task in alone for answer in task.result()]
 
 
 def _without_secret(response: bytes, target: SqsTarget) -> bytes:
