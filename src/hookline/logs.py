@@ -36,7 +36,7 @@ def configure(*, level: str = "INFO", console: bool = False, stream: IO[str] | N
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each URL, and URLs may hold keys
-    for chatty in ("botocore", "aiobotocore", "aioboto3", "asyncio", "aiohttp.access"):
+    for chatty in ("alembic", "botocore", "aiobotocore", "aioboto3", "asyncio", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
