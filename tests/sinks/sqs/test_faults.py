@@ -11,6 +11,7 @@ import trustme
 
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.sinks.sqs import SqsSink
+from sinks.contract import fails_as, sends_once
 from support.sqs_fake import Behaviour, FakeSqs, answering, error, resetting, slow
 from support.sqs_shipments import sqs_shipment
 
@@ -21,7 +22,7 @@ async def sent_to(endpoint: str, *, within: float = 5.0) -> Sent:
     """Send one message to whatever listens there."""
     sink = SqsSink(timeout=within, endpoint_url=endpoint)
     try:
-        return await sink.send(sqs_shipment())
+        return await sends_once(sink, sqs_shipment())
     finally:
         await sink.aclose()
 
@@ -77,8 +78,8 @@ async def test_what_may_pass_is_retried_later_and_asked_once(
     fake: FakeSqs, sink: SqsSink, behaviour: Behaviour, kind: ErrorKind, status: int | None
 ) -> None:
     fake.always("orders", behaviour)
-    sent = await sink.send(sqs_shipment())
-    assert (sent.verdict, sent.error, sent.status_code) == (RETRY, kind, status)
+    sent = await fails_as(sink, sqs_shipment(), RETRY, kind)
+    assert sent.status_code == status
     assert sent.response
     assert len(fake.calls) == 1
 
@@ -105,8 +106,7 @@ async def test_what_cannot_pass_fails_at_once(
     fake: FakeSqs, sink: SqsSink, behaviour: Behaviour, kind: str
 ) -> None:
     fake.always("orders", behaviour)
-    sent = await sink.send(sqs_shipment())
-    assert (sent.verdict, sent.error) == (Verdict.REJECTED, kind)
+    await fails_as(sink, sqs_shipment(), Verdict.REJECTED, ErrorKind(kind))
     assert len(fake.calls) == 1
 
 
