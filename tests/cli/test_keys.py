@@ -8,37 +8,37 @@ from support.terminal import Terminal
 KEY = re.compile(r"hk_[A-Za-z0-9_-]{43}\n")
 
 
-async def rows(terminal: Terminal) -> list[list[str]]:
+async def row_of(name: str, terminal: Terminal) -> list[str]:
     code, out, err = await terminal.run("keys", "list")
     assert (code, err) == (0, "")
-    return [line.split("\t") for line in out.splitlines()[1:]]
+    [row] = [line.split("\t") for line in out.splitlines() if name in line]
+    return row
 
 
-async def test_a_key_is_made_listed_and_revoked_while_nothing_runs(terminal: Terminal) -> None:
-    code, key, err = await terminal.run(
+async def test_a_key_is_made_listed_and_revoked_while_nothing_runs(made_terminal: Terminal) -> None:
+    code, key, err = await made_terminal.run(
         *("keys", "create", "--role", "manager", "--pbx", "000000000001"),
         *("--name", "for the CRM", "--expires-in", "30d"),
     )
     assert (code, err) == (0, "")
     assert KEY.fullmatch(key)
 
-    [row] = await rows(terminal)
-    identifier, hint, role, scope, name, state, _, used = row
+    identifier, hint, role, scope, name, state, _, used = await row_of("the CRM", made_terminal)
     until = datetime.now(UTC) + timedelta(days=30)
     assert (role, scope, name, used) == ("manager", "pbx 000000000001", "for the CRM", "–")
     assert key.startswith(hint.removesuffix("…"))
     assert state.startswith(f"until {until:%Y-%m}")
 
-    code, out, err = await terminal.run("keys", "revoke", identifier)
+    code, out, err = await made_terminal.run("keys", "revoke", identifier)
     assert (code, err) == (0, "")
     assert identifier in out
-    assert (await rows(terminal))[0][5] == "revoked"
+    assert (await row_of("the CRM", made_terminal))[5] == "revoked"
 
 
-async def test_a_key_that_is_not_there_cannot_be_revoked(terminal: Terminal) -> None:
+async def test_a_key_that_is_not_there_cannot_be_revoked(made_terminal: Terminal) -> None:
     missing = "01a20a4b-b3ae-750b-8a93-2500e569c584"
 
-    code, out, err = await terminal.run("keys", "revoke", missing)
+    code, out, err = await made_terminal.run("keys", "revoke", missing)
 
     assert (code, out, err) == (1, "", f"hookline: There is no key {missing}.\n")
 

@@ -43,23 +43,25 @@ async def test_the_first_start_shows_the_admin_key_and_later_ones_say_where_it_i
     assert (terminal.data / "admin.key").read_text() == f"{key}\n"
 
 
-async def test_keys_are_made_and_revoked_beside_a_running_service(terminal: Terminal) -> None:
-    service = await terminal.start("serve")
+async def test_keys_are_made_and_revoked_beside_a_running_service(made_terminal: Terminal) -> None:
+    service = await made_terminal.start("serve")
     url = await served(service)
 
-    _, key, _ = await terminal.run("keys", "create", "--role", "manager", "--company", "c1")
+    _, key, _ = await made_terminal.run("keys", "create", "--role", "manager", "--company", "c1")
     answer = await get(url, "/v1/integrations", key.strip())
     assert answer.status_code == 200
 
-    _, listed, _ = await terminal.run("keys", "list")
+    _, listed, _ = await made_terminal.run("keys", "list")
     row = next(line for line in listed.splitlines() if "company c1" in line)
-    code, _, _ = await terminal.run("keys", "revoke", row.split("\t")[0])
+    code, _, _ = await made_terminal.run("keys", "revoke", row.split("\t")[0])
     answer = await get(url, "/v1/integrations", key.strip())
     assert (code, answer.status_code) == (0, 401)
 
 
-async def test_the_roles_split_over_processes_that_share_a_database(terminal: Terminal) -> None:
-    service = await terminal.start("serve", "--no-engine")
+async def test_the_roles_split_over_processes_that_share_a_database(
+    made_terminal: Terminal,
+) -> None:
+    service = await made_terminal.start("serve", "--no-engine")
     url = await served(service)
 
     checks = (await get(url, "/readyz")).json()
@@ -67,8 +69,8 @@ async def test_the_roles_split_over_processes_that_share_a_database(terminal: Te
     assert "engine" not in str(checks)
 
 
-async def test_a_worker_runs_until_it_is_told_to_stop(terminal: Terminal) -> None:
-    worker = await terminal.start("worker")
+async def test_a_worker_runs_until_it_is_told_to_stop(made_terminal: Terminal) -> None:
+    worker = await made_terminal.start("worker")
 
     await worker.says("delivery engine is running")
 

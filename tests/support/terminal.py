@@ -51,9 +51,9 @@ class Command:
 class Terminal:
     """Runs commands in one directory with settings of their own; ends what is left of them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, data: Path | None = None) -> None:
         self.directory = directory
-        self.data = directory / "data"
+        self.data = data or directory / "data"
         self._running: list[Command] = []
 
     async def start(self, *arguments: str, **settings: str) -> Command:
