@@ -20,6 +20,7 @@ MAX_HEADERS = 128
 MAX_INTERIM = 16  # answers like 100 and 103 before the real one
 _SLICE = 16_384  # bytes given to the parser at a time while the head is not complete
 _FINAL = 200  # the lowest status that is not interim
+_VERSIONS = ("1.1", "1.0")
 _SWITCHING = 101  # never asked for, so final too
 
 
@@ -128,6 +129,7 @@ class Connection(asyncio.Protocol):
         try:
             self._feed(self._parser, data)
         except httptools.HttpParserUpgrade:
+            self._reusable = False
             self._end()
         except (httptools.HttpParserError, NotHttp) as error:
             self._reusable = False
@@ -153,10 +155,14 @@ class Connection(asyncio.Protocol):
         """Note a header; trailers, which come after the answer's head, are dropped."""
         if self._answer is None:
             self._headers.append((name, value))
+            if len(self._headers) > MAX_HEADERS:
+                raise NotHttp(f"more than {MAX_HEADERS} headers")
 
     def on_headers_complete(self) -> None:
         """Turn a head into the answer, unless it is an interim one."""
         parser = cast("httptools.HttpResponseParser", self._parser)
+        if parser.get_http_version() not in _VERSIONS:
+            raise NotHttp("a version of HTTP that was not asked for")
         status = parser.get_status_code()
         if self._answer is not None or (status < _FINAL and status != _SWITCHING):
             return
@@ -200,8 +206,6 @@ class Connection(asyncio.Protocol):
     def _check_head(self) -> None:
         if self._answer is None and self._heard > MAX_HEAD:
             raise NotHttp(f"more than {MAX_HEAD} bytes before the end of the headers")
-        if len(self._headers) > MAX_HEADERS:
-            raise NotHttp(f"more than {MAX_HEADERS} headers")
         if self._interim > MAX_INTERIM:
             raise NotHttp(f"more than {MAX_INTERIM} interim answers")
 

@@ -1,0 +1,391 @@
+"""Whatever a receiver does: the attempt ends in time, with the right kind and bounded reading."""
+
+import asyncio
+import socket
+
+import pytest
+
+from hookline.domain.deliveries import ErrorKind, Verdict
+from hookline.security.egress.pool import PoolLimits
+from hookline.sinks.base import Shipment
+from sinks.contract import delivers, fails_as, sends_once
+from support.hostile import (
+    PAUSE,
+    bytes_of,
+    dripping,
+    endless,
+    flooding,
+    gzip_bomb,
+    resetting_after,
+    saying_nothing,
+)
+from support.receivers import (
+    OK,
+    Behaviour,
+    Exchange,
+    Receiver,
+    answering,
+    answering_then_closing,
+    receiving,
+    status,
+)
+from support.webhook_shipments import webhook_shipment, webhook_sink
+
+SHORT = 0.3  # seconds for a whole attempt
+MOST_TAKEN = 12_000_000  # bytes: what socket buffers on loopback swallow, far below a flood
+CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+def to(receiver: Receiver) -> Shipment:
+    return webhook_shipment(f"http://127.0.0.1:{receiver.port}/hook")
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(saying_nothing, id="says nothing"),
+        pytest.param(dripping(b"", bytes_of(OK)), id="drips the status line and headers"),
+        pytest.param(dripping(b"HTTP/1.1 200 OK\r\n", endless(b"a: b\r\n")), id="drips headers"),
+        pytest.param(dripping(b"", endless(b"HTTP/1.1 103 E\r\n\r\n")), id="drips interim answers"),
+        pytest.param(
+            dripping(b"HTTP/1.1 400 No\r\ncontent-length: 9999\r\n\r\n", endless(b"x")),
+            id="drips the body of a failure",
+        ),
+        pytest.param(
+            dripping(b"HTTP/1.1 500 No\r\ncontent-length: 9999\r\n\r\n", ()),
+            id="owes the body of a failure",
+        ),
+    ],
+)
+async def test_the_whole_attempt_has_one_deadline(behaviour: Behaviour) -> None:
+    async with receiving(behaviour) as receiver, webhook_sink(within=SHORT) as sink:
+        await fails_as(sink, to(receiver), Verdict.RETRY, ErrorKind.TIMEOUT)
+        await receiver.until(lambda r: r.open == 0)
+        receiver.behaviour = answering(OK)
+        await delivers(sink, to(receiver))
+
+
+async def eat(server: socket.socket, size: int) -> None:
+    """Take one connection, and so many bytes of it now and then."""
+    loop = asyncio.get_running_loop()
+    connection, _ = await loop.sock_accept(server)
+    with connection:
+        connection.settimeout(0)
+        while True:
+            await asyncio.sleep(PAUSE)
+            if size and not await loop.sock_recv(connection, size):
+                return
+
+
+@pytest.mark.parametrize("size", [0, 1], ids=["never reads", "reads a byte now and then"])
+async def test_a_receiver_that_does_not_take_the_body_runs_out_of_time(size: int) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0)
+        eating = asyncio.create_task(eat(server, size))
+        async with webhook_sink(within=SHORT) as sink:
+            url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+            shipment = webhook_shipment(url, body=b"x" * 16_000_000)
+            await fails_as(sink, shipment, Verdict.RETRY, ErrorKind.TIMEOUT)
+        eating.cancel()
+        await asyncio.gather(eating, return_exceptions=True)
+
+
+async def test_a_host_that_accepts_no_connection_runs_out_of_time() -> None:
+    with socket.socket() as full:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        address = full.getsockname()
+        with socket.create_connection(address), socket.socket() as second:
+            second.settimeout(0)
+            second.connect_ex(address)  # the backlog is full now
+            async with webhook_sink(within=SHORT) as sink:
+                shipment = webhook_shipment(f"http://127.0.0.1:{address[1]}/")
+                await fails_as(sink, shipment, Verdict.RETRY, ErrorKind.TIMEOUT)
+
+
+@pytest.mark.parametrize(
+    ("start", "drop"),
+    [
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 9999\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x"),
+        (CHUNKED, b"1\r\nx\r\n"),
+        (CHUNKED + b"1", b";a=b"),
+        (CHUNKED + b"0\r\n", b"trailer: x\r\n"),
+    ],
+    ids=["body", "body without end", "chunks", "chunk extensions", "trailers"],
+)
+async def test_what_drips_after_a_success_cannot_undo_it(start: bytes, drop: bytes) -> None:
+    behaviour = dripping(start, endless(drop))
+    async with receiving(behaviour) as receiver, webhook_sink(within=SHORT) as sink:
+        sent = await sends_once(sink, to(receiver))
+        assert (sent.verdict, sent.status_code) == (Verdict.DELIVERED, 200)
+        await receiver.until(lambda r: r.open == 0)
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2147483648\r\n\r\n", b"x" * 65_536),
+        (CHUNKED, b"10000\r\n" + b"x" * 65_536 + b"\r\n"),
+        (CHUNKED, b"1\r\nx\r\n" * 1000),
+        (CHUNKED + b"1", b";a=b" * 10_000),
+        (CHUNKED + b"0\r\n", b"trailer: x\r\n" * 1000),
+    ],
+    ids=["endless", "2 GiB", "chunks", "tiny chunks", "chunk extensions", "trailers"],
+)
+async def test_a_flood_after_a_success_is_cut_off(start: bytes, piece: bytes) -> None:
+    async with receiving() as receiver, webhook_sink() as sink:
+        receiver.behaviour = flooding(receiver, start, piece)
+        sent = await sends_once(sink, to(receiver))
+        assert sent.verdict is Verdict.DELIVERED
+        await receiver.until(lambda r: r.open == 0)
+        assert receiver.sent < MOST_TAKEN
+
+
+@pytest.mark.parametrize(
+    ("start", "piece"),
+    [
+        (b"HTTP/1.1 200 OK\r\n", b"a: b\r\n" * 1000),
+        (b"HTTP/1.1 200 OK\r\na: ", b"x" * 65_536),
+        (b"HTTP/1.1 200 ", b"x" * 65_536),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"),
+        (b"", b"\x00" * 65_536),
+    ],
+    ids=["headers", "one header", "one reason", "100 Continue", "103", "zeros"],
+)
+async def test_a_flood_instead_of_an_answer_is_no_answer(start: bytes, piece: bytes) -> None:
+    async with receiving() as receiver, webhook_sink() as sink:
+        receiver.behaviour = flooding(receiver, start, piece)
+        await fails_as(sink, to(receiver), Verdict.RETRY, ErrorKind.PROTOCOL)
+        await receiver.until(lambda r: r.open == 0)
+        assert receiver.sent < MOST_TAKEN
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"<html>Hello</html>", id="not HTTP"),
+        pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
+        pytest.param(b"\x15\x03\x01\x00\x02\x02\x0a", id="a TLS alert"),
+        pytest.param(b"HTTP/2.0 200 OK\r\n\r\n", id="a version that is not spoken"),
+        pytest.param(b"HTTP/1.1 abc OK\r\n\r\n", id="a status that is no number"),
+        pytest.param(
+            status(200, *(f"h{number}: x" for number in range(1000))), id="a thousand headers"
+        ),
+        pytest.param(status(200, "a: " + "x" * 1_000_000), id="a header of a megabyte"),
+        pytest.param(status(200, "a: x\x00y"), id="NUL in a header"),
+        pytest.param(status(200, "a b: x"), id="a space in a header's name"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n", id="a negative length"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\ncontent-length: 2x\r\n\r\nok", id="a length with letters"
+        ),
+        pytest.param(status(200, "content-length: 7"), id="two lengths"),
+        pytest.param(status(200, "transfer-encoding: chunked"), id="a length and chunks"),
+    ],
+)
+async def test_what_is_not_http_is_a_protocol_error(answer: bytes) -> None:
+    async with receiving(answering(answer)) as receiver, webhook_sink() as sink:
+        await fails_as(sink, to(receiver), Verdict.RETRY, ErrorKind.PROTOCOL)
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"),
+    [
+        (b"HTTP/1.0 200 OK\r\n\r\nold", b"old"),
+        (b"HTTP/1.1 200 OK\r\n\r\nno length", b"no length"),
+        (b"HTTP/1.1 200\r\ncontent-length: 0\r\n\r\n", b""),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nshort", b"short"),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more", b"ok"),
+        (OK + b"\x00\xff garbage", b"ok"),
+        (OK + status(410), b"ok"),
+        (CHUNKED + b"2\r\nok\r\nZZ\r\n", b"ok"),
+        (CHUNKED + b"garbage", b""),
+        (b"HTTP/1.1 204 No Content\r\ncontent-length: 3\r\n\r\nabc", b""),
+        (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\nlink: x\r\n\r\n" + OK, b"ok"),
+        (b"HTTP/1.1 200 \xff\xfe\r\ncontent-length: 2\r\nx-a: \xff\xfe\r\n\r\nok", b"ok"),
+        (status(200, body=b"\xff\x00\x1b[31m\xc3"), b"\xff\x00\x1b[31m\xc3"),
+    ],
+)
+async def test_a_success_stands_whatever_comes_with_it(answer: bytes, kept: bytes) -> None:
+    async with receiving(answering_then_closing(answer)) as receiver, webhook_sink() as sink:
+        sent = await delivers(sink, to(receiver))
+    assert sent.response == kept
+
+
+async def test_a_gzip_bomb_stays_compressed() -> None:
+    bomb = gzip_bomb()
+    answer = status(200, "content-encoding: gzip", body=bomb)
+    async with receiving(answering(answer)) as receiver, webhook_sink() as sink:
+        sent = await delivers(sink, to(receiver))
+    assert sent.response == bomb[:4096]
+
+
+async def test_an_upgrade_that_nobody_asked_for_is_a_status_like_any_other() -> None:
+    answer = b"HTTP/1.1 101 Switching\r\nupgrade: websocket\r\nconnection: upgrade\r\n\r\n\x81\x00"
+    async with receiving(answering(answer)) as receiver, webhook_sink() as sink:
+        sent = await fails_as(sink, to(receiver), Verdict.REJECTED, ErrorKind.STATUS)
+        await receiver.until(lambda r: r.open == 0)
+    assert sent.status_code == 101
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\ncontent-le"])
+async def test_a_reset_before_the_end_of_the_head_is_a_reset(start: bytes) -> None:
+    async with receiving(resetting_after(start)) as receiver, webhook_sink() as sink:
+        await fails_as(sink, to(receiver), Verdict.RETRY, ErrorKind.RESET)
+    assert len(receiver.requests) == 1
+
+
+async def test_a_connection_closed_without_an_answer_is_a_reset() -> None:
+    async with receiving(answering_then_closing(b"")) as receiver, webhook_sink() as sink:
+        await fails_as(sink, to(receiver), Verdict.RETRY, ErrorKind.RESET)
+    assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "verdict"),
+    [(200, Verdict.DELIVERED), (500, Verdict.RETRY), (404, Verdict.REJECTED), (410, Verdict.GONE)],
+)
+async def test_a_reset_in_the_body_leaves_the_status(code: int, verdict: Verdict) -> None:
+    start = b"HTTP/1.1 %d Whatever\r\ncontent-length: 100\r\n\r\nhalf" % code
+    async with receiving(resetting_after(start)) as receiver, webhook_sink() as sink:
+        sent = await sends_once(sink, to(receiver))
+    assert (sent.verdict, sent.status_code, sent.response) == (verdict, code, b"half")
+
+
+async def test_a_kept_connection_that_dies_in_silence_is_replaced_once() -> None:
+    async def behave(exchange: Exchange) -> None:
+        if exchange.request.connection == 1 and len(receiver.requests) > 1:
+            exchange.reset()
+        else:
+            await exchange.say(OK)
+
+    async with receiving(behave) as receiver, webhook_sink() as sink:
+        await sink.send(to(receiver))
+        sent = await sends_once(sink, to(receiver))
+    assert sent.verdict is Verdict.DELIVERED
+    _, lost, again = receiver.requests
+    assert (lost.body, lost.headers) == (again.body, again.headers)
+    assert (lost.connection, again.connection) == (1, 2)
+
+
+async def test_a_fresh_connection_that_dies_is_not_replaced() -> None:
+    async def behave(exchange: Exchange) -> None:
+        if len(receiver.requests) > 1:
+            exchange.reset()
+        else:
+            await exchange.say(OK)
+
+    async with receiving(behave) as receiver, webhook_sink() as sink:
+        await sink.send(to(receiver))
+        await fails_as(sink, to(receiver), Verdict.RETRY, ErrorKind.RESET)
+    assert [request.connection for request in receiver.requests] == [1, 1, 2]
+
+
+async def test_a_kept_connection_that_began_to_answer_is_not_replaced() -> None:
+    async def behave(exchange: Exchange) -> None:
+        if len(receiver.requests) > 1:
+            await answering_then_closing(b"HTTP")(exchange)
+        else:
+            await exchange.say(OK)
+
+    async with receiving(behave) as receiver, webhook_sink() as sink:
+        await sink.send(to(receiver))
+        await fails_as(sink, to(receiver), Verdict.RETRY, ErrorKind.RESET)
+    assert len(receiver.requests) == 2
+
+
+async def test_a_replaced_connection_has_the_same_deadline() -> None:
+    async def behave(exchange: Exchange) -> None:
+        match len(receiver.requests):
+            case 1:
+                await exchange.say(OK)
+            case 2:
+                exchange.reset()
+            case _:
+                await saying_nothing(exchange)
+
+    async with receiving(behave) as receiver, webhook_sink(within=SHORT) as sink:
+        await sink.send(to(receiver))
+        await fails_as(sink, to(receiver), Verdict.RETRY, ErrorKind.TIMEOUT)
+    assert len(receiver.requests) == 3
+
+
+@pytest.mark.parametrize("extra", [status(410), b"garbage"], ids=["an answer", "garbage"])
+async def test_an_answer_that_nobody_asked_for_is_never_taken_for_the_next_one(
+    extra: bytes,
+) -> None:
+    pushed = asyncio.Event()
+
+    async def behave(exchange: Exchange) -> None:
+        await exchange.say(OK)
+        if exchange.request.connection == 1:
+            await first_is_over.wait()
+            await exchange.say(extra)
+            await exchange.until_closed()
+            pushed.set()
+
+    first_is_over = asyncio.Event()
+    async with receiving(behave) as receiver, webhook_sink() as sink:
+        await sink.send(to(receiver))
+        first_is_over.set()
+        await pushed.wait()
+        await delivers(sink, to(receiver))
+    assert [request.connection for request in receiver.requests] == [1, 2, 2]
+
+
+async def test_nothing_listening_is_refused() -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        async with webhook_sink() as sink:
+            shipment = webhook_shipment(f"http://127.0.0.1:{unused.getsockname()[1]}/")
+            await fails_as(sink, shipment, Verdict.RETRY, ErrorKind.REFUSED)
+
+
+async def test_a_silent_receiver_takes_no_slot_from_another() -> None:
+    limits = PoolLimits(in_use=3, in_use_per_origin=2)
+    async with (
+        receiving(saying_nothing) as silent,
+        receiving() as well,
+        webhook_sink(limits=limits) as sink,
+    ):
+        stuck = [asyncio.create_task(sink.send(to(silent))) for _ in range(10)]
+        await silent.until_asked(2)
+        await delivers(sink, to(well))
+        for task in stuck:
+            task.cancel()
+        await asyncio.gather(*stuck, return_exceptions=True)
+        silent.behaviour = answering(OK)
+        await delivers(sink, to(silent))
+    assert silent.connections == 3
+
+
+async def test_an_attempt_that_never_got_a_slot_ends_by_its_deadline_too() -> None:
+    limits = PoolLimits(in_use=1)
+    async with (
+        receiving(saying_nothing) as silent,
+        webhook_sink(within=SHORT, limits=limits) as sink,
+    ):
+        sent = await asyncio.gather(*(sink.send(to(silent)) for _ in range(3)))
+    assert {s.error for s in sent} == {ErrorKind.TIMEOUT}
+
+
+async def test_idle_connections_are_bounded() -> None:
+    together = asyncio.Barrier(6)
+
+    async def behave(exchange: Exchange) -> None:
+        await together.wait()
+        await exchange.say(OK)
+
+    limits = PoolLimits(idle=8, idle_per_origin=2)
+    async with receiving(behave) as receiver, webhook_sink(limits=limits) as sink:
+        await asyncio.gather(*(sink.send(to(receiver)) for _ in range(6)))
+        await receiver.until(lambda r: r.open == 2)
+
+
+async def test_an_idle_connection_is_closed_after_a_while() -> None:
+    limits = PoolLimits(idle_seconds=0.05)
+    async with receiving() as receiver, webhook_sink(limits=limits) as sink:
+        await delivers(sink, to(receiver))
+        await receiver.until(lambda r: r.open == 0)
