@@ -16,7 +16,11 @@ async def once_back(call: Callable[[], Awaitable[ResultT]]) -> ResultT:
     Waits up to two seconds between tries, at random, so that many waiters do not return at once.
     Ends early only by cancellation; any other error is raised as it is.
     """
+
+    async def attempt() -> ResultT:  # tenacity awaits only what is a coroutine function itself
+        return await call()
+
     return await tenacity.AsyncRetrying(
         retry=tenacity.retry_if_exception_type(Unavailable),
         wait=tenacity.wait_random_exponential(multiplier=0.1, max=2.0),
-    )(call)
+    )(attempt)
