@@ -1,0 +1,59 @@
+import os
+from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
+
+import asyncpg
+import pytest
+
+from hookline.db.connections import pool
+from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.postgres import PostgresQueue
+from support import system_postgres
+from support.databases import Databases
+
+WINDOW = timedelta(hours=48)
+
+
+@pytest.fixture(scope="session")
+def oldest_postgres() -> Iterator[str]:
+    """The address of a server of the oldest supported version that this machine has."""
+    programs = system_postgres.find_programs()
+    if programs is None:
+        sentence = "NOT RUN on an older Postgres: install the system's package (postgresql)."
+        if os.environ.get("CI"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    with system_postgres.running(programs) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session", params=["postgres", "oldest_postgres"])
+def server(request: pytest.FixtureRequest) -> str:
+    """The address of each server in turn: everything here runs on both."""
+    address: str = request.getfixturevalue(request.param)
+    return address
+
+
+@pytest.fixture(scope="session")
+async def databases(server: str) -> AsyncIterator[Databases]:
+    made = Databases(server)
+    yield made
+    await made.aclose()
+
+
+@pytest.fixture(scope="module")
+async def connections(database: str) -> AsyncIterator[asyncpg.Pool]:
+    async with pool(database) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def partitioned(connections: asyncpg.Pool) -> asyncpg.Pool:
+    """Connections to a store that has the partitions of these days."""
+    await PartitionKeeper(connections, retention_days=30, duplicate_window=WINDOW).keep()
+    return connections
+
+
+@pytest.fixture(scope="module")
+def queue(partitioned: asyncpg.Pool) -> PostgresQueue:
+    return PostgresQueue(partitioned, lease_seconds=60, duplicate_window=WINDOW)

@@ -1,0 +1,88 @@
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from hookline.db.connections import pool
+from hookline.domain.deliveries import Delivered, RetryAt
+from hookline.domain.ids import new_uuid
+from hookline.errors import Unavailable
+from hookline.queue.port import Appended, NewEvent
+from hookline.queue.postgres import PostgresQueue
+from support.queue_contract import (
+    REVISION,
+    QueueContract,
+    a_delivery,
+    an_event,
+    claim,
+    ids,
+    settled,
+    store,
+)
+
+WINDOW = timedelta(hours=48)
+
+
+class TestPostgresQueue(QueueContract):
+    async def test_a_lease_that_ran_out_is_claimed_by_another_and_fences_the_first(
+        self, partitioned: asyncpg.Pool
+    ) -> None:
+        dying = PostgresQueue(partitioned, lease_seconds=0.0, duplicate_window=WINDOW)
+        living = PostgresQueue(partitioned, lease_seconds=60, duplicate_window=WINDOW)
+        await store(dying, to="death1")
+        [lost] = await claim(dying, "death1")
+        [taken_over] = await claim(living, "death1")
+        assert (taken_over.id, taken_over.claims) == (lost.id, 2)
+        assert await dying.settle([settled(lost, Delivered())]) == set()
+        assert await living.settle([settled(taken_over, Delivered())]) == {lost.id}
+
+    async def test_an_event_older_than_the_window_is_no_duplicate(
+        self, partitioned: asyncpg.Pool
+    ) -> None:
+        forgetful = PostgresQueue(partitioned, lease_seconds=60, duplicate_window=timedelta(0))
+        first = an_event("window")
+        await forgetful.append([first], [], revision=REVISION)
+        await asyncio.to_thread(_a_later_millisecond, first.id)
+        again = NewEvent(new_uuid(), first.event, first.digest, None)
+        result = await forgetful.append([again], [], revision=REVISION)
+        assert isinstance(result, Appended)
+        assert result.fresh == {again.id}
+
+    async def test_attempts_keep_the_answer_whatever_bytes_it_was(
+        self, queue: PostgresQueue, partitioned: asyncpg.Pool
+    ) -> None:
+        [delivery] = await store(queue, to="bytes2")
+        for outcome in (RetryAt(0.0), Delivered()):
+            [claimed] = await claim(queue, "bytes2")
+            await queue.settle([settled(claimed, outcome)])
+        rows = await partitioned.fetch(
+            "select number, outcome, response from attempts where delivery_id = $1 order by 1",
+            delivery,
+        )
+        assert [tuple(row) for row in rows] == [
+            (1, "retry", b"answer \x00\xff"),
+            (2, "delivered", b"answer \x00\xff"),
+        ]
+
+    async def test_a_closed_pool_is_an_unavailable_database(self, database: str) -> None:
+        async with pool(database) as opened:
+            queue = PostgresQueue(opened, lease_seconds=60, duplicate_window=WINDOW)
+        with pytest.raises(Unavailable):
+            await queue.waiting()
+
+    async def test_a_batch_with_a_delivery_of_a_duplicate_stores_the_others(
+        self, queue: PostgresQueue
+    ) -> None:
+        known, new = an_event("mixed"), an_event("mixed", number=1)
+        await queue.append([known], [], revision=REVISION)
+        copy = NewEvent(new_uuid(), known.event, known.digest, None)
+        deliveries = [a_delivery(copy, "mixed1"), a_delivery(new, "mixed1")]
+        await queue.append([copy, new], deliveries, revision=REVISION)
+        assert ids(await claim(queue, "mixed1")) == [deliveries[1].id]
+
+
+def _a_later_millisecond(than: UUID) -> None:
+    while new_uuid().int >> 80 == than.int >> 80:
+        pass
