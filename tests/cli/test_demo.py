@@ -13,7 +13,7 @@ async def test_every_sample_is_delivered_verified_and_one_is_retried(terminal: T
     assert (code, err) == (0, "")
     names = [kind.name for kind in load_catalogue().types]
     for name in names:
-        assert re.search(rf"sent +{name} +→ 202", out)
+        assert re.search(rf"sent +{name} +POST /v1/events", out)
         assert re.search(rf"received +{name} +✓ raw body ✓ JavaScript ✓ Standard Webhooks", out)
     assert re.search(r"call:completed .*→ 503\n", out)
     assert re.search(r"call:completed .*→ 200, attempt 2, the same bytes\n", out)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from hookline.cli.story import Chapter
 
 _COLOURS = {"✓": "green", "✗": "bold red", "503": "yellow", "sent": "bold", "received": "bold"}
+_PACE = 0.25  # seconds between two events, so that eyes can follow
 _OF_ITS_OWN = {
     "EGRESS_ALLOWED_NETWORKS": "127.0.0.1/32",
     "RETRY_DELAYS": "2,2,2",  # seconds: long enough to be seen
@@ -75,7 +76,7 @@ async def _demonstrate(service: "Service") -> bool:
     from hookline.cli.story import Story  # noqa: PLC0415
 
     async with Story.opened(service, tell=lambda line: terminal.say(line, _COLOURS)) as story:
-        await story.send_samples()
+        await story.send_samples(pace=_PACE if sys.stdout.isatty() else 0.0)
         chapters = await story.chapters()
     verified = sum(chapter.verified for chapter in chapters)
     retried = sum(len(chapter.answers) > 1 for chapter in chapters)

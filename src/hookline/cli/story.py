@@ -68,6 +68,7 @@ class Story:
         self._client = client
         self._tell = tell
         self._began = time.monotonic()
+        self._widest = max(len(kind.name) for kind in load_catalogue().types)
         self._arrivals: dict[str, list[Arrival]] = {}  # by delivery id
         self._failed_once = False
         self._events: dict[str, str] = {}  # event id → type, as sent
@@ -90,15 +91,16 @@ class Story:
                     async with story._integration(f"{address_of(taken)}/hook"):
                         yield story
 
-    async def send_samples(self) -> None:
-        """Post every sample of the catalogue, one after another."""
+    async def send_samples(self, *, pace: float) -> None:
+        """Post every sample of the catalogue, one after another, `pace` seconds apart."""
         for kind in load_catalogue().types:
             event = dict(kind.example) | {"company": self._company, "time": int(time.time() * 1000)}
             if "pbx" in event:
                 event["pbx"] = self._pbx
+            self._say("sent", kind.name, "POST /v1/events")
             answer = await self._call("POST", "/v1/events", 202, json=event)
             self._events[answer["eventId"]] = kind.name
-            self._say("sent", kind.name, f"→ 202, event {answer['eventId']}")
+            await asyncio.sleep(pace)
 
     async def chapters(self) -> list[Chapter]:
         """Wait until every delivery has ended and return what the API tells about each."""
@@ -179,7 +181,9 @@ class Story:
         self._say("received", kind, f"{checks} → {received.status}{again}")
 
     def _say(self, what: str, kind: str, rest: str) -> None:
-        self._tell(f"{time.monotonic() - self._began:6.2f} s  {what:<8}  {kind:<38} {rest}")
+        self._tell(
+            f"{time.monotonic() - self._began:6.2f} s  {what:<8}  {kind:<{self._widest}}  {rest}"
+        )
 
     async def _call(
         self, method: str, path: str, expected: int, *, json: Json | None = None
