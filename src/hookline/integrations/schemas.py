@@ -24,17 +24,19 @@ from typing_extensions import TypeAliasType
 from hookline.domain.targets import TransmissionType
 
 MOST_IN_FLIGHT = 1000  # what the table's own check allows
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _printable(value: str) -> str:
-    if _CONTROL.search(value):
-        raise PydanticCustomError("text", "Leave out control characters and line breaks.")
+    if _UNPRINTABLE.search(value):
+        raise PydanticCustomError(
+            "text", "Leave out control characters, line breaks and lone surrogates."
+        )
     return value
 
 
 Line = Annotated[str, AfterValidator(_printable)]
-"""One line of text: no control characters, NUL among them."""
+"""One line of text: no control characters, NUL among them, and no lone surrogates."""
 
 IntegrationId = Annotated[
     str,
@@ -72,7 +74,7 @@ IntegrationName = Annotated[
     ),
 ]
 TargetUrl = Annotated[
-    str,
+    Line,
     Field(
         min_length=1,
         max_length=2048,
