@@ -7,7 +7,17 @@ from typing import Any
 from fastapi import FastAPI
 
 from hookline import __version__
-from hookline.api import docs, event_types, health, integrations, pbxs, problems
+from hookline.api import (
+    deliveries,
+    docs,
+    event_types,
+    events,
+    health,
+    history,
+    integrations,
+    pbxs,
+    problems,
+)
 from hookline.api.deps import Services
 from hookline.api.openapi import document_of, operation_id, text_of
 
@@ -18,6 +28,9 @@ _ROUTERS = (
     event_types.router,
     integrations.router,
     pbxs.router,
+    events.router,
+    history.router,
+    deliveries.router,
     health.router,
     docs.router,
 )

@@ -22,18 +22,22 @@ from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.listen import Listener
 from hookline.db.migrate import is_current, migrate, newest_revision
 from hookline.db.reconnect import once_back
+from hookline.dispatch.again import Retries
 from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
+from hookline.dispatch.gate import Gate
 from hookline.dispatch.housekeeping import keep_house
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.lanes import LaneRules, Lanes
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.trial import Tester
 from hookline.domain.catalogue import load_catalogue
+from hookline.domain.events import Limits
 from hookline.domain.retries import RetryPolicy
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
+from hookline.history.repository import History
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
@@ -123,13 +127,23 @@ async def open_runtime(
             announce=running.wake if running else announcer.announce,
         )
         stack.push_async_callback(ingest.idle)
+        history = History(records)
         _background(stack, Listener(dsn, listened).run(), "listener")
         yield Services(
             integrations=integrations,
             pbxs=PbxService(transactions),
             keys=keys,
             catalogue=catalogue,
+            gate=Gate(keys, subscriptions),
+            limits=_limits(settings),
             ingest=ingest,
+            history=history,
+            retries=Retries(
+                history,
+                subscriptions,
+                queue,
+                announce=running.poll_now if running else announcer.announce,
+            ),
             tester=Tester(subscriptions, sinks, catalogue),
             readiness=_Readiness(records, running),
         )
@@ -223,9 +237,10 @@ def _sinks(
     settings: Settings, policy: EgressPolicy, stack: AsyncExitStack
 ) -> dict[TransmissionType, Sink]:
     most = settings.max_in_flight
+    tls = client_tls(settings.egress_ca_file)
     transport = GuardedTransport(
         policy,
-        tls=client_tls(settings.egress_ca_file),
+        tls=tls,
         limits=PoolLimits(in_use=most, in_use_per_origin=most, idle_per_origin=_MOST_IDLE),
     )
     webhook = WebhookSink(transport, timeout=settings.delivery_timeout)
@@ -233,6 +248,8 @@ def _sinks(
         timeout=settings.delivery_timeout,
         endpoint_url=settings.sqs_endpoint_url,
         max_message_bytes=settings.sqs_max_message_bytes,
+        policy=policy,
+        tls=tls,
     )
     for sink in (webhook, sqs):
         stack.push_async_callback(sink.aclose)
@@ -273,6 +290,15 @@ def _engine(  # noqa: PLR0913 - one line below the root, each part by its name
         recorder=Recorder(queue),
         poll_interval=settings.poll_interval,
         renew_interval=_lease(settings) / 3,
+    )
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        event_bytes=settings.max_event_bytes,
+        batch_bytes=settings.max_batch_bytes,
+        batch_events=settings.max_batch_events,
+        depth=settings.max_depth,
     )
 
 

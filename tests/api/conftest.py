@@ -1,7 +1,9 @@
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
+from datetime import timedelta
 from ipaddress import ip_address, ip_network
 
+import asyncpg
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -10,17 +12,25 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from hookline.api.deps import Services
 from hookline.app import create_app
 from hookline.db import connections
+from hookline.dispatch.again import Retries
+from hookline.dispatch.gate import Gate
+from hookline.dispatch.ingest import Ingest
 from hookline.domain.catalogue import load_catalogue
+from hookline.domain.events import Limits
+from hookline.history.repository import History
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
+from hookline.integrations.subscriptions import Subscriptions
+from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing, generate_key
 from support.api_client import Api, Keys
-from support.fakes import FakeReadiness, FakeTester, NoIngest
+from support.fakes import Announced, FakeReadiness, FakeTester
 
 ADDRESSES: dict[str, tuple[Address, ...]] = {
     "inside.example.com": (ip_address("10.1.2.3"),),
@@ -60,16 +70,56 @@ def readiness() -> FakeReadiness:
 
 
 @pytest.fixture(scope="module")
-def services(transactions: Transactions, tester: FakeTester, readiness: FakeReadiness) -> Services:
+async def pool(database: str) -> AsyncIterator[asyncpg.Pool]:
+    async with connections.pool(database, size=4) as opened:
+        window = timedelta(hours=48)
+        await PartitionKeeper(opened, retention_days=30, duplicate_window=window).keep()
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def queue(pool: asyncpg.Pool) -> PostgresQueue:
+    return PostgresQueue(pool, lease_seconds=10.0, duplicate_window=timedelta(hours=48))
+
+
+@pytest.fixture(scope="module")
+def announced() -> Announced:
+    return Announced()
+
+
+@pytest.fixture(scope="module")
+def services(  # noqa: PLR0917 - fixtures
+    engine: AsyncEngine,
+    transactions: Transactions,
+    queue: PostgresQueue,
+    announced: Announced,
+    tester: FakeTester,
+    readiness: FakeReadiness,
+) -> Services:
+    """Everything but an engine: what is accepted waits in the database until a test claims it."""
     policy = EgressPolicy([ip_network("127.0.0.0/8")], resolve=resolve)
     keyring = KeyRing.parse(generate_key())
     catalogue = load_catalogue()
+    subscriptions = Subscriptions(transactions, catalogue, keyring)
+    directory = KeyDirectory(transactions)
+    history = History(engine)
     return Services(
         integrations=IntegrationService(transactions, keyring, policy, catalogue),
         pbxs=PbxService(transactions),
-        keys=KeyDirectory(transactions),
+        keys=directory,
         catalogue=catalogue,
-        ingest=NoIngest(),
+        gate=Gate(directory, subscriptions),
+        limits=Limits(),
+        ingest=Ingest(
+            queue,
+            subscriptions,
+            None,
+            born_lease=queue.born_lease,
+            start=announced.started,
+            announce=announced.announce,
+        ),
+        history=history,
+        retries=Retries(history, subscriptions, queue, announce=announced.announce),
         tester=tester,
         readiness=readiness,
     )

@@ -4,20 +4,23 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hookline.api.ports import Check
-from hookline.dispatch.ingest import Admission, Receipt
 from hookline.dispatch.trial import Tested
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
-from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
+from hookline.queue.port import Claimed
 
 
-class NoIngest:
-    """Accepts nothing: for tests that send no events."""
+class Announced:
+    """Counts announcements, for a process without an engine."""
 
-    async def accept(
-        self, events: Sequence[Event], admission: Admission | None = None
-    ) -> list[Receipt]:
-        raise AssertionError(f"{len(events)} events were sent")
+    def __init__(self) -> None:
+        self.times = 0
+
+    def announce(self) -> None:
+        self.times += 1
+
+    def started(self, jobs: Sequence[Claimed]) -> None:
+        assert not jobs
 
 
 class FakeTester:

@@ -6,7 +6,11 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from hookline.api.ports import Ingest, Readiness, Tester
+from hookline.dispatch.again import Retries
+from hookline.dispatch.gate import Gate
 from hookline.domain.catalogue import Catalogue
+from hookline.domain.events import Limits
+from hookline.history.repository import History
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.service import IntegrationService
@@ -20,7 +24,11 @@ class Services:
     pbxs: PbxService
     keys: KeyDirectory
     catalogue: Catalogue
+    gate: Gate
+    limits: Limits
     ingest: Ingest
+    history: History
+    retries: Retries
     tester: Tester
     readiness: Readiness
 

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
+from hookline.api.envelopes import request_schemas
 from hookline.api.problems import MEDIA_TYPE
 
 Schema = dict[str, Any]  # Any: a JSON document
@@ -59,6 +60,7 @@ def document_of(app: FastAPI) -> Schema:
             tags=TAGS,
         )
         made["paths"] = {_camel(path): entry for path, entry in made["paths"].items()}
+        made["components"]["schemas"].update(request_schemas())
         for path in made["paths"].values():
             for operation in path.values():
                 _set_right(operation)

@@ -79,7 +79,7 @@ def problem(
         "status": kind.status,
         "detail": detail,
     }
-    if listed := [{"path": field.path, "message": field.message} for field in fields]:
+    if listed := _listed(fields):
         document["errors"] = listed
     body = json.dumps(document).encode()  # ASCII: a lone surrogate in a path is escaped too
     return Response(body, kind.status, dict(headers or {}), MEDIA_TYPE)
@@ -87,12 +87,30 @@ def problem(
 
 def problem_of(error: HooklineError) -> Response:
     """Return the response for an error that Hookline raised on purpose."""
-    kind = next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
+    kind = _kind_of(error)
     if kind is None:
         return _internal(error)
     if isinstance(error, InvalidInput):
         return problem(kind, _summary(error.fields), fields=error.fields)
     return problem(kind, str(error), headers=_headers(error, kind))
+
+
+def problem_document(error: HooklineError) -> dict[str, Any]:  # Any: a JSON document
+    """Return what a problem document says of an error, without a status: a part of an answer."""
+    kind = _kind_of(error) or INTERNAL
+    document: dict[str, Any] = {"type": kind.type, "title": kind.title, "detail": str(error)}
+    if isinstance(error, InvalidInput):
+        document["detail"] = _summary(error.fields)
+        document["errors"] = _listed(error.fields)
+    return document
+
+
+def _kind_of(error: HooklineError) -> Kind | None:
+    return next((KINDS[cls] for cls in type(error).__mro__ if cls in KINDS), None)
+
+
+def _listed(fields: Iterable[FieldProblem]) -> list[dict[str, str]]:
+    return [{"path": field.path, "message": field.message} for field in fields]
 
 
 def _headers(error: HooklineError, kind: Kind) -> dict[str, str]:

@@ -13,11 +13,14 @@ from uuid import UUID
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    DateTime,
     Label,
     Select,
+    Text,
     Uuid,
     any_,
     case,
+    cast,
     func,
     literal,
     null,
@@ -164,12 +167,12 @@ def _columns(table: DeliveryTable) -> list[_Column]:
     shared: list[_Column] = [table.id, table.event_id, table.integration_id, table.type]
     if table is FinishedDelivery:
         finished = FinishedDelivery
-        never = null().label("next_attempt_at")
+        never = cast(null(), DateTime(timezone=True)).label("next_attempt_at")
         return [*shared, finished.status, finished.reason, never]
     return [
         *shared,
         literal(Status.PENDING.value).label("status"),
-        null().label("reason"),
+        cast(null(), Text).label("reason"),
         _next_attempt(),
     ]
 

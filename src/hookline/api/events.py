@@ -1,0 +1,132 @@
+"""`POST /v1/events`: bytes in, a receipt out, and nothing on the way that could be left out."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from starlette.requests import ClientDisconnect
+
+from hookline.api.deps import Services, services_of
+from hookline.api.envelopes import (
+    BatchReceipt,
+    EventReceipt,
+    NewEvent,
+    NewEventBatch,
+    request_of,
+)
+from hookline.api.guarded import read_bounded
+from hookline.api.problems import problem_document
+from hookline.api.responses import failures
+from hookline.dispatch.gate import Sender
+from hookline.dispatch.ingest import Receipt
+from hookline.domain.events import Event, Limits, parse_batch, parse_event
+from hookline.errors import Forbidden, HooklineError, MalformedBody
+
+_SLOWEST_BODY = 60.0  # seconds; a sender that trickles must not hold memory for ever
+_QUICKLY_PARSED = 256 * 1024  # bytes; more would keep the event loop from others for milliseconds
+_MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
+
+router = APIRouter(prefix="/v1/events", tags=["Events"])
+
+
+@router.post(
+    "",
+    status_code=202,
+    response_model=EventReceipt,
+    responses=failures(400, 403, 413, 422, 429),
+    openapi_extra=request_of(NewEvent),
+)
+async def send_event(request: Request) -> Response:
+    """Send one event.
+
+    Answered once the event is stored durably. It goes to the integrations of its PBX: the one that
+    it names, or else the one that the key is bound to; without either to those of its company.
+    """
+    services = services_of(request)
+    sender = await services.gate.enter(request.headers.get("authorization"))
+    raw = await _body(request, services.limits.event_bytes)
+    event = sender.route(parse_event(raw, services.limits))
+    [receipt] = await services.ingest.accept((event,), sender)
+    return _accepted(
+        {
+            "eventId": str(receipt.event_id),
+            "duplicate": receipt.duplicate,
+            "deliveries": receipt.deliveries,
+        }
+    )
+
+
+@router.post(
+    "/batch",
+    status_code=202,
+    response_model=BatchReceipt,
+    response_model_exclude_unset=True,
+    responses=failures(400, 403, 413, 422, 429),
+    openapi_extra=request_of(NewEventBatch),
+)
+async def send_event_batch(request: Request) -> Response:
+    """Send many events.
+
+    Each event is judged by itself, as if it was sent alone: one that is wrong, or not the key's to
+    send, spoils no other. Answered once all others are stored durably.
+    """
+    services = services_of(request)
+    sender = await services.gate.enter(request.headers.get("authorization"))
+    raw = await _body(request, services.limits.batch_bytes)
+    items = await _parsed(raw, services.limits)
+    results = await _accept(services, sender, items)
+    return _accepted({"results": [_result(each) for each in results]})
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """Read the body; raise TooLarge before it is read whole, MalformedBody if it doesn't end."""
+    try:
+        async with asyncio.timeout(_SLOWEST_BODY):
+            return await read_bounded(request, most)
+    except TimeoutError as error:
+        raise MalformedBody(f"The body did not end within {_SLOWEST_BODY:.0f} seconds.") from error
+    except ClientDisconnect as error:
+        raise MalformedBody("The connection ended before the body did.") from error
+
+
+async def _parsed(raw: bytes, limits: Limits) -> list[Event | HooklineError]:
+    if len(raw) <= _QUICKLY_PARSED:
+        return parse_batch(raw, limits)
+    return await asyncio.to_thread(parse_batch, raw, limits)
+
+
+async def _accept(
+    services: Services, sender: Sender, items: Sequence[Event | HooklineError]
+) -> list[Receipt | HooklineError]:
+    """Accept what may be sent; where that changes meanwhile, nothing was stored: look again."""
+    for _ in range(_MOST_CHECKS):
+        routed = [_routed(sender, item) for item in items]
+        events = [item for item in routed if isinstance(item, Event)]
+        try:
+            receipts = iter(await services.ingest.accept(events, sender) if events else ())
+        except Forbidden:
+            continue
+        return [next(receipts) if isinstance(item, Event) else item for item in routed]
+    raise Forbidden("What this key may send changed while the batch was being accepted.")
+
+
+def _routed(sender: Sender, item: Event | HooklineError) -> Event | HooklineError:
+    if isinstance(item, HooklineError):
+        return item
+    try:
+        return sender.route(item)
+    except Forbidden as error:
+        return error
+
+
+def _result(result: Receipt | HooklineError) -> dict[str, Any]:  # Any: a JSON document
+    if isinstance(result, HooklineError):
+        return {"status": "invalid", "error": problem_document(result)}
+    status = "duplicate" if result.duplicate else "accepted"
+    return {"status": status, "eventId": str(result.event_id)}
+
+
+def _accepted(document: dict[str, Any]) -> Response:  # Any: a JSON document
+    return Response(orjson.dumps(document), 202, media_type="application/json")
