@@ -20,7 +20,10 @@ def configure(*, level: str = "INFO", console: bool = False, stream: IO[str] | N
         structlog.processors.StackInfoRenderer(),
     ]
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors=False)
+        structlog.dev.ConsoleRenderer(
+            colors=False,
+            exception_formatter=structlog.dev.plain_traceback,  # others print variables: secrets
+        )
         if console
         else structlog.processors.JSONRenderer(ensure_ascii=True)
     )
