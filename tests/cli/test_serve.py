@@ -1,3 +1,4 @@
+import asyncio
 import re
 import signal
 import socket
@@ -75,6 +76,37 @@ async def test_a_worker_runs_until_it_is_told_to_stop(made_terminal: Terminal) -
     await worker.says("delivery engine is running")
 
     assert await worker.stop(signal.SIGTERM) == 0
+
+
+async def test_a_request_that_never_ends_is_left_by_the_second_signal(
+    made_terminal: Terminal,
+) -> None:
+    service = await made_terminal.start("serve", SHUTDOWN_GRACE="3600")
+    host, port = (await served(service)).removeprefix("http://").split(":")
+    _, slow = await asyncio.open_connection(host, int(port))
+    slow.write(b"POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n{")
+    await slow.drain()
+    await get(f"http://{host}:{port}", "/livez")  # the slow one is known to the server by now
+
+    service.process.send_signal(signal.SIGINT)
+    await refused(host, int(port))
+
+    assert await service.stop(signal.SIGINT) == 130
+    slow.close()
+    again = await made_terminal.start("serve")
+    await served(again)
+
+
+async def refused(host: str, port: int) -> None:
+    """Wait until nothing listens there any more."""
+    async with asyncio.timeout(30):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection(host, port)
+            except ConnectionRefusedError:
+                return
+            writer.close()
+            await asyncio.sleep(0.05)
 
 
 async def test_a_port_in_use_is_a_sentence_and_nothing_is_started(terminal: Terminal) -> None:

@@ -81,7 +81,7 @@ async def _demonstrate(service: "Service") -> bool:
     verified = sum(chapter.verified for chapter in chapters)
     retried = sum(len(chapter.answers) > 1 for chapter in chapters)
     terminal.say("")
-    columns = ("event", "outcome", "attempts", "last took", "verified", "event id")
+    columns = ("event", "outcome", "attempts", "last took", "verified")
     terminal.table(
         "What GET /v1/events/{id} and /v1/deliveries/{id} say", columns, map(_row, chapters)
     )
@@ -99,5 +99,4 @@ def _row(chapter: "Chapter") -> tuple[str, ...]:
         ", ".join(chapter.answers),
         f"{chapter.took_ms} ms",
         "✓" if chapter.verified else "✗",
-        chapter.event_id,
     )

@@ -111,4 +111,4 @@ def _state(record: "KeyRecord") -> str:
 
 
 def _moment(moment: datetime | None) -> str:
-    return "–" if moment is None else f"{moment:%Y-%m-%d %H:%M}Z"
+    return "–" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"

@@ -43,7 +43,6 @@ class Chapter:
     """One sample: what the API says became of it, and what the receiver saw."""
 
     type: str
-    event_id: str
     status: str
     reason: str | None
     answers: tuple[str, ...]  # of each attempt, in order
@@ -147,7 +146,6 @@ class Story:
             attempts = sorted(delivery["attempts"], key=lambda attempt: attempt["number"])
         return Chapter(
             type=kind,
-            event_id=event_id,
             status=outcome["status"],
             reason=outcome.get("reason"),
             answers=tuple(str(a["statusCode"] or a["error"]) for a in attempts),

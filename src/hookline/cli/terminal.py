@@ -62,7 +62,7 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> 
 
     drawn = Table(title=title, title_justify="left")
     for column in columns:
-        drawn.add_column(column, overflow="fold")
+        drawn.add_column(column, overflow="fold", no_wrap=column == "id")  # to be copied
     for row in rows:
         drawn.add_row(*(Text(cell) for cell in row))
     console().print(drawn)
