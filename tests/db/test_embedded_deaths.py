@@ -147,26 +147,28 @@ async def test_an_orphaned_server_is_stopped_before_another_starts(
 ) -> None:
     dsn = await postgres.start()
     await postgres.stop()
-    orphan = await orphaned_server(data)
+    await start_orphan(data)
     await ask_until_answered(dsn, "select 1")
+    orphan = postmaster(data)
     with structlog.testing.capture_logs() as lines:
         assert await postgres.start() == dsn
-    assert await orphan.wait() == 0
+    assert not orphan.is_running()
     assert "embedded_postgres.orphans_ended" in [line["event"] for line in lines]
     assert await ask(dsn, "select 1") == 1
 
 
-async def orphaned_server(data: Path) -> asyncio.subprocess.Process:
-    """Start a server that no supervisor knows of, and that does not end with its parent."""
+async def start_orphan(data: Path) -> None:
+    """Start a server that no supervisor knows of, and whose parent is gone."""
     identity = owner_of(data)
-    return await asyncio.create_subprocess_exec(
-        binaries.installed().postgres,
-        *("-D", data, "-c", f"config_file={data.parent / 'postgresql.conf'}"),
-        stderr=asyncio.subprocess.DEVNULL,
+    shell = await asyncio.create_subprocess_exec(
+        *("/bin/sh", "-c", '"$@" 2> /dev/null &', "sh"),
+        *(binaries.installed().postgres, "-D", data),
+        *("-c", f"config_file={data.parent / 'postgresql.conf'}"),
         user=identity.uid,
         group=identity.gid,
         extra_groups=[],
     )
+    assert await shell.wait() == 0
 
 
 async def test_a_stale_pid_file_and_stale_sockets_are_no_obstacle(
