@@ -3,11 +3,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from hookline import logs
 from hookline.db.embedded import EmbeddedPostgres
 from support.databases import Databases
 from support.places import passable_folder
 
 ANOTHER_SERVER = "HOOKLINE_TEST_DATABASE_URL"  # tests run against this one instead of their own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _logs() -> None:
+    """Log as the service does; structlog's own defaults take seconds to print an error."""
+    logs.configure()
 
 
 @pytest.fixture(scope="session")

@@ -42,6 +42,7 @@ def engine(dsn: str, *, pool_size: int = 5, statement_timeout: float = 10.0) -> 
         max_overflow=0,
         pool_timeout=_CONNECT_TIMEOUT,
         pool_pre_ping=True,
+        hide_parameters=True,  # an error names its statement, and never the values in it
         connect_args={"timeout": _CONNECT_TIMEOUT, "server_settings": _session(statement_timeout)},
     )
 
