@@ -32,10 +32,8 @@ Json = dict[str, Any]  # a JSON object of the API, read by name
 class Arrival:
     """One request as the receiver saw it."""
 
-    type: str
     body: bytes = field(repr=False)
     verified: bool
-    status: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +161,7 @@ class Story:
         kind = json.loads(received.body)["type"]
         found = received.verification
         arrivals = self._arrivals.setdefault(received.headers.get("webhook-id", ""), [])
-        arrivals.append(Arrival(kind, received.body, found.holds, received.status))
+        arrivals.append(Arrival(received.body, found.holds))
         checks = " ".join(
             f"{'✓' if check.value == 'holds' else '✗'} {name}"
             for name, check in (
@@ -189,7 +187,17 @@ class Story:
         try:
             answer = await self._client.request(method, path, json=json)
         except httpx.HTTPError as error:
-            raise DemoFailed(f"{self._client.base_url} does not answer: {error!r}") from error
+            raise DemoFailed(f"{self._client.base_url} does not answer: {error}") from error
         if answer.status_code != expected:
-            raise DemoFailed(f"{method} {path} was answered {answer.status_code}: {answer.text}")
+            raise DemoFailed(f"{method} {path} was answered {answer.status_code}: {_why(answer)}")
         return {} if expected == httpx.codes.NO_CONTENT else answer.json()
+
+
+def _why(answer: httpx.Response) -> str:
+    """Return what a problem document tells a person."""
+    try:
+        problem: Json = answer.json()
+    except ValueError:
+        return answer.text[:200]
+    fields = [f"{each['path']}: {each['message']}" for each in problem.get("errors", [])]
+    return " ".join((problem.get("detail", ""), *fields))

@@ -6,7 +6,6 @@ Seen by the command line, the app and the runtime alone; everything below them g
 from hookline.settings.kept import (
     ADMIN_KEY_FILE,
     StartSecrets,
-    embedded_secrets,
     encryption_keys,
     start_secrets,
 )
@@ -18,7 +17,6 @@ __all__ = [
     "PREFIX",
     "Settings",
     "StartSecrets",
-    "embedded_secrets",
     "encryption_keys",
     "load_settings",
     "source_of",

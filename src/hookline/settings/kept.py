@@ -38,12 +38,6 @@ def start_secrets(settings: Settings) -> StartSecrets:
     return StartSecrets(admin_key, keys, is_new)
 
 
-def embedded_secrets(data_dir: Path) -> StartSecrets:
-    """Return what is kept under `data_dir`, making each part that is not there yet."""
-    admin_key, is_new = _kept(data_dir / ADMIN_KEY_FILE, new_key)
-    return StartSecrets(admin_key, _kept_encryption_keys(data_dir), is_new)
-
-
 def encryption_keys(settings: Settings) -> tuple[SecretStr, ...]:
     """Return the sealing keys alone: what a worker needs."""
     return settings.encryption_keys or _kept_encryption_keys(settings.data_dir)
