@@ -67,14 +67,17 @@ class Keys:
     async def manager(self, *, pbx: str | None = None, company: str | None = None) -> str:
         return await self.service.create(Role.MANAGER, pbx=pbx, company=company)
 
-    async def ingest(self) -> str:
-        return await self.service.create(Role.INGEST)
+    async def ingest(self, *, pbx: str | None = None, company: str | None = None) -> str:
+        return await self.service.create(Role.INGEST, pbx=pbx, company=company)
+
+    async def revoke_newest(self) -> None:
+        newest, *_ = await self.service.all()
+        await self.service.revoke(newest.id)
 
     async def expired(self) -> str:
         return await self.service.create(Role.ADMIN, expires_in=timedelta(seconds=-1))
 
     async def revoked(self) -> str:
         key = await self.service.create(Role.ADMIN, name="to be revoked")
-        newest, *_ = await self.service.all()
-        await self.service.revoke(newest.id)
+        await self.revoke_newest()
         return key

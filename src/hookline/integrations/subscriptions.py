@@ -139,7 +139,7 @@ class Subscriptions:
             if reason is None:
                 wanted.append(subscription)
             else:
-                skipped.setdefault(reason, []).append(integration_id)
+                skipped.setdefault(reason.value, []).append(integration_id)
         return Match(tuple(wanted), orjson.dumps(skipped).decode() if skipped else None)
 
     def _reason_to_skip(
