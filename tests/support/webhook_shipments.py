@@ -43,7 +43,10 @@ def webhook_shipment(
 
 
 class Names:
-    """A resolver that knows what it is told, and tells each answer of a name in its turn."""
+    """A resolver that knows what it is told, and tells each answer of a name in its turn.
+
+    `everything` answers for names that are not there.
+    """
 
     def __init__(self, **answers: Sequence[Sequence[str]]) -> None:
         self.answers = {name.replace("_", "."): list(turns) for name, turns in answers.items()}
@@ -51,7 +54,7 @@ class Names:
 
     async def __call__(self, host: str) -> tuple[Address, ...]:
         self.asked.append(host)
-        turns = self.answers.get(host)
+        turns = self.answers.get(host) or self.answers.get("everything")
         if not turns:
             raise NameNotResolved(host)
         return tuple(ip_address(a) for a in (turns.pop(0) if len(turns) > 1 else turns[0]))

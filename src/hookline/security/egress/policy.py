@@ -10,6 +10,7 @@ from hookline.logs import get_logger
 from hookline.security.egress.addresses import Address, Network, in_networks, why_refused
 from hookline.security.egress.resolver import NameNotResolved, Resolve, SystemResolver
 from hookline.security.egress.targets import (
+    MAX_PORT,
     URL_PATH,
     BadHost,
     Endpoint,
@@ -91,6 +92,10 @@ class EgressPolicy:
         Bound its time from outside. What is connected to must be the addresses returned here; the
         name must not be looked up again.
         """
+        if origin.scheme != "https" and not self._allowed:
+            return Blocked("plain http, and no network is allowed")
+        if not 1 <= origin.port <= MAX_PORT:
+            return Blocked(f"{origin.port} is no port")
         try:
             host = normal_host(f"[{origin.host}]" if ":" in origin.host else origin.host)
         except BadHost as problem:

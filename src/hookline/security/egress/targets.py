@@ -16,9 +16,9 @@ from hookline.security.egress.addresses import Address
 
 URL_PATH = "transmission.url"  # where the URL stands in an integration
 MAX_URL = 2048  # characters; what browsers and proxies agree on
+MAX_PORT = 65_535
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_MAX_PORT = 65_535
 _MAX_NAME = 253  # characters of a DNS name without its trailing dot (RFC 1035)
 _URL = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<rest>.*)", re.IGNORECASE
@@ -122,9 +122,9 @@ def _origin(scheme: str, authority: str) -> Origin:
 def _port(scheme: str, text: str | None) -> int:
     if not text:
         return _DEFAULT_PORTS[scheme]
-    port = int(text) if len(text) <= len(str(_MAX_PORT)) else 0
-    if not 1 <= port <= _MAX_PORT:
-        raise _bad(f"The URL's port must be between 1 and {_MAX_PORT}.")
+    port = int(text) if len(text) <= len(str(MAX_PORT)) else 0
+    if not 1 <= port <= MAX_PORT:
+        raise _bad(f"The URL's port must be between 1 and {MAX_PORT}.")
     return port
 
 

@@ -1,0 +1,85 @@
+"""Every vector of ssrf_vectors.json, at save and again at send.
+
+A vector has a `target`, its `verdict` (`refused` or `allowed`, where no network was allowed besides
+the public ones), `why`, and for a name the addresses that it `resolves` to.
+"""
+
+import json
+import ssl
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from hookline.domain.deliveries import ErrorKind, Verdict
+from hookline.errors import InvalidInput
+from hookline.security.egress.failures import NameUnknown, TargetBlocked
+from hookline.security.egress.policy import EgressPolicy, Vetted
+from hookline.security.egress.targets import parse_url
+from hookline.security.egress.transport import GuardedTransport
+from sinks.contract import fails_as
+from support.webhook_shipments import Names, webhook_shipment, webhook_sink
+
+VECTORS: list[dict[str, Any]] = json.loads(
+    Path(__file__).parent.with_name("ssrf_vectors.json").read_text()
+)
+REFUSED = [vector for vector in VECTORS if vector["verdict"] == "refused"]
+ALLOWED = [vector for vector in VECTORS if vector["verdict"] == "allowed"]
+
+
+def names(vector: dict[str, Any]) -> Names:
+    """Return a resolver that knows the vector's addresses, whatever it is asked for."""
+    return Names(everything=[vector.get("resolves", [])])
+
+
+def name_of(vector: dict[str, Any]) -> str:
+    return f"{vector['why']}: {vector['target'][:60]}"
+
+
+def test_there_are_enough_of_both() -> None:
+    assert len(REFUSED) >= 150
+    assert len(ALLOWED) >= 50
+
+
+@pytest.mark.parametrize("vector", REFUSED, ids=name_of)
+async def test_a_refused_target_cannot_be_saved(vector: dict[str, Any]) -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        await EgressPolicy(resolve=names(vector)).check_target(vector["target"])
+    (field,) = refusal.value.fields
+    assert field.path == "transmission.url"
+    assert field.message.endswith(".")
+    assert not any(address in field.message for address in vector.get("resolves", []))
+
+
+@pytest.mark.parametrize("vector", REFUSED, ids=name_of)
+async def test_a_refused_target_is_blocked_when_sent_to(vector: dict[str, Any]) -> None:
+    async with webhook_sink(names=names(vector), allowed=False) as sink:
+        shipment = webhook_shipment(vector["target"])
+        await fails_as(sink, shipment, Verdict.BLOCKED, ErrorKind.BLOCKED)
+
+
+@pytest.mark.parametrize("vector", REFUSED, ids=name_of)
+async def test_the_transport_alone_connects_to_no_refused_target(vector: dict[str, Any]) -> None:
+    try:
+        url = httpx.URL(vector["target"])
+    except (httpx.InvalidURL, UnicodeError):
+        return  # httpx itself has no such URL
+    policy, nobody = EgressPolicy(resolve=names(vector)), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    async with GuardedTransport(policy, tls=nobody) as transport:
+        with pytest.raises((TargetBlocked, NameUnknown, httpx.UnsupportedProtocol)):
+            await transport.handle_async_request(httpx.Request("POST", url))
+
+
+@pytest.mark.parametrize("vector", ALLOWED, ids=name_of)
+async def test_an_allowed_target_can_be_saved_and_sent_to(vector: dict[str, Any]) -> None:
+    resolver = names(vector)
+    policy = EgressPolicy(resolve=resolver)
+    endpoint = await policy.check_target(vector["target"])
+    assert isinstance(await policy.vet(endpoint.origin), Vetted)
+    assert all(host == endpoint.origin.host for host in resolver.asked)
+    assert parse_url(endpoint.url).origin == endpoint.origin
+    url = httpx.URL(endpoint.url)
+    assert (url.host, url.port or 443) == (endpoint.origin.host, endpoint.origin.port) or (
+        not url.host.isascii() and url.raw_host.decode() == endpoint.origin.host
+    )
