@@ -13,6 +13,8 @@ from hookline.api.problems import MEDIA_TYPE
 
 Schema = dict[str, Any]  # Any: a JSON document
 
+_UNSAID = "Successful Response"  # what FastAPI writes where nothing is said
+
 DESCRIPTION = """\
 Hookline takes events from PBXs and delivers a signed copy of each to every integration that wants
 it: an HTTPS webhook or an AWS SQS queue.
@@ -63,7 +65,7 @@ def document_of(app: FastAPI) -> Schema:
         made["components"]["schemas"].update(request_schemas())
         for path in made["paths"].values():
             for operation in path.values():
-                _set_right(operation)
+                _set_right(operation, made["components"]["schemas"])
         for unused in ("HTTPValidationError", "ValidationError"):
             made["components"]["schemas"].pop(unused, None)
         app.openapi_schema = made
@@ -79,7 +81,7 @@ def _camel(name: str) -> str:
     return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
 
 
-def _set_right(operation: Schema) -> None:
+def _set_right(operation: Schema, schemas: Schema) -> None:
     summary, _, description = operation["description"].partition("\n\n")
     operation["summary"] = summary.rstrip(".")
     operation["description"] = description.replace("\n", " ") or summary
@@ -87,11 +89,14 @@ def _set_right(operation: Schema) -> None:
         _set_parameter_right(parameter)
     for status, response in list(operation["responses"].items()):
         content = response.get("content", {})
-        name = content.get("application/json", {}).get("schema", {}).get("$ref", "")
-        if name.endswith("/HTTPValidationError"):  # FastAPI's own, which is never sent
+        name = content.get("application/json", {}).get("schema", {}).get("$ref", "/")
+        name = name.rpartition("/")[2]
+        if name == "HTTPValidationError":  # FastAPI's own, which is never sent
             del operation["responses"][status]
         elif name.endswith("Problem"):
             response["content"] = {MEDIA_TYPE: content["application/json"]}
+        if response["description"] == _UNSAID:
+            response["description"] = schemas.get(name, {}).get("description", "Done.")
 
 
 def _set_parameter_right(parameter: Schema) -> None:

@@ -127,7 +127,7 @@ class EventCatalogue(Document):
 class Liveness(Document):
     """The process is alive."""
 
-    status: Literal["alive"]
+    status: Literal["alive"] = Field(description="Always `alive`: who answers is.")
 
 
 class ReadinessCheck(Document):
@@ -141,5 +141,5 @@ class ReadinessCheck(Document):
 class ReadinessReport(Document):
     """Whether this process should be sent requests."""
 
-    status: Literal["ready", "not ready"]
-    checks: list[ReadinessCheck]
+    status: Literal["ready", "not ready"] = Field(description="`ready` if every check is well.")
+    checks: list[ReadinessCheck] = Field(description="What was looked at.")

@@ -1,6 +1,5 @@
 """A merge patch on an integration: every wrong field found, then every change made."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from hookline.db.models import Integration as Row
@@ -71,8 +70,6 @@ def _merged_events(
 ) -> dict[str, str | list[str]] | None:
     if patch.events is None:
         return None
-    if not isinstance(patch.events, Mapping):
-        return checks.events(patch.events)
     merged = {**row.events, **patch.events}
     return checks.events({group: choice for group, choice in merged.items() if choice is not None})
 

@@ -126,37 +126,48 @@ MaxInFlight = Annotated[
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 Switch = Annotated[bool, Field(strict=True)]
 
-_CHOICE = {
-    "title": "GroupChoice",
-    "description": "`all` of the group, types that are added to it later too, or a list of types.",
-    "oneOf": [
-        {"title": "WholeGroup", "type": "string", "const": "all"},
-        {
-            "title": "SomeTypes",
-            "type": "array",
-            "items": {"type": "string", "examples": ["call:completed"]},
-            "minItems": 1,
-            "uniqueItems": True,
-        },
-    ],
-}
-EventSelection = TypeAliasType(
-    "EventSelection",
+GroupChoice = TypeAliasType(
+    "GroupChoice",
     Annotated[
         Any,  # hookline.domain.selection reads it, and names every wrong place in it
         WithJsonSchema(
             {
-                "title": "EventSelection",
-                "description": "Which events the integration gets, by group. A group that is left "
-                "out is not chosen; at least one event is. `GET /v1/event-types` lists all groups "
-                "and types.",
-                "type": "object",
-                "minProperties": 1,
-                "additionalProperties": _CHOICE,
-                "examples": [
-                    {"call": "all", "analytics": ["call:completed", "call:summary:completed"]}
+                "title": "GroupChoice",
+                "description": "`all` of the group, types that are added to it later too, or a "
+                "list of types.",
+                "oneOf": [
+                    {"title": "WholeGroup", "type": "string", "const": "all"},
+                    {
+                        "title": "SomeTypes",
+                        "type": "array",
+                        "items": {"type": "string", "examples": ["call:completed"]},
+                        "minItems": 1,
+                    },
                 ],
             }
+        ),
+    ],
+)
+EventSelection = TypeAliasType(
+    "EventSelection",
+    Annotated[
+        dict[str, GroupChoice],
+        Field(
+            description="Which events the integration gets, by group. A group that is left out is "
+            "not chosen; at least one event is. `GET /v1/event-types` lists all groups and types.",
+            examples=[{"call": "all", "analytics": ["call:completed", "call:summary:completed"]}],
+            json_schema_extra={"minProperties": 1},
+        ),
+    ],
+)
+EventSelectionChanges = TypeAliasType(
+    "EventSelectionChanges",
+    Annotated[
+        dict[str, GroupChoice | None],
+        Field(
+            description="Changes of which events the integration gets, by group: one that is left "
+            "out stays as it is, and one that is `null` is no longer chosen.",
+            examples=[{"chat": "all", "analytics": None}],
         ),
     ],
 )
@@ -262,9 +273,7 @@ class IntegrationChanges(Document):
         None, description="Enabling also clears `health.disabledReason`."
     )
     transmission: TransmissionChanges | None = None
-    events: EventSelection | None = Field(
-        None, description="Merged by group: a group that is `null` is no longer chosen."
-    )
+    events: EventSelectionChanges | None = None
     filter: None = Field(
         None, description="Reserved for content filters; only `null` is possible so far."
     )
@@ -326,8 +335,8 @@ class Integration(Document):
     """An integration: whose events it wants, which of them, and where its copies go."""
 
     id: IntegrationId
-    pbx: PbxSerial | None
-    company: CompanyId | None
+    pbx: PbxSerial | None = Field(description="The PBX whose events it gets.")
+    company: CompanyId | None = Field(description="The company whose events without a PBX it gets.")
     name: IntegrationName
     enabled: bool = Field(description="Whether it gets events.")
     transmission: Transmission
@@ -342,7 +351,7 @@ class Integration(Document):
 class IntegrationPage(Document):
     """One page of integrations, newest first."""
 
-    items: list[Integration]
+    items: list[Integration] = Field(description="The page's integrations.")
     next: str | None = Field(description="The `cursor` of the next page; `null` on the last one.")
 
 
