@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 UPGRADE ?=
 
-.PHONY: help run test check format lock clean
+.PHONY: help run demo test soak check openapi format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made here
@@ -14,14 +14,24 @@ help:  ## what can be made here
 run: .venv/runtime  ## the service on http://127.0.0.1:8080, with its own Postgres
 	@$(BIN)/hookline serve
 
-test: .venv/dev  ## every test
+demo: .venv/runtime  ## sample events through a service of its own to a receiver, live
+	@$(BIN)/hookline demo
+
+test: .venv/dev  ## every test, but those of make soak
 	@$(BIN)/python -m pytest
 
-check: .venv/dev  ## style, types, import ladder, schema freshness, model drift
+soak: .venv/dev  ## the tests that take long
+	@$(BIN)/python -m pytest -m soak
+
+check: .venv/dev  ## style, types, import ladder, freshness of the API's description
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/hookline openapi | cmp - openapi/openapi.json || { echo 'openapi/openapi.json is stale: make openapi'; exit 1; }
+
+openapi: .venv/runtime  ## export the API's description to openapi/openapi.json
+	@$(BIN)/hookline openapi --output openapi/openapi.json
 
 format: .venv/dev  ## put every file in shape
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
