@@ -58,7 +58,9 @@ class NewEvent(BaseModel):
 class NewEventBatch(BaseModel):
     """Up to 1,000 events."""
 
-    events: list[NewEvent] = Field(max_length=1000)
+    events: list[NewEvent] = Field(
+        max_length=1000, description="The events, in the order in which they are answered."
+    )
 
 
 class EventReceipt(Document):
@@ -93,7 +95,9 @@ class RefusedEvent(Document):
 class BatchResult(Document):
     """What became of one event of a batch."""
 
-    status: Literal["accepted", "duplicate", "invalid"]
+    status: Literal["accepted", "duplicate", "invalid"] = Field(
+        description="`accepted`: stored. `duplicate`: stored before. `invalid`: not stored."
+    )
     event_id: UUID | None = Field(
         None,
         description="The event's id; for a duplicate that of the first. Not there if `invalid`.",

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from hookline.api.auth import Manager
 from hookline.api.deps import ServicesDep
 from hookline.api.etags import IfMatch, allowed_versions, etag
+from hookline.api.examples import INTEGRATION_CHANGES, NEW_INTEGRATION
 from hookline.api.guarded import GuardedRoute
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.responses import CREATED, WITH_ETAG, failures
@@ -41,7 +42,10 @@ IntegrationPath = Annotated[
 
 @router.post("", status_code=201, responses=CREATED | failures(400, 403, 413, 415, 422))
 async def create_integration(
-    caller: Manager, services: ServicesDep, new: NewIntegration, response: Response
+    caller: Manager,
+    services: ServicesDep,
+    new: Annotated[NewIntegration, Body(openapi_examples=NEW_INTEGRATION)],
+    response: Response,
 ) -> Integration:
     """Create an integration.
 
@@ -106,7 +110,10 @@ async def update_integration(  # noqa: PLR0913 - each is a part of the request
     caller: Manager,
     services: ServicesDep,
     integration_id: IntegrationPath,
-    patch: Annotated[IntegrationChanges, Body(media_type="application/merge-patch+json")],
+    patch: Annotated[
+        IntegrationChanges,
+        Body(media_type="application/merge-patch+json", openapi_examples=INTEGRATION_CHANGES),
+    ],
     response: Response,
     if_match: IfMatch = None,
 ) -> Integration:
@@ -154,15 +161,14 @@ async def rotate_integration_secret(
     caller: Manager,
     services: ServicesDep,
     integration_id: IntegrationPath,
-    rotation: SecretRotation | None = None,
+    rotation: Annotated[SecretRotation, Body(default_factory=SecretRotation)],
 ) -> SigningSecret:
     """Give a webhook a new secret.
 
     For the grace period the old secret signs along in `webhook-signature`; `x-signature` holds
     one signature alone, which is the new secret's from now on.
     """
-    asked = rotation or SecretRotation()
-    grace = timedelta(hours=asked.grace_period_hours)
+    grace = timedelta(hours=rotation.grace_period_hours)
     return await services.integrations.rotate_secret(caller, integration_id, grace)
 
 

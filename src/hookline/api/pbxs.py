@@ -2,10 +2,11 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Body, Path
 
 from hookline.api.auth import Admin, Manager
 from hookline.api.deps import ServicesDep
+from hookline.api.examples import PBX_DESCRIPTION
 from hookline.api.guarded import GuardedRoute
 from hookline.api.responses import failures
 from hookline.integrations.schemas import PbxDescription, PbxRecord, PbxSerial
@@ -17,7 +18,10 @@ PbxPath = Annotated[PbxSerial, Path(description="The PBX's serial.")]
 
 @router.put("/{pbx}", responses=failures(400, 403, 413, 415, 422))
 async def put_pbx(
-    _caller: Admin, services: ServicesDep, pbx: PbxPath, description: PbxDescription
+    _caller: Admin,
+    services: ServicesDep,
+    pbx: PbxPath,
+    description: Annotated[PbxDescription, Body(openapi_examples=PBX_DESCRIPTION)],
 ) -> PbxRecord:
     """Describe a PBX.
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
+from typing_extensions import TypeAliasType
 
 from hookline.domain.deliveries import ErrorKind, FailReason, SkipReason, Status
 
@@ -29,13 +30,16 @@ Pbx = Annotated[
         examples=["000000000001"],
     ),
 ]
-Reason = Annotated[
-    SkipReason | FailReason | None,
-    Field(
-        description="Why it was `skipped` or has `failed`. More reasons may be added.",
-        examples=["not_selected"],
-    ),
-]
+Reason = TypeAliasType(
+    "Reason",
+    Annotated[
+        SkipReason | FailReason,
+        Field(
+            description="Why it was `skipped` or has `failed`. More reasons may be added.",
+            examples=["not_selected"],
+        ),
+    ],
+)
 Next = Annotated[
     str | None, Field(description="The `cursor` of the next page; `null` on the last one.")
 ]
@@ -83,7 +87,7 @@ class Delivery(Record):
     integration_id: IntegrationId
     type: EventTypeName
     status: Status
-    reason: Reason
+    reason: Reason | None = Field(description="Why, where it was `skipped` or has `failed`.")
     next_attempt_at: Moment | None = Field(
         description="When a `pending` delivery is due; `null` while it is being attempted."
     )
@@ -94,7 +98,7 @@ class Delivery(Record):
 class DeliveryPage(Record):
     """One page of deliveries, newest first."""
 
-    items: list[Delivery]
+    items: list[Delivery] = Field(description="The page's deliveries.")
     next: Next
 
 
@@ -103,7 +107,7 @@ class IntegrationOutcome(Record):
 
     integration_id: IntegrationId
     status: Status
-    reason: Reason
+    reason: Reason | None = Field(description="Why, where it was `skipped` or has `failed`.")
     delivery_id: UUID | None = Field(description="Its delivery; `null` where there never was one.")
 
 
@@ -128,7 +132,7 @@ class EventSummary(Record):
 class EventPage(Record):
     """One page of events, newest first."""
 
-    items: list[EventSummary]
+    items: list[EventSummary] = Field(description="The page's events.")
     next: Next
 
 

@@ -1,0 +1,74 @@
+"""Requests to start from, as the document and /docs show them; a test holds each to its schema."""
+
+from typing import Any
+
+Examples = dict[str, Any]  # Any: OpenAPI's example objects
+
+NEW_INTEGRATION: Examples = {
+    "webhook": {
+        "summary": "An HTTPS webhook",
+        "value": {
+            "pbx": "000000000001",
+            "name": "CRM",
+            "transmission": {
+                "type": "WEBHOOK",
+                "url": "https://crm.example.com/hook",
+                "headers": {"X-Tenant": "7"},
+            },
+            "events": {
+                "call": "all",
+                "analytics": ["call:completed", "call:summary:completed"],
+            },
+        },
+    },
+    "queue": {
+        "summary": "A queue of AWS SQS",
+        "value": {
+            "pbx": "000000000001",
+            "company": "it_w000001",
+            "name": "Warehouse",
+            "transmission": {
+                "type": "AWS_SQS",
+                "url": "https://sqs.eu-central-1.amazonaws.com/123456789012/pbx-events",
+                "accessKeyId": "AKIAIOSFODNN7EXAMPLE",
+                "secretAccessKey": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            },
+            "events": {"analytics": "all"},
+        },
+    },
+}
+INTEGRATION_CHANGES: Examples = {
+    "switch-off": {"summary": "Switch it off", "value": {"enabled": False}},
+    "other-url": {
+        "summary": "Another URL and another header",
+        "value": {
+            "transmission": {
+                "url": "https://crm.example.com/v2/hook",
+                "headers": {"X-Tenant": "8"},
+            }
+        },
+    },
+    "more-events": {
+        "summary": "One more group of events",
+        "value": {"events": {"chat": "all"}},
+    },
+    "aws-key": {
+        "summary": "Another AWS key",
+        "value": {
+            "transmission": {
+                "accessKeyId": "AKIAI44QH8DHBEXAMPLE",
+                "secretAccessKey": "je7MtGbClwBF/2Zp9Utk/h3yCo8nvbEXAMPLEKEY",
+            }
+        },
+    },
+}
+PBX_DESCRIPTION: Examples = {
+    "collaboration": {
+        "summary": "A Collaboration PBX that sends presence events",
+        "value": {"company": "it_w000001", "license": "collaboration", "presenceEvents": True},
+    },
+    "x-bees": {
+        "summary": "An x-bees PBX",
+        "value": {"company": "it_w000001", "license": "x-bees", "presenceEvents": True},
+    },
+}

@@ -1,0 +1,135 @@
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from openapi_spec_validator import validate
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from hookline.app import openapi_document
+
+DOCUMENT: dict[str, Any] = json.loads(openapi_document())
+SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
+OPERATIONS: dict[str, dict[str, Any]] = {
+    operation["operationId"]: operation
+    for path in DOCUMENT["paths"].values()
+    for operation in path.values()
+}
+WITHOUT_A_KEY = {"getLiveness", "getReadiness"}
+
+
+def nodes(node: object, path: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every object of a document with its place, examples left out."""
+    if isinstance(node, dict):
+        yield path, node
+        for name, value in node.items():
+            if name not in {"example", "examples", "default"}:
+                yield from nodes(value, f"{path}/{name}")
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from nodes(value, f"{path}/{position}")
+
+
+def errors_of(schema: dict[str, Any], example: object) -> list[str]:
+    registry: Registry[Any] = Registry().with_resource(
+        "urn:document", Resource.from_contents(DOCUMENT, default_specification=DRAFT202012)
+    )
+    located = json.loads(json.dumps(schema).replace('"#/', '"urn:document#/'))
+    validator = Draft202012Validator(located, registry=registry)
+    return [error.message for error in validator.iter_errors(example)]
+
+
+def test_the_document_is_valid() -> None:
+    validate(DOCUMENT)
+    assert DOCUMENT["openapi"].startswith("3.1")
+
+
+def test_operations_have_one_name_each_that_a_person_would_choose() -> None:
+    operations = [operation for path in DOCUMENT["paths"].values() for operation in path.values()]
+    assert len(OPERATIONS) == len(operations)
+    assert all(name.isalpha() and name[0].islower() for name in OPERATIONS)
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_is_described_with_its_errors(name: str) -> None:
+    operation = OPERATIONS[name]
+    known = {tag["name"] for tag in DOCUMENT["tags"]}
+    assert set(operation["tags"]) <= known
+    assert operation["summary"]
+    assert not operation["summary"].endswith(".")
+    assert operation["description"]
+    assert all(response["description"] for response in operation["responses"].values())
+    if name in WITHOUT_A_KEY:
+        return
+    assert operation["security"]
+    assert {"401", "500", "503"} <= set(operation["responses"])
+    for status, response in operation["responses"].items():
+        if int(status) >= 400:
+            assert list(response["content"]) == ["application/problem+json"]
+    assert "422" in operation["responses"] or not operation.get("requestBody")
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_a_parameter_is_described_and_never_null(name: str) -> None:
+    for parameter in OPERATIONS[name].get("parameters", []):
+        assert parameter["description"]
+        assert "anyOf" not in parameter["schema"]
+        assert "_" not in parameter["name"]
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_schema_and_each_of_its_fields_is_described(name: str) -> None:
+    schema = SCHEMAS[name]
+    assert schema.get("description"), name
+    for field, described in schema.get("properties", {}).items():
+        assert "description" in described or "$ref" in described, field
+        assert "_" not in field
+
+
+def test_unions_are_told_apart_by_a_field_or_have_a_name() -> None:
+    unnamed = []
+    for path, node in nodes(SCHEMAS):
+        options = [
+            option
+            for option in (*node.get("anyOf", ()), *node.get("oneOf", ()))
+            if option != {"type": "null"}
+        ]
+        told_apart = "discriminator" in node or all("title" in option for option in options)
+        told_apart = told_apart or path.count("/") == 1  # a component: the union has a name
+        if len(options) > 1 and not told_apart:
+            unnamed.append(path)
+    assert unnamed == []
+
+
+def test_requests_and_answers_are_references_to_named_schemas() -> None:
+    for name, operation in OPERATIONS.items():
+        parts = [operation.get("requestBody", {}), *operation["responses"].values()]
+        for part in parts:
+            for content in part.get("content", {}).values():
+                assert "$ref" in content["schema"], name
+
+
+def test_secrets_are_marked() -> None:
+    assert SCHEMAS["NewSqsTransmission"]["properties"]["secretAccessKey"]["writeOnly"]
+    assert SCHEMAS["TransmissionChanges"]["properties"]["secretAccessKey"]["writeOnly"]
+    assert SCHEMAS["WebhookTransmission"]["properties"]["secret"]["readOnly"]
+    assert "secret" not in SCHEMAS["NewWebhookTransmission"]["properties"]
+    assert "secretAccessKey" not in SCHEMAS["SqsTransmission"]["properties"]
+
+
+def test_every_example_fits_its_schema() -> None:
+    checked = 0
+    for path, node in nodes(DOCUMENT):
+        if "schema" in node and "examples" in node:
+            examples = [example["value"] for example in node["examples"].values()]
+            schema = node["schema"]
+        elif isinstance(node.get("examples"), list):
+            examples, schema = node["examples"], node
+        else:
+            continue
+        for example in examples:
+            assert errors_of(schema, example) == [], path
+            checked += 1
+    assert checked > 30
