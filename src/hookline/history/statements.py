@@ -154,7 +154,7 @@ def attempts(delivery_ids: Sequence[UUID]) -> Row:
     return (
         select(table)
         .where(
-            table.delivery_id == any_(literal(list(delivery_ids), ARRAY(Uuid()))),
+            table.delivery_id == any_(cast(list(delivery_ids), ARRAY(Uuid()))),
             table.delivery_id >= min(delivery_ids),
             table.delivery_id <= max(delivery_ids),
         )

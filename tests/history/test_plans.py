@@ -1,0 +1,138 @@
+"""Every statement of the read side uses indexes, over tables of many days."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy import Select
+from sqlalchemy.dialects import postgresql
+
+from factories import a_principal
+from hookline.db.partitions import of_days
+from hookline.domain.access import Principal, Role
+from hookline.domain.deliveries import Status
+from hookline.domain.ids import lowest_uuid
+from hookline.history import statements
+from hookline.history.statements import Period, WantedDeliveries, WantedEvents
+
+NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
+DAYS = [(NOW - timedelta(days=day)).date() for day in range(4)]
+LATEST = lowest_uuid(NOW)
+TENANT = a_principal(Role.MANAGER, pbx="pbx-7")
+COMPANY = a_principal(Role.MANAGER, company="company-7")
+ADMIN = a_principal()
+SINCE = NOW - timedelta(hours=1)
+
+FILL = """
+create function id_of(number int) returns uuid language sql immutable as $$
+    select (
+        lpad(to_hex(NOW - number * 15000::bigint), 12, '0')
+        || '7000' || '8000' || lpad(to_hex(number), 12, '0')
+    )::uuid
+$$;
+insert into integrations (
+    id, sequence, pbx, company, company_vouched, name, enabled, type, url, events, max_in_flight,
+    version, revision
+)
+select
+    'int' || lpad(n::text, 3, '0'), id_of(n), 'pbx-' || n, 'company-' || n, true, 'one', true,
+    'WEBHOOK', '', '{}', 16, 1, 1
+from generate_series(0, 199) as n;
+insert into events (id, pbx, company, type, subject, time, payload, splice)
+select
+    id_of(n), 'pbx-' || n % 200, 'company-' || n % 200, 'type-' || n % 20, 'subject-' || n / 5, n,
+    '{}', 1
+from generate_series(1, 20000) as n;
+insert into deliveries (
+    id, event_id, integration_id, type, status, reason, attempts, finished_at
+)
+select
+    id_of(n), id_of(n), 'int' || lpad((n % 200)::text, 3, '0'), 'type-' || n % 20,
+    case when n % 50 = 0 then 'failed' else 'delivered' end, null, 1, now()
+from generate_series(1, 20000) as n;
+insert into attempts (delivery_id, number, started_at, duration_ms, outcome)
+select id_of(n), 1, now(), 1, 'delivered' from generate_series(1, 20000) as n;
+insert into pending (id, event_id, integration_id, type, attempts, claims, once, due_at)
+select
+    id_of(n), id_of(n), 'int' || lpad((n % 200)::text, 3, '0'), 'type-1', 0, 0, false, now()
+from generate_series(1, 5000) as n;
+analyze;
+"""
+
+
+@pytest.fixture(scope="module")
+async def filled(database: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(database)
+    for partition in of_days(DAYS):
+        await connection.execute(partition.create())
+    await connection.execute(FILL.replace("NOW", str(int(NOW.timestamp() * 1000))))
+    yield connection
+    await connection.close()
+
+
+async def plan(connection: asyncpg.Connection, query: Select[*tuple[Any, ...]]) -> str:
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+    compiled = query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    return "\n".join(row[0] for row in await connection.fetch(f"explain {compiled}"))
+
+
+@pytest.mark.parametrize("principal", [ADMIN, TENANT, COMPANY])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        WantedDeliveries(),
+        WantedDeliveries(integration_id="int007"),
+        WantedDeliveries(integration_id="int007", statuses=frozenset({Status.FAILED})),
+        WantedDeliveries(type="type-3", created=Period(since=SINCE)),
+        WantedDeliveries(statuses=frozenset({Status.PENDING})),
+    ],
+)
+async def test_lists_of_deliveries_use_indexes(
+    filled: asyncpg.Connection, principal: Principal, wanted: WantedDeliveries
+) -> None:
+    for before in (None, LATEST):
+        query = statements.deliveries(principal, wanted, before, 51)
+        found = await plan(filled, query)
+        assert "Seq Scan on deliveries" not in found, found
+        assert "Seq Scan on pending" not in found, found
+
+
+@pytest.mark.parametrize("principal", [ADMIN, TENANT, COMPANY])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        WantedEvents(),
+        WantedEvents(pbx="pbx-7"),
+        WantedEvents(company="company-7"),
+        WantedEvents(subject="subject-7"),
+        WantedEvents(type="type-3", accepted=Period(since=SINCE)),
+    ],
+)
+async def test_lists_of_events_use_indexes(
+    filled: asyncpg.Connection, principal: Principal, wanted: WantedEvents
+) -> None:
+    found = await plan(filled, statements.events(principal, wanted, None, 51))
+    assert "Seq Scan on events" not in found, found
+
+
+async def test_single_events_and_deliveries_touch_one_partition(filled: asyncpg.Connection) -> None:
+    for query in (
+        statements.event(TENANT, LATEST),
+        statements.delivery(TENANT, LATEST),
+        statements.attempts([LATEST]),
+    ):
+        found = await plan(filled, query)
+        assert "Seq Scan on" not in found.replace("Seq Scan on integrations", ""), found
+        assert "_20260309" not in found, found
+    found = await plan(filled, statements.deliveries_of_event(LATEST))
+    assert "Seq Scan" not in found, found
+    assert "_20260309" not in found, found
+
+
+async def test_a_period_leaves_other_days_out(filled: asyncpg.Connection) -> None:
+    wanted = WantedEvents(accepted=Period(since=SINCE, until=NOW))
+    found = await plan(filled, statements.events(ADMIN, wanted, None, 51))
+    assert "events_20260310" in found
+    assert "events_20260309" not in found
