@@ -33,7 +33,7 @@ async def send(api: Api, *, key: str = "", **changes: object) -> Json:
 
 
 async def claim(queue: Queue, integration_id: str) -> list[Claimed]:
-    return await queue.claim([Lane(integration_id, 100)])
+    return await queue.claim([Lane(integration_id, 100)], most_bytes=16 * 1024 * 1024)
 
 
 async def settle(
