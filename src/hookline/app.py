@@ -19,6 +19,7 @@ from hookline.api import (
     problems,
 )
 from hookline.api.deps import Services
+from hookline.api.headers import NeverStored
 from hookline.api.openapi import document_of, operation_id, text_of
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
@@ -64,6 +65,7 @@ def create_app(services_factory: ServicesFactory) -> FastAPI:
         separate_input_output_schemas=False,
     )
     problems.install(app)
+    app.add_middleware(NeverStored)
     for router in _ROUTERS:
         app.include_router(router)
     return app

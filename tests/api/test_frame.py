@@ -50,6 +50,12 @@ async def test_an_unknown_address_and_method_are_problems(api: Api) -> None:
     assert slash.status_code in {404, 405}
 
 
+async def test_no_answer_is_to_be_kept_on_the_way(api: Api) -> None:
+    for answer in (await api.get("/v1/event-types"), await api.get("/v1/nowhere", key=None)):
+        assert answer.headers.get_list("cache-control") == ["no-store"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
 async def test_liveness_and_readiness_ask_for_no_key(api: Api, readiness: FakeReadiness) -> None:
     assert (await api.get("/livez", key=None)).json() == {"status": "alive"}
     ready = await api.get("/readyz", key=None)
@@ -77,10 +83,16 @@ async def test_the_docs_need_nothing_from_elsewhere(api: Api) -> None:
 
 
 async def test_every_problem_is_explained_where_its_type_leads(api: Api) -> None:
-    problem = (await api.get("/v1/integrations/s95eum")).json()
-    explained = await api.get(problem["type"], key=None)
-    assert explained.status_code == 200
-    assert problem["title"] in explained.text
+    for answer in (
+        await api.get("/v1/integrations/s95eum"),
+        await api.get("/v1/integrations?limit=0"),
+        await api.delete("/v1/event-types"),
+        await api.request("POST", "/v1/integrations", content="x", headers={"Content-Type": "a"}),
+    ):
+        problem = answer.json()
+        explained = await api.get(problem["type"], key=None)
+        assert explained.status_code == 200
+        assert problem["title"] in explained.text
     assert (await api.get("/problems/nonsense", key=None)).status_code == 404
 
 

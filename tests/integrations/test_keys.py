@@ -68,6 +68,12 @@ async def test_the_first_admin_key_is_made_once(keys: KeyService) -> None:
         await keys.ensure_admin("admin")
 
 
+async def test_processes_that_start_at_once_make_one_first_admin_key(keys: KeyService) -> None:
+    key, before = new_key(), len(await keys.all())
+    await asyncio.gather(*(keys.ensure_admin(key) for _ in range(4)))
+    assert len(await keys.all()) == before + 1
+
+
 async def test_an_unknown_key_can_not_be_revoked(keys: KeyService) -> None:
     with pytest.raises(NotFound):
         await keys.revoke(new_uuid())

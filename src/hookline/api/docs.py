@@ -13,8 +13,8 @@ from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from hookline.api.openapi import document_of
-from hookline.api.problems import INTERNAL, KINDS
-from hookline.errors import HooklineError, NotFound
+from hookline.api.problems import INTERNAL, KINDS, OF_HTTP, Kind
+from hookline.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
 
@@ -57,6 +57,12 @@ _PROBLEM = """\
 <p><a href="/docs">All of the API</a></p>
 </div></main>"""
 
+_EXPLAINED: dict[str, tuple[Kind, str]] = {
+    **{kind.name: (kind, cause.__doc__ or "") for cause, kind in KINDS.items()},
+    **{kind.name: (kind, "The request does not fit the address.") for kind in OF_HTTP.values()},
+    INTERNAL.name: (INTERNAL, "The service's log says why."),
+}
+
 
 @router.get("/v1/openapi.json")
 async def openapi_document(request: Request) -> JSONResponse:
@@ -87,12 +93,10 @@ async def asset(name: Annotated[str, PathParameter(max_length=100)]) -> FileResp
 @router.get("/problems/{name}")
 async def problem_explained(name: Annotated[str, PathParameter(max_length=100)]) -> HTMLResponse:
     """Explain one kind of problem, where its `type` leads to."""
-    kinds = {kind.name: (kind, cause) for cause, kind in KINDS.items()}
-    kinds[INTERNAL.name] = (INTERNAL, HooklineError)
-    if name not in kinds:
+    found = _EXPLAINED.get(name)
+    if found is None:
         raise NotFound("There is no such kind of problem.")
-    kind, cause = kinds[name]
-    meaning = "The service's log says why." if kind is INTERNAL else cause.__doc__ or ""
+    kind, meaning = found
     body = _PROBLEM.format(
         title=escape(kind.title), status=kind.status, name=kind.name, meaning=escape(meaning)
     )

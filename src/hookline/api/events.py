@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 from fastapi import APIRouter, Request, Response
-from starlette.requests import ClientDisconnect
 
 from hookline.api.deps import Services, services_of
 from hookline.api.envelopes import (
@@ -22,9 +21,8 @@ from hookline.api.responses import failures
 from hookline.dispatch.gate import Sender
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.events import Event, Limits, parse_batch, parse_event
-from hookline.errors import Forbidden, HooklineError, MalformedBody
+from hookline.errors import Forbidden, HooklineError
 
-_SLOWEST_BODY = 60.0  # seconds; a sender that trickles must not hold memory for ever
 _QUICKLY_PARSED = 256 * 1024  # bytes; more would keep the event loop from others for milliseconds
 _MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
 
@@ -46,7 +44,7 @@ async def send_event(request: Request) -> Response:
     """
     services = services_of(request)
     sender = await services.gate.enter(request.headers.get("authorization"))
-    raw = await _body(request, services.limits.event_bytes)
+    raw = await read_bounded(request, services.limits.event_bytes)
     event = sender.route(parse_event(raw, services.limits))
     [receipt] = await services.ingest.accept((event,), sender)
     return _accepted(
@@ -74,21 +72,10 @@ async def send_event_batch(request: Request) -> Response:
     """
     services = services_of(request)
     sender = await services.gate.enter(request.headers.get("authorization"))
-    raw = await _body(request, services.limits.batch_bytes)
+    raw = await read_bounded(request, services.limits.batch_bytes)
     items = await _parsed(raw, services.limits)
     results = await _accept(services, sender, items)
     return _accepted({"results": [_result(each) for each in results]})
-
-
-async def _body(request: Request, most: int) -> bytes:
-    """Read the body; raise TooLarge before it is read whole, MalformedBody if it doesn't end."""
-    try:
-        async with asyncio.timeout(_SLOWEST_BODY):
-            return await read_bounded(request, most)
-    except TimeoutError as error:
-        raise MalformedBody(f"The body did not end within {_SLOWEST_BODY:.0f} seconds.") from error
-    except ClientDisconnect as error:
-        raise MalformedBody("The connection ended before the body did.") from error
 
 
 async def _parsed(raw: bytes, limits: Limits) -> list[Event | HooklineError]:

@@ -3,18 +3,21 @@
 FastAPI would read a whole body, of any size and depth, before it asks who sends it.
 """
 
+import asyncio
 from collections.abc import Callable, Coroutine
 from email.message import Message
 from typing import Any
 
 from fastapi import HTTPException, Request, Response
 from fastapi.routing import APIRoute
+from starlette.requests import ClientDisconnect
 
 from hookline.api.auth import authenticate
 from hookline.domain.documents import parse_document
 from hookline.errors import MalformedBody, TooLarge
 
 MOST_BYTES = 1024 * 1024  # an integration takes a few kilobytes
+_SLOWEST_BODY = 60.0  # seconds; a sender that trickles must not hold memory for ever
 _DEEPEST = 16  # an integration nests four levels
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as Starlette declares it
@@ -51,10 +54,24 @@ class _ReadRequest(Request):
 
 
 async def read_bounded(request: Request, most: int) -> bytes:
-    """Read a body; raise TooLarge as soon as it is known to be longer than `most` bytes."""
+    """Read a body of at most `most` bytes.
+
+    Raises TooLarge as soon as it is known to be longer, and MalformedBody where it doesn't end
+    within a minute, or ends with the connection.
+    """
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared[:20]) > most:
         raise _too_large(most)
+    try:
+        async with asyncio.timeout(_SLOWEST_BODY):
+            return await _read(request, most)
+    except TimeoutError as error:
+        raise MalformedBody(f"The body did not end within {_SLOWEST_BODY:.0f} seconds.") from error
+    except ClientDisconnect as error:
+        raise MalformedBody("The connection ended before the body did.") from error
+
+
+async def _read(request: Request, most: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     async for part in request.stream():

@@ -54,6 +54,10 @@ KINDS: Mapping[type[HooklineError], Kind] = {
     errors.Overloaded: Kind("overloaded", 429, "Too much at once"),
     errors.Unavailable: Kind("unavailable", 503, "Not available at the moment"),
 }
+OF_HTTP: Mapping[int, Kind] = {
+    405: Kind("method-not-allowed", 405, "This method is not possible here"),
+    415: Kind("unsupported-media-type", 415, "The body is of another type than JSON"),
+}
 INTERNAL = Kind("internal", 500, "Hookline made a mistake")
 
 
@@ -143,13 +147,17 @@ async def _on_validation_error(_request: Request, error: Exception) -> Response:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     status = HTTPStatus(error.status_code)
-    kind = Kind(status.phrase.lower().replace(" ", "-"), status.value, status.phrase)
+    kind = OF_HTTP.get(status) or Kind(_slug(status), status.value, status.phrase)
     detail = error.detail
     if status is HTTPStatus.NOT_FOUND:
         kind, detail = KINDS[errors.NotFound], "There is nothing at this address."
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
         detail = f"{request.method} is not possible here; the header Allow says what is."
     return problem(kind, detail, headers=error.headers)
+
+
+def _slug(status: HTTPStatus) -> str:
+    return status.phrase.lower().replace(" ", "-")
 
 
 def _internal(error: BaseException) -> Response:

@@ -71,8 +71,7 @@ class KeyService:
             raise ConfigurationError(
                 "HOOKLINE_ADMIN_KEY must be hk_ and 32 to 128 characters of A-Z, a-z, 0-9, _ and -."
             )
-        async with self._transactions.reading() as session:
-            known = await session.scalar(select(ApiKey).where(ApiKey.hash == hash_key(key)))
+        known = await self._find(key)
         if known is None:
             await self._keep(_row(key, Role.ADMIN, _FIRST_ADMIN))
         elif known.revoked_at is not None or known.role != Role.ADMIN:
@@ -96,10 +95,17 @@ class KeyService:
             row.revision = change.revision
         return _record(row)
 
+    async def _find(self, key: str) -> ApiKey | None:
+        async with self._transactions.reading() as session:
+            return await session.scalar(select(ApiKey).where(ApiKey.hash == hash_key(key)))
+
     async def _keep(self, row: ApiKey) -> None:
+        """Keep a key, unless another process kept the same one a moment ago."""
         async with self._transactions.changing() as change:
             row.revision = change.revision
-            change.session.add(row)
+            twin = select(ApiKey.id).where(ApiKey.hash == row.hash)
+            if await change.session.scalar(twin) is None:
+                change.session.add(row)
 
 
 def _row(key: str, role: Role, name: str | None) -> ApiKey:
