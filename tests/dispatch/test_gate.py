@@ -1,0 +1,160 @@
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from factories import COMPANY
+from hookline.db import connections
+from hookline.dispatch.gate import Gate, Sender
+from hookline.dispatch.ingest import Ingest
+from hookline.domain.access import Role
+from hookline.domain.catalogue import load_catalogue
+from hookline.domain.events import Event, Limits, parse_event
+from hookline.errors import Forbidden, NotAuthenticated
+from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.keys import KeyService
+from hookline.integrations.pbxs import PbxService
+from hookline.integrations.revision import Transactions
+from hookline.integrations.schemas import PbxDescription
+from hookline.integrations.subscriptions import Subscriptions
+from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.port import Claimed
+from hookline.queue.postgres import PostgresQueue
+from hookline.security.secrets import KeyRing, generate_key
+from support.stories import a_pbx
+
+WINDOW = timedelta(hours=48)
+
+
+class Process:
+    """What one process has of keys, PBXs and ingest; others change the same database."""
+
+    def __init__(self, engine: AsyncEngine, pool: asyncpg.Pool) -> None:
+        transactions = Transactions(engine)
+        keyring = KeyRing.parse(generate_key())
+        self.subscriptions = Subscriptions(transactions, load_catalogue(), keyring)
+        self.gate = Gate(KeyDirectory(transactions), self.subscriptions)
+        self.keys = KeyService(transactions)
+        self.pbxs = PbxService(transactions)
+        self.pool = pool
+        queue = PostgresQueue(pool, lease_seconds=10.0, duplicate_window=WINDOW)
+        self.ingest = Ingest(
+            queue,
+            self.subscriptions,
+            None,
+            born_lease=1,
+            start=nothing_starts,
+            announce=nobody_waits,
+        )
+
+    async def enter(self, key: str) -> Sender:
+        return await self.gate.enter(f"Bearer {key}")
+
+    async def revoke_newest(self) -> None:
+        newest, *_ = await self.keys.all()
+        await self.keys.revoke(newest.id)
+
+    async def stored(self, subject: str) -> int:
+        query = "select count(*) from events where subject = $1"
+        count: int = await self.pool.fetchval(query, subject)
+        return count
+
+
+def nothing_starts(jobs: Sequence[Claimed]) -> None:
+    assert not jobs
+
+
+def nobody_waits() -> None:
+    raise AssertionError("nothing was to be delivered")
+
+
+def event(subject: str, *, pbx: str | None = None, company: str = COMPANY) -> Event:
+    named = f'"pbx":"{pbx}",' if pbx else ""
+    raw = (
+        f'{{"id":"{subject}",{named}"company":"{company}","time":1,"type":"call:end","data":{{}}}}'
+    )
+    return parse_event(raw.encode(), Limits())
+
+
+@pytest.fixture
+async def process(database: str) -> AsyncIterator[Process]:
+    engine = connections.engine(database)
+    async with connections.pool(database, size=4) as pool:
+        await PartitionKeeper(pool, retention_days=30, duplicate_window=WINDOW).keep()
+        yield Process(engine, pool)
+    await engine.dispose()
+
+
+async def test_a_key_revoked_elsewhere_after_it_entered_stores_nothing(process: Process) -> None:
+    sender = await process.enter(await process.keys.create(Role.INGEST))
+    await process.ingest.accept([event("before")], sender)
+    await process.revoke_newest()
+    with pytest.raises(NotAuthenticated):
+        await process.ingest.accept([event("after")], sender)
+    assert (await process.stored("before"), await process.stored("after")) == (1, 0)
+
+
+async def test_a_revoked_key_is_refused_also_where_the_snapshot_is_newer_than_the_keys(
+    process: Process,
+) -> None:
+    key = await process.keys.create(Role.INGEST)
+    sender = await process.enter(key)
+    await process.revoke_newest()
+    await process.subscriptions.catch_up()
+    with pytest.raises(NotAuthenticated):
+        await process.ingest.accept([event("let in before")], sender)
+    with pytest.raises(NotAuthenticated):
+        await process.enter(key)
+    assert await process.stored("let in before") == 0
+
+
+async def test_the_same_event_of_a_key_that_is_still_valid_is_stored(process: Process) -> None:
+    valid = await process.enter(await process.keys.create(Role.INGEST))
+    revoked = await process.enter(await process.keys.create(Role.INGEST))
+    await process.revoke_newest()
+    first, stored, last = await asyncio.gather(
+        process.ingest.accept([event("of both")], revoked),
+        process.ingest.accept([event("of both")], valid),
+        process.ingest.accept([event("of both")], revoked),
+        return_exceptions=True,
+    )
+    assert isinstance(first, NotAuthenticated)
+    assert isinstance(last, NotAuthenticated)
+    assert isinstance(stored, list)
+    assert [receipt.duplicate for receipt in stored] == [False]
+    assert await process.stored("of both") == 1
+
+
+async def test_a_pbx_described_as_anothers_after_the_key_entered_is_refused(
+    process: Process,
+) -> None:
+    pbx, company = a_pbx(), a_pbx()
+    sender = await process.enter(await process.keys.create(Role.INGEST, company=company))
+    own, alien = event("own", company=company), event("alien", pbx=pbx, company=company)
+    assert sender.route(alien) == alien
+    await process.pbxs.describe(pbx, PbxDescription(company="another", license="x-bees"))
+    with pytest.raises(Forbidden):
+        await process.ingest.accept([own, alien], sender)
+    assert (await process.stored("own"), await process.stored("alien")) == (0, 0)
+    await process.ingest.accept([own], sender)
+    assert await process.stored("own") == 1
+
+
+async def test_an_event_is_routed_by_its_own_pbx_or_else_by_the_keys(process: Process) -> None:
+    pbx = a_pbx()
+    sender = await process.enter(await process.keys.create(Role.INGEST, pbx=pbx))
+    unnamed = event("unnamed")
+    assert sender.route(unnamed).pbx == pbx
+    assert sender.route(unnamed).payload == unnamed.payload
+    assert sender.route(event("named", pbx=pbx)).pbx == pbx
+    with pytest.raises(Forbidden):
+        sender.route(event("another's", pbx=a_pbx()))
+
+
+async def test_a_manager_does_not_enter(process: Process) -> None:
+    key = await process.keys.create(Role.MANAGER, pbx=a_pbx())
+    with pytest.raises(Forbidden):
+        await process.enter(key)
