@@ -7,6 +7,7 @@ import typer
 
 from hookline import __version__
 from hookline.cli import database, demo, keys, listen, openapi, serve, settings
+from hookline.cli.bench import command as bench
 from hookline.errors import HooklineError
 
 app = typer.Typer(
@@ -22,6 +23,7 @@ app.command()(database.migrate)
 app.command("settings")(settings.show)
 app.add_typer(keys.app, name="keys")
 app.command()(openapi.openapi)
+app.command()(bench.bench)
 app.command()(demo.demo)
 app.command()(listen.listen)
 

@@ -191,9 +191,7 @@ class Load:
         connection.send(index, order.batch, self._head % len(body) + body)
 
     def _report(self) -> Json:
-        with Path(self._order.out).open("wb") as file:
-            self.sent.tofile(file)
-            self.accepted.tofile(file)
+        Path(self._order.out).write_bytes(self.sent.tobytes() + self.accepted.tobytes())
         return {
             "sent": len(self.sent),
             "accepted": self._count,
@@ -266,7 +264,7 @@ def _pbxs(order: Order) -> Iterator[bytes]:
     return cycle(serials)
 
 
-async def _run(**order: Any) -> Json:
+async def _run(**order: Any) -> Json:  # noqa: ANN401 - Order's fields
     return await Load(Order(**order)).run()
 
 

@@ -156,9 +156,7 @@ class Receiver:
         """Write down which numbers came when, and return what was counted."""
         tally = self._tally
         assert tally is not None  # noqa: S101 - ports are opened first
-        with Path(path).open("wb") as file:
-            tally.numbers.tofile(file)
-            tally.times.tofile(file)
+        Path(path).write_bytes(tally.numbers.tobytes() + tally.times.tobytes())  # noqa: ASYNC240 - nothing else is under way
         return {
             "different": len(tally.numbers),
             "duplicates": tally.duplicates,

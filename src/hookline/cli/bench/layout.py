@@ -1,0 +1,60 @@
+"""Which process runs on which processor, so that two runs of the benchmark can be compared."""
+
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import psutil
+
+_FEWEST = 2  # processors; on one there is nothing to choose
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The processors of each role; a role that is not named runs anywhere."""
+
+    cores: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+    def pin(self, role: str, processes: Iterable[int]) -> None:
+        """Keep processes, and what they start from now on, on their role's processors."""
+        cores = self.cores.get(role)
+        if cores is None or sys.platform != "linux":
+            return
+        for pid in processes:
+            try:
+                threads = [thread.id for thread in psutil.Process(pid).threads()]
+                for thread in threads:
+                    os.sched_setaffinity(thread, cores)
+            except (ProcessLookupError, psutil.NoSuchProcess):
+                continue  # a backend that has just ended
+
+    def __str__(self) -> str:
+        if not self.cores:
+            return "each process on any processor"
+        return ", ".join(
+            f"{role} on {'+'.join(map(str, cores))}" for role, cores in self.cores.items()
+        )
+
+
+def layout_of_this_machine(*, pinned: bool) -> Layout:
+    """Give the service a processor of its own; Postgres, receiver and generator get the others."""
+    if not pinned or sys.platform != "linux":
+        return Layout()
+    return _spread(sorted(os.sched_getaffinity(0)))
+
+
+def _spread(cores: Sequence[int]) -> Layout:
+    if len(cores) < _FEWEST:
+        return Layout()
+    own, others = cores[:1], cores[1:]
+    last = others[-1:]
+    database = others[:-1] or others
+    return Layout(
+        {
+            "service": tuple(own),
+            "postgres": tuple(database),
+            "receiver": tuple(last),
+            "generator": tuple(last),
+        }
+    )

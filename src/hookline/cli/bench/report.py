@@ -1,0 +1,124 @@
+"""The figures for people and for programs."""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import psutil
+
+from hookline import __version__
+from hookline.cli import terminal
+from hookline.cli.bench.layout import Layout
+
+Figures = Mapping[str, Any]  # of one scenario, as the JSON has them
+
+_COLUMNS = (
+    "scenario",
+    "accepted/s",
+    "delivered/s",
+    "lag s",
+    "p50 ms",
+    "p99 ms",
+    "p99.9 ms",
+    "µs service",
+    "Postgres",
+    "receiver",
+    "generator",
+    "total",
+    "MB",
+    "trips",
+    "WAL B",
+)
+_GIBIBYTE = 1 << 30
+
+
+def machine(layout: Layout, *, seconds: float) -> dict[str, Any]:
+    """Return what the figures depend on besides the code."""
+    return {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "hookline": __version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "processor": _processor(),
+        "processors": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "memory_gib": round(psutil.virtual_memory().total / _GIBIBYTE, 1),
+        "load_average_before": [round(each, 2) for each in os.getloadavg()],
+        "layout": str(layout),
+        "seconds": seconds,
+        "durability": "fsync and synchronous_commit on",
+        "latency": "latency_ms: from the 202's arrival at the sender to the delivery's arrival;"
+        " end_to_end_ms: from the sending (open loop: from when it was due)",
+    }
+
+
+def show(document: Mapping[str, Any]) -> None:
+    """Print the table and what has to be known to read it."""
+    scenarios: Mapping[str, Figures] = document["scenarios"]
+    around = document["machine"]
+    title = f"hookline bench, {around['seconds']:g} s a phase"
+    terminal.table(title, _COLUMNS, [_row(name, each) for name, each in scenarios.items()])
+    before = ", ".join(f"{each:g}" for each in around["load_average_before"])
+    terminal.say(
+        f"{around['processors']} × {around['processor']}; {around['layout']}."
+        f" Load average before: {before}."
+    )
+    terminal.say("µs: processor time for one delivery. Latency: from the 202 to the receipt.")
+    for name, figures in scenarios.items():
+        for remark in remarks(figures):
+            terminal.say(f"{name}: {remark}", {name: "bold yellow"})
+
+
+def remarks(figures: Figures) -> list[str]:
+    """Return what is wrong with, or special about, a scenario's figures, as sentences."""
+    found = []
+    if figures["measures_the_load"]:
+        found.append(
+            f"generator and receiver took {figures['load_share']:.0%} of all processor time, more"
+            " than a fifth: the figure measures them, not the service."
+        )
+    if figures["missing"]:
+        found.append(f"{figures['missing']:,} deliveries did not arrive in time.")
+    if figures["duplicate_deliveries"]:
+        found.append(f"{figures['duplicate_deliveries']:,} deliveries arrived more than once.")
+    if figures["signatures_wrong"] or not figures["signatures_checked"]:
+        wrong, checked = figures["signatures_wrong"], figures["signatures_checked"]
+        found.append(f"{wrong:,} of {checked:,} checked signatures were wrong.")
+    if figures["refused"]:
+        found.append(f"{figures['refused']:,} events were not accepted: {figures['refusal']}")
+    if not figures["settled"]:
+        found.append("outcomes were still unwritten seconds after the last delivery.")
+    if figures["errors"]:
+        found.append(f"the service logged errors: {', '.join(figures['errors'])}.")
+    if "filled_by" in figures:
+        found.append(f"{figures['waiting']:,} deliveries waited, put there by SQL.")
+    return found
+
+
+def _row(name: str, figures: Figures) -> tuple[str, ...]:
+    latency = figures["latency_ms"] or {}
+    cpu = figures["cpu_us_per_delivery"]
+    return (
+        name,
+        f"{figures['accepted_per_s']:,.0f}",
+        f"{figures['delivered_per_s']:,.0f}",
+        f"{figures['lag_s']:.2f}",
+        *(f"{latency[q]:.1f}" if q in latency else "–" for q in ("p50", "p99", "p999")),
+        *(f"{cpu[role]:.0f}" for role in ("service", "postgres", "receiver", "generator", "total")),
+        f"{figures['rss_mb']:.0f}",
+        f"{figures['round_trips_per_delivery']:.3f}",
+        f"{figures['wal_bytes_per_delivery']:,}",
+    )
+
+
+def _processor() -> str:
+    if sys.platform == "linux":
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123 - no path to keep
+            for line in file:
+                if line.startswith("model name"):
+                    return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
