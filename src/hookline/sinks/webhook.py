@@ -85,7 +85,7 @@ class WebhookSink:
             error=error,
             status_code=heard.status,
             response=bytes(heard.body),
-            retry_after=_retry_after(heard.retry_after) if verdict is Verdict.RETRY else None,
+            retry_after=_retry_after(heard.retry_after),
         )
 
     async def forget(self, target: Target) -> None:
@@ -123,7 +123,8 @@ class WebhookSink:
     async def _exchange(self, request: httpx.Request, heard: "_Heard") -> None:
         response = await self._transport.handle_async_request(request)
         heard.status = response.status_code
-        heard.retry_after = response.headers.get("retry-after")
+        if heard.status in _TRY_AGAIN:
+            heard.retry_after = response.headers.get("retry-after")
         stream = cast("httpx.AsyncByteStream", response.stream)
         try:
             async for chunk in stream:

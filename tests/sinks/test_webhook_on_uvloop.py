@@ -1,0 +1,96 @@
+"""The service runs on uvloop, which connects, closes and speaks TLS with code of its own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from hookline.domain.deliveries import ErrorKind, Verdict
+from hookline.security.egress.proxy import Proxy
+from hookline.security.egress.trust import client_tls
+from sinks.contract import delivers, fails_as
+from support.certificates import Authority
+from support.hostile import flooding, resetting_after, saying_nothing
+from support.receivers import Receiver, answering, answering_then_closing, receiving, status
+from support.webhook_shipments import Names, webhook_shipment, webhook_sink
+
+NAME = "crm.example.com"
+SHORT = 0.3  # seconds
+
+
+def url(receiver: Receiver) -> str:
+    return f"https://{NAME}:{receiver.port}/hook"
+
+
+def names() -> Names:
+    return Names(crm_example_com=[["127.0.0.1"]])
+
+
+async def a_kept_connection_serves_again(authority: Authority) -> None:
+    tls, trusting = authority.server(NAME), client_tls(authority.file)
+    async with receiving(tls=tls) as receiver, webhook_sink(tls=trusting, names=names()) as sink:
+        await delivers(sink, webhook_shipment(url(receiver), body=b"x" * 1_000_000))
+        assert receiver.connections == 1
+        receiver.behaviour = answering_then_closing(status(500))
+        await fails_as(sink, webhook_shipment(url(receiver)), Verdict.RETRY, ErrorKind.STATUS)
+        receiver.behaviour = answering(status(200))
+        await delivers(sink, webhook_shipment(url(receiver)))
+
+
+async def failures_have_their_kinds(authority: Authority) -> None:
+    tls, trusting = authority.server(NAME), client_tls(authority.file)
+    async with (
+        receiving(tls=tls) as receiver,
+        webhook_sink(tls=trusting, names=names(), within=SHORT) as sink,
+    ):
+        shipment = webhook_shipment(url(receiver))
+        for behaviour, kind in (
+            (saying_nothing, ErrorKind.TIMEOUT),
+            (resetting_after(b""), ErrorKind.RESET),
+            (answering_then_closing(b""), ErrorKind.RESET),
+            (flooding(receiver, b"HTTP/1.1 200 OK\r\na: ", b"x" * 65_536), ErrorKind.PROTOCOL),
+        ):
+            receiver.behaviour = behaviour
+            await fails_as(sink, shipment, Verdict.RETRY, kind)
+            await receiver.until(lambda r: r.open == 0)
+
+
+async def an_untrusted_certificate_is_refused(authority: Authority) -> None:
+    tls = authority.server("other.example.com")
+    trusting = client_tls(authority.file)
+    async with receiving(tls=tls) as receiver, webhook_sink(tls=trusting, names=names()) as sink:
+        await fails_as(sink, webhook_shipment(url(receiver)), Verdict.RETRY, ErrorKind.TLS)
+    assert receiver.requests == []
+
+
+async def a_proxy_that_refuses_is_heard(_authority: Authority) -> None:
+    async with receiving(answering_then_closing(b"HTTP/1.1 403 No\r\n\r\n")) as middle:
+        proxy = Proxy.parse(f"http://127.0.0.1:{middle.port}")
+        async with webhook_sink(proxy=proxy, names=names()) as sink:
+            shipment = webhook_shipment(f"https://{NAME}/")
+            await fails_as(sink, shipment, Verdict.RETRY, ErrorKind.REFUSED)
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        a_kept_connection_serves_again,
+        failures_have_their_kinds,
+        an_untrusted_certificate_is_refused,
+        a_proxy_that_refuses_is_heard,
+    ],
+)
+async def test_on_uvloop(scenario: Callable[[Authority], Awaitable[None]], tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+
+    async def run() -> None:
+        assert isinstance(asyncio.get_running_loop(), uvloop.Loop)
+        await scenario(authority)
+
+    def in_a_loop_of_its_own() -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run())
+
+    await asyncio.to_thread(in_a_loop_of_its_own)
