@@ -46,6 +46,8 @@ async def test_an_unknown_address_and_method_are_problems(api: Api) -> None:
     assert method.status_code == 405
     assert method.headers["content-type"] == "application/problem+json"
     assert method.headers["allow"] == "GET"
+    several = await api.request("OPTIONS", "/v1/integrations")
+    assert several.headers["allow"] == "GET, POST"
     slash = await api.get("/v1/integrations/")
     assert slash.status_code in {404, 405}
 

@@ -13,7 +13,9 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hookline import errors
@@ -148,12 +150,25 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as above
     status = HTTPStatus(error.status_code)
     kind = OF_HTTP.get(status) or Kind(_slug(status), status.value, status.phrase)
-    detail = error.detail
+    detail, headers = error.detail, error.headers
     if status is HTTPStatus.NOT_FOUND:
         kind, detail = KINDS[errors.NotFound], "There is nothing at this address."
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
-        detail = f"{request.method} is not possible here; the header Allow says what is."
-    return problem(kind, detail, headers=error.headers)
+        allowed = ", ".join(sorted(_methods_at(request)))
+        detail = f"{request.method} is not possible here; possible are {allowed}."
+        headers = {"Allow": allowed}
+    return problem(kind, detail, headers=headers)
+
+
+def _methods_at(request: Request) -> set[str]:
+    """Return the methods of all routes at this address; Starlette names those of the first one."""
+    routes = [context.route for context in iter_route_contexts(request.app.routes)]
+    return {
+        method
+        for route in routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
 
 
 def _slug(status: HTTPStatus) -> str:
