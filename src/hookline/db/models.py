@@ -1,7 +1,7 @@
 """Every table, as SQLAlchemy sees it; `alembic check` holds the migrations to this file.
 
-Writers (one for each table): integrations, pbxs, api_keys and revision belong to
-`integrations/`; all the others belong to `queue/`.
+Writers (one for each table): integrations, integration_health, pbxs, api_keys and revision belong
+to `integrations/`; all the others belong to `queue/`.
 
 `events`, `deliveries` and `attempts` are partitioned by day. Their key is a UUIDv7, which names
 its own day, so the key alone tells the partition. `pending` holds only what is not finished and
@@ -17,6 +17,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     DateTime,
+    Double,
     Index,
     Integer,
     LargeBinary,
@@ -56,6 +57,7 @@ class Integration(Base):
     __table_args__ = (
         CheckConstraint("pbx is not null or company is not null", name="tenant"),
         CheckConstraint("max_in_flight between 1 and 1000", name="max_in_flight"),
+        CheckConstraint("rate_limit between 0.1 and 1000", name="rate_limit"),
         Index("integrations_pbx_idx", "pbx"),
         Index("integrations_company_idx", "company"),
         Index("integrations_revision_idx", "revision"),
@@ -77,13 +79,37 @@ class Integration(Base):
     old_secret_until: Mapped[datetime | None]
     events: Mapped[dict[str, Any]]
     max_in_flight: Mapped[int]
+    rate_limit: Mapped[float | None] = mapped_column(Double)  # deliveries a second
     disabled_reason: Mapped[str | None]
+    disabled_by: Mapped[str | None]  # the name of the key that switched it off, or hookline
     disabled_at: Mapped[datetime | None]
     version: Mapped[int]  # counts changes: the ETag
     revision: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     deleted_at: Mapped[datetime | None]
+
+
+class IntegrationHealth(Base):
+    """An integration that is not healthy: since when, why, and when its next probe may go.
+
+    A table of its own, with a row for these alone: every process reads it whole now and then, and a
+    thousand targets that fail at once make no event be matched anew, as changed integrations do.
+    """
+
+    __tablename__ = "integration_health"
+    __table_args__ = (
+        CheckConstraint("state in ('failing', 'paused')", name="state"),
+        CheckConstraint("(state = 'paused') = (paused_until is not null)", name="paused"),
+    )
+
+    integration_id: Mapped[str] = mapped_column(primary_key=True)
+    state: Mapped[str]
+    failing_since: Mapped[datetime]
+    last_error: Mapped[str | None]
+    last_error_at: Mapped[datetime]
+    paused_until: Mapped[datetime | None]
+    probes: Mapped[int] = mapped_column(Integer, server_default=text("0"))
 
 
 class Pbx(Base):
@@ -212,6 +238,18 @@ class PendingDelivery(Base):
     once: Mapped[bool]  # asked for by hand: one attempt, no automatic retry behind it
     due_at: Mapped[datetime]
     lease: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class RateLimit(Base):
+    """What an integration with a rate limit has used of it, shared by all processes.
+
+    At `used_until` all that was allowed so far is used up; a rate allows the next delivery then.
+    """
+
+    __tablename__ = "rate_limits"
+
+    integration_id: Mapped[str] = mapped_column(primary_key=True)
+    used_until: Mapped[datetime]
 
 
 class FinishedDelivery(Base):
