@@ -43,6 +43,7 @@ def test_the_groups_come_in_the_forms_order() -> None:
         "analytics",
         "presence",
         "sms",
+        "service",
     ]
 
 
@@ -78,7 +79,20 @@ def test_every_name_of_the_domain_is_known_in_its_group() -> None:
         ],
         "presence": ["presence:user", "presence:telephony", "presence:conference"],
         "sms": ["sms:status"],
+        "service": [
+            "integration:paused",
+            "integration:recovered",
+            "integration:disabled",
+            "delivery:exhausted",
+        ],
     }
+
+
+def test_what_hookline_announces_itself_is_reserved() -> None:
+    reserved = [kind.name for kind in CATALOGUE.types if CATALOGUE.is_reserved(kind.name)]
+    assert reserved == [kind.name for kind in CATALOGUE.types if kind.group == "service"]
+    assert CATALOGUE.is_reserved("integration:whatever")
+    assert not CATALOGUE.is_reserved("integrations:whatever")
 
 
 def test_the_licence_rule_covers_exactly_two_types() -> None:
@@ -175,6 +189,8 @@ def test_the_naming_rules_alone_agree_with_the_catalogue(kind: EventType) -> Non
         ("chat:message:deleted", "chat"),
         ("presence:whatever", "presence"),
         ("sms:received", "sms"),
+        ("integration:whatever", "service"),
+        ("delivery:whatever", "service"),
     ],
 )
 def test_a_name_not_yet_known_is_placed_by_rule(name: str, group: str) -> None:

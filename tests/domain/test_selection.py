@@ -86,14 +86,14 @@ def test_the_same_choice_is_equal_and_hashable() -> None:
 def test_an_unknown_group_is_named_with_the_nearest() -> None:
     assert problems({"calls": "all"}) == {
         "events.calls": "There is no group 'calls'; did you mean call? "
-        "Allowed are call, conference, chat, analytics, presence, sms."
+        "Allowed are call, conference, chat, analytics, presence, sms, service."
     }
 
 
 def test_an_unknown_group_with_no_likeness_lists_what_is_allowed() -> None:
     assert problems({"zzz": "all"}) == {
         "events.zzz": "There is no group 'zzz'; "
-        "allowed are call, conference, chat, analytics, presence, sms."
+        "allowed are call, conference, chat, analytics, presence, sms, service."
     }
 
 

@@ -93,8 +93,11 @@ class Story:
                         yield story
 
     async def send_samples(self, *, pace: float) -> None:
-        """Post every sample of the catalogue, one after another, `pace` seconds apart."""
-        for kind in load_catalogue().types:
+        """Post every sample that a PBX may send, one after another, `pace` seconds apart."""
+        catalogue = load_catalogue()
+        for kind in catalogue.types:
+            if catalogue.is_reserved(kind.name):
+                continue
             event = dict(kind.example) | {"company": self._company, "time": int(time.time() * 1000)}
             if "pbx" in event:
                 event["pbx"] = self._pbx

@@ -12,8 +12,9 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
 from importlib.resources import files
-from typing import Any
+from typing import Any, Final
 
+SERVICE: Final = "service"  # the group of Hookline's own events, which no PBX may send
 JsonObject = Mapping[str, Any]  # any JSON: these documents are passed on, not looked into
 
 
@@ -99,6 +100,10 @@ class Catalogue:
         if known is not None:
             return known.group
         return next((r.group for r in self.naming if fnmatchcase(event_type, r.pattern)), None)
+
+    def is_reserved(self, event_type: str) -> bool:
+        """Whether events of this type are Hookline's own, so that nobody may send one."""
+        return self.group_of(event_type) == SERVICE
 
     def is_licensed(self, event_type: str) -> bool:
         """Whether the licence rule covers this event type."""
