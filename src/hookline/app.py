@@ -21,6 +21,7 @@ from hookline.api import (
 from hookline.api.deps import Services
 from hookline.api.headers import NeverStored
 from hookline.api.openapi import document_of, operation_id, text_of
+from hookline.api.shortcuts import Shortcuts
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -61,9 +62,11 @@ def create_app(services_factory: ServicesFactory) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # FastAPI's own, unused
         generate_unique_id_function=operation_id,
         separate_input_output_schemas=False,
     )
+    app.add_middleware(Shortcuts, operations=events.SHORTCUTS)
     problems.install(app)
     app.add_middleware(NeverStored)
     for router in _ROUTERS:
