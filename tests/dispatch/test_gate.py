@@ -18,7 +18,7 @@ from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import Transactions
-from hookline.integrations.schemas import PbxDescription
+from hookline.integrations.requests import PbxDescription
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.port import Claimed

@@ -8,8 +8,8 @@ from factories import SECRET_ACCESS_KEY, a_principal, a_queue, a_webhook
 from hookline.db.models import Integration, Revision
 from hookline.domain.targets import SqsTarget, WebhookTarget
 from hookline.errors import BrokenSeal, InvalidInput, PreconditionFailed
+from hookline.integrations.requests import IntegrationChanges, NewIntegration
 from hookline.integrations.revision import Transactions
-from hookline.integrations.schemas import IntegrationChanges, NewIntegration
 from hookline.integrations.sealing import open_target
 from hookline.integrations.service import IntegrationService
 from hookline.security.secrets import KeyRing, generate_key

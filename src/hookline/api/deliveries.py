@@ -12,7 +12,7 @@ from hookline.api.responses import failures
 from hookline.domain.deliveries import Status
 from hookline.history.schemas import Delivery, DeliveryPage
 from hookline.history.statements import WantedDeliveries
-from hookline.integrations.schemas import Line
+from hookline.integrations.fields import Line
 
 router = APIRouter(prefix="/v1/deliveries", tags=["Deliveries"])
 

@@ -12,7 +12,7 @@ from pydantic.json_schema import models_json_schema
 
 from hookline.api.schemas import WrongField
 from hookline.history.schemas import EventId
-from hookline.integrations.schemas import Document
+from hookline.integrations.fields import Document
 
 _EVENT_ID = "0190e5a1-7c3e-7d52-9f5a-3c1f6b9d2e4f"
 

@@ -15,7 +15,7 @@ from hookline.errors import NotFound
 from hookline.history.repository import StoredEvent
 from hookline.history.schemas import EventPage, EventRecord
 from hookline.history.statements import Period, WantedEvents
-from hookline.integrations.schemas import CompanyId, Line, PbxSerial
+from hookline.integrations.fields import CompanyId, Line, PbxSerial
 
 router = APIRouter(prefix="/v1/events", tags=["Events"])
 

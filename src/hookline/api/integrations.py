@@ -16,17 +16,10 @@ from hookline.api.schemas import TestAttempt, TestRequest, TestResult
 from hookline.dispatch.trial import Tested
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput
+from hookline.integrations.fields import CompanyId, PbxSerial
 from hookline.integrations.repository import Wanted
-from hookline.integrations.schemas import (
-    CompanyId,
-    Integration,
-    IntegrationChanges,
-    IntegrationPage,
-    NewIntegration,
-    PbxSerial,
-    SecretRotation,
-    SigningSecret,
-)
+from hookline.integrations.requests import IntegrationChanges, NewIntegration, SecretRotation
+from hookline.integrations.schemas import Integration, IntegrationPage, SigningSecret
 
 router = APIRouter(prefix="/v1/integrations", tags=["Integrations"], route_class=GuardedRoute)
 

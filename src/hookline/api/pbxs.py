@@ -9,7 +9,9 @@ from hookline.api.deps import ServicesDep
 from hookline.api.examples import PBX_DESCRIPTION
 from hookline.api.guarded import GuardedRoute
 from hookline.api.responses import failures
-from hookline.integrations.schemas import PbxDescription, PbxRecord, PbxSerial
+from hookline.integrations.fields import PbxSerial
+from hookline.integrations.requests import PbxDescription
+from hookline.integrations.schemas import PbxRecord
 
 router = APIRouter(prefix="/v1/pbxs", tags=["PBXs"], route_class=GuardedRoute)
 

@@ -7,7 +7,7 @@ from pydantic import Field, WithJsonSchema
 
 from hookline.domain.catalogue import Format
 from hookline.domain.deliveries import ErrorKind, Verdict
-from hookline.integrations.schemas import Document, Moment
+from hookline.integrations.fields import Document, Moment
 
 
 class WrongField(Document):

@@ -5,7 +5,7 @@ from typing import Any
 
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem
-from hookline.integrations.schemas import FIXED_FIELDS
+from hookline.integrations.requests import FIXED_FIELDS
 
 _PLACES = frozenset({"body", "query", "path", "header"})
 _TAGS = frozenset(TransmissionType)

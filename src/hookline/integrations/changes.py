@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hookline.db.models import Integration as Row
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.checks import Checks
-from hookline.integrations.schemas import IntegrationChanges, TransmissionChanges
+from hookline.integrations.requests import IntegrationChanges, TransmissionChanges
 from hookline.integrations.sealing import open_headers, seal_headers, secret_binding
 from hookline.security.secrets import KeyRing
 
@@ -18,10 +18,12 @@ async def check_url(patch: IntegrationChanges, row: Row, checks: Checks) -> None
         await checks.url(TransmissionType(row.type), patch.transmission.url)
 
 
-def apply(patch: IntegrationChanges, row: Row, keyring: KeyRing, checks: Checks) -> None:
+def apply(
+    patch: IntegrationChanges, row: Row, keyring: KeyRing, checks: Checks, *, by: str
+) -> None:
     """Change the row as the patch says; raise InvalidInput, before any change, for what is wrong.
 
-    `checks` may bring problems that were found before.
+    `checks` may bring problems that were found before; `by` names who sent the patch.
     """
     _refuse_nulls(patch, checks)
     events = _merged_events(patch, row, checks)
@@ -36,21 +38,31 @@ def apply(patch: IntegrationChanges, row: Row, keyring: KeyRing, checks: Checks)
         _change_target(patch.transmission, row, keyring)
     row.name = row.name if patch.name is None else patch.name
     row.max_in_flight = patch.max_in_flight or row.max_in_flight
+    if "rate_limit" in patch.model_fields_set:
+        row.rate_limit = patch.rate_limit
     if patch.enabled is not None:
-        switch(row, enabled=patch.enabled, reason="manual")
+        switch(row, enabled=patch.enabled, reason="manual", by=by)
 
 
-def switch(row: Row, *, enabled: bool, reason: str) -> None:
+def starts_afresh(patch: IntegrationChanges) -> bool:
+    """Whether what is known of the health no longer counts: it is enabled, or goes elsewhere."""
+    return patch.enabled is True or (
+        patch.transmission is not None and patch.transmission.url is not None
+    )
+
+
+def switch(row: Row, *, enabled: bool, reason: str, by: str) -> None:
     """Switch an integration on, which clears why it was off, or off, for this reason."""
     if enabled:
-        row.disabled_reason = row.disabled_at = None
+        row.disabled_reason = row.disabled_by = row.disabled_at = None
     elif row.enabled or row.disabled_reason is None:
-        row.disabled_reason, row.disabled_at = reason, datetime.now(UTC)
+        row.disabled_reason, row.disabled_by = reason, by
+        row.disabled_at = datetime.now(UTC)
     row.enabled = enabled
 
 
 def _refuse_nulls(patch: IntegrationChanges, checks: Checks) -> None:
-    for name in patch.model_fields_set - {"filter"}:
+    for name in patch.model_fields_set - {"filter", "rate_limit"}:
         if getattr(patch, name) is None:
             checks.refuse(_path(patch, name), _NO_NULL)
     transmission = patch.transmission

@@ -6,7 +6,7 @@ from hookline.db.models import Integration as Row
 from hookline.domain.ids import new_uuid, new_webhook_secret
 from hookline.integrations.changes import switch
 from hookline.integrations.checks import Checks
-from hookline.integrations.schemas import NewIntegration, NewSqsTransmission
+from hookline.integrations.requests import NewIntegration, NewSqsTransmission
 from hookline.integrations.sealing import seal_headers, secret_binding
 from hookline.security.secrets import KeyRing
 
@@ -22,7 +22,7 @@ async def check_new(new: NewIntegration, checks: Checks) -> dict[str, str | list
     return events or {}
 
 
-def row_of(new: NewIntegration, integration_id: str, keyring: KeyRing) -> Row:
+def row_of(new: NewIntegration, integration_id: str, keyring: KeyRing, *, by: str) -> Row:
     """Return the row of a checked integration; its tenancy, events and revision are to be added."""
     now = datetime.now(UTC)
     transmission = new.transmission
@@ -41,9 +41,10 @@ def row_of(new: NewIntegration, integration_id: str, keyring: KeyRing) -> Row:
         headers=seal_headers(headers, integration_id, keyring),
         secret=keyring.seal(secret, bound_to=secret_binding(integration_id)),
         max_in_flight=new.max_in_flight,
+        rate_limit=new.rate_limit,
         version=1,
         created_at=now,
         updated_at=now,
     )
-    switch(row, enabled=new.enabled, reason="manual")
+    switch(row, enabled=new.enabled, reason="manual", by=by)
     return row

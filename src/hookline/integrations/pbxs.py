@@ -6,8 +6,9 @@ from hookline.db.models import Pbx
 from hookline.domain.access import Principal
 from hookline.errors import NotFound
 from hookline.integrations import repository
+from hookline.integrations.requests import PbxDescription
 from hookline.integrations.revision import Change, Transactions
-from hookline.integrations.schemas import PbxDescription, PbxRecord
+from hookline.integrations.schemas import PbxRecord
 
 
 class PbxService:

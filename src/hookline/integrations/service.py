@@ -20,15 +20,18 @@ from hookline.errors import Conflict, NotFound, PreconditionFailed
 from hookline.integrations import changes, repository, tenancy
 from hookline.integrations.checks import Checks
 from hookline.integrations.creation import check_new, row_of
+from hookline.integrations.health import clear_health, find_health
 from hookline.integrations.repository import Wanted
+from hookline.integrations.requests import IntegrationChanges, NewIntegration
 from hookline.integrations.revision import Change, Transactions
-from hookline.integrations.schemas import IntegrationChanges, NewIntegration, SigningSecret
+from hookline.integrations.schemas import SigningSecret
 from hookline.integrations.sealing import old_secret_binding, open_secret, secret_binding
 from hookline.integrations.views import Versioned, Views
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing
 
 _ID = re.compile("[a-z0-9]{6}")
+_ITSELF = "hookline"  # who switches off what nobody switched off by hand
 
 Versions = frozenset[int] | None
 """The versions that a caller's If-Match allows; None: whichever is current."""
@@ -60,7 +63,8 @@ class IntegrationService:
         async with self._transactions.changing() as change:
             recorded = await repository.recorded_company(change.session, pbx)
             whose = tenancy.settle(principal, pbx, new.company, recorded)
-            row = row_of(new, await _free_id(change.session), self._keyring)
+            found = await _free_id(change.session)
+            row = row_of(new, found, self._keyring, by=_name_of(principal))
             row.pbx, row.company, row.company_vouched = whose.pbx, whose.company, whose.vouched
             row.events = events
             row.revision = change.revision
@@ -69,7 +73,10 @@ class IntegrationService:
 
     async def read(self, principal: Principal, integration_id: str) -> Versioned:
         """Return one integration."""
-        return self._views.integration(await self._row(principal, integration_id))
+        async with self._transactions.reading() as session:
+            row = await _existing(session, integration_id, principal)
+            health = await find_health(session, [integration_id])
+        return self._views.integration(row, health.get(integration_id))
 
     async def page(
         self, principal: Principal, wanted: Wanted, *, before: UUID | None, limit: int
@@ -77,7 +84,8 @@ class IntegrationService:
         """Return up to `limit` integrations that are older than `before`, newest first."""
         async with self._transactions.reading() as session:
             rows = await repository.page(session, principal, wanted, before=before, limit=limit)
-        return [self._views.integration(row) for row in rows]
+            health = await find_health(session, [row.id for row in rows])
+        return [self._views.integration(row, health.get(row.id)) for row in rows]
 
     async def change(
         self,
@@ -92,13 +100,17 @@ class IntegrationService:
         """
         checks = self._checks()
         await changes.check_url(patch, await self._row(principal, integration_id), checks)
-        async with self._changing(principal, integration_id, allowed) as row:
-            changes.apply(patch, row, self._keyring, checks)
-        return self._views.integration(row)
+        async with self._changing(principal, integration_id, allowed) as (row, session):
+            changes.apply(patch, row, self._keyring, checks, by=_name_of(principal))
+            if changes.starts_afresh(patch):
+                await clear_health(session, integration_id)
+            health = await find_health(session, [integration_id])
+        return self._views.integration(row, health.get(integration_id))
 
     async def delete(self, principal: Principal, integration_id: str, allowed: Versions) -> None:
         """Delete an integration: its row stays to name its deliveries, without anything secret."""
-        async with self._changing(principal, integration_id, allowed) as row:
+        async with self._changing(principal, integration_id, allowed) as (row, session):
+            await clear_health(session, integration_id)
             row.deleted_at = row.updated_at
             row.enabled = False
             row.url = ""  # customers put tokens into URLs as well
@@ -115,7 +127,7 @@ class IntegrationService:
         self, principal: Principal, integration_id: str, grace: timedelta
     ) -> SigningSecret:
         """Give a webhook a new secret; the old one signs along for `grace`."""
-        async with self._changing(principal, integration_id, None) as row:
+        async with self._changing(principal, integration_id, None) as (row, _):
             _refuse_sqs(row)
             old = open_secret(row, self._keyring)
             row.old_secret = row.old_secret_until = None
@@ -134,37 +146,58 @@ class IntegrationService:
             row = await change.session.get(Row, integration_id, with_for_update=True)
             if row is None or not row.enabled or row.url != url:
                 return False
-            changes.switch(row, enabled=False, reason="gone")
+            changes.switch(row, enabled=False, reason="gone", by=_ITSELF)
+            _touch(row, change)
+        return True
+
+    async def disable_failing(self, integration_id: str, since: datetime) -> bool:
+        """Switch an integration off that has failed since then; tell whether that was done.
+
+        Nothing is done where it was switched off or deleted, or anything got through, meanwhile.
+        """
+        async with self._transactions.changing() as change:
+            row = await change.session.get(Row, integration_id, with_for_update=True)
+            health = await find_health(change.session, [integration_id])
+            still = integration_id in health and health[integration_id].failing_since == since
+            if row is None or not row.enabled or not still:
+                return False
+            changes.switch(row, enabled=False, reason="failing", by=_ITSELF)
             _touch(row, change)
         return True
 
     @asynccontextmanager
     async def _changing(
         self, principal: Principal, integration_id: str, allowed: Versions
-    ) -> AsyncIterator[Row]:
+    ) -> AsyncIterator[tuple[Row, AsyncSession]]:
         """Hand out the row to change, as a new version; committed when the block ends."""
-        _refuse_strange(integration_id)
+        _refuse_strange(integration_id)  # before the revision is bumped
         async with self._transactions.changing() as change:
-            row = await repository.find(change.session, integration_id, principal)
-            if row is None:
-                raise _no_such(integration_id)
+            row = await _existing(change.session, integration_id, principal)
             if allowed is not None and row.version not in allowed:
                 raise PreconditionFailed(
                     "The integration was changed meanwhile; read it again and repeat the change."
                 )
             _touch(row, change)
-            yield row
+            yield row, change.session
 
     async def _row(self, principal: Principal, integration_id: str) -> Row:
-        _refuse_strange(integration_id)
         async with self._transactions.reading() as session:
-            row = await repository.find(session, integration_id, principal)
-        if row is None:
-            raise _no_such(integration_id)
-        return row
+            return await _existing(session, integration_id, principal)
 
     def _checks(self) -> Checks:
         return Checks(self._policy, self._catalogue)
+
+
+async def _existing(session: AsyncSession, integration_id: str, principal: Principal) -> Row:
+    _refuse_strange(integration_id)
+    row = await repository.find(session, integration_id, principal)
+    if row is None:
+        raise _no_such(integration_id)
+    return row
+
+
+def _name_of(principal: Principal) -> str:
+    return principal.name or f"key {principal.key_id}"
 
 
 def _touch(row: Row, change: Change) -> None:

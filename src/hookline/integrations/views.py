@@ -5,7 +5,9 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from hookline.db.models import Integration as Row
+from hookline.db.models import IntegrationHealth
 from hookline.domain.catalogue import Catalogue
+from hookline.domain.health import HealthState
 from hookline.domain.selection import restore_selection
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.schemas import (
@@ -38,7 +40,9 @@ class Views:
         self._keyring = keyring
         self._catalogue = catalogue
 
-    def integration(self, row: Row, *, with_secret: bool = False) -> Versioned:
+    def integration(
+        self, row: Row, health: IntegrationHealth | None = None, *, with_secret: bool = False
+    ) -> Versioned:
         """Return what is shown of a row; a webhook's secret only where it is asked for."""
         shown = Integration(
             id=row.id,
@@ -50,7 +54,8 @@ class Views:
             events=restore_selection(row.events, self._catalogue).as_document(),
             filter=None,
             max_in_flight=row.max_in_flight,
-            health=_health(row),
+            rate_limit=row.rate_limit,
+            health=_health(row, health),
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
@@ -78,11 +83,18 @@ class Views:
         return shown
 
 
-def _health(row: Row) -> Health:
+def _health(row: Row, health: IntegrationHealth | None) -> Health:
+    """Show how an integration fares; one that is switched off keeps telling why it failed."""
+    state = HealthState.HEALTHY if health is None else HealthState(health.state)
     return Health.model_validate(
         {
-            "state": "healthy" if row.enabled else "disabled",
-            "failingSince": None,
+            "state": state if row.enabled else HealthState.DISABLED,
+            "failingSince": health and health.failing_since,
+            "lastError": health and health.last_error,
+            "lastErrorAt": health and health.last_error_at,
+            "nextProbeAt": health.paused_until if health and row.enabled else None,
             "disabledReason": None if row.enabled else row.disabled_reason,
+            "disabledBy": None if row.enabled else row.disabled_by,
+            "disabledAt": None if row.enabled else row.disabled_at,
         }
     )

@@ -1,0 +1,199 @@
+"""The fields that integrations and PBXs are made of, each with its bounds and its description.
+
+Shapes and bounds alone: what a value means is checked by the service.
+"""
+
+import re
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic.alias_generators import to_camel
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema, PydanticCustomError
+from typing_extensions import TypeAliasType
+
+MOST_IN_FLIGHT = 1000  # what the table's own check allows
+_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def _printable(value: str) -> str:
+    if _UNPRINTABLE.search(value):
+        raise PydanticCustomError(
+            "text", "Leave out control characters, line breaks and lone surrogates."
+        )
+    return value
+
+
+Line = Annotated[str, AfterValidator(_printable)]
+"""One line of text: no control characters, NUL among them, and no lone surrogates."""
+
+IntegrationId = Annotated[
+    str,
+    Field(
+        description="The integration's id, as `integrationId` in every copy that it gets.",
+        examples=["s95eum"],
+        json_schema_extra={"pattern": "^[a-z0-9]{6}$"},
+    ),
+]
+PbxSerial = Annotated[
+    Line,
+    Field(
+        min_length=1,
+        max_length=64,
+        description="The PBX's serial.",
+        examples=["000000000001"],
+    ),
+]
+CompanyId = Annotated[
+    Line,
+    Field(
+        min_length=1,
+        max_length=64,
+        description="The company's id.",
+        examples=["it_w000001"],
+    ),
+]
+IntegrationName = Annotated[
+    Line,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="What people call the integration.",
+        examples=["CRM"],
+    ),
+]
+TargetUrl = Annotated[
+    Line,
+    Field(
+        min_length=1,
+        max_length=2048,
+        description="Where copies go: an HTTPS URL with a public address, without user name and "
+        "fragment; for `AWS_SQS` the queue's URL, which names its region too.",
+        examples=["https://crm.example.com/hook"],
+        json_schema_extra={"format": "uri"},
+    ),
+]
+CustomHeaders = Annotated[
+    dict[str, str],
+    Field(
+        description="HTTP headers that every request to the URL carries besides Hookline's own. "
+        "Kept sealed.",
+        examples=[{"X-Tenant": "7"}],
+    ),
+]
+AccessKeyId = Annotated[
+    Line,
+    Field(
+        min_length=16,
+        max_length=128,
+        pattern="^[A-Za-z0-9_]+$",
+        description="The id of the AWS access key that may send to the queue.",
+        examples=["AKIAIOSFODNN7EXAMPLE"],
+    ),
+]
+SecretAccessKey = Annotated[
+    Line,
+    Field(
+        min_length=1,
+        max_length=256,
+        description="The AWS secret access key. It also keys the signature `X-SIGNATURE`. "
+        "Kept sealed and never shown again.",
+        examples=["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"],
+        json_schema_extra={"format": "password", "writeOnly": True},
+    ),
+]
+MaxInFlight = Annotated[
+    int,
+    Field(
+        ge=1,
+        le=MOST_IN_FLIGHT,
+        strict=True,
+        description="How many deliveries to the target may be under way at the same moment.",
+        examples=[16],
+    ),
+]
+Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
+Switch = Annotated[bool, Field(strict=True)]
+
+GroupChoice = TypeAliasType(
+    "GroupChoice",
+    Annotated[
+        Any,  # hookline.domain.selection reads it, and names every wrong place in it
+        WithJsonSchema(
+            {
+                "title": "GroupChoice",
+                "description": "`all` of the group, types that are added to it later too, or a "
+                "list of types.",
+                "oneOf": [
+                    {"title": "WholeGroup", "type": "string", "const": "all"},
+                    {
+                        "title": "SomeTypes",
+                        "type": "array",
+                        "items": {"type": "string", "examples": ["call:completed"]},
+                        "minItems": 1,
+                    },
+                ],
+            }
+        ),
+    ],
+)
+EventSelection = TypeAliasType(
+    "EventSelection",
+    Annotated[
+        dict[str, GroupChoice],
+        Field(
+            description="Which events the integration gets, by group. A group that is left out is "
+            "not chosen; at least one event is. `GET /v1/event-types` lists all groups and types.",
+            examples=[{"call": "all", "analytics": ["call:completed", "call:summary:completed"]}],
+            json_schema_extra={"minProperties": 1},
+        ),
+    ],
+)
+EventSelectionChanges = TypeAliasType(
+    "EventSelectionChanges",
+    Annotated[
+        dict[str, GroupChoice | None],
+        Field(
+            description="Changes of which events the integration gets, by group: one that is left "
+            "out stays as it is, and one that is `null` is no longer chosen.",
+            examples=[{"chat": "all", "analytics": None}],
+        ),
+    ],
+)
+
+
+class Document(BaseModel):
+    """What all documents share: camelCase names, and no field that is not written here."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
+    )
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler, /
+    ) -> JsonSchemaValue:
+        """Describe fields with the default None as ones that may be left out, never as nullable."""
+        schema = handler(core_schema)
+        for described in handler.resolve_ref_schema(schema).get("properties", {}).values():
+            if described.get("default", ...) is None:
+                _take_null_out(described)
+        return schema
+
+
+def _take_null_out(described: JsonSchemaValue) -> None:
+    del described["default"]
+    for option in described.pop("anyOf", []):
+        if option != {"type": "null"}:
+            described.update({**option, **described})

@@ -1,0 +1,147 @@
+"""What callers send to make and change integrations and PBXs.
+
+A model checks shapes and bounds alone. What a value means (a URL, a header, a selection, a tenant)
+is checked by the service, for all fields at once.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    Field,
+)
+from typing_extensions import TypeAliasType
+
+from hookline.domain.targets import TransmissionType
+from hookline.integrations.fields import (
+    AccessKeyId,
+    CompanyId,
+    CustomHeaders,
+    Document,
+    EventSelection,
+    EventSelectionChanges,
+    IntegrationName,
+    MaxInFlight,
+    PbxSerial,
+    SecretAccessKey,
+    Switch,
+    TargetUrl,
+)
+
+
+class NewWebhookTransmission(Document):
+    """Copies by HTTPS POST. Hookline makes the signing secret; the answer holds it."""
+
+    type: Literal[TransmissionType.WEBHOOK] = Field(description="An HTTPS webhook.")
+    url: TargetUrl
+    headers: CustomHeaders = Field(default_factory=dict)
+
+
+class NewSqsTransmission(Document):
+    """Copies as messages to a queue of AWS SQS, sent with the customer's own AWS key."""
+
+    type: Literal[TransmissionType.AWS_SQS] = Field(description="A queue of AWS SQS.")
+    url: TargetUrl
+    access_key_id: AccessKeyId
+    secret_access_key: SecretAccessKey
+
+
+NewTransmission = TypeAliasType(
+    "NewTransmission",
+    Annotated[
+        NewWebhookTransmission | NewSqsTransmission,
+        Field(discriminator="type", description="Where copies are to go, told apart by `type`."),
+    ],
+)
+
+
+class NewIntegration(Document):
+    """What to create. `pbx` and `company` come from the key where it is bound to one."""
+
+    pbx: PbxSerial | None = Field(
+        None,
+        description="The PBX whose events it gets. Left out: the one that the key is bound to. "
+        "At least one of `pbx` and `company` must be known.",
+    )
+    company: CompanyId | None = Field(
+        None,
+        description="The company whose events without a PBX it gets. Left out: the one that the "
+        "key is bound to, or that `/v1/pbxs/{pbx}` names.",
+    )
+    name: IntegrationName
+    enabled: Switch = Field(default=True, description="Whether it gets events from the start.")
+    transmission: NewTransmission
+    events: EventSelection
+    filter: None = Field(
+        None, description="Reserved for content filters; only `null` is possible so far."
+    )
+    max_in_flight: MaxInFlight = 16
+
+
+class TransmissionChanges(Document):
+    """Changes of where copies go. `type` stays for life; a webhook's secret is rotated instead."""
+
+    url: TargetUrl | None = None
+    headers: dict[str, str | None] | None = Field(
+        default_factory=lambda: None,  # a default that isn't described: null has a meaning here
+        description="Webhooks only: each header named here is set, or removed where it is `null`; "
+        "`null` instead of the object removes all.",
+        examples=[{"X-Tenant": "8", "X-Old": None}],
+    )
+    access_key_id: AccessKeyId | None = Field(None, json_schema_extra={"writeOnly": True})
+    secret_access_key: SecretAccessKey | None = None
+
+
+class IntegrationChanges(Document):
+    """A JSON merge patch (RFC 7396): fields that are left out stay as they are."""
+
+    name: IntegrationName | None = None
+    enabled: Switch | None = Field(
+        None, description="Enabling also clears `health.disabledReason`."
+    )
+    transmission: TransmissionChanges | None = None
+    events: EventSelectionChanges | None = None
+    filter: None = Field(
+        None, description="Reserved for content filters; only `null` is possible so far."
+    )
+    max_in_flight: MaxInFlight | None = None
+
+
+class SecretRotation(Document):
+    """How to rotate a secret."""
+
+    grace_period_hours: int = Field(
+        24,
+        ge=0,
+        le=720,
+        strict=True,
+        description="For how many hours the old secret signs along.",
+        examples=[24],
+    )
+
+
+class PbxDescription(Document):
+    """What is known of a PBX."""
+
+    company: CompanyId
+    license: Literal["x-bees", "collaboration"] = Field(
+        description="The PBX's licence. With `collaboration`, presence events go out only where "
+        "`presenceEvents` is on."
+    )
+    presence_events: Switch = Field(
+        default=False,
+        description="Whether a `collaboration` PBX sends presence events. Without meaning for "
+        "`x-bees`, which always does.",
+    )
+
+
+FIXED_FIELDS = {
+    "id": "Hookline gives each integration its id; leave it out.",
+    "pbx": "An integration's PBX is for life; create another integration for another PBX.",
+    "company": "An integration's company is for life; create another integration instead.",
+    "transmission.type": "An integration's type is for life; create another integration instead.",
+    "transmission.secret": "Hookline makes the secret; POST …/rotate-secret gives a new one.",
+    "health": "Hookline keeps the health; leave it out.",
+    "createdAt": "Hookline keeps the dates; leave it out.",
+    "updatedAt": "Hookline keeps the dates; leave it out.",
+}
+"""Fields that answers have and requests must not; why, for the person who sent one."""
