@@ -170,6 +170,7 @@ async def test_a_flood_instead_of_an_answer_is_no_answer(start: bytes, piece: by
         pytest.param(b"SSH-2.0-OpenSSH_9.2\r\n", id="another protocol"),
         pytest.param(b"\x15\x03\x01\x00\x02\x02\x0a", id="a TLS alert"),
         pytest.param(b"HTTP/2.0 200 OK\r\n\r\n", id="a version that is not spoken"),
+        pytest.param(b"HTTP/1.1 099 OK\r\n\r\n", id="a status that is none"),
         pytest.param(b"HTTP/1.1 abc OK\r\n\r\n", id="a status that is no number"),
         pytest.param(
             status(200, *(f"h{number}: x" for number in range(1000))), id="a thousand headers"

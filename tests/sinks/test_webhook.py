@@ -1,13 +1,15 @@
 import asyncio
 import hmac
+import io
 import json
+from collections.abc import Iterator
 from hashlib import sha256
 
 import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from hookline import __version__
+from hookline import __version__, logs
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.domain.targets import SqsTarget
 from hookline.security.egress import failures
@@ -126,13 +128,15 @@ async def test_a_connection_serves_again_also_after_an_answer_longer_than_what_i
     assert (receiver.connections, len(receiver.requests)) == (1, 10)
 
 
-async def test_a_receiver_that_answers_before_it_has_read_the_body_is_heard() -> None:
-    answered = asyncio.Event()
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["and waits", "and hangs up"])
+async def test_a_receiver_that_answers_before_it_has_read_the_body_is_heard(hangs_up: bool) -> None:  # noqa: FBT001  # a parameter of the test
+    heard = asyncio.Event()
 
     async def early(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
         writer.write(status(413))
-        await answered.wait()
+        if not hangs_up:
+            await heard.wait()
         writer.transport.abort()
 
     server = await asyncio.start_server(early, "127.0.0.1", 0)
@@ -140,7 +144,7 @@ async def test_a_receiver_that_answers_before_it_has_read_the_body_is_heard() ->
     async with server, webhook_sink() as sink:
         shipment = webhook_shipment(f"http://127.0.0.1:{port}/", body=b"x" * 8_000_000)
         sent = await fails_as(sink, shipment, Verdict.REJECTED, ErrorKind.STATUS)
-        answered.set()
+        heard.set()
     assert sent.status_code == 413
 
 
@@ -188,11 +192,34 @@ async def test_a_forgotten_target_keeps_no_connection_and_still_works() -> None:
     assert receiver.connections == 2
 
 
-async def test_a_closed_sink_keeps_nothing_open() -> None:
+async def test_a_closed_sink_keeps_nothing_open_and_sends_nothing() -> None:
     async with receiving() as receiver:
         async with webhook_sink() as sink:
             await delivers(sink, webhook_shipment(to(receiver)))
         await receiver.until(lambda r: r.open == 0)
+        await fails_as(sink, webhook_shipment(to(receiver)), Verdict.RETRY, ErrorKind.RESET)
+    assert len(receiver.requests) == 2
+
+
+@pytest.fixture
+def log_stream() -> Iterator[io.StringIO]:
+    stream = io.StringIO()
+    logs.configure(stream=stream)
+    yield stream
+    logs.configure()
+
+
+async def test_the_operator_is_told_what_failed_and_the_log_stays_one_json_line(
+    log_stream: io.StringIO,
+) -> None:
+    garbage = b"HTTP/1.1 2\x00\xff\x1b[31m\n{\r\n\r\n"
+    async with receiving(answering(garbage)) as receiver, webhook_sink() as sink:
+        shipment = webhook_shipment(to(receiver, "/hook?key=marked"))
+        await fails_as(sink, shipment, Verdict.RETRY, ErrorKind.PROTOCOL)
+    (line,) = [json.loads(entry) for entry in log_stream.getvalue().splitlines()]
+    assert line["event"] == "webhook.unanswered"
+    assert (line["delivery"], line["error"]) == (str(shipment.delivery_id), "protocol")
+    assert "marked" not in log_stream.getvalue()
 
 
 async def test_a_url_kept_under_earlier_rules_is_blocked_and_forgotten_quietly() -> None:

@@ -18,14 +18,18 @@ from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.retry_after import parse_retry_after
 from hookline.domain.targets import Target, WebhookTarget
 from hookline.errors import InvalidInput
+from hookline.logs import get_logger
 from hookline.security.egress import failures
 from hookline.security.egress.targets import parse_url
 from hookline.security.egress.transport import KEPT_BODY, GuardedTransport
 from hookline.security.signatures import standard_webhooks, x_signature
 from hookline.sinks.base import Shipment
 
+log = get_logger(__name__)
+
 USER_AGENT: Final = f"Hookline/{__version__}"
 
+_LONGEST_DETAIL: Final = 300  # characters in a log line
 _GONE: Final = 410
 _TRY_AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
 # The narrowest first: ours are kinds of httpx's, and a transport that is not ours raises those.
@@ -75,6 +79,7 @@ class WebhookSink:
             error = ErrorKind.TIMEOUT
         except httpx.HTTPError as failure:
             error = _kind(failure)
+            self._tell_operator(shipment, target, error, failure)
         except InvalidInput:  # a URL that was kept under earlier rules
             error = ErrorKind.BLOCKED
         verdict, error = _judge(heard.status, error)
@@ -119,6 +124,18 @@ class WebhookSink:
         # A stream, and not content: httpx then adds no header of its own and copies nothing.
         stream = httpx.ByteStream(body)
         return httpx.Request("POST", prepared.url, headers=headers, stream=stream)
+
+    def _tell_operator(
+        self, shipment: Shipment, target: WebhookTarget, error: ErrorKind, failure: httpx.HTTPError
+    ) -> None:
+        """Log the detail, which the customer is not told: it may speak of our own network."""
+        log.info(
+            "webhook.unanswered",
+            delivery=str(shipment.delivery_id),
+            host=parse_url(target.url).origin.authority,  # and not the URL, which may hold a key
+            error=error.value,
+            detail=str(failure)[:_LONGEST_DETAIL],
+        )
 
     async def _exchange(self, request: httpx.Request, heard: "_Heard") -> None:
         response = await self._transport.handle_async_request(request)

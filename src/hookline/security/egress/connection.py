@@ -19,6 +19,7 @@ MAX_HEAD = 65_536  # bytes of an answer's status lines and headers, interim answ
 MAX_HEADERS = 128
 MAX_INTERIM = 16  # answers like 100 and 103 before the real one
 _SLICE = 16_384  # bytes given to the parser at a time while the head is not complete
+_LOWEST = 100
 _FINAL = 200  # the lowest status that is not interim
 _VERSIONS = ("1.1", "1.0")
 _SWITCHING = 101  # never asked for, so final too
@@ -164,6 +165,8 @@ class Connection(asyncio.Protocol):
         if parser.get_http_version() not in _VERSIONS:
             raise NotHttp("a version of HTTP that was not asked for")
         status = parser.get_status_code()
+        if status < _LOWEST:
+            raise NotHttp(f"{status} is no status")
         if self._answer is not None or (status < _FINAL and status != _SWITCHING):
             return
         self._answer = Answer(status, self._headers)

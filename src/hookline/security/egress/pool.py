@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hookline.security.egress.connection import Connection
+from hookline.security.egress.failures import ConnectionLost
 from hookline.security.egress.targets import Origin
 
 
@@ -48,6 +49,8 @@ class Pool:
 
     async def enter(self, origin: Origin) -> None:
         """Take a slot for one request; wait while the bounds are reached."""
+        if self._closed:
+            raise ConnectionLost("the transport is closed", silent=False)
         shelf = self._shelves.get(origin)
         if shelf is None:
             shelf = self._shelves[origin] = _Shelf(self._limits.in_use_per_origin)
