@@ -2,9 +2,12 @@
 
 import os
 import platform
+import statistics
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from tempfile import TemporaryFile
 from typing import Any
 
 import psutil
@@ -33,6 +36,7 @@ _COLUMNS = (
     "WAL B",
 )
 _GIBIBYTE = 1 << 30
+_PAGES, _PAGE = 100, 8_192  # how often, and how many bytes at a time
 
 
 def machine(layout: Layout, *, seconds: float) -> dict[str, Any]:
@@ -49,6 +53,7 @@ def machine(layout: Layout, *, seconds: float) -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / _GIBIBYTE, 1),
         "load_average_before": [round(each, 2) for each in os.getloadavg()],
         "layout": str(layout),
+        "commit_to_disk_ms": _commit_to_disk(),
         "seconds": seconds,
         "durability": "fsync and synchronous_commit on",
         "latency": "latency_ms: from the 202's arrival at the sender to the delivery's arrival;"
@@ -65,7 +70,7 @@ def show(document: Mapping[str, Any]) -> None:
     before = ", ".join(f"{each:g}" for each in around["load_average_before"])
     terminal.say(
         f"{around['processors']} × {around['processor']}; {around['layout']}."
-        f" Load average before: {before}."
+        f" Load average before: {before}. A page is on disk in {around['commit_to_disk_ms']:g} ms."
     )
     terminal.say("µs: processor time for one delivery. Latency: from the 202 to the receipt.")
     for name, figures in scenarios.items():
@@ -113,6 +118,22 @@ def _row(name: str, figures: Figures) -> tuple[str, ...]:
         f"{figures['round_trips_per_delivery']:.3f}",
         f"{figures['wal_bytes_per_delivery']:,}",
     )
+
+
+def _commit_to_disk() -> float:
+    """Return the median time, in milliseconds, until a page is on the temporary files' disk.
+
+    No durable service can answer sooner, and a busy disk explains a bad figure.
+    """
+    took = []
+    with TemporaryFile() as file:
+        for _ in range(_PAGES):
+            began = time.perf_counter()
+            file.write(bytes(_PAGE))
+            file.flush()
+            os.fsync(file.fileno())
+            took.append(time.perf_counter() - began)
+    return round(statistics.median(took) * 1000, 2)
 
 
 def _processor() -> str:
