@@ -139,6 +139,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, error: Exception | None) -> None:
         """End whatever is under way."""
         self._transport = None
+        self._parser = None  # it holds us, as we hold it
         self._reusable = False
         if isinstance(error, ssl.SSLError) and not self._heard:
             self._fail(TlsFailed(str(error)))
