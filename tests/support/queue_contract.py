@@ -84,7 +84,7 @@ async def store(queue: Queue, *, to: str, count: int = 1, ordered: bool = False)
 
 async def claim(queue: Queue, to: str, *, room: int = 10, ordered: bool = False) -> list[Claimed]:
     """Claim for one integration."""
-    return await queue.claim([Lane(to, room, ordered)])
+    return await queue.claim([Lane(to, room, ordered)], most_bytes=1_000_000)
 
 
 def ids(claimed: Sequence[Claimed]) -> list[UUID]:

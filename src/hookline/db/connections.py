@@ -23,10 +23,23 @@ AWAY = (
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.TransactionRollbackError,
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
 )
-"""What asyncpg raises while Postgres is away, refusing, read-only, full or too slow to answer."""
+"""What asyncpg raises while Postgres is away, refusing, read-only, full, in a knot or too slow.
+
+It is also what asyncpg.DataError falls under: ask `hookline.db.away.means_away`.
+"""
+
+_PLANS_LAST = 60  # seconds; tables that were empty when a plan was made have filled by then
+_BY_KEY = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+}
+"""The queue's statements look rows up by key. A plan made while the tables were empty, or from
+statistics of yesterday, must do so as well."""
 
 
 def engine(dsn: str, *, pool_size: int = 5, statement_timeout: float = 10.0) -> AsyncEngine:
@@ -63,7 +76,8 @@ async def pool(
             max_size=size,
             timeout=_CONNECT_TIMEOUT,
             command_timeout=statement_timeout + 1,
-            server_settings=_session(statement_timeout),
+            server_settings={**_session(statement_timeout), **_BY_KEY},
+            max_cached_statement_lifetime=_PLANS_LAST,
         )
     except AWAY as error:
         raise Unavailable("The database cannot be reached.") from error

@@ -4,9 +4,9 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
-from hookline.errors import Unavailable
+from hookline.errors import Overloaded, Unavailable
 from hookline.logs import get_logger
 
 ItemT = TypeVar("ItemT")
@@ -25,8 +25,8 @@ class Batcher(Generic[ItemT, ResultT]):
 
     `flush` gets the items of whole submissions, in order, and returns one result for each item.
     At most `writers` flushes run at a time, each of about `largest` items; no caller waits for a
-    clock. When a flush of several submissions fails for a reason that is not the database's
-    absence, each is flushed alone, so that one bad submission spoils no other.
+    clock. When a flush of several submissions fails for a reason other than the database's absence
+    or its load, each is flushed alone, so that one bad submission spoils no other.
     """
 
     def __init__(
@@ -65,14 +65,16 @@ class Batcher(Generic[ItemT, ResultT]):
             await asyncio.wait(self._writing)
 
     def _start_writer(self) -> None:
-        writer = asyncio.create_task(self._write(), name=f"{self._name}-writer")
-        self._writing.add(writer)
-        writer.add_done_callback(self._writing.discard)
+        self._writing.add(asyncio.create_task(self._write(), name=f"{self._name}-writer"))
 
     async def _write(self) -> None:
-        await asyncio.sleep(0)  # everything that is ready in this turn of the loop joins the batch
-        while self._gathered:
-            await self._write_batch(self._take())
+        try:
+            await asyncio.sleep(0)  # everything that is ready in this turn of the loop joins
+            while self._gathered:
+                await self._write_batch(self._take())
+        finally:
+            # At once, not in a callback: what is offered from here on needs a new writer.
+            self._writing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _take(self) -> list[_Submission[ItemT, ResultT]]:
         taken = [self._gathered.popleft()]
@@ -85,7 +87,7 @@ class Batcher(Generic[ItemT, ResultT]):
     async def _write_batch(self, batch: list[_Submission[ItemT, ResultT]]) -> None:
         try:
             results = await self._flush([item for each in batch for item in each.items])
-        except Unavailable as error:
+        except (Unavailable, Overloaded) as error:
             _refuse(batch, error)
         except Exception as error:  # noqa: BLE001 - its callers get it; the writer must go on
             if len(batch) == 1:

@@ -1,10 +1,11 @@
 """One leased delivery in, one settlement out: find the target, send once, judge the answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
 
+from hookline.db.reconnect import once_back
 from hookline.domain.deliveries import (
     ErrorKind,
     Failed,
@@ -24,12 +25,17 @@ from hookline.logs import get_logger
 from hookline.queue.port import Claimed, Settlement
 from hookline.sinks.base import Shipment, Sink
 
-_MOST_LOST_LEASES = 5  # leases that ended without an outcome: a delivery that kills its holders
+_MOST_LOST_LEASES = 9  # leases that ended without an outcome: a delivery that kills its holders
 _LOG = get_logger(__name__)
 
 
 class Directory(Protocol):
     """Who is subscribed, as of this process's snapshot."""
+
+    revision: int
+
+    async def catch_up(self, beyond: int | None = None) -> None:
+        """Load what changed, only if the snapshot is not newer than `beyond`."""
 
     def find(self, integration_id: str) -> Subscription | None:
         """Return the integration, or None when it is deleted."""
@@ -54,6 +60,15 @@ class Deliverer:
         self._policy = policy
         self._on_gone = on_gone
 
+    async def follow(self, jobs: Sequence[Claimed]) -> None:
+        """Know the integrations as they were when these were leased; wait out an absent database.
+
+        A snapshot from before an integration existed would take it for a deleted one.
+        """
+        newest = max((job.revision for job in jobs), default=0)
+        if newest > self._directory.revision:
+            await once_back(lambda: self._directory.catch_up(beyond=newest - 1))
+
     async def deliver(self, job: Claimed) -> Settlement:
         """Attempt one delivery and say how it is to be settled."""
         subscription = self._directory.find(job.integration_id)
@@ -74,7 +89,8 @@ class Deliverer:
     def _judge(self, sent: Sent, number: int, *, once: bool) -> Outcome:
         outcome = self._policy.decide(sent, number)
         if once and isinstance(outcome, RetryAt):
-            return Failed(FailReason.EXHAUSTED)
+            ours = sent.verdict is Verdict.INTERNAL
+            return Failed(FailReason.INTERNAL if ours else FailReason.EXHAUSTED)
         return outcome
 
 

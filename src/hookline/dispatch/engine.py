@@ -5,8 +5,9 @@ its next poll.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Coroutine, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.lanes import Lanes
@@ -20,7 +21,17 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 _AFTER_A_FAULT = 0.5  # seconds before the pump looks again when the database was away
+_POLL_SHARE = 5  # a poll may take a sixth of the time at most, however many hints come
 _LOG = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class _Held:
+    """A delivery that is leased to this process, until its outcome is written."""
+
+    job: Claimed
+    lease: int  # the newest, where a lease ran out and the delivery came to this process again
+    until: float  # by the lanes' clock: when the lease may have run out
 
 
 class Engine:
@@ -45,11 +56,12 @@ class Engine:
         self._recorder = recorder
         self._poll_interval = poll_interval
         self._renew_interval = renew_interval
-        self._held: dict[tuple[UUID, int], Claimed] = {}
+        self._held: dict[UUID, _Held] = {}
         self._slots: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
         self._next_poll = 0.0
+        self._earliest_poll = 0.0
         self._stopping = False
 
     def start(self) -> None:
@@ -64,14 +76,19 @@ class Engine:
         """Whether the engine's tasks run: readiness asks this."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
-    def take(self, jobs: Sequence[Claimed]) -> None:
-        """Run deliveries that are leased to this process and held by its lanes."""
+    def take(self, jobs: Sequence[Claimed], leased_at: float | None = None) -> None:
+        """Run deliveries that are leased to this process and held by its lanes.
+
+        `leased_at` is when the lease was asked for, by the lanes' clock; now, if it is left out.
+        """
+        if self._stopping:
+            self._start_slot(self._give_back(jobs))
+            return
+        since = self._lanes.clock() if leased_at is None else leased_at
         for job in jobs:
-            self._held[(job.id, job.lease)] = job
+            self._held[job.id] = _Held(job, job.lease, since + self._queue.lease_seconds)
             if self._lanes.admit(job):
-                slot = asyncio.create_task(self._run_slot(job), name="engine-slot")
-                self._slots.add(slot)
-                slot.add_done_callback(self._slots.discard)
+                self._start_slot(self._run_slot(job))
 
     def wake(self) -> None:
         """Look for due work now: some became due, or a lane got room."""
@@ -79,7 +96,7 @@ class Engine:
 
     def poll_now(self) -> None:
         """Ask the database what waits where, without waiting for the next poll."""
-        self._next_poll = 0.0
+        self._next_poll = self._earliest_poll
         self._wake.set()
 
     async def drain(self, grace: float) -> None:
@@ -88,48 +105,76 @@ class Engine:
         What is unsettled then stays leased; another process takes it over when the lease ends.
         """
         self._stopping = True
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._wake.set()
+        pumping = self._tasks[:1]
         try:
             async with asyncio.timeout(grace):
                 await self._give_back(self._lanes.take_at_hand())
-                if self._slots:
-                    await asyncio.wait(self._slots)
+                while running := self._slots | {task for task in pumping if not task.done()}:
+                    await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 await self._recorder.idle()
         except TimeoutError:
             _LOG.warning("engine.drain_incomplete", unsettled=len(self._held))
-        for slot in self._slots:
-            slot.cancel()
+        ending = [*self._tasks, *self._slots]
+        for task in ending:
+            task.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
 
     async def _pump(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 await self._poll_when_due()
                 await self._claim()
+                pause = self._until_next_work()
             except Unavailable:
                 _LOG.warning("engine.database_away")
-                await self._wait(_AFTER_A_FAULT)
+                pause = _AFTER_A_FAULT
             except Exception:  # noqa: BLE001 - without the pump nothing is ever retried
                 _LOG.exception("engine.pump_failed")
-                await self._wait(_AFTER_A_FAULT)
-            else:
-                await self._wait(self._until_next_work())
+                pause = _AFTER_A_FAULT
+            await self._wait(pause)
 
     async def _poll_when_due(self) -> None:
-        now = self._lanes.clock()
+        now = self._lanes.moment()
         if now >= self._next_poll:
             self._next_poll = now + self._poll_interval
             self._lanes.found(await self._queue.waiting(), asked_at=now)
+            after = self._lanes.clock()
+            self._earliest_poll = after + _POLL_SHARE * (after - now)
 
     async def _claim(self) -> None:
-        while asked := self._lanes.claimable():
-            asked_at = self._lanes.clock()
-            jobs = await self._queue.claim(asked)
-            self._lanes.claimed(asked, jobs, asked_at)
-            self.take(jobs)
+        # Outcomes go first: a claim could take deliveries whose leases ran out while they waited
+        # to be written, and have them attempted again.
+        while not self._stopping and not self._recorder.stuck:
+            asked, most_bytes = self._lanes.claimable(), self._lanes.bytes_to_claim
+            if not asked:
+                return
+            asked_at = self._lanes.moment()
+            jobs = await self._queue.claim(asked, most_bytes=most_bytes)
+            try:
+                await self._deliverer.follow(jobs)
+            except Exception:
+                await self._queue.release(jobs)
+                raise
+            self._lanes.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
+            self.take([job for job in jobs if not self._adopt(job, asked_at)], asked_at)
+
+    def _adopt(self, job: Claimed, asked_at: float) -> bool:
+        """Where a delivery is still in our hands under a lease that ran out, keep it, leased anew.
+
+        So no two attempts of one delivery ever run here at once.
+        """
+        known = self._held.get(job.id)
+        if known is None:
+            return False
+        known.lease = job.lease
+        known.until = asked_at + self._queue.lease_seconds
+        self._lanes.let_go(job.integration_id, len(job.event.payload))
+        return True
 
     def _until_next_work(self) -> float:
+        if self._recorder.stuck:
+            return _AFTER_A_FAULT
         until_poll = max(0.0, self._next_poll - self._lanes.clock())
         due = self._lanes.next_due()
         return until_poll if due is None else min(due, until_poll)
@@ -143,39 +188,79 @@ class Engine:
         finally:
             self._wake.clear()
 
+    def _start_slot(self, work: Coroutine[Any, Any, None]) -> None:
+        slot = asyncio.create_task(work, name="engine-slot")
+        self._slots.add(slot)
+        slot.add_done_callback(self._slots.discard)
+
     async def _run_slot(self, first: Claimed) -> None:
         """Attempt one delivery after another of the same lane, until none is at hand."""
         job: Claimed | None = first
         while job is not None:
-            settlement = await self._deliverer.deliver(job)
-            self._record(job, settlement)
+            try:
+                await self._attempt(job)
+            except Exception:  # noqa: BLE001 - the lane goes on; the lease runs out, and is counted
+                _LOG.exception("delivery.abandoned", delivery=str(job.id))
+                self._lose(job)
             job = self._lanes.attempt_ended(job.integration_id)
-        self.wake()
+        self._wake_for_room()
+
+    async def _attempt(self, job: Claimed) -> None:
+        if self._held[job.id].until <= self._lanes.clock():
+            _LOG.warning("delivery.lease_lost", delivery=str(job.id))
+            self._lose(job)
+        else:
+            self._record(job, await self._deliverer.deliver(job))
 
     def _record(self, job: Claimed, settlement: Settlement) -> None:
-        def written() -> None:
-            self._held.pop((job.id, job.lease), None)
-            self._lanes.let_go(job.integration_id, len(job.event.payload))
+        current = replace(settlement, lease=self._held[job.id].lease)
+
+        def written(ours: bool) -> None:  # noqa: FBT001 - the recorder's answer, its only argument
+            if not ours and self._held[job.id].lease != current.lease:
+                self._record(job, settlement)  # it came to us again while this waited
+                return
+            self._lose(job)
             if isinstance(settlement.outcome, RetryAt):
                 self._lanes.expect(job.integration_id, settlement.outcome.delay)
-            self.wake()
+            elif self._lanes.rules_of(job.integration_id).ordered:
+                self._lanes.expect(job.integration_id)  # its successor may go now
+            self._wake_for_room()
 
-        self._recorder.offer(settlement, job.integration_id, written)
+        self._recorder.offer(current, job.integration_id, written)
+
+    def _lose(self, job: Claimed) -> None:
+        """Stop holding a delivery, and so renewing its lease."""
+        del self._held[job.id]
+        self._lanes.let_go(job.integration_id, len(job.event.payload))
+
+    def _wake_for_room(self) -> None:
+        if self._lanes.expecting:
+            self._wake.set()
 
     async def _renew(self) -> None:
         """Keep the leases of deliveries that take long, or whose outcome cannot be written yet."""
         while True:
-            before = set(self._held)
             await asyncio.sleep(self._renew_interval)
-            still_held = [job for key, job in self._held.items() if key in before]
-            if not still_held:
+            asked_at = self._lanes.clock()
+            fresh_until = asked_at + self._queue.lease_seconds - self._renew_interval / 2
+            aging = {
+                (delivery_id, held.lease): held
+                for delivery_id, held in self._held.items()
+                if held.until <= fresh_until
+            }
+            if not aging:
                 continue
             try:
-                await self._queue.renew([(job.id, job.lease) for job in still_held])
+                kept = await self._queue.renew(list(aging))
             except Unavailable:
-                _LOG.warning("engine.renewal_failed", leases=len(still_held))
+                _LOG.warning("engine.renewal_failed", leases=len(aging))
             except Exception:  # noqa: BLE001 - leases must go on being renewed
-                _LOG.exception("engine.renewal_failed", leases=len(still_held))
+                _LOG.exception("engine.renewal_failed", leases=len(aging))
+            else:
+                until = asked_at + self._queue.lease_seconds
+                for (delivery_id, lease), held in aging.items():
+                    if held.lease == lease:
+                        held.until = until if delivery_id in kept else asked_at
 
     async def _give_back(self, jobs: Sequence[Claimed]) -> None:
         if not jobs:
@@ -185,5 +270,5 @@ class Engine:
         except Unavailable:
             _LOG.warning("engine.release_failed", leases=len(jobs))
         for job in jobs:
-            self._held.pop((job.id, job.lease), None)
+            self._held.pop(job.id, None)
             self._lanes.let_go(job.integration_id, len(job.event.payload))

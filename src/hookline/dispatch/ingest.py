@@ -114,7 +114,7 @@ class Ingest:
             planned = {digest: self._plan(event, digest) for digest, event in different.items()}
             result = await self._append(planned, revision)
             if isinstance(result, Appended):
-                self._hand_over(planned.values(), result)
+                self._hand_over(planned.values(), result, revision)
                 return _answers(digests, offers, refused, planned, result)
             await self._subscriptions.catch_up(beyond=revision)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
@@ -153,7 +153,7 @@ class Ingest:
             if not isinstance(result, Appended):
                 self._free_places(planned.values())
 
-    def _hand_over(self, planned: Iterable[_Planned], result: Appended) -> None:
+    def _hand_over(self, planned: Iterable[_Planned], result: Appended, revision: int) -> None:
         """Start what was born leased, and announce what waits in the database."""
         started: list[Claimed] = []
         known_before: list[_Planned] = []
@@ -164,7 +164,7 @@ class Ingest:
                 continue
             for delivery in each.deliveries:
                 if delivery.leased:
-                    started.append(self._claimed(delivery, each.stored.event))
+                    started.append(self._claimed(delivery, each.stored.event, revision))
                 else:
                     waiting = True
                     if self._lanes is not None:
@@ -180,7 +180,7 @@ class Ingest:
                 if delivery.leased and self._lanes is not None:
                     self._lanes.let_go(delivery.integration_id, len(each.stored.event.payload))
 
-    def _claimed(self, delivery: NewDelivery, event: Event) -> Claimed:
+    def _claimed(self, delivery: NewDelivery, event: Event, revision: int) -> Claimed:
         return Claimed(
             id=delivery.id,
             lease=self._born_lease,
@@ -189,6 +189,7 @@ class Ingest:
             attempts=0,
             claims=1,
             once=False,
+            revision=revision,
             event=event,
         )
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from hookline.queue.port import Claimed, Lane, Waiting
 
 _AT_HAND = 3  # leased deliveries for each one in flight: hides a claim behind three attempts
+_SHARE = 4  # no lane and no claim takes more than a quarter of what is free: some always is
+_TICK = 1e-9  # seconds between two moments that a coarse clock does not tell apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,7 @@ class LaneRules:
 @dataclass(slots=True)
 class _Lane:
     held: int = 0  # reserved, at hand or in flight
+    bytes_held: int = 0
     in_flight: int = 0
     at_hand: deque[Claimed] = field(default_factory=deque)
     due_at: float | None = None  # when the database may have work for it; None: nothing known
@@ -42,8 +45,9 @@ class Lanes:
     """The lanes of this process.
 
     `most_held` bounds the leased deliveries of all lanes together and `most_bytes` their payloads.
-    What is held stays so until its outcome is written (`settled`), so a database that is away stops
-    the engine instead of filling its memory. Times are those of `clock`, in seconds.
+    A lane gets a share of what is left, so that many lanes whose targets hang leave room for the
+    others. What is held stays so until its outcome is written, so a database that is away stops the
+    engine instead of filling its memory. Times are those of `moment`, in seconds.
     """
 
     rules_of: Callable[[str], LaneRules]
@@ -53,6 +57,13 @@ class Lanes:
     held: int = 0
     bytes_held: int = 0
     _lanes: dict[str, _Lane] = field(default_factory=dict)
+    _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
+    _latest: float = 0.0
+
+    def moment(self) -> float:
+        """Return the time; later calls return later times, whatever the clock's grain."""
+        self._latest = max(self.clock(), self._latest + _TICK)
+        return self._latest
 
     def reserve(self, integration_id: str, size: int) -> bool:
         """Hold a place for a delivery that is about to be born leased; False leaves it to a claim.
@@ -60,11 +71,12 @@ class Lanes:
         A lane with work due in the database takes that first, so that new events never overtake a
         backlog; a lane that keeps order always goes through the database, which knows the order.
         """
-        if self.held >= self.most_held or self.bytes_held + size > self.most_bytes:
-            return False
         lane = self._lane(integration_id)
         rules = self.rules_of(integration_id)
-        if rules.ordered or lane.held >= rules.capacity:
+        if rules.ordered or lane.held >= self._limit(rules, self.most_held - self.held):
+            return False
+        left = self.most_bytes - self.bytes_held
+        if size > left or lane.bytes_held > left // _SHARE:
             return False
         if lane.due_at is not None and lane.due_at <= self.clock():
             return False
@@ -73,7 +85,7 @@ class Lanes:
 
     def admit(self, job: Claimed) -> bool:
         """Take a leased delivery that is held; True: start it now, False: it waits at hand."""
-        lane = self._lane(job.integration_id)
+        lane = self._lanes[job.integration_id]
         if lane.in_flight < self.rules_of(job.integration_id).max_in_flight:
             lane.in_flight += 1
             return True
@@ -82,25 +94,29 @@ class Lanes:
 
     def attempt_ended(self, integration_id: str) -> Claimed | None:
         """End an attempt; return the delivery at hand that takes its slot, if there is one."""
-        lane = self._lane(integration_id)
+        lane = self._lanes[integration_id]
         if lane.at_hand and lane.in_flight <= self.rules_of(integration_id).max_in_flight:
             return lane.at_hand.popleft()
         lane.in_flight -= 1
         return None
 
     def let_go(self, integration_id: str, size: int) -> None:
-        """Stop holding a delivery: its outcome is written, or it was never stored."""
-        self._lane(integration_id).held -= 1
+        """Stop holding a delivery: its outcome is written, or it is not (or no longer) ours."""
+        lane = self._lanes[integration_id]
+        lane.held -= 1
+        lane.bytes_held -= size
         self.held -= 1
         self.bytes_held -= size
 
     def expect(self, integration_id: str, due_in: float = 0.0) -> None:
         """Note that the database has, or will have in `due_in` seconds, work for a lane."""
         lane = self._lane(integration_id)
-        now = self.clock()
-        if lane.due_at is None or now + due_in < lane.due_at:
-            lane.due_at = now + due_in
-        lane.noted_at = now
+        now = self.moment()
+        nearer = lane.due_at is None or now + due_in < lane.due_at
+        if nearer:
+            self._note(integration_id, lane, now + due_in)
+        if nearer or due_in <= 0:  # a claim that is under way may have missed what is due now
+            lane.noted_at = now
 
     def found(self, waiting: Sequence[Waiting], asked_at: float) -> None:
         """Take the database's word, as of `asked_at`, for what waits where.
@@ -109,53 +125,76 @@ class Lanes:
         """
         for each in waiting:
             lane = self._lane(each.integration_id)
-            lane.due_at = self._nearer(lane, asked_at + each.due_in, asked_at)
+            due_at = asked_at + each.due_in
+            if lane.noted_at > asked_at and lane.due_at is not None:
+                due_at = min(due_at, lane.due_at)
+            self._note(each.integration_id, lane, due_at)
         named = {each.integration_id for each in waiting}
         for integration_id, lane in list(self._lanes.items()):
             if integration_id not in named and lane.noted_at < asked_at:
-                lane.due_at = None
+                self._note(integration_id, lane, None)
                 if lane.held == 0:
                     del self._lanes[integration_id]
 
+    @property
+    def bytes_to_claim(self) -> int:
+        """How many bytes of payloads the next claim may bring; it may pass that by one payload."""
+        return (self.most_bytes - self.bytes_held) // _SHARE
+
     def claimable(self) -> list[Lane]:
-        """Return the lanes with work due and half of their places free, and how much to ask for."""
+        """Return the lanes with work due and half of their places free, and how much to ask for.
+
+        Lanes that were asked for go behind the others: what is left is given out in turn.
+        """
         now = self.clock()
-        left = self.most_held - self.held if self.bytes_held < self.most_bytes else 0
+        left = self.most_held - self.held
         asked = []
-        for integration_id, lane in self._lanes.items():
-            if left <= 0:
-                break
+        for integration_id in list(self._noted):
+            lane = self._lanes[integration_id]
             if lane.due_at is None or lane.due_at > now:
                 continue
             rules = self.rules_of(integration_id)
-            room = min(rules.capacity - lane.held, left)
-            if room > 0 and lane.held * 2 <= rules.capacity:
+            room = self._room(lane, rules, left)
+            if room > 0:
                 asked.append(Lane(integration_id, room, rules.ordered))
                 left -= room
+                del self._noted[integration_id]
+                self._noted[integration_id] = None
         return asked
 
-    def claimed(self, asked: Sequence[Lane], jobs: Sequence[Claimed], asked_at: float) -> None:
-        """Hold what was claimed; a lane that gave less than was asked for has no more due."""
+    def claimed(
+        self, asked: Sequence[Lane], jobs: Sequence[Claimed], asked_at: float, *, most_bytes: int
+    ) -> None:
+        """Hold what was claimed; a lane that gave less than was asked for has no more due.
+
+        Unless the claim was cut at its `most_bytes`: then nobody knows.
+        """
         counts: dict[str, int] = {}
         for job in jobs:
             counts[job.integration_id] = counts.get(job.integration_id, 0) + 1
             self._hold(self._lane(job.integration_id), len(job.event.payload))
+        if sum(len(job.event.payload) for job in jobs) >= most_bytes:
+            return
         for request in asked:
             lane = self._lane(request.integration_id)
             if counts.get(request.integration_id, 0) < request.room and lane.noted_at < asked_at:
-                lane.due_at = None
+                self._note(request.integration_id, lane, None)
 
     def next_due(self) -> float | None:
         """Return in how many seconds a lane that can take it has work due; None: not known."""
-        if self.held >= self.most_held:
-            return None
-        now = self.clock()
+        left = self.most_held - self.held
         due = [
             lane.due_at
-            for integration_id, lane in self._lanes.items()
-            if lane.due_at is not None and lane.held * 2 <= self.rules_of(integration_id).capacity
+            for integration_id in self._noted
+            if (lane := self._lanes[integration_id]).due_at is not None
+            and self._room(lane, self.rules_of(integration_id), left) > 0
         ]
-        return max(0.0, min(due) - now) if due else None
+        return max(0.0, min(due) - self.clock()) if due else None
+
+    @property
+    def expecting(self) -> bool:
+        """Whether the database is known to have work for any lane, now or later."""
+        return bool(self._noted)
 
     def take_at_hand(self) -> list[Claimed]:
         """Empty every lane's hand: what a stopping engine gives back without an attempt."""
@@ -174,11 +213,25 @@ class Lanes:
             lane = self._lanes[integration_id] = _Lane()
         return lane
 
+    def _note(self, integration_id: str, lane: _Lane, due_at: float | None) -> None:
+        lane.due_at = due_at
+        if due_at is None:
+            self._noted.pop(integration_id, None)
+        else:
+            self._noted.setdefault(integration_id)
+
+    def _limit(self, rules: LaneRules, left: int) -> int:
+        """Return how many a lane may hold while `left` places are free in this process."""
+        return min(rules.capacity, max(1, left // _SHARE)) if left > 0 else 0
+
+    def _room(self, lane: _Lane, rules: LaneRules, left: int) -> int:
+        """Return how many to ask for: a small claim is not worth its round trip."""
+        limit = self._limit(rules, left)
+        too_large = lane.bytes_held > self.bytes_to_claim or self.bytes_to_claim <= 0
+        return 0 if too_large or lane.held * 2 > limit else limit - lane.held
+
     def _hold(self, lane: _Lane, size: int) -> None:
         lane.held += 1
+        lane.bytes_held += size
         self.held += 1
         self.bytes_held += size
-
-    def _nearer(self, lane: _Lane, due_at: float, asked_at: float) -> float:
-        noted_since = lane.due_at is not None and lane.noted_at >= asked_at
-        return min(due_at, lane.due_at) if noted_since and lane.due_at is not None else due_at

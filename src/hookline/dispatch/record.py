@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from uuid import UUID
 
 from hookline.db.reconnect import once_back
 from hookline.dispatch.batching import Batcher
 from hookline.domain.deliveries import Delivered, Failed, Outcome, RetryAt, Skipped
+from hookline.errors import Unavailable
 from hookline.logs import get_logger
 from hookline.queue.port import Queue, Settlement
 
@@ -22,21 +25,23 @@ class Recorder:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._batcher = Batcher[Settlement, bool](self._flush, name="record", largest=500)
+        self.stuck = False  # the database was away at the last try, and outcomes wait
 
     def offer(
-        self, settlement: Settlement, integration_id: str, written: Callable[[], None]
+        self, settlement: Settlement, integration_id: str, written: Callable[[bool], None]
     ) -> None:
-        """Have one outcome written; `written` is called once it is, or once the lease was lost."""
+        """Have one outcome written; `written` is told then whether the lease was still ours."""
 
         def done(future: asyncio.Future[list[bool]]) -> None:
             if future.cancelled():
                 return
+            ours = False
             if error := future.exception():
                 _LOG.error("delivery.unrecorded", delivery=str(settlement.id), exc_info=error)
             else:
                 [ours] = future.result()
                 _tell(settlement, integration_id, ours=ours)
-            written()
+            written(ours)
 
         self._batcher.offer([settlement]).add_done_callback(done)
 
@@ -45,8 +50,25 @@ class Recorder:
         await self._batcher.idle()
 
     async def _flush(self, batch: Sequence[Settlement]) -> list[bool]:
-        ours = await once_back(lambda: self._queue.settle(batch))
+        try:
+            ours = await once_back(lambda: self._settle(batch))
+        except Exception:
+            if len(batch) > 1:
+                raise  # each is then tried alone
+            # What cannot be stored of an attempt must not cost its outcome.
+            _LOG.exception("delivery.attempt_unrecorded", delivery=str(batch[0].id))
+            plain = [replace(batch[0], sent=None)]
+            ours = await once_back(lambda: self._settle(plain))
         return [settlement.id in ours for settlement in batch]
+
+    async def _settle(self, batch: Sequence[Settlement]) -> set[UUID]:
+        try:
+            ours = await self._queue.settle(batch)
+        except Unavailable:
+            self.stuck = True
+            raise
+        self.stuck = False
+        return ours
 
 
 def _tell(settlement: Settlement, integration_id: str, *, ours: bool) -> None:

@@ -15,7 +15,10 @@ from hookline.queue.statements import statement
 _DAYS_AHEAD = 3  # a service that is cut off from housekeeping for a weekend still accepts
 _DAYS_BEHIND = 1  # a clock that is a little late, and ids made just before midnight
 _LOCK = 0x686F6F6B6C696E66  # an advisory lock of its own: one housekeeper at a time
+_REMEMBERED_LONGER = timedelta(hours=1)  # whoever just found a duplicate still reads its first
 _FORGET_AT_ONCE = 10_000  # digests a statement: short transactions, whatever the backlog
+_LOCK_WITHIN = "3s"  # writers wait behind this lock; not granted in time, the next run tries
+_LOCK_PARENTS = f"lock table only {', only '.join(partitions.PARTITIONED)} in access exclusive mode"
 _LOG = get_logger(__name__)
 
 
@@ -74,16 +77,30 @@ class PartitionKeeper:
         self, connection: asyncpg.Connection, existing: set[Partition], now: datetime
     ) -> None:
         oldest = now.date() - timedelta(days=self._retention_days)
-        for partition in sorted(existing, key=lambda each: each.day):
-            if partition.day >= oldest:
+        past = sorted({partition.day for partition in existing if partition.day < oldest})
+        for day in past:
+            await self._drop_day(connection, [each for each in existing if each.day == day])
+
+    async def _drop_day(self, connection: asyncpg.Connection, day: list[Partition]) -> None:
+        """Drop a day of all tables, or nothing of it.
+
+        Parents are locked before their partitions, as whoever writes to them does, and first of
+        all: a delivery that is made due again meanwhile waits, or keeps its day.
+        """
+        async with connection.transaction():
+            await connection.execute(f"set local lock_timeout = '{_LOCK_WITHIN}'")
+            await connection.execute(_LOCK_PARENTS)
+            if await connection.fetchval(self._undelivered_day, *day[0].bounds):
+                _LOG.warning("partition.undelivered", day=str(day[0].day))
                 return
-            if await connection.fetchval(self._undelivered_day, *partition.bounds):
-                _LOG.warning("partition.undelivered", partition=partition.name)
-                continue
-            await connection.execute(partition.drop())
-            _LOG.info("partition.dropped", partition=partition.name)
+            for partition in day:
+                await connection.execute(partition.drop())
+        _LOG.info("partition.dropped", partitions=sorted(each.name for each in day))
 
     async def _forget(self, connection: asyncpg.Connection, now: datetime) -> None:
-        edge = lowest_uuid(now - self._duplicate_window)
-        while (await connection.execute(self._forget_keys, edge, _FORGET_AT_ONCE)) != "DELETE 0":
-            pass
+        edge = lowest_uuid(now - self._duplicate_window - _REMEMBERED_LONGER)
+        deleted = ""
+        while deleted != "DELETE 0":
+            async with connection.transaction():
+                await connection.execute("set local enable_bitmapscan = on")  # for the BRIN index
+                deleted = await connection.execute(self._forget_keys, edge, _FORGET_AT_ONCE)

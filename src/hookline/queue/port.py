@@ -71,6 +71,7 @@ class Claimed:
     attempts: int  # made so far
     claims: int  # leases taken so far, this one included
     once: bool  # asked for by hand: no automatic retry behind this attempt
+    revision: int  # of integrations when it was leased: whoever delivers it must know that one
     event: Event = field(repr=False)
 
 
@@ -96,6 +97,10 @@ class Waiting:
 class Queue(Protocol):
     """The queue as dispatch/ sees it. Every method raises Unavailable while the store is away."""
 
+    @property
+    def lease_seconds(self) -> float:
+        """How long a lease lasts from the moment that it was asked for, at the least."""
+
     async def append(
         self, events: Sequence[NewEvent], deliveries: Sequence[NewDelivery], *, revision: int
     ) -> Appended | StaleSnapshot:
@@ -105,8 +110,11 @@ class Queue(Protocol):
         `revision` is not the current one: the deliveries were made from an old snapshot.
         """
 
-    async def claim(self, lanes: Sequence[Lane]) -> list[Claimed]:
-        """Lease due deliveries of these lanes, oldest due first, none that another holds."""
+    async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
+        """Lease due deliveries of these lanes, oldest due first, none that another holds.
+
+        Their payloads have `most_bytes` together at the most, except that one always comes.
+        """
 
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
         """Write what became of leased deliveries; return the ids that were still the caller's."""

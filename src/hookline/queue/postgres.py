@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
+from hookline.db.away import means_away
 from hookline.db.connections import AWAY
 from hookline.domain.deliveries import (
     Delivered,
@@ -46,6 +47,8 @@ def _unavailable_when_away(
         try:
             return await method(*args, **kwargs)
         except AWAY as error:
+            if not means_away(error):
+                raise
             raise Unavailable("The database is away; nothing was lost. Try again.") from error
 
     return guarded
@@ -62,7 +65,7 @@ class PostgresQueue:
         self, pool: asyncpg.Pool, *, lease_seconds: float, duplicate_window: timedelta
     ) -> None:
         self._pool = pool
-        self._lease_seconds = lease_seconds
+        self.lease_seconds = lease_seconds
         self._duplicate_window = duplicate_window
         self._append = statement("append")
         self._firsts = statement("firsts")
@@ -95,7 +98,7 @@ class PostgresQueue:
             [e.event.payload for e in events],
             [e.event.splice for e in events],
             [e.skipped for e in events],
-            self._lease_seconds,
+            self.lease_seconds,
             self.born_lease,
             [d.id for d in deliveries],
             [d.event_id for d in deliveries],
@@ -110,21 +113,23 @@ class PostgresQueue:
         return Appended(fresh, await self._firsts_of([e for e in events if e.id not in fresh]))
 
     @_unavailable_when_away
-    async def claim(self, lanes: Sequence[Lane]) -> list[Claimed]:
+    async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
         """Lease due deliveries under a token of their own."""
         lease = new_lease()
         claimed: list[Claimed] = []
         for sql, ordered in ((self._claim, False), (self._claim_ordered, True)):
             asked = [lane for lane in lanes if lane.ordered is ordered]
-            if asked:
+            if asked and most_bytes > 0:
                 rows = await self._pool.fetch(
                     sql,
                     [lane.integration_id for lane in asked],
                     [lane.room for lane in asked],
                     lease,
-                    self._lease_seconds,
+                    self.lease_seconds,
+                    most_bytes,
                 )
                 claimed += [_claimed(row, lease) for row in rows]
+                most_bytes -= sum(len(row["payload"]) for row in rows)
         return claimed
 
     @_unavailable_when_away
@@ -163,7 +168,7 @@ class PostgresQueue:
             self._renew,
             [delivery_id for delivery_id, _ in held],
             [lease for _, lease in held],
-            self._lease_seconds,
+            self.lease_seconds,
         )
         return {row["id"] for row in rows}
 
@@ -219,6 +224,7 @@ def _claimed(row: asyncpg.Record, lease: int) -> Claimed:
         attempts=row["attempts"],
         claims=row["claims"],
         once=row["once"],
+        revision=row["revision"],
         event=event,
     )
 

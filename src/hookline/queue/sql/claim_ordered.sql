@@ -1,10 +1,10 @@
 -- claim_ordered: as claim, for lanes that keep order: only the oldest pending delivery of each
 -- `ordering` may be leased, and none while that one is leased or waits for its retry.
-with recursive lane as (
+with lane as (
     select *
     from unnest($1::text[], $2::int[]) as asked (integration_id, room)
 ),
-due as (
+first as (
     select found.id
     from lane
     cross join lateral (
@@ -36,11 +36,22 @@ due as (
     ) as found
 ),
 free as (
-    select pending.id
+    select id, event_id
     from pending
-    join due on due.id = pending.id
-    where pending.due_at <= now()
-    for update of pending skip locked
+    where id = any(array(select id from first)) and due_at <= now()
+    for update skip locked
+),
+due as (
+    select
+        free.id, event.*,
+        sum(octet_length(event.payload)) over (rows unbounded preceding) as bytes
+    from free
+    cross join lateral (
+        select pbx, company, subject, time, payload, splice
+        from events
+        where events.id = free.event_id
+        limit 1
+    ) as event
 ),
 leased as (
     update pending
@@ -48,14 +59,15 @@ leased as (
         lease = $3::bigint,
         due_at = now() + make_interval(secs => $4::float8),
         claims = least(claims + 1, 32767)
-    from free
-    where pending.id = free.id
-    returning pending.*
+    where id = any(array(
+        select id
+        from due
+        where bytes - octet_length(payload) < $5::bigint
+    ))
+    returning id, event_id, integration_id, type, attempts, claims, once
 )
-select
-    leased.id, leased.event_id, leased.integration_id, leased.attempts, leased.claims, leased.once,
-    events.pbx, events.company, events.type, events.subject, events.time, events.payload,
-    events.splice
+select leased.*, pbx, company, subject, time, payload, splice, revision.value as revision
 from leased
-join events on events.id = leased.event_id
+join due on due.id = leased.id
+cross join revision
 order by leased.id

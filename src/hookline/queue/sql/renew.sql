@@ -1,6 +1,11 @@
--- renew: extend leases that are still the caller's; their ids come back.
+-- renew: extend leases that are still the caller's; the ids of those come back.
+-- Rows that are just being settled are passed over: waiting for them could deadlock.
 update pending
 set due_at = now() + make_interval(secs => $3::float8)
-from unnest($1::uuid[], $2::bigint[]) as held (id, lease)
-where pending.id = held.id and pending.lease = held.lease
-returning pending.id
+where id = any(array(
+    select id
+    from pending
+    where id = any($1::uuid[]) and lease = any($2::bigint[])
+    for update skip locked
+))
+returning id

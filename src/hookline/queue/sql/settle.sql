@@ -1,45 +1,42 @@
 -- settle: close, bury or reschedule leased deliveries, and keep their attempts.
 -- Fenced: a row changes only while it holds the caller's lease. The ids of those come back.
--- $3 is 'pending' for a delivery that is to be tried again, $5 seconds from now.
+-- $3 is 'pending' for a delivery that is to be tried again, $5 seconds from now. All rows are
+-- taken by key alone, and what stays pending is put back: an update would join, and a join's plan
+-- depends on statistics that are never current here.
 with settled as (
     select *
     from unnest(
         $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $6::int2[]
     ) as outcome (id, lease, status, reason, delay, number)
 ),
-closed as (
+taken as (
     delete from pending
-    using settled
-    where pending.id = settled.id
-        and pending.lease = settled.lease
-        and settled.status <> 'pending'
-    returning
-        pending.id, pending.event_id, pending.integration_id, pending.type,
-        settled.status, settled.reason, settled.number
-),
-later as (
-    update pending
-    set
-        lease = null,
-        due_at = now() + make_interval(secs => settled.delay),
-        attempts = settled.number
-    from settled
-    where pending.id = settled.id
-        and pending.lease = settled.lease
-        and settled.status = 'pending'
-    returning pending.id
+    where id = any($1::uuid[]) and lease = any($2::bigint[])
+    returning *
 ),
 ours as (
-    select id from closed
-    union all
-    select id from later
+    select taken.*, settled.status, settled.reason, settled.delay, settled.number
+    from taken
+    left join settled on settled.id = taken.id and settled.lease = taken.lease
 ),
 finished as (
     insert into deliveries (
         id, event_id, integration_id, type, status, reason, attempts, finished_at
     )
     select id, event_id, integration_id, type, status, reason, number, now()
-    from closed
+    from ours
+    where status <> 'pending'
+),
+later as (
+    insert into pending (
+        id, event_id, integration_id, type, ordering, attempts, claims, once, due_at, lease
+    )
+    select
+        id, event_id, integration_id, type, ordering, coalesce(number, attempts), claims, once,
+        case when status is null then due_at else now() + make_interval(secs => delay) end,
+        case when status is null then lease end
+    from ours
+    where status is null or status = 'pending'
 ),
 kept as (
     insert into attempts (
@@ -52,7 +49,9 @@ kept as (
     ) as attempt (
         delivery_id, number, started_at, duration_ms, outcome, error, status_code, response
     )
-    where attempt.delivery_id in (select id from ours)
+    where attempt.delivery_id in (select id from ours where status is not null)
     on conflict (delivery_id, number) do nothing
 )
-select id from ours
+select id
+from ours
+where status is not null

@@ -9,9 +9,8 @@ with free as (
 ),
 closed as (
     delete from pending
-    using free
-    where pending.id = free.id
-    returning pending.id, pending.event_id, pending.integration_id, pending.type, pending.attempts
+    where id = any(array(select id from free))
+    returning id, event_id, integration_id, type, attempts
 ),
 finished as (
     insert into deliveries (

@@ -1,0 +1,153 @@
+"""Every hot statement finds its rows by key, however full the tables and however old its plan."""
+
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import pytest
+
+from hookline.db.connections import pool
+from hookline.db.partitions import is_partition
+from hookline.domain.ids import lowest_uuid, new_uuid
+from hookline.queue.statements import statement
+from support import filled_store, plans
+from support.databases import Databases
+from support.filled_store import Sample
+
+_NOW = datetime.now(UTC)
+_NEW = 100  # events of one append, ten of them duplicates
+_FILLING = 60.0  # seconds that one statement of the filling may take
+_MOST_DAYS = {"claim": 2, "claim_ordered": 2, "retry": 1}  # what is open is some hours old
+_HOT = (
+    "append",
+    "firsts",
+    "claim",
+    "claim_ordered",
+    "settle",
+    "release",
+    "renew",
+    "waiting",
+    "retry",
+    "skip",
+)
+
+
+def arguments(name: str, sample: Sample) -> list[object]:
+    """Return what the queue would hand to a statement while it is busy."""
+    held, leases = sample.leased[:100], [7] * 100
+    claim = [sample.integrations, [16] * len(sample.integrations), 9, 60.0, 1_000_000]
+    statuses = ["delivered"] * 50 + ["pending"] * 50
+    outcomes = [statuses, [None] * 100, [5.0] * 100, [1] * 100]
+    attempts = [held, [1] * 100, [_NOW] * 100, [5] * 100, statuses, [None] * 100]
+    every: dict[str, list[object]] = {
+        "append": _append(sample),
+        "firsts": [sample.digests],
+        "claim": claim,
+        "claim_ordered": claim,
+        "settle": [held, leases, *outcomes, *attempts, [200] * 100, [b"answer"] * 100],
+        "release": [held, leases],
+        "renew": [held, leases, 60.0],
+        "waiting": [],
+        "retry": [sample.finished, False],
+        "skip": [sample.integrations[3], "deleted", 100],
+    }
+    return every[name]
+
+
+def _append(sample: Sample) -> list[object]:
+    ids = [new_uuid() for _ in range(_NEW)]
+    digests = [*sample.digests[:10], *(uuid.uuid4() for _ in range(_NEW - 10))]
+    texts = [["x"] * _NEW for _ in range(4)]
+    events = [ids, digests, *texts, [0] * _NEW, [b"payload"] * _NEW, [1] * _NEW, [None] * _NEW]
+    deliveries = [[new_uuid() for _ in ids], ids, ["int001"] * _NEW, ["x"] * _NEW, [None] * _NEW]
+    edge = lowest_uuid(_NOW - timedelta(hours=48))
+    return [1, edge, *events, 60.0, 5, *deliveries, [True] * _NEW]
+
+
+@pytest.fixture(scope="module")
+async def connection(databases: Databases) -> AsyncIterator[asyncpg.Connection]:
+    """One of the queue's own connections, to an empty store."""
+    async with databases.migrated() as dsn, pool(dsn, statement_timeout=_FILLING) as opened:
+        await filled_store.make_days(opened)
+        async with opened.acquire() as one:
+            yield one
+
+
+@pytest.fixture(scope="module")
+async def planned_while_empty(connection: asyncpg.Connection) -> dict[str, plans.Prepared]:
+    return {name: await plans.prepare(connection, f"{name}_old", statement(name)) for name in _HOT}
+
+
+@pytest.fixture(scope="module")
+async def sample(
+    connection: asyncpg.Connection, planned_while_empty: dict[str, plans.Prepared]
+) -> Sample:
+    assert planned_while_empty
+    return await filled_store.fill(connection)
+
+
+@pytest.fixture(scope="module")
+async def analysed(connection: asyncpg.Connection, sample: Sample) -> Sample:
+    await connection.execute("analyze")
+    return sample
+
+
+def refuse_what_grows_with_the_tables(name: str, scans: list[plans.Scan]) -> None:
+    kinds = {"Index Scan", "Index Only Scan"}
+    assert [s for s in scans if s.kind not in kinds and s.table != "revision"] == []
+    read = {scan.table for scan in scans if scan.loops and is_partition(scan.table)}
+    events = [table for table in read if table.startswith("events_")]
+    assert len(events) <= _MOST_DAYS.get(name, 0)
+    assert len(read) <= 2 * _MOST_DAYS.get(name, 0)
+
+
+class TestPlans:
+    """In this order: the first ones find no statistics, and plans of an empty store."""
+
+    @pytest.mark.parametrize("name", _HOT)
+    async def test_a_plan_made_while_the_store_was_empty_is_still_good(
+        self,
+        connection: asyncpg.Connection,
+        planned_while_empty: dict[str, plans.Prepared],
+        sample: Sample,
+        name: str,
+    ) -> None:
+        scans = await plans.explain(connection, planned_while_empty[name], arguments(name, sample))
+        refuse_what_grows_with_the_tables(name, scans)
+
+    @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+    @pytest.mark.parametrize("name", _HOT)
+    async def test_without_statistics_rows_are_found_by_key(
+        self, connection: asyncpg.Connection, sample: Sample, name: str, mode: str
+    ) -> None:
+        await _fresh_plan_is_good(connection, name, sample, mode)
+
+    @pytest.mark.parametrize("mode", ["force_generic_plan", "force_custom_plan"])
+    @pytest.mark.parametrize("name", _HOT)
+    async def test_with_statistics_rows_are_found_by_key(
+        self, connection: asyncpg.Connection, analysed: Sample, name: str, mode: str
+    ) -> None:
+        await _fresh_plan_is_good(connection, name, analysed, mode)
+
+    async def test_old_digests_are_found_by_their_index(
+        self, connection: asyncpg.Connection, analysed: Sample
+    ) -> None:
+        assert analysed.digests
+        async with connection.transaction():
+            await connection.execute("set local enable_bitmapscan = on")
+            forget = await plans.prepare(connection, "forget", statement("forget_keys"))
+            edge = lowest_uuid(_NOW - timedelta(days=30))
+            plan = await plans.explain(connection, forget, [edge, 100])
+        assert {scan.kind for scan in plan} <= {"Bitmap Heap Scan", "Tid Scan"}
+
+
+async def _fresh_plan_is_good(
+    connection: asyncpg.Connection, name: str, sample: Sample, mode: str
+) -> None:
+    async with connection.transaction():
+        await connection.execute(f"set local plan_cache_mode = {mode}")
+        prepared = await plans.prepare(connection, f"{name}_new", statement(name))
+        scans = await plans.explain(connection, prepared, arguments(name, sample))
+        await connection.execute(f"deallocate {prepared.name}")
+    refuse_what_grows_with_the_tables(name, scans)

@@ -1,0 +1,112 @@
+"""A store as it looks after days of work, made by the server itself within seconds."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from hookline.queue.partitions import PartitionKeeper
+
+FINISHED = 200_000
+OPEN = 10_000
+INTEGRATIONS = 20
+DAYS = 5  # today and the days before it
+RETENTION_DAYS = 30
+
+_ID = """
+    create function pg_temp.an_id(moment timestamptz) returns uuid language sql volatile as $$
+        select (
+            lpad(to_hex((extract(epoch from moment) * 1000)::bigint), 12, '0')
+            || '7' || substr(md5(random()::text), 1, 3) || '8' || substr(md5(random()::text), 1, 15)
+        )::uuid
+    $$
+"""
+_ROWS = """
+    create temporary table made as
+    select
+        number,
+        pg_temp.an_id(moment) as event_id,
+        pg_temp.an_id(moment) as delivery_id,
+        'int' || lpad((number % {integrations})::text, 3, '0') as integration_id,
+        'call-' || number / 4 as subject,
+        moment
+    from (
+        select
+            number,
+            now() - make_interval(secs => (number::float8 / {total}) * 86400 * {days}) as moment
+        from generate_series(0, {total} - 1) as number
+    ) as numbered
+"""
+_EVENTS = """
+    insert into events (id, pbx, company, type, subject, time, payload, splice)
+    select event_id, '000000000001', 'it_w000001', 'call:start', subject, 0,
+        convert_to(repeat('x', 300), 'UTF8'), 10
+    from made
+"""
+_KEYS = "insert into event_keys select md5(number::text)::uuid, event_id from made"
+_FINISHED = """
+    insert into deliveries
+    select delivery_id, event_id, integration_id, 'call:start', 'delivered', null, 1, moment
+    from made where number >= $1
+"""
+_ATTEMPTS = """
+    insert into attempts
+    select delivery_id, 1, moment, 12, 'delivered', null, 200, null from made where number >= $1
+"""
+_PENDING = """
+    insert into pending
+    select delivery_id, event_id, integration_id, 'call:start',
+        case when number % 2 = 0 then subject end, 0, 0, false,
+        case when number % 3 = 0 then now() + interval '60 s' else now() - interval '1 s' end,
+        case when number % 9 = 0 then 7 end
+    from made where number < $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Rows that are there, to ask for."""
+
+    pending: list[UUID]
+    leased: list[UUID]
+    finished: UUID
+    digests: list[UUID]
+    integrations: list[str]
+
+
+async def make_days(pool: asyncpg.Pool) -> None:
+    """Make the partitions that a service of this age has."""
+    keeper = PartitionKeeper(
+        pool, retention_days=RETENTION_DAYS, duplicate_window=timedelta(days=DAYS)
+    )
+    for days_ago in range(DAYS):
+        await keeper.keep(datetime.now(UTC) - timedelta(days=days_ago))
+
+
+async def fill(connection: asyncpg.Connection) -> Sample:
+    """Fill the store: finished deliveries over days, open ones of the last hours."""
+    await connection.execute(_ID)
+    await connection.execute(
+        _ROWS.format(total=FINISHED + OPEN, days=DAYS - 1, integrations=INTEGRATIONS)
+    )
+    for statement in (_EVENTS, _KEYS):
+        await connection.execute(statement)
+    for statement in (_FINISHED, _ATTEMPTS, _PENDING):
+        await connection.execute(statement, OPEN)
+    return await _sample(connection)
+
+
+async def _sample(connection: asyncpg.Connection) -> Sample:
+    async def column(query: str) -> list[Any]:
+        return [row[0] for row in await connection.fetch(query)]
+
+    [finished] = await column("select delivery_id from made where number = 150000")
+    return Sample(
+        pending=await column("select id from pending where lease is null limit 200"),
+        leased=await column("select id from pending where lease is not null limit 200"),
+        finished=finished,
+        digests=await column("select digest from event_keys limit 50"),
+        integrations=await column("select distinct integration_id from pending order by 1"),
+    )
