@@ -21,6 +21,7 @@ from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
 MOST_IN_FLIGHT = 1000  # what the table's own check allows
+SLOWEST_RATE, FASTEST_RATE = 0.1, 1000.0  # deliveries a second, as the table's own check allows
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -118,6 +119,18 @@ MaxInFlight = Annotated[
         strict=True,
         description="How many deliveries to the target may be under way at the same moment.",
         examples=[16],
+    ),
+]
+RateLimit = Annotated[
+    float,
+    Field(
+        ge=SLOWEST_RATE,
+        le=FASTEST_RATE,
+        strict=True,
+        allow_inf_nan=False,
+        description="How many deliveries a second the target gets at most, over all of Hookline's "
+        "processes. What waits for its turn costs no attempt. `null`: as many as it takes.",
+        examples=[20],
     ),
 ]
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]

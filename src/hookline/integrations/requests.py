@@ -22,6 +22,7 @@ from hookline.integrations.fields import (
     IntegrationName,
     MaxInFlight,
     PbxSerial,
+    RateLimit,
     SecretAccessKey,
     Switch,
     TargetUrl,
@@ -75,6 +76,9 @@ class NewIntegration(Document):
         None, description="Reserved for content filters; only `null` is possible so far."
     )
     max_in_flight: MaxInFlight = 16
+    rate_limit: RateLimit | None = Field(
+        default_factory=lambda: None  # a default that isn't described: null has a meaning here
+    )
 
 
 class TransmissionChanges(Document):
@@ -96,7 +100,8 @@ class IntegrationChanges(Document):
 
     name: IntegrationName | None = None
     enabled: Switch | None = Field(
-        None, description="Enabling also clears `health.disabledReason`."
+        None,
+        description="Enabling also clears the health: a paused integration is sent to at once.",
     )
     transmission: TransmissionChanges | None = None
     events: EventSelectionChanges | None = None
@@ -104,6 +109,9 @@ class IntegrationChanges(Document):
         None, description="Reserved for content filters; only `null` is possible so far."
     )
     max_in_flight: MaxInFlight | None = None
+    rate_limit: RateLimit | None = Field(
+        default_factory=lambda: None  # a default that isn't described: null removes the limit
+    )
 
 
 class SecretRotation(Document):

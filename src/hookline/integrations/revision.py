@@ -41,6 +41,13 @@ class Transactions:
                 yield session
 
     @asynccontextmanager
+    async def noting(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction that writes what no snapshot follows; committed as `changing` is."""
+        with unavailable_when_away():
+            async with self._sessions.begin() as session:
+                yield session
+
+    @asynccontextmanager
     async def changing(self) -> AsyncIterator[Change]:
         """Open a transaction that writes; it is committed when the block ends without an error."""
         with unavailable_when_away():

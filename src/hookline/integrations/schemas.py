@@ -7,6 +7,8 @@ from pydantic import (
 )
 from typing_extensions import TypeAliasType
 
+from hookline.domain.deliveries import ErrorKind
+from hookline.domain.health import HealthState
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.fields import (
     CompanyId,
@@ -18,6 +20,7 @@ from hookline.integrations.fields import (
     MaxInFlight,
     Moment,
     PbxSerial,
+    RateLimit,
     TargetUrl,
 )
 from hookline.integrations.requests import PbxDescription
@@ -65,13 +68,28 @@ Transmission = TypeAliasType(
 class Health(Document):
     """How an integration fares."""
 
-    state: Literal["healthy", "disabled"] = Field(
-        description="More states may be added; treat one that you don't know as `healthy`."
+    state: HealthState = Field(
+        description="`failing`: the last attempts failed. `paused`: they failed for so long that "
+        "deliveries wait without attempts, and one probe goes now and then; the first success ends "
+        "it. `disabled`: it gets no events until it is enabled. More states may be added."
     )
-    failing_since: Moment | None = Field(description="Since when its deliveries have failed.")
-    disabled_reason: Literal["gone", "manual"] | None = Field(
-        description="`gone`: the target answered 410. `manual`: somebody switched it off."
+    failing_since: Moment | None = Field(
+        description="Since when no delivery has got through; `null` where the last one did."
     )
+    last_error: ErrorKind | None = Field(description="What went wrong when the state was reached.")
+    last_error_at: Moment | None = Field(description="When that was.")
+    next_probe_at: Moment | None = Field(
+        description="From when on the next delivery is let through to a paused integration."
+    )
+    disabled_reason: Literal["gone", "failing", "manual"] | None = Field(
+        description="`gone`: the target answered 410. `failing`: nothing got through for days. "
+        "`manual`: somebody switched it off."
+    )
+    disabled_by: str | None = Field(
+        description="The name of the key that switched it off; `hookline` if nobody did.",
+        examples=["first admin key"],
+    )
+    disabled_at: Moment | None = Field(description="When it was switched off.")
 
 
 class Integration(Document):
@@ -86,6 +104,7 @@ class Integration(Document):
     events: EventSelection
     filter: None = Field(description="Reserved for content filters.")
     max_in_flight: MaxInFlight
+    rate_limit: RateLimit | None
     health: Health
     created_at: Moment = Field(description="When it was created.")
     updated_at: Moment = Field(description="When it was last changed.")

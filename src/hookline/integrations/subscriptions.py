@@ -45,6 +45,8 @@ class Subscription:
     ordered: bool
     target: Target | None = field(repr=False)
     old_secret_until: datetime | None = None
+    name: str = ""
+    rate_limit: float | None = None  # deliveries a second
 
     def usable_target(self, now: datetime) -> Target:
         """Return the target; a rotated secret signs along no longer than its grace period.
@@ -197,6 +199,8 @@ class Subscriptions:
             ordered=isinstance(target, SqsTarget) and parse_queue_url(target.url).fifo,
             target=target,
             old_secret_until=row.old_secret_until,
+            name=row.name,
+            rate_limit=row.rate_limit,
         )
 
     def _open(self, row: Integration) -> Target | None:
