@@ -49,6 +49,7 @@ from hookline.queue.port import Claimed
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
+from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.transport import GuardedTransport
 from hookline.security.egress.trust import client_tls
 from hookline.security.secrets import KeyRing
@@ -84,6 +85,7 @@ async def open_runtime(
         catalogue = load_catalogue()
         keyring = _keyring(settings)
         policy = EgressPolicy(settings.egress_allowed_networks)
+        stack.callback(policy.close)
         integrations = IntegrationService(transactions, keyring, policy, catalogue)
         subscriptions = Subscriptions(transactions, catalogue, keyring)
         await subscriptions.catch_up()
@@ -241,6 +243,9 @@ def _sinks(
     transport = GuardedTransport(
         policy,
         tls=tls,
+        proxy=Proxy.parse(settings.egress_proxy.get_secret_value())
+        if settings.egress_proxy
+        else None,
         limits=PoolLimits(in_use=most, in_use_per_origin=most, idle_per_origin=_MOST_IDLE),
     )
     webhook = WebhookSink(transport, timeout=settings.delivery_timeout)
