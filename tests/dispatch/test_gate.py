@@ -17,8 +17,8 @@ from hookline.errors import Forbidden, NotAuthenticated
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
-from hookline.integrations.revision import Transactions
 from hookline.integrations.requests import PbxDescription
+from hookline.integrations.revision import Transactions
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.port import Claimed

@@ -13,8 +13,8 @@ from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.targets import Target, TransmissionType, WebhookTarget
 from hookline.errors import InvalidInput, NotFound
 from hookline.integrations.pbxs import PbxService
-from hookline.integrations.revision import Transactions
 from hookline.integrations.requests import NewIntegration, PbxDescription
+from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.security.egress.policy import EgressPolicy
