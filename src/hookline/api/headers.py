@@ -2,7 +2,7 @@
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_ADDED = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+ADDED = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 
 
 class NeverStored:
@@ -19,7 +19,7 @@ class NeverStored:
 
         async def adding(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *_ADDED]
+                message["headers"] = [*message.get("headers", ()), *ADDED]
             await send(message)
 
         await self._app(scope, receive, adding)

@@ -200,10 +200,13 @@ class UnexpectedErrors:
         except Exception as error:
             if begun or scope["type"] != "http":
                 raise
-            await _answer_for(error)(scope, receive, send)
+            await answer_for(error)(scope, receive, send)
 
 
-def _answer_for(error: Exception) -> Response:
+def answer_for(error: Exception) -> Response:
+    """Return the problem document for whatever was raised."""
+    if isinstance(error, HooklineError):
+        return problem_of(error)
     if comes_from_away_database(error):
         return problem_of(Unavailable("The database is away; try again."))
     return _internal(error)

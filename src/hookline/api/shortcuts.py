@@ -1,7 +1,8 @@
-"""The way to the busiest operations, past the router that the others are found by.
+"""The way to the busiest operations, past every layer that the others are reached through.
 
-FastAPI looks through every route of every router and prepares what dependencies may need: more
-work than all that happens to an event. It still documents these operations, and finds them.
+FastAPI looks through every route of every router, prepares what dependencies may need, and wraps it
+all in layers that each see every message: more work than all that happens to an event. It still
+documents these operations, and finds them where no shortcut is laid.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -10,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from hookline.api.problems import problem_of
-from hookline.errors import HooklineError
+from hookline.api.headers import ADDED
+from hookline.api.problems import answer_for
 
 Operation = Callable[[Request], Awaitable[Response]]
 
@@ -32,6 +33,7 @@ class Shortcuts:
             return
         try:
             response = await operation(Request(scope, receive))
-        except HooklineError as error:
-            response = problem_of(error)
+        except Exception as error:  # noqa: BLE001 - every error has an answer
+            response = answer_for(error)
+        response.raw_headers.extend(ADDED)
         await response(scope, receive, send)
