@@ -204,3 +204,12 @@ async def test_an_event_without_a_pbx_goes_to_the_company(api: Api, keys: Keys) 
     assert (await send(api, key=key, pbx=None, company=COMPANY, type="chat:message:new"))[
         "deliveries"
     ] == 0
+
+
+@pytest.mark.parametrize("name", ["integration:paused", "delivery:exhausted", "integration:new"])
+async def test_nobody_may_send_what_hookline_announces_itself(api: Api, name: str) -> None:
+    answer = await api.post(PATH, an_event(type=name))
+    assert answer.status_code == 422
+    [problem] = answer.json()["errors"]
+    assert problem["path"] == "type"
+    assert "reserved" in problem["message"]

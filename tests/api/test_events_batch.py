@@ -103,3 +103,11 @@ async def test_anothers_events_are_invalid_and_nothing_of_them_is_stored(
     assert results[1]["error"]["type"] == "/problems/forbidden"
     assert (await api.get(f"/v1/events?pbx={other}")).json()["items"] == []
     assert len((await api.get(f"/v1/events?pbx={own}")).json()["items"]) == 2
+
+
+async def test_a_reserved_name_spoils_no_other_item(api: Api) -> None:
+    events = [an_event(type="integration:disabled"), an_event(id="beside a reserved one")]
+    answer = await api.post(PATH, {"events": events})
+    refused, accepted = answer.json()["results"]
+    assert (refused["status"], refused["error"]["errors"][0]["path"]) == ("invalid", "type")
+    assert accepted["status"] == "accepted"

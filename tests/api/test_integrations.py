@@ -6,6 +6,18 @@ from factories import ACCESS_KEY_ID, COMPANY, PBX, SECRET_ACCESS_KEY, Json, a_qu
 from support.api_client import Api, Keys
 from support.fakes import FakeTester
 
+HEALTHY = {
+    "state": "healthy",
+    "failingSince": None,
+    "lastError": None,
+    "lastErrorAt": None,
+    "nextProbeAt": None,
+    "disabledReason": None,
+    "disabledBy": None,
+    "disabledAt": None,
+}
+SWITCHED_OFF = {"state": "disabled", "disabledReason": "manual"}
+
 
 async def make(api: Api, document: Json | None = None, **rest: object) -> Json:
     answer = await api.post("/v1/integrations", document or a_webhook(), **rest)
@@ -41,7 +53,8 @@ async def test_a_created_webhook_is_shown_whole_with_its_secret_once(api: Api) -
         "events": {"call": "all", "analytics": ["call:completed"]},
         "filter": None,
         "maxInFlight": 4,
-        "health": {"state": "healthy", "failingSince": None, "disabledReason": None},
+        "rateLimit": None,
+        "health": HEALTHY,
         "createdAt": made["createdAt"],
         "updatedAt": made["createdAt"],
     }
@@ -135,9 +148,12 @@ async def test_a_plain_json_body_patches_too(api: Api) -> None:
 async def test_switching_off_says_manual_and_switching_on_clears_it(api: Api) -> None:
     path = f"/v1/integrations/{(await make(api))['id']}"
     off = (await api.patch(path, {"enabled": False})).json()
-    assert off["health"] == {"state": "disabled", "failingSince": None, "disabledReason": "manual"}
+    by, at = off["health"].pop("disabledBy"), off["health"].pop("disabledAt")
+    assert off["health"].items() <= (HEALTHY | SWITCHED_OFF).items()
+    assert by.startswith("key "), "the key has no name, so its id says who it was"
+    assert off["createdAt"] < at
     on = (await api.patch(path, {"enabled": True})).json()
-    assert on["health"] == {"state": "healthy", "failingSince": None, "disabledReason": None}
+    assert on["health"] == HEALTHY
 
 
 @pytest.mark.parametrize(
@@ -153,6 +169,9 @@ async def test_switching_off_says_manual_and_switching_on_clears_it(api: Api) ->
         ({"pbx": "000000000002"}, "pbx"),
         ({"company": "it_w000002"}, "company"),
         ({"health": {"state": "healthy"}}, "health"),
+        ({"rateLimit": 0}, "rateLimit"),
+        ({"rateLimit": 1000.5}, "rateLimit"),
+        ({"rateLimit": "5"}, "rateLimit"),
         ({"name": None}, "name"),
         ({"name": ""}, "name"),
         ({"enabled": "yes"}, "enabled"),

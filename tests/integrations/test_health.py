@@ -115,7 +115,7 @@ async def test_many_steps_are_one_transaction(
     new = NewIntegration.model_validate(a_webhook())
     ids = [(await service.create(ADMIN, new)).integration.id for _ in range(3)]
     assert set(await records.take(dict.fromkeys(ids, FAIL))) == set(ids)
-    mixed = {ids[0]: PAUSE, ids[1]: Recover(), ids[2]: FAIL}
+    mixed: dict[str, Fail | Pause | Recover] = {ids[0]: PAUSE, ids[1]: Recover(), ids[2]: FAIL}
     assert set(await records.take(mixed)) == {ids[0], ids[1]}
 
 

@@ -21,7 +21,7 @@ from hookline.api.responses import failures
 from hookline.dispatch.gate import Sender
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.events import Event, Limits, parse_batch, parse_event
-from hookline.errors import Forbidden, HooklineError
+from hookline.errors import Forbidden, HooklineError, InvalidInput
 
 _QUICKLY_PARSED = 256 * 1024  # bytes; more would keep the event loop from others for milliseconds
 _MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
@@ -111,7 +111,7 @@ def _routed(sender: Sender, item: Event | HooklineError) -> Event | HooklineErro
         return item
     try:
         return sender.route(item)
-    except Forbidden as error:
+    except (Forbidden, InvalidInput) as error:
         return error
 
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from hookline.domain.access import Principal
 from hookline.domain.events import Event
-from hookline.errors import Forbidden, NotAuthenticated
+from hookline.errors import FieldProblem, Forbidden, InvalidInput, NotAuthenticated
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.subscriptions import Subscriptions
 
@@ -29,8 +29,13 @@ class Sender:
     def route(self, event: Event) -> Event:
         """Return the event with the PBX that routes it: its own, or else the key's.
 
-        Raises Forbidden for an event of another PBX or company than the key is bound to.
+        Raises Forbidden for an event of another PBX or company than the key is bound to, and
+        InvalidInput for a name that only Hookline's own events have.
         """
+        if self._subscriptions.reserves(event.type):
+            raise InvalidInput(
+                FieldProblem("type", "Names of this group are reserved for Hookline's own events.")
+            )
         bound_to = self.principal
         if not bound_to.may_send(event.pbx, event.company):
             raise Forbidden(

@@ -128,11 +128,12 @@ RateLimit = Annotated[
         le=FASTEST_RATE,
         strict=True,
         allow_inf_nan=False,
-        description="How many deliveries a second the target gets at most, over all of Hookline's "
-        "processes. What waits for its turn costs no attempt. `null`: as many as it takes.",
-        examples=[20],
     ),
 ]
+RATE_LIMIT = (
+    "How many deliveries a second the target gets at most, over all of Hookline's processes; "
+    "what waits for its turn costs no attempt. `null`: as many as it takes."
+)
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 Switch = Annotated[bool, Field(strict=True)]
 

@@ -13,6 +13,7 @@ from typing_extensions import TypeAliasType
 
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.fields import (
+    RATE_LIMIT,
     AccessKeyId,
     CompanyId,
     CustomHeaders,
@@ -77,7 +78,9 @@ class NewIntegration(Document):
     )
     max_in_flight: MaxInFlight = 16
     rate_limit: RateLimit | None = Field(
-        default_factory=lambda: None  # a default that isn't described: null has a meaning here
+        default_factory=lambda: None,  # a default that isn't described: null has a meaning here
+        description=RATE_LIMIT,
+        examples=[20],
     )
 
 
@@ -110,7 +113,9 @@ class IntegrationChanges(Document):
     )
     max_in_flight: MaxInFlight | None = None
     rate_limit: RateLimit | None = Field(
-        default_factory=lambda: None  # a default that isn't described: null removes the limit
+        default_factory=lambda: None,  # as above
+        description=RATE_LIMIT,
+        examples=[20],
     )
 
 

@@ -11,6 +11,7 @@ from hookline.domain.deliveries import ErrorKind
 from hookline.domain.health import HealthState
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.fields import (
+    RATE_LIMIT,
     CompanyId,
     CustomHeaders,
     Document,
@@ -104,7 +105,7 @@ class Integration(Document):
     events: EventSelection
     filter: None = Field(description="Reserved for content filters.")
     max_in_flight: MaxInFlight
-    rate_limit: RateLimit | None
+    rate_limit: RateLimit | None = Field(description=RATE_LIMIT, examples=[20])
     health: Health
     created_at: Moment = Field(description="When it was created.")
     updated_at: Moment = Field(description="When it was last changed.")

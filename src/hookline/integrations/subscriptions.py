@@ -120,6 +120,8 @@ class Subscriptions:
     def match(self, event: Event) -> Match:
         """Say who gets an event: the integrations of its PBX, without one those of its company."""
         company = event.company if event.pbx is None else None
+        if self.reserves(event.type):  # rare, and each about another integration: not remembered
+            return self._find_match(event.pbx, company, event.type, about=event.subject)
         key = (event.pbx, company, event.type)
         match = self._matches.get(key)
         if match is None:
@@ -128,7 +130,13 @@ class Subscriptions:
             match = self._matches[key] = self._find_match(event.pbx, company, event.type)
         return match
 
-    def _find_match(self, pbx: str | None, company: str | None, event_type: str) -> Match:
+    def reserves(self, event_type: str) -> bool:
+        """Whether this type is one of Hookline's own events, which nobody may send."""
+        return self._catalogue.is_reserved(event_type)
+
+    def _find_match(
+        self, pbx: str | None, company: str | None, event_type: str, *, about: str | None = None
+    ) -> Match:
         if pbx is not None:
             considered = self._by_pbx.get(pbx, set())
         else:
@@ -138,6 +146,8 @@ class Subscriptions:
         for integration_id in sorted(considered):
             subscription = self._all[integration_id]
             reason = self._reason_to_skip(subscription, pbx, event_type)
+            if reason is None and integration_id == about:
+                reason = SkipReason.FILTERED  # nobody is told of its own failures: no loops
             if reason is None:
                 wanted.append(subscription)
             else:
