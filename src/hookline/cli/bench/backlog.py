@@ -43,11 +43,9 @@ from made
 """
 
 
-async def fill(
-    place: Stage, service: Service, gauge: Gauge, tell: Teller, seconds: float
-) -> dict[str, Any]:
+async def fill(place: Stage, service: Service, gauge: Gauge, tell: Teller) -> dict[str, Any]:
     """Let the scenario's dead deliveries wait; return how many, for the result."""
-    count = int(place.scenario.dead * seconds)
+    count = place.scenario.dead
     if not count:
         return {}
     pbx = pbx_serial(place.scenario.pbxs)  # one that no event is sent from

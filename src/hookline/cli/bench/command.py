@@ -44,15 +44,17 @@ def bench(  # noqa: PLR0913 - each is an option of the command
 
     chosen = _chosen(scenarios or [])
     layout = layout_of_this_machine(pinned=pin)
-    document: dict[str, Any] = {}
+    document: dict[str, Any] = {"scenarios": {}, "failed": {}}
 
     async def run(_stopping: object) -> None:
-        document.update(await _measure(chosen, layout, seconds=seconds, in_flight=in_flight))
+        await _measure(chosen, layout, document, seconds=seconds, in_flight=in_flight)
 
     code = run_until_stopped(run)
-    if not document:
-        sys.exit(code or 1)
-    _publish(document, json_file, svg)
+    if document["scenarios"]:  # also what was measured before a failure or Ctrl-C
+        _publish(document, json_file, svg)
+    for name, why in document["failed"].items():
+        sys.stderr.write(f"hookline: {name}: {why}\n")
+    sys.exit(code or (1 if len(document["scenarios"]) < len(chosen) else 0))
 
 
 def _chosen(names: "Sequence[str]") -> "list[Scenario]":
@@ -66,21 +68,29 @@ def _chosen(names: "Sequence[str]") -> "list[Scenario]":
 
 
 async def _measure(
-    chosen: "Sequence[Scenario]", layout: "Layout", *, seconds: float, in_flight: int | None
-) -> dict[str, Any]:
+    chosen: "Sequence[Scenario]",
+    layout: "Layout",
+    document: dict[str, Any],
+    *,
+    seconds: float,
+    in_flight: int | None,
+) -> None:
+    """Run one scenario after another, and note each as soon as it has its figures."""
     from hookline.cli.bench import flows, report  # noqa: PLC0415
+    from hookline.cli.bench.processes import BenchFailed  # noqa: PLC0415
     from hookline.cli.bench.telling import teller  # noqa: PLC0415
 
-    document: dict[str, Any] = {
-        "scenarios": {},
-        "machine": report.machine(layout, seconds=seconds),
-    }
+    document["machine"] = report.machine(layout, seconds=seconds)
     for scenario in chosen:
-        with teller(scenario.name) as tell:
-            document["scenarios"][scenario.name] = await flows.run(
-                scenario, layout, tell, seconds=seconds, in_flight=in_flight
-            )
-    return document
+        try:
+            with teller(scenario.name) as tell:
+                figures = await flows.run(
+                    scenario, layout, tell, seconds=seconds, in_flight=in_flight
+                )
+        except BenchFailed as error:
+            document["failed"][scenario.name] = str(error)
+        else:
+            document["scenarios"][scenario.name] = figures
 
 
 def _publish(document: dict[str, Any], json_file: Path | None, svg: Path | None) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 Json = dict[str, Any]  # an order's arguments or its answer, read by name
+LONGEST_LINE = 1 << 24  # bytes: the secrets of many integrations are one order
 Command = Callable[..., Awaitable[Json]]
 
 
@@ -18,7 +19,7 @@ async def obey(commands: Mapping[str, Command]) -> None:
     _allow_many_sockets()
     gc.freeze()
     gc.disable()  # what is kept here lives until the end; a pause would be measured as latency
-    orders = asyncio.StreamReader()
+    orders = asyncio.StreamReader(limit=LONGEST_LINE)
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(orders), sys.stdin)
     while line := await orders.readline():

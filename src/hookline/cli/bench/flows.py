@@ -28,7 +28,8 @@ async def run(
 ) -> dict[str, Any]:
     """Run one scenario from an empty database; return its figures as the JSON has them."""
     tell.phase("starting")
-    async with stage(scenario, layout, in_flight=in_flight) as place:
+    own = scenario.for_a_run_of(seconds)
+    async with stage(own, layout, in_flight=in_flight) as place:
         measured = await (_drain if scenario.kind is Kind.DRAIN else _flow)(place, tell, seconds)
     return {"what": scenario.summary, **measured}
 
@@ -40,7 +41,7 @@ async def _flow(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
     async with place.service() as (service, gauge):
         tell.phase("making integrations", scenario.integrations)
         live = await place.subscribe(service)
-        waiting = await backlog.fill(place, service, gauge, tell, seconds)
+        waiting = await backlog.fill(place, service, gauge, tell)
 
         tell.phase("warming up")
         async with _watching(view, tell):
@@ -68,7 +69,7 @@ async def _flow(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
 async def _drain(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
     """Accept without an engine, stop, start with one, and watch it work."""
     scenario, view = place.scenario, place.counters
-    count = int(scenario.waiting * seconds) // scenario.batch * scenario.batch
+    count = scenario.waiting
     async with place.service("--no-engine") as (service, _):
         live = await place.subscribe(service)
         tell.phase("accepting", count)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hookline.cli.bench.control import LONGEST_LINE
 from hookline.errors import HooklineError
 from hookline.settings import PREFIX
 
@@ -95,6 +96,7 @@ async def _running(
             stdin=PIPE,
             stdout=PIPE,
             stderr=errors,
+            limit=LONGEST_LINE,
             start_new_session=True,  # Ctrl-C is ours; these are ended by us
         )
     try:

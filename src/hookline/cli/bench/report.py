@@ -26,6 +26,7 @@ _COLUMNS = (
     "p50 ms",
     "p99 ms",
     "p99.9 ms",
+    "sent p99",
     "µs service",
     "Postgres",
     "receiver",
@@ -72,7 +73,10 @@ def show(document: Mapping[str, Any]) -> None:
         f"{around['processors']} × {around['processor']}; {around['layout']}."
         f" Load average before: {before}. A page is on disk in {around['commit_to_disk_ms']:g} ms."
     )
-    terminal.say("µs: processor time for one delivery. Latency: from the 202 to the receipt.")
+    terminal.say(
+        "µs: processor time for one delivery. Latency: from the 202 to the receipt, 0 where the"
+        " receipt was first; `sent`: from the sending."
+    )
     for name, figures in scenarios.items():
         for remark in remarks(figures):
             terminal.say(f"{name}: {remark}", {name: "bold yellow"})
@@ -105,7 +109,7 @@ def remarks(figures: Figures) -> list[str]:
 
 
 def _row(name: str, figures: Figures) -> tuple[str, ...]:
-    latency = figures["latency_ms"] or {}
+    latency, whole = figures["latency_ms"] or {}, figures["end_to_end_ms"] or {}
     cpu = figures["cpu_us_per_delivery"]
     return (
         name,
@@ -113,6 +117,7 @@ def _row(name: str, figures: Figures) -> tuple[str, ...]:
         f"{figures['delivered_per_s']:,.0f}",
         f"{figures['lag_s']:.2f}",
         *(f"{latency[q]:.1f}" if q in latency else "–" for q in ("p50", "p99", "p999")),
+        f"{whole['p99']:.1f}" if "p99" in whole else "–",
         *(f"{cpu[role]:.0f}" for role in ("service", "postgres", "receiver", "generator", "total")),
         f"{figures['rss_mb']:.0f}",
         f"{figures['round_trips_per_delivery']:.3f}",
