@@ -27,11 +27,8 @@ def unavailable_when_away() -> Iterator[None]:
 def means_away(error: BaseException) -> bool:
     """Tell whether this error, raised by a statement or while connecting, says: come again later.
 
-    To be asked about errors from database code only: a bare OSError counts. A value that asyncpg
-    cannot send is none of them, although it counts as an InterfaceError: it never gets better.
+    To be asked about errors from database code only: a bare OSError counts.
     """
-    if isinstance(error, asyncpg.DataError):
-        return False
     return isinstance(error, AWAY) or comes_from_away_database(error)
 
 

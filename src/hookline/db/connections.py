@@ -27,10 +27,7 @@ AWAY = (
     asyncpg.QueryCanceledError,
     asyncpg.LockNotAvailableError,
 )
-"""What asyncpg raises while Postgres is away, refusing, read-only, full, in a knot or too slow.
-
-It is also what asyncpg.DataError falls under: ask `hookline.db.away.means_away`.
-"""
+"""What asyncpg raises while Postgres is away, refusing, read-only, full, in a knot or too slow."""
 
 _PLANS_LAST = 60  # seconds; tables that were empty when a plan was made have filled by then
 _BY_KEY = {
@@ -44,19 +41,24 @@ statistics of yesterday, must do so as well."""
 
 def engine(dsn: str, *, pool_size: int = 5, statement_timeout: float = 10.0) -> AsyncEngine:
     """Return an engine over asyncpg for a `postgresql://` address; nothing is connected yet."""
-    scheme, separator, rest = dsn.partition("://")
-    if not separator or scheme not in {"postgresql", "postgres"}:
+    if not dsn.startswith(("postgresql://", "postgres://")):
         raise ConfigurationError(
             "HOOKLINE_DATABASE_URL must start with postgresql://, the one database Hookline uses."
         )
+
+    async def connect() -> asyncpg.Connection:
+        return await asyncpg.connect(
+            dsn, timeout=_CONNECT_TIMEOUT, server_settings=_session(statement_timeout)
+        )
+
     return create_async_engine(
-        f"postgresql+asyncpg://{rest}",
+        "postgresql+asyncpg://",
+        async_creator=connect,  # asyncpg reads the address, and so knows `?sslmode=` and its like
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=_CONNECT_TIMEOUT,
         pool_pre_ping=True,
         hide_parameters=True,  # an error names its statement, and never the values in it
-        connect_args={"timeout": _CONNECT_TIMEOUT, "server_settings": _session(statement_timeout)},
     )
 
 

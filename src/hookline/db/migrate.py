@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 _OLDEST_SERVER = 15  # the oldest Postgres that Hookline is tested against
-_LOCK = 0x686F6F6B6C696E65  # "hookline" in ASCII: an advisory lock that nobody else takes
+LOCK = 0x686F6F6B6C696E65  # "hookline" in ASCII: an advisory lock that nobody else takes
 _LOG = get_logger(__name__)
 
 
@@ -27,14 +27,17 @@ async def migrate(engine: AsyncEngine, target: str = "head") -> None:
     """
     async with engine.connect() as connection:
         await _refuse_an_old_server(connection)
-        await connection.execute(text("select pg_advisory_lock(:key)"), {"key": _LOCK})
+        # An index on a large table takes minutes, and so does waiting for who makes it.
+        await connection.execute(text("set statement_timeout = 0"))
+        await connection.execute(text("select pg_advisory_lock(:key)"), {"key": LOCK})
         await connection.commit()
         try:
             await connection.run_sync(_run, target)
             await connection.commit()
         finally:
             await connection.rollback()
-            await connection.execute(text("select pg_advisory_unlock(:key)"), {"key": _LOCK})
+            await connection.execute(text("select pg_advisory_unlock(:key)"), {"key": LOCK})
+            await connection.execute(text("reset statement_timeout"))
             await connection.commit()
 
 
@@ -109,8 +112,13 @@ def _current_revision(connection: Connection) -> str | None:
 
 async def _refuse_an_old_server(connection: AsyncConnection) -> None:
     number: Any = (await connection.execute(text("show server_version_num"))).scalar()
-    version = (await connection.execute(text("show server_version"))).scalar()
-    if int(number) // 10_000 < _OLDEST_SERVER:
+    version: Any = (await connection.execute(text("show server_version"))).scalar()
+    refuse_an_old_server(int(number), str(version))
+
+
+def refuse_an_old_server(number: int, version: str) -> None:
+    """Raise ConfigurationError for a server of before Postgres 15, named as it names itself."""
+    if number // 10_000 < _OLDEST_SERVER:
         raise ConfigurationError(
             f"HOOKLINE_DATABASE_URL leads to PostgreSQL {version}; "
             f"Hookline needs PostgreSQL {_OLDEST_SERVER} or newer."

@@ -37,4 +37,6 @@ class Announcer:
                 await self._notify()
             except Unavailable:
                 _LOG.warning("announcer.database_away")
+            except Exception:  # noqa: BLE001 - nobody waits for this task; polling finds the work
+                _LOG.exception("announcer.failed")
             await asyncio.sleep(_PAUSE)

@@ -9,7 +9,6 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.db.away import means_away
 from hookline.db.connections import AWAY
 from hookline.domain.deliveries import (
     Delivered,
@@ -47,8 +46,6 @@ def _unavailable_when_away(
         try:
             return await method(*args, **kwargs)
         except AWAY as error:
-            if not means_away(error):
-                raise
             raise Unavailable("The database is away; nothing was lost. Try again.") from error
 
     return guarded

@@ -1,0 +1,45 @@
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from hookline.db import connections
+from hookline.db.away import means_away
+from hookline.errors import ConfigurationError, Unavailable
+
+
+@pytest.mark.parametrize("address", ["mysql://host/db", "host/db", "", "sqlite:///file"])
+def test_an_address_of_another_database_is_refused(address: str) -> None:
+    with pytest.raises(ConfigurationError, match="must start with postgresql://"):
+        connections.engine(address)
+
+
+async def test_both_ways_in_take_the_options_that_addresses_carry(database: str) -> None:
+    address = f"{database}{'&' if '?' in database else '?'}sslmode=disable"
+    engine = connections.engine(address, pool_size=1)
+    async with engine.connect() as connection:
+        assert (await connection.execute(text("select 1"))).scalar_one() == 1
+    await engine.dispose()
+    async with connections.pool(address, size=1) as pool:
+        assert await pool.fetchval("select 1") == 1
+
+
+async def test_sessions_are_bounded_and_named(database: str) -> None:
+    async with connections.pool(database, size=1, statement_timeout=7) as pool:
+        assert await pool.fetchval("show statement_timeout") == "7s"
+        assert await pool.fetchval("show application_name") == "hookline"
+        assert await pool.fetchval("show timezone") == "UTC"
+        assert await pool.fetchval("show plan_cache_mode") == "force_generic_plan"
+
+
+async def test_a_server_that_is_not_there_is_unavailable() -> None:
+    with pytest.raises(Unavailable):
+        async with connections.pool("postgresql://hookline@127.0.0.1:1/none"):
+            raise AssertionError("nothing listens there")
+
+
+async def test_a_value_that_cannot_be_sent_is_no_absence(database: str) -> None:
+    async with connections.pool(database, size=1) as pool:
+        with pytest.raises(asyncpg.DataError) as raised:
+            await pool.fetchval("select $1::int2", 70_000)
+    assert not means_away(raised.value)
+    assert means_away(asyncpg.DeadlockDetectedError("a knot"))

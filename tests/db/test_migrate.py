@@ -1,0 +1,149 @@
+import asyncio
+import subprocess
+import sys
+import zipfile
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from hookline.db import connections
+from hookline.db.migrate import LOCK, is_current, migrate, newest_revision, refuse_an_old_server
+from hookline.errors import ConfigurationError
+from support.databases import Databases
+from support.drift import differences
+from support.postgres_clients import connection
+
+CHECKOUT = Path(__file__).parents[2]
+REVISIONS = sorted(
+    path.name.partition("_")[0] for path in (CHECKOUT / "migrations/versions").glob("*_*.py")
+)
+
+
+@pytest.fixture
+async def address(databases: Databases) -> AsyncIterator[str]:
+    dsn = await databases.make()
+    yield dsn
+    await databases.drop(dsn)
+
+
+@pytest.fixture
+async def empty(address: str) -> AsyncIterator[AsyncEngine]:
+    engine = connections.engine(address, pool_size=2)
+    yield engine
+    await engine.dispose()
+
+
+async def tables(engine: AsyncEngine) -> set[str]:
+    def named(opened: Connection) -> set[str]:
+        return set(inspect(opened).get_table_names())
+
+    async with engine.connect() as opened:
+        return await opened.run_sync(named)
+
+
+async def ask(engine: AsyncEngine, query: str) -> object:
+    async with engine.connect() as opened:
+        return (await opened.execute(text(query))).scalar()
+
+
+async def test_a_fresh_database_is_brought_to_the_models(empty: AsyncEngine) -> None:
+    assert not await is_current(empty)
+    await migrate(empty)
+    assert await is_current(empty)
+    assert await differences(empty) is None
+
+
+async def test_migrating_again_changes_nothing(empty: AsyncEngine) -> None:
+    await migrate(empty)
+    await migrate(empty)
+    assert await ask(empty, "select value from revision") == 1
+
+
+async def test_a_missing_column_is_drift(empty: AsyncEngine) -> None:
+    await migrate(empty)
+    async with empty.begin() as opened:
+        await opened.execute(text("alter table integrations drop column max_in_flight"))
+    found = await differences(empty)
+    assert found is not None
+    assert "max_in_flight" in found
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_every_revision_goes_down_and_up_again(empty: AsyncEngine, revision: str) -> None:
+    await migrate(empty, revision)
+    with_it = await tables(empty)
+    before = REVISIONS[REVISIONS.index(revision) - 1] if revision != REVISIONS[0] else "base"
+    await migrate(empty, before)
+    if before == "base":
+        assert await tables(empty) == {"alembic_version"}
+    await migrate(empty, revision)
+    assert await tables(empty) == with_it
+    await migrate(empty)
+    assert await differences(empty) is None
+
+
+async def test_many_processes_may_start_at_once(address: str) -> None:
+    engines = [connections.engine(address, pool_size=1) for _ in range(4)]
+    await asyncio.gather(*(migrate(engine) for engine in engines))
+    assert await ask(engines[0], "select count(*) from alembic_version") == 1
+    for engine in engines:
+        await engine.dispose()
+
+
+async def test_waiting_for_another_to_migrate_may_outlast_a_statement(address: str) -> None:
+    patient = connections.engine(address, pool_size=1, statement_timeout=0.5)
+    waits = (
+        "select true from pg_stat_activity where wait_event = 'advisory'"
+        " and datname = current_database() and now() - query_start > interval '0.6 s'"
+    )
+    async with connection(address) as other:
+        await other.execute("select pg_advisory_lock($1)", LOCK)
+        waiting = asyncio.create_task(migrate(patient))
+        async with asyncio.timeout(20):
+            while not await other.fetchval(waits):
+                assert not waiting.done()
+        await other.execute("select pg_advisory_unlock($1)", LOCK)
+        await waiting
+    assert await is_current(patient)
+    assert await ask(patient, "show statement_timeout") == "500ms"
+    await patient.dispose()
+
+
+async def test_a_database_that_a_newer_version_migrated_is_refused(empty: AsyncEngine) -> None:
+    await migrate(empty)
+    async with empty.begin() as opened:
+        await opened.execute(text("update alembic_version set version_num = '9999'"))
+    with pytest.raises(ConfigurationError, match=r"9999, newer than .* Start the newer version"):
+        await migrate(empty)
+    assert not await is_current(empty)
+
+
+def test_a_server_that_is_too_old_is_refused_by_name() -> None:
+    refuse_an_old_server(150000, "15.0")
+    with pytest.raises(ConfigurationError, match=r"PostgreSQL 14\.19 .* needs PostgreSQL 15"):
+        refuse_an_old_server(140019, "14.19 (Debian 14.19-1)")
+
+
+def test_the_migrations_travel_in_the_wheel(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=CHECKOUT, check=True, capture_output=True, timeout=60)
+    [wheel] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        opened.extractall(tmp_path / "site")
+    migrations = tmp_path / "site" / "hookline" / "migrations"
+    assert (migrations / "env.py").exists()
+    assert (tmp_path / "site/hookline/queue/sql/append.sql").exists()
+    says = "from hookline.db import migrate; print(migrate.newest_revision(), migrate._scripts())"
+    run = subprocess.run(
+        [sys.executable, "-c", says],
+        cwd=tmp_path / "site",
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PYTHONPATH": str(tmp_path / "site")},
+    )
+    assert run.stdout.split() == [newest_revision(), str(migrations)]
