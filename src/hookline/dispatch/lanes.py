@@ -111,12 +111,12 @@ class Lanes:
     def expect(self, integration_id: str, due_in: float = 0.0) -> None:
         """Note that the database has, or will have in `due_in` seconds, work for a lane."""
         lane = self._lane(integration_id)
-        now = self.moment()
-        nearer = lane.due_at is None or now + due_in < lane.due_at
+        due_at = self.clock() + due_in
+        nearer = lane.due_at is None or due_at < lane.due_at
         if nearer:
-            self._note(integration_id, lane, now + due_in)
+            self._note(integration_id, lane, due_at)
         if nearer or due_in <= 0:  # a claim that is under way may have missed what is due now
-            lane.noted_at = now
+            lane.noted_at = self.moment()
 
     def found(self, waiting: Sequence[Waiting], asked_at: float) -> None:
         """Take the database's word, as of `asked_at`, for what waits where.

@@ -1,0 +1,248 @@
+import pytest
+
+from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.queue.port import Lane, Waiting
+from support.jobs import a_job
+
+NEVER_CUT = 1_000_000
+
+
+class Clock:
+    """Time that moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Rules(dict[str, LaneRules]):
+    def __missing__(self, _name: str) -> LaneRules:
+        return LaneRules(max_in_flight=2, ordered=False)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def rules() -> Rules:
+    return Rules()
+
+
+@pytest.fixture
+def lanes(clock: Clock, rules: Rules) -> Lanes:
+    return Lanes(rules.__getitem__, most_held=1000, most_bytes=100_000, clock=clock)
+
+
+def claimed(lanes: Lanes, asked: list[Lane], count: int, *, size: int = 10) -> None:
+    """Tell the lanes that a claim of one lane brought so many."""
+    jobs = [a_job(asked[0].integration_id, size=size) for _ in range(count)]
+    lanes.claimed(asked, jobs, lanes.moment(), most_bytes=NEVER_CUT)
+
+
+class TestReserving:
+    def test_a_lane_takes_what_it_can_hold_and_no_more(self, lanes: Lanes) -> None:
+        taken = [lanes.reserve("a", 10) for _ in range(9)]
+        assert taken == [True] * 8 + [False]
+        assert (lanes.held, lanes.bytes_held) == (8, 80)
+
+    def test_a_backlog_goes_before_what_is_new(self, lanes: Lanes, clock: Clock) -> None:
+        lanes.expect("a", due_in=5.0)
+        assert lanes.reserve("a", 1)
+        clock.now += 5
+        assert not lanes.reserve("a", 1)
+        assert lanes.reserve("b", 1)
+
+    def test_an_ordered_lane_leaves_everything_to_the_database(
+        self, lanes: Lanes, rules: Rules
+    ) -> None:
+        rules["fifo"] = LaneRules(max_in_flight=2, ordered=True)
+        assert not lanes.reserve("fifo", 1)
+
+    def test_a_payload_that_does_not_fit_waits_in_the_database(self, lanes: Lanes) -> None:
+        assert not lanes.reserve("a", 100_001)
+        assert lanes.reserve("a", 100_000)
+        assert not lanes.reserve("b", 1)
+        lanes.let_go("a", 100_000)
+        assert lanes.reserve("b", 1)
+
+    def test_lanes_whose_targets_hang_leave_room_for_others(
+        self, clock: Clock, rules: Rules
+    ) -> None:
+        lanes = Lanes(rules.__getitem__, most_held=100, most_bytes=100_000, clock=clock)
+        for number in range(500):
+            while lanes.reserve(f"hangs-{number}", 1) and lanes.held < 1000:
+                pass
+            if number < 20:
+                assert lanes.reserve(f"fine-{number}", 1), f"{number} hanging lanes took it all"
+                lanes.let_go(f"fine-{number}", 1)
+        assert lanes.held <= 100
+
+    def test_large_payloads_of_one_lane_leave_bytes_for_others(self, lanes: Lanes) -> None:
+        while lanes.reserve("large", 10_000):
+            pass
+        assert lanes.bytes_held <= 60_000
+        assert lanes.reserve("other", 10_000)
+
+
+class TestAttempts:
+    def test_as_many_start_as_the_integration_allows(self, lanes: Lanes) -> None:
+        jobs = [a_job("a") for _ in range(5)]
+        for _ in jobs:
+            lanes.reserve("a", 10)
+        assert [lanes.admit(job) for job in jobs] == [True, True, False, False, False]
+        assert lanes.in_flight() == {"a": 2}
+        assert [lanes.attempt_ended("a") for _ in range(5)] == [*jobs[2:], None, None]
+        assert lanes.in_flight() == {}
+
+    def test_a_lowered_bound_is_reached_by_ending_and_never_undershot(
+        self, lanes: Lanes, rules: Rules
+    ) -> None:
+        rules["a"] = LaneRules(max_in_flight=4, ordered=False)
+        jobs = [a_job("a") for _ in range(8)]
+        for job in jobs:
+            assert lanes.reserve("a", 10)
+            lanes.admit(job)
+        rules["a"] = LaneRules(max_in_flight=2, ordered=False)
+        next_ones = [lanes.attempt_ended("a") for _ in range(4)]
+        assert next_ones == [None, None, *jobs[4:6]]
+        assert lanes.in_flight() == {"a": 2}
+
+    def test_what_is_at_hand_can_be_taken_back(self, lanes: Lanes) -> None:
+        jobs = [a_job("a") for _ in range(4)]
+        for job in jobs:
+            lanes.reserve("a", 10)
+            lanes.admit(job)
+        assert lanes.take_at_hand() == jobs[2:]
+        assert lanes.take_at_hand() == []
+        assert lanes.attempt_ended("a") is None
+
+
+class TestClaiming:
+    def test_nothing_is_claimed_where_nothing_is_known_to_wait(self, lanes: Lanes) -> None:
+        lanes.reserve("a", 1)
+        assert lanes.claimable() == []
+        assert lanes.next_due() is None
+        assert not lanes.expecting
+
+    def test_due_lanes_ask_for_the_places_they_have(self, lanes: Lanes) -> None:
+        lanes.expect("a")
+        lanes.expect("later", due_in=3.0)
+        assert lanes.claimable() == [Lane("a", 8)]
+
+    def test_a_lane_asks_again_when_half_its_places_are_free(self, lanes: Lanes) -> None:
+        lanes.expect("a")
+        claimed(lanes, lanes.claimable(), 8)
+        assert lanes.claimable() == []
+        assert lanes.next_due() is None
+        for _ in range(3):
+            lanes.let_go("a", 10)
+        assert lanes.claimable() == []
+        lanes.let_go("a", 10)
+        assert lanes.next_due() == 0.0
+        assert lanes.claimable() == [Lane("a", 4)]
+
+    def test_a_lane_that_gave_less_than_asked_has_no_more(self, lanes: Lanes) -> None:
+        lanes.expect("a")
+        claimed(lanes, lanes.claimable(), 3)
+        assert lanes.claimable() == []
+        assert lanes.held == 3
+
+    def test_a_claim_that_was_cut_at_its_bytes_tells_nothing_of_the_rest(
+        self, lanes: Lanes
+    ) -> None:
+        lanes.expect("a")
+        asked = lanes.claimable()
+        lanes.claimed(asked, [a_job("a", size=30)], lanes.moment(), most_bytes=30)
+        assert lanes.claimable() == [Lane("a", 7)]
+
+    def test_what_becomes_due_during_a_claim_is_asked_for_again(self, lanes: Lanes) -> None:
+        lanes.expect("a")
+        asked, asked_at = lanes.claimable(), lanes.moment()
+        lanes.expect("a")
+        lanes.claimed(asked, [], asked_at, most_bytes=NEVER_CUT)
+        assert lanes.claimable() == [Lane("a", 8)]
+
+    def test_a_retry_to_come_does_not_make_an_empty_lane_be_asked_again(self, lanes: Lanes) -> None:
+        lanes.expect("a")
+        asked, asked_at = lanes.claimable(), lanes.moment()
+        lanes.expect("a", due_in=30.0)
+        lanes.claimed(asked, [], asked_at, most_bytes=NEVER_CUT)
+        assert lanes.claimable() == []
+
+    def test_lanes_are_asked_in_turn_when_places_are_short(
+        self, clock: Clock, rules: Rules
+    ) -> None:
+        lanes = Lanes(rules.__getitem__, most_held=2, most_bytes=100_000, clock=clock)
+        for name in "abcd":
+            lanes.expect(name)
+        seen = []
+        for _ in range(4):
+            asked = lanes.claimable()
+            assert sum(each.room for each in asked) == 2
+            seen += [each.integration_id for each in asked]
+        assert seen == ["a", "b", "c", "d", "a", "b", "c", "d"]
+
+    def test_full_of_bytes_nothing_is_due_and_nothing_spins(self, lanes: Lanes) -> None:
+        lanes.expect("a")
+        claimed(lanes, lanes.claimable(), 8, size=12_500)
+        lanes.expect("b")
+        assert lanes.claimable() == []
+        assert lanes.next_due() is None
+        lanes.let_go("a", 12_500)
+        assert lanes.next_due() == 0.0
+        assert lanes.claimable() == [Lane("b", 8)]
+
+    def test_the_nearest_due_time_is_told(self, lanes: Lanes) -> None:
+        lanes.expect("a", due_in=30.0)
+        lanes.expect("b", due_in=5.0)
+        lanes.expect("b", due_in=9.0)
+        assert lanes.next_due() == pytest.approx(5.0)
+
+
+class TestPolling:
+    def test_the_database_tells_what_waits(self, lanes: Lanes, clock: Clock) -> None:
+        lanes.found([Waiting("a", -1.0), Waiting("b", 4.0)], lanes.moment())
+        assert lanes.claimable() == [Lane("a", 8)]
+        clock.now += 4
+        assert {each.integration_id for each in lanes.claimable()} == {"a", "b"}
+
+    def test_what_was_noted_since_the_question_stays(self, lanes: Lanes) -> None:
+        asked_at = lanes.moment()
+        lanes.expect("new")
+        lanes.found([], asked_at)
+        assert lanes.claimable() == [Lane("new", 8)]
+
+    def test_a_nearer_note_since_the_question_stays(self, lanes: Lanes) -> None:
+        asked_at = lanes.moment()
+        lanes.expect("a")
+        lanes.found([Waiting("a", 60.0)], asked_at)
+        assert lanes.claimable() == [Lane("a", 8)]
+
+    def test_an_old_note_gives_way(self, lanes: Lanes) -> None:
+        lanes.expect("a")
+        lanes.found([], lanes.moment())
+        assert lanes.claimable() == []
+        lanes.expect("b")
+        lanes.found([Waiting("b", 60.0)], lanes.moment())
+        assert lanes.next_due() == pytest.approx(60.0)
+
+    def test_a_lane_with_deliveries_in_hand_is_never_forgotten(self, lanes: Lanes) -> None:
+        lanes.reserve("a", 10)
+        lanes.admit(a_job("a"))
+        lanes.found([], lanes.moment())
+        assert lanes.in_flight() == {"a": 1}
+        lanes.attempt_ended("a")
+        lanes.let_go("a", 10)
+        lanes.found([], lanes.moment())
+        assert (lanes.held, lanes.bytes_held) == (0, 0)
+
+    def test_letting_go_of_what_is_not_held_is_an_error_and_counts_nothing(
+        self, lanes: Lanes
+    ) -> None:
+        with pytest.raises(KeyError):
+            lanes.let_go("never-seen", 1)
+        assert lanes.held == 0

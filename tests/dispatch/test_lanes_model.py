@@ -1,0 +1,154 @@
+"""The lanes against a model, in whatever order things happen."""
+
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.strategies import DataObject, booleans, data, floats, integers, sampled_from
+
+from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.queue.port import Claimed, Waiting
+from support.jobs import a_job
+
+NAMES = ("a", "b", "c", "d")
+names = sampled_from(NAMES)
+
+
+class LanesAgainstModel(RuleBasedStateMachine):
+    """Knows each delivery that is held, where it is, and what must never be exceeded."""
+
+    @initialize(most_held=integers(1, 40), most_bytes=integers(1, 400), order=booleans())
+    def open(self, most_held: int, most_bytes: int, *, order: bool) -> None:
+        self.now = 0.0
+        self.allowed = {name: LaneRules(2, ordered=order and name == "d") for name in NAMES}
+        self.lanes = Lanes(
+            self.allowed.__getitem__, most_held=most_held, most_bytes=most_bytes, clock=self.clock
+        )
+        self.running: dict[str, list[Claimed]] = {name: [] for name in NAMES}
+        self.at_hand: dict[str, list[Claimed]] = {name: [] for name in NAMES}
+        self.unwritten: list[Claimed] = []
+        self.reserved: list[Claimed] = []
+        self.largest_claimed = 0
+
+    def clock(self) -> float:
+        return self.now
+
+    @rule(seconds=floats(0, 10))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(name=names, bound=integers(1, 5))
+    def an_integration_changes(self, name: str, bound: int) -> None:
+        self.allowed[name] = LaneRules(bound, self.allowed[name].ordered)
+
+    @rule(name=names, size=integers(0, 60))
+    def an_event_comes(self, name: str, size: int) -> None:
+        if self.lanes.reserve(name, size):
+            assert not self.allowed[name].ordered
+            assert len(self.held(name)) < self.most_of(name)
+            self.reserved.append(a_job(name, size=size))
+
+    @precondition(lambda self: self.reserved)
+    @rule(stored=booleans())
+    def an_append_ends(self, *, stored: bool) -> None:
+        job = self.reserved.pop()
+        if stored:
+            self.admit(job)
+        else:
+            self.lanes.let_go(job.integration_id, len(job.event.payload))
+
+    @rule(name=names, due_in=floats(0, 20))
+    def work_is_expected(self, name: str, due_in: float) -> None:
+        self.lanes.expect(name, due_in)
+
+    @rule(waiting=sampled_from([(), ("a",), ("a", "b"), NAMES]), due_in=floats(-5, 20))
+    def a_poll_ends(self, waiting: tuple[str, ...], due_in: float) -> None:
+        self.lanes.found([Waiting(name, due_in) for name in waiting], self.lanes.moment())
+
+    @rule(draws=data(), size=integers(0, 60))
+    def a_claim_ends(self, draws: DataObject, size: int) -> None:
+        asked, most_bytes = self.lanes.claimable(), self.lanes.bytes_to_claim
+        if not asked:
+            return
+        assert most_bytes > 0
+        asked_at = self.lanes.moment()
+        jobs: list[Claimed] = []
+        for lane in asked:
+            name = lane.integration_id
+            assert len(self.held(name)) + lane.room <= self.most_of(name)
+            for _ in range(draws.draw(integers(0, lane.room))):
+                if sum(len(job.event.payload) for job in jobs) < most_bytes:
+                    jobs.append(a_job(lane.integration_id, size=size))
+        self.largest_claimed = max(self.largest_claimed, size if jobs else 0)
+        self.lanes.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
+        for job in jobs:
+            self.admit(job)
+
+    @precondition(lambda self: any(self.running.values()))
+    @rule(draws=data())
+    def an_attempt_ends(self, draws: DataObject) -> None:
+        busy = sorted(name for name in NAMES if self.running[name])
+        name = draws.draw(sampled_from(busy))
+        self.unwritten.append(self.running[name].pop())
+        following = self.lanes.attempt_ended(name)
+        if following is not None:
+            assert following is self.at_hand[name].pop(0)
+            self.running[name].append(following)
+
+    @precondition(lambda self: self.unwritten)
+    @rule()
+    def an_outcome_is_written(self) -> None:
+        job = self.unwritten.pop()
+        self.lanes.let_go(job.integration_id, len(job.event.payload))
+
+    @rule()
+    def everything_at_hand_is_given_back(self) -> None:
+        for job in self.lanes.take_at_hand():
+            self.at_hand[job.integration_id].remove(job)
+            self.lanes.let_go(job.integration_id, len(job.event.payload))
+        assert not any(self.at_hand.values())
+
+    @invariant()
+    def counts_are_those_of_the_model(self) -> None:
+        everything = [job for name in NAMES for job in self.held(name)]
+        assert self.lanes.held == len(everything)
+        assert self.lanes.bytes_held == sum(len(job.event.payload) for job in everything)
+        assert self.lanes.in_flight() == {n: len(j) for n, j in self.running.items() if j}
+
+    @invariant()
+    def bounds_hold(self) -> None:
+        assert 0 <= self.lanes.held <= self.lanes.most_held
+        assert 0 <= self.lanes.bytes_held <= self.lanes.most_bytes + self.largest_claimed
+
+    @invariant()
+    def nothing_waits_at_hand_while_nothing_runs(self) -> None:
+        for name in NAMES:
+            assert self.running[name] or not self.at_hand[name]
+
+    @invariant()
+    def what_is_due_now_can_be_claimed(self) -> None:
+        if self.lanes.next_due() == 0.0:
+            assert self.lanes.claimable() != []
+
+    def most_of(self, name: str) -> int:
+        return self.allowed[name].max_in_flight * 4
+
+    def held(self, name: str) -> list[Claimed]:
+        others = [job for job in self.unwritten + self.reserved if job.integration_id == name]
+        return self.running[name] + self.at_hand[name] + others
+
+    def admit(self, job: Claimed) -> None:
+        name = job.integration_id
+        bound = self.allowed[name].max_in_flight
+        if self.lanes.admit(job):
+            assert len(self.running[name]) < bound
+            self.running[name].append(job)
+        else:
+            assert len(self.running[name]) >= bound
+            self.at_hand[name].append(job)
+
+
+LanesAgainstModel.TestCase.settings = settings(
+    max_examples=150, stateful_step_count=60, deadline=None
+)
+    max_examples=150, stateful_step_count=60, deadline=None
+)
+TestLanesAgainstModel = LanesAgainstModel.TestCase
