@@ -1,7 +1,10 @@
 """`hookline serve` and `hookline worker`: the service, until a signal."""
 
 import asyncio
+import gc
 import sys
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +23,10 @@ def serve(
     engine: Annotated[
         bool, typer.Option("--engine/--no-engine", help="Deliver too, or only take requests.")
     ] = True,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes on the port, each with an engine.")
+    ] = 1,
+    member: Annotated[bool, typer.Option("--member", hidden=True)] = False,
 ) -> None:
     """Run the API, the console and, unless told otherwise, the delivery engine."""
     from hookline.cli.serving import listener  # noqa: PLC0415
@@ -29,11 +36,16 @@ def serve(
     settings = load_settings()
     _log(settings)
     taken = listener(
-        settings.host, settings.port, advice="stop what is there, or set HOOKLINE_PORT to another."
+        settings.host,
+        settings.port,
+        advice="stop what is there, or set HOOKLINE_PORT to another.",
+        shared=member,
     )
     with taken:
-        secrets = start_secrets(settings)
-        sys.exit(run_until_stopped(lambda stop: _serve(settings, secrets, taken, stop, engine)))
+        run = _Run(settings, start_secrets(settings), taken, engine, member)
+        if processes > 1:
+            sys.exit(run_until_stopped(lambda stopping: _serve_many(run, processes, stopping)))
+        sys.exit(run_until_stopped(lambda stopping: _serve(run, stopping)))
 
 
 def worker() -> None:
@@ -46,30 +58,48 @@ def worker() -> None:
     sys.exit(run_until_stopped(lambda stopping: _work(settings, stopping)))
 
 
-async def _serve(
-    settings: "Settings",
-    secrets: "StartSecrets",
-    taken: "socket.socket",
-    stopping: "Stopping",
-    engine: bool,  # noqa: FBT001 - a private step of `serve`
-) -> None:
+async def _serve(run: "_Run", stopping: "Stopping") -> None:
     from hookline.app import create_app  # noqa: PLC0415
-    from hookline.cli.serving import address_of, answer  # noqa: PLC0415
+    from hookline.cli.crew import READY, until_orphaned  # noqa: PLC0415
+    from hookline.cli.serving import answer  # noqa: PLC0415
     from hookline.runtime import open_runtime  # noqa: PLC0415
 
-    application = create_app(lambda: open_runtime(settings, engine=engine))
+    application = create_app(lambda: open_runtime(run.settings, engine=run.engine))
+    console = any(str(getattr(r, "path", "")).startswith("/console") for r in application.routes)
 
     def announce() -> None:
-        console = any(
-            str(getattr(r, "path", "")).startswith("/console") for r in application.routes
-        )
-        facts = _facts(address_of(taken), settings, secrets, console=console)
-        terminal.panel("Hookline is running", facts)
+        _settle_memory()
+        if run.member:
+            sys.stdout.write(f"{READY}\n")
+            sys.stdout.flush()
+        else:
+            terminal.panel("Hookline is running", run.facts(console=console))
 
     # Not left to uvicorn, which turns a start's sentence into a traceback.
-    async with application.router.lifespan_context(application):
+    async with application.router.lifespan_context(application), AsyncExitStack() as stack:
+        if run.member:
+            watch = asyncio.create_task(until_orphaned(stopping.on_signal), name="parent-watch")
+            stack.callback(watch.cancel)
         await answer(
-            application, taken, stopping, grace=settings.shutdown_grace, when_started=announce
+            application,
+            run.taken,
+            stopping,
+            grace=run.settings.shutdown_grace,
+            when_started=announce,
+        )
+
+
+async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None:
+    from hookline.cli.crew import crew  # noqa: PLC0415
+
+    address, port = run.facts(console=False), run.taken.getsockname()[1]
+    run.taken.close()  # it was taken to be sure that it is free; the members share it
+    async with crew(
+        run.settings, run.secrets, size=processes, port=port, engine=run.engine
+    ) as members:
+        await members.run(
+            stopping,
+            lambda: terminal.panel(f"Hookline is running in {processes} processes", address),
         )
 
 
@@ -79,26 +109,47 @@ async def _work(settings: "Settings", stopping: "Stopping") -> None:
     asked = asyncio.Event()
     async with open_runtime(settings, engine=True, api=False):
         stopping.asks(asked.set)
+        _settle_memory()
         terminal.say("Hookline's delivery engine is running.")
         await asked.wait()
 
 
-def _facts(
-    address: str, settings: "Settings", secrets: "StartSecrets", *, console: bool
-) -> list[tuple[str, str]]:
-    """List what a person needs first; the admin key only on the start that made it."""
-    from hookline.settings import ADMIN_KEY_FILE  # noqa: PLC0415
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one start of `serve` works with; a member is one of several processes on a port."""
 
-    facts = [("API", f"{address}/v1"), ("Docs", f"{address}/docs")]
-    if console:
-        facts.append(("Console", f"{address}/console/"))
-    kept = settings.data_dir / ADMIN_KEY_FILE
-    if secrets.admin_key_is_new:
-        facts.append(("Admin key", secrets.admin_key.get_secret_value()))
-        facts.append(("", f"shown this once; kept in {kept}"))
-    elif settings.admin_key is None:
-        facts.append(("Admin key", f"in {kept}"))
-    return facts
+    settings: "Settings"
+    secrets: "StartSecrets"
+    taken: "socket.socket"
+    engine: bool
+    member: bool
+
+    def facts(self, *, console: bool) -> list[tuple[str, str]]:
+        """List what a person needs first; the admin key only on the start that made it."""
+        from hookline.cli.serving import address_of  # noqa: PLC0415
+        from hookline.settings import ADMIN_KEY_FILE  # noqa: PLC0415
+
+        address = address_of(self.taken)
+        facts = [("API", f"{address}/v1"), ("Docs", f"{address}/docs")]
+        if console:
+            facts.append(("Console", f"{address}/console/"))
+        kept = self.settings.data_dir / ADMIN_KEY_FILE
+        if self.secrets.admin_key_is_new:
+            facts.append(("Admin key", self.secrets.admin_key.get_secret_value()))
+            facts.append(("", f"shown this once; kept in {kept}"))
+        elif self.settings.admin_key is None:
+            facts.append(("Admin key", f"in {kept}"))
+        return facts
+
+
+def _settle_memory() -> None:
+    """Keep the collector from walking what lives as long as the process, again and again.
+
+    What an event allocates is freed by its reference counts; few cycles are left to find.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _log(settings: "Settings") -> None:

@@ -17,13 +17,18 @@ _BACKLOG = 2048  # connections that wait while a burst is accepted; the kernel m
 _SHORT_GRACE = 1.0  # seconds, for a receiver that nobody waits for
 
 
-def listener(host: str, port: int, *, advice: str) -> socket.socket:
-    """Take the address before anything slow is started; `advice` ends the refusal's sentence."""
+def listener(host: str, port: int, *, advice: str, shared: bool = False) -> socket.socket:
+    """Take the address before anything slow is started; `advice` ends the refusal's sentence.
+
+    `shared` lets several processes of one user take it, each with its share of the connections.
+    """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         family, kind, protocol, _, address = found[0]
         taken = socket.socket(family, kind, protocol)
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
             taken.bind(address)
             taken.listen(_BACKLOG)
