@@ -149,6 +149,4 @@ class LanesAgainstModel(RuleBasedStateMachine):
 LanesAgainstModel.TestCase.settings = settings(
     max_examples=150, stateful_step_count=60, deadline=None
 )
-    max_examples=150, stateful_step_count=60, deadline=None
-)
 TestLanesAgainstModel = LanesAgainstModel.TestCase
