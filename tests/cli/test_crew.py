@@ -1,0 +1,78 @@
+import asyncio
+import signal
+
+import httpx
+import psutil
+import pytest
+
+from support.terminal import Command, Terminal
+
+RUNNING = r"running in 2 processes"
+
+
+def members(command: Command) -> list[psutil.Process]:
+    return [
+        child for child in psutil.Process(command.pid).children() if "--member" in child.cmdline()
+    ]
+
+
+async def served(command: Command) -> str:
+    await command.says(RUNNING)
+    return str((await command.says(r"API +(http://127\.0\.0\.1:\d+)/v1"))[1])
+
+
+async def ready(url: str) -> bool:
+    async with httpx.AsyncClient(base_url=url, trust_env=False) as client:
+        return (await client.get("/readyz")).status_code == 200
+
+
+async def gone(processes: list[psutil.Process]) -> None:
+    left = await asyncio.to_thread(psutil.wait_procs, processes, 30)
+    assert left[1] == [], "they outlived their parent"
+
+
+async def test_several_processes_share_a_port_and_end_together(made_terminal: Terminal) -> None:
+    command = await made_terminal.start("serve", "--processes", "2")
+    url = await served(command)
+    crew = members(command)
+
+    assert len(crew) == 2
+    assert await ready(url)
+    assert await command.stop(signal.SIGTERM) == 0
+    await gone(crew)
+
+
+async def test_a_member_that_dies_is_started_again(made_terminal: Terminal) -> None:
+    command = await made_terminal.start("serve", "--processes", "2")
+    await served(command)
+    killed, other = members(command)
+
+    killed.send_signal(signal.SIGKILL)
+
+    async with asyncio.timeout(30):
+        while killed in (crew := members(command)) or len(crew) < 2:  # noqa: ASYNC110 - processes tell nobody
+            await asyncio.sleep(0.05)
+    assert other in crew
+    assert await command.stop(signal.SIGINT) == 0
+
+
+async def test_members_end_when_their_parent_is_killed(made_terminal: Terminal) -> None:
+    command = await made_terminal.start("serve", "--processes", "2")
+    await served(command)
+    crew = members(command)
+
+    command.process.send_signal(signal.SIGKILL)
+
+    await gone(crew)
+    again = await made_terminal.start("serve", "--processes", "2")
+    assert await ready(await served(again))
+    assert await again.stop() == 0
+
+
+@pytest.mark.parametrize("processes", ["0", "65", "many"])
+async def test_an_impossible_number_of_processes_is_refused(
+    terminal: Terminal, processes: str
+) -> None:
+    code, _, err = await terminal.run("serve", "--processes", processes)
+    assert code == 2
+    assert "--processes" in err
