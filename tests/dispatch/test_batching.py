@@ -1,0 +1,158 @@
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+import pytest
+
+from hookline.dispatch.batching import Batcher
+from hookline.errors import Overloaded, Unavailable
+
+
+class Flushes:
+    """Keeps what was flushed; holds flushes back, or fails them, as a test says."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.under_way = 0
+        self.most_under_way = 0
+        self.open = asyncio.Event()
+        self.open.set()
+        self.began = asyncio.Event()
+        self.refuse: Callable[[Sequence[int]], Exception | None] = lambda _items: None
+
+    async def __call__(self, items: Sequence[int]) -> list[str]:
+        self.batches.append(list(items))
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        self.began.set()
+        try:
+            await self.open.wait()
+            if error := self.refuse(items):
+                raise error
+        finally:
+            self.under_way -= 1
+        return [f"{item}!" for item in items]
+
+    def hold(self) -> None:
+        self.open.clear()
+        self.began.clear()
+
+
+@pytest.fixture
+def flushes() -> Flushes:
+    return Flushes()
+
+
+def a_batcher(flushes: Flushes, *, largest: int = 500, writers: int = 1) -> Batcher[int, str]:
+    return Batcher(flushes, name="test", largest=largest, writers=writers)
+
+
+async def test_each_caller_gets_its_own_results_in_order(flushes: Flushes) -> None:
+    batcher = a_batcher(flushes)
+    offered = [batcher.offer([1, 2]), batcher.offer([]), batcher.offer([3])]
+    assert [await each for each in offered] == [["1!", "2!"], [], ["3!"]]
+    assert flushes.batches == [[1, 2, 3]]
+
+
+async def test_what_comes_during_a_write_is_the_next_batch(flushes: Flushes) -> None:
+    batcher = a_batcher(flushes)
+    flushes.hold()
+    first = asyncio.create_task(batcher.submit([1]))
+    await flushes.began.wait()
+    others = [asyncio.create_task(batcher.submit([number])) for number in range(2, 12)]
+    await asyncio.sleep(0)
+    flushes.open.set()
+    assert await first == ["1!"]
+    assert [await other for other in others] == [[f"{number}!"] for number in range(2, 12)]
+    assert flushes.batches == [[1], list(range(2, 12))]
+
+
+async def test_batches_are_of_whole_submissions_and_bounded(flushes: Flushes) -> None:
+    batcher = a_batcher(flushes, largest=5)
+    await asyncio.gather(*(batcher.submit([number] * 2) for number in range(4)))
+    assert flushes.batches == [[0, 0, 1, 1], [2, 2, 3, 3]]
+
+
+async def test_a_submission_larger_than_a_batch_is_written_alone(flushes: Flushes) -> None:
+    batcher = a_batcher(flushes, largest=2)
+    offered = [batcher.offer([1, 2, 3]), batcher.offer([4])]
+    assert [await each for each in offered] == [["1!", "2!", "3!"], ["4!"]]
+    assert flushes.batches == [[1, 2, 3], [4]]
+
+
+async def test_no_more_writers_than_allowed_write_at_a_time(flushes: Flushes) -> None:
+    batcher = a_batcher(flushes, largest=1, writers=2)
+    flushes.hold()
+    waiting = [asyncio.create_task(batcher.submit([number])) for number in range(10)]
+    await flushes.began.wait()
+    await asyncio.sleep(0)
+    flushes.open.set()
+    await asyncio.gather(*waiting)
+    assert flushes.most_under_way == 2
+    assert sorted(flushes.batches) == [[number] for number in range(10)]
+
+
+async def test_one_bad_submission_spoils_no_other(flushes: Flushes) -> None:
+    batcher = a_batcher(flushes)
+    flushes.refuse = lambda items: ValueError("13") if 13 in items else None
+    answers = await asyncio.gather(
+        *(batcher.submit([number]) for number in (1, 13, 2)), return_exceptions=True
+    )
+    assert answers[0] == ["1!"]
+    assert isinstance(answers[1], ValueError)
+    assert answers[2] == ["2!"]
+    assert flushes.batches == [[1, 13, 2], [1], [13], [2]]
+    assert await batcher.submit([4]) == ["4!"]
+
+
+@pytest.mark.parametrize("error", [Unavailable("away"), Overloaded("busy", retry_after=1.0)])
+async def test_a_store_that_is_away_is_told_to_all_and_asked_once(
+    flushes: Flushes, error: Exception
+) -> None:
+    batcher = a_batcher(flushes)
+    flushes.refuse = lambda _items: error
+    answers = await asyncio.gather(
+        *(batcher.submit([number]) for number in range(3)), return_exceptions=True
+    )
+    assert answers == [error] * 3
+    assert flushes.batches == [[0, 1, 2]]
+
+
+async def test_a_caller_that_gives_up_does_not_undo_the_write(flushes: Flushes) -> None:
+    batcher = a_batcher(flushes)
+    flushes.hold()
+    patient = asyncio.create_task(batcher.submit([1]))
+    impatient = asyncio.create_task(batcher.submit([2]))
+    await flushes.began.wait()
+    impatient.cancel()
+    with suppress(asyncio.CancelledError):
+        await impatient
+    flushes.open.set()
+    assert await patient == ["1!"]
+    await batcher.idle()
+    assert flushes.batches == [[1, 2]]
+
+
+async def test_idle_means_that_everything_is_written(flushes: Flushes) -> None:
+    batcher = a_batcher(flushes, largest=1)
+    await batcher.idle()
+    flushes.hold()
+    futures = [batcher.offer([number]) for number in range(3)]
+    idle = asyncio.create_task(batcher.idle())
+    await flushes.began.wait()
+    assert not idle.done()
+    flushes.open.set()
+    await idle
+    assert all(future.done() for future in futures)
+
+
+async def test_what_comes_in_the_moment_a_writer_ends_is_written(flushes: Flushes) -> None:
+    """A writer's last step answers its callers, who may offer more before its task is done."""
+    batcher = a_batcher(flushes)
+    second: list[asyncio.Future[list[str]]] = []
+    first = batcher.offer([1])
+    first.add_done_callback(lambda _: second.append(batcher.offer([2])))
+    assert await first == ["1!"]
+    [offered] = second
+    async with asyncio.timeout(10):
+        assert await offered == ["2!"]
