@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 UPGRADE ?=
 
-.PHONY: help run demo test soak check openapi format lock clean
+.PHONY: help run demo test soak check openapi format bench bench-smoke bench-compare lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made here
@@ -36,10 +36,20 @@ openapi: .venv/runtime  ## export the API's description to openapi/openapi.json
 format: .venv/dev  ## put every file in shape
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
 
+bench: .venv/runtime  ## every scenario of hookline bench (SCENARIOS='single drain' for some)
+	@$(BIN)/hookline bench $(SCENARIOS) --json benchmarks/figures.json --svg benchmarks/figures.svg
+
+bench-smoke: .venv/runtime  ## each scenario for a second: that it runs, not how fast
+	@$(BIN)/hookline bench --seconds 1
+
+bench-compare: .venv/bench  ## the same deliveries with what teams run today, into benchmarks/RESULTS.md
+	@$(BIN)/python benchmarks/compare.py --results benchmarks/RESULTS.md
+
 lock: .venv/dev  ## resolve the requirements again (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) $(UPGRADE) --group pyproject.toml:build -o requirements/build.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) $(UPGRADE) pyproject.toml --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean:  ## remove the environment and caches; data stays
 	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -58,4 +68,9 @@ clean:  ## remove the environment and caches; data stays
 .venv/dev: .venv/runtime requirements/dev.txt
 	@echo 'Installing the development tools into .venv'
 	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.venv/bench: .venv/runtime requirements/bench.txt
+	@echo 'Installing what the comparison runs into .venv'
+	@$(PIP) install --require-hashes -r requirements/bench.txt
 	@touch $@

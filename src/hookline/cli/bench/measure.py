@@ -58,18 +58,18 @@ class Gauge:
         """Read everything now."""
         row = await self.database.fetchrow(_COUNTERS)
         assert row is not None  # noqa: S101 - the database that answers is in its own statistics
-        database = _tree(psutil.Process(self.postmaster))
-        cpu = {"postgres": sum(map(_with_ended_children, database))}
-        ours = {process.pid for process in database}
+        postmaster = psutil.Process(self.postmaster)
+        cpu = {"postgres": processor_time(postmaster)}
+        database = {process.pid for process in family(postmaster)}
         for role, root in self._roots.items():
-            family = [process for process in _tree(root) if process.pid not in ours]
-            cpu[role] = sum(map(_own, family))
+            ours = [process for process in family(root) if process.pid not in database]
+            cpu[role] = sum(map(_own, ours))
         return Reading(time.monotonic_ns(), cpu, row["transactions"], row["wal_bytes"])
 
     def most_memory(self) -> float:
         """Return the most memory that one process of the service had so far, in megabytes."""
-        database = {process.pid for process in _tree(psutil.Process(self.postmaster))}
-        service = [each for each in _tree(self._roots["service"]) if each.pid not in database]
+        database = {process.pid for process in family(psutil.Process(self.postmaster))}
+        service = [each for each in family(self._roots["service"]) if each.pid not in database]
         return max(map(_peak, service)) / _MEGABYTE
 
 
@@ -79,12 +79,18 @@ async def gauge(data_dir: Path, layout: Layout, roles: dict[str, int]) -> AsyncI
     dsn, server = running_dsn(data_dir), read_pid_file(find(data_dir).data)
     if dsn is None or server is None:
         raise BenchFailed("The service's Postgres does not run.")
-    layout.pin("postgres", [process.pid for process in _tree(psutil.Process(server.pid))])
+    layout.pin("postgres", [process.pid for process in family(psutil.Process(server.pid))])
     async with pool(dsn, size=1, statement_timeout=600.0) as database:
         yield Gauge(database, server.pid, roles)
 
 
-def _tree(root: psutil.Process) -> list[psutil.Process]:
+def processor_time(root: psutil.Process) -> float:
+    """Return the seconds that a process and all it ever started have used."""
+    return sum(map(_with_ended_children, family(root)))
+
+
+def family(root: psutil.Process) -> list[psutil.Process]:
+    """Return a process and all that it has started and that still run."""
     return [root, *root.children(recursive=True)]
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -68,7 +68,7 @@ async def service(
     kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(PREFIX)}
     own = {f"{PREFIX}{name}": value for name, value in variables.items()}
     log = directory / "service.log"
-    async with _running(
+    async with running(
         (sys.executable, "-m", "hookline", "serve", *arguments), directory, log, kept | own
     ) as process:
         yield Service(process.pid, await _port(process, log))
@@ -78,16 +78,17 @@ async def service(
 async def helper(name: str, module: str, directory: Path) -> AsyncIterator[Helper]:
     """Run a module of this package that obeys orders."""
     log = directory / f"{name}.log"
-    async with _running(
+    async with running(
         (sys.executable, "-m", f"hookline.cli.bench.{module}"), directory, log, dict(os.environ)
     ) as process:
         yield Helper(name, process, log)
 
 
 @asynccontextmanager
-async def _running(
-    command: tuple[str, ...], directory: Path, log: Path, environment: dict[str, str]
+async def running(
+    command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str]
 ) -> AsyncIterator[Process]:
+    """Run a command while the block lasts; what it complains about goes to `log`."""
     with log.open("ab") as errors:
         process = await asyncio.create_subprocess_exec(
             *command,

@@ -1,0 +1,46 @@
+"""The same delivery with arq and httpx: `arq_httpx.py fill COUNT | work`. Redis: BENCH_REDIS."""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import uvloop
+from arq import create_pool, func
+from arq.connections import RedisSettings
+from arq.worker import Worker
+from delivery import IN_FLIGHT, Delivery, client
+
+AT_ONCE = 100  # jobs that are enqueued at a time
+
+_REDIS = RedisSettings(unix_socket_path=os.environ["BENCH_REDIS"])
+
+
+async def deliver(context: dict[str, Any], id: str, body: str) -> None:  # noqa: A002 - the job's own name for it
+    await context["delivery"].send(context["client"], id, body)
+
+
+async def fill(count: int) -> None:
+    delivery = Delivery.asked_for()
+    redis = await create_pool(_REDIS)
+    for first in range(0, count, AT_ONCE):
+        jobs = [delivery.job(n) for n in range(first, min(first + AT_ONCE, count))]
+        await asyncio.gather(*(redis.enqueue_job("deliver", **job) for job in jobs))
+    await redis.aclose()
+
+
+async def work() -> None:
+    async with client() as opened:
+        worker = Worker(
+            functions=[func(deliver, keep_result=0)],
+            redis_settings=_REDIS,
+            max_jobs=IN_FLIGHT,
+            poll_delay=0.01,  # seconds; the default of 0.5 would leave it idle between batches
+            ctx={"client": opened, "delivery": Delivery.asked_for()},
+            handle_signals=False,
+        )
+        await worker.async_run()
+
+
+if __name__ == "__main__":
+    uvloop.run(fill(int(sys.argv[2])) if sys.argv[1] == "fill" else work())

@@ -1,0 +1,73 @@
+// The same delivery with graphile-worker and undici: `node worker.mjs fill COUNT | work`.
+// Postgres is named by PG… variables, the receiver by BENCH_URL, the event by BENCH_EVENT.
+import { createHmac, randomUUID } from "node:crypto";
+import { makeWorkerUtils, run } from "graphile-worker";
+import pg from "pg";
+import { Pool } from "undici";
+
+const { head, tail, secret, url } = JSON.parse(process.env.BENCH_DELIVERY);
+const AT_ONCE = 5_000; // jobs in one call
+const IN_FLIGHT = 64;
+
+const pgPool = new pg.Pool({ max: 20 });
+
+async function fill(count) {
+  const utils = await makeWorkerUtils({ pgPool });
+  await utils.migrate();
+  for (let first = 0; first < count; first += AT_ONCE) {
+    const length = Math.min(AT_ONCE, count - first);
+    const jobs = Array.from({ length }, (_, index) => {
+      const number = String(first + index).padStart(12, "0");
+      return { identifier: "deliver", payload: { id: randomUUID(), body: head + number + tail } };
+    });
+    await utils.addJobs(jobs);
+  }
+  await utils.release();
+}
+
+async function work() {
+  const target = new URL(url);
+  const receiver = new Pool(target.origin, { connections: IN_FLIGHT });
+  const standardKey = Buffer.from(secret, "base64");
+  async function deliver({ id, body }) {
+    const timestamp = String(Math.floor(Date.now() / 1000));
+    const standard = createHmac("sha256", standardKey).update(`${id}.${timestamp}.${body}`);
+    const answer = await receiver.request({
+      path: target.pathname,
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        "x-signature": createHmac("sha256", secret).update(body).digest("hex"),
+        "webhook-id": id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": `v1,${standard.digest("base64")}`,
+      },
+      body,
+      headersTimeout: 5_000,
+      bodyTimeout: 5_000,
+    });
+    await answer.body.dump();
+    if (answer.statusCode < 200 || answer.statusCode > 299) throw new Error(answer.statusCode);
+  }
+  const runner = await run({
+    pgPool,
+    taskList: { deliver },
+    preset: {
+      worker: {
+        concurrentJobs: IN_FLIGHT,
+        localQueue: { size: 500 }, // jobs are fetched in batches
+        completeJobBatchDelay: 0, // and completed in batches
+        failJobBatchDelay: 0,
+      },
+    },
+  });
+  await runner.promise;
+}
+
+const [what, count] = process.argv.slice(2);
+if (what === "fill") {
+  await fill(Number(count));
+  await pgPool.end();
+} else {
+  await work();
+}
