@@ -7,9 +7,10 @@ The rest stays in the database, and claims ask only for lanes that have room.
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hookline.dispatch.windows import Window
 from hookline.queue.port import Claimed, Lane, Waiting
 
 _AT_HAND = 3  # leased deliveries for each one in flight: hides a claim behind three attempts
@@ -19,15 +20,20 @@ _TICK = 1e-9  # seconds between two moments that a coarse clock does not tell ap
 
 @dataclass(frozen=True, slots=True)
 class LaneRules:
-    """What an integration allows: deliveries in flight at once, and whether order is kept."""
+    """What an integration allows: deliveries in flight at once, and whether order is kept.
+
+    A paused lane holds nothing but a probe. A rate limit, in deliveries a second, is kept by
+    whoever claims, so such a lane holds no more than it may start at once.
+    """
 
     max_in_flight: int
     ordered: bool
+    paused: bool = False
+    rate_limit: float | None = None
 
-    @property
-    def capacity(self) -> int:
-        """How many leased deliveries the lane holds at the most."""
-        return self.max_in_flight * (1 + _AT_HAND)
+    def capacity(self, width: int) -> int:
+        """How many leased deliveries the lane holds at the most, of which `width` in flight."""
+        return width if self.rate_limit is not None else width * (1 + _AT_HAND)
 
 
 @dataclass(slots=True)
@@ -38,6 +44,10 @@ class _Lane:
     at_hand: deque[Claimed] = field(default_factory=deque)
     due_at: float | None = None  # when the database may have work for it; None: nothing known
     noted_at: float = 0.0  # when `due_at` was last learnt
+    not_before: float = 0.0  # when its rate limit allows the next one
+    window: Window = field(default_factory=Window)
+    slow: bool = False  # its window is narrowed
+    probing: bool = False  # it is paused, and one delivery may go
 
 
 @dataclass(slots=True)
@@ -46,8 +56,9 @@ class Lanes:
 
     `most_held` bounds the leased deliveries of all lanes together and `most_bytes` their payloads.
     A lane gets a share of what is left, so that many lanes whose targets hang leave room for the
-    others. What is held stays so until its outcome is written, so a database that is away stops the
-    engine instead of filling its memory. Times are those of `moment`, in seconds.
+    others, and all lanes whose targets struggle share one half. What is held stays so until its
+    outcome is written, so a database that is away stops the engine instead of filling its memory.
+    Times are those of `moment`, in seconds.
     """
 
     rules_of: Callable[[str], LaneRules]
@@ -56,6 +67,7 @@ class Lanes:
     clock: Callable[[], float] = time.monotonic
     held: int = 0
     bytes_held: int = 0
+    slow_held: int = 0  # of `held`, what lanes hold whose targets struggle
     _lanes: dict[str, _Lane] = field(default_factory=dict)
     _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
     _latest: float = 0.0
@@ -69,11 +81,14 @@ class Lanes:
         """Hold a place for a delivery that is about to be born leased; False leaves it to a claim.
 
         A lane with work due in the database takes that first, so that new events never overtake a
-        backlog; a lane that keeps order always goes through the database, which knows the order.
+        backlog; a lane that keeps order or a rate, or is paused, always goes through the database,
+        which knows more.
         """
         lane = self._lane(integration_id)
         rules = self.rules_of(integration_id)
-        if rules.ordered or lane.held >= self._limit(rules, self.most_held - self.held):
+        if rules.ordered or rules.paused or rules.rate_limit is not None:
+            return False
+        if lane.held >= self._limit(lane, rules, self._left(lane)):
             return False
         left = self.most_bytes - self.bytes_held
         if size > left or lane.bytes_held > left // _SHARE:
@@ -86,7 +101,12 @@ class Lanes:
     def admit(self, job: Claimed) -> bool:
         """Take a leased delivery that is held; True: start it now, False: it waits at hand."""
         lane = self._lanes[job.integration_id]
-        if lane.in_flight < self.rules_of(job.integration_id).max_in_flight:
+        rules = self.rules_of(job.integration_id)
+        if rules.paused:
+            may_start, lane.probing = lane.probing, False
+        else:
+            may_start = lane.in_flight < lane.window.width(rules.max_in_flight)
+        if may_start:
             lane.in_flight += 1
             return True
         lane.at_hand.append(job)
@@ -95,10 +115,58 @@ class Lanes:
     def attempt_ended(self, integration_id: str) -> Claimed | None:
         """End an attempt; return the delivery at hand that takes its slot, if there is one."""
         lane = self._lanes[integration_id]
-        if lane.at_hand and lane.in_flight <= self.rules_of(integration_id).max_in_flight:
+        rules = self.rules_of(integration_id)
+        within = lane.in_flight <= lane.window.width(rules.max_in_flight)
+        if lane.at_hand and within and not rules.paused:
             return lane.at_hand.popleft()
         lane.in_flight -= 1
         return None
+
+    def slow_down(self, integration_id: str) -> list[Claimed]:
+        """Narrow a lane whose target struggles; return what it holds too much, to be given back.
+
+        To be told before the attempt's end.
+        """
+        lane = self._lanes[integration_id]
+        rules = self.rules_of(integration_id)
+        lane.window.shrink(rules.max_in_flight, lane.in_flight)
+        self._mark(lane)
+        surplus = lane.held - rules.capacity(lane.window.width(rules.max_in_flight))
+        return [lane.at_hand.pop() for _ in range(min(surplus, len(lane.at_hand)))]
+
+    def speed_up(self, integration_id: str) -> None:
+        """Widen a lane again, a little, after a success."""
+        lane = self._lanes[integration_id]
+        if lane.slow:
+            lane.window.grow(self.rules_of(integration_id).max_in_flight)
+            self._mark(lane)
+
+    def set_aside(self, integration_ids: Iterable[str]) -> list[Claimed]:
+        """Have paused lanes begin anew from one in flight; return what they hold unstarted."""
+        jobs: list[Claimed] = []
+        for lane in filter(None, map(self._lanes.get, integration_ids)):
+            lane.window.close()
+            self._mark(lane)
+            jobs += lane.at_hand
+            lane.at_hand.clear()
+        return jobs
+
+    def with_work_due(self, integration_ids: Iterable[str]) -> list[str]:
+        """Return those of these lanes that the database has work for now."""
+        now = self.clock()
+        return [
+            each
+            for each in integration_ids
+            if (lane := self._lanes.get(each)) and lane.due_at is not None and lane.due_at <= now
+        ]
+
+    def let_probe(self, integration_id: str) -> None:
+        """Let one delivery go to a paused target."""
+        self._lane(integration_id).probing = True
+
+    def not_before(self, integration_id: str, seconds: float) -> None:
+        """Ask for nothing more for a lane until so many seconds from now: its rate is used up."""
+        self._lane(integration_id).not_before = self.clock() + seconds
 
     def let_go(self, integration_id: str, size: int) -> None:
         """Stop holding a delivery: its outcome is written, or it is not (or no longer) ours."""
@@ -106,6 +174,7 @@ class Lanes:
         lane.held -= 1
         lane.bytes_held -= size
         self.held -= 1
+        self.slow_held -= lane.slow
         self.bytes_held -= size
 
     def expect(self, integration_id: str, due_in: float = 0.0) -> None:
@@ -147,17 +216,18 @@ class Lanes:
         Lanes that were asked for go behind the others: what is left is given out in turn.
         """
         now = self.clock()
-        left = self.most_held - self.held
+        taken = slow_taken = 0
         asked = []
         for integration_id in list(self._noted):
             lane = self._lanes[integration_id]
-            if lane.due_at is None or lane.due_at > now:
+            if lane.due_at is None or max(lane.due_at, lane.not_before) > now:
                 continue
             rules = self.rules_of(integration_id)
-            room = self._room(lane, rules, left)
+            room = self._room(lane, rules, self._left(lane, taken, slow_taken))
             if room > 0:
-                asked.append(Lane(integration_id, room, rules.ordered))
-                left -= room
+                asked.append(Lane(integration_id, room, rules.ordered, rules.rate_limit))
+                taken += room
+                slow_taken += room if lane.slow else 0
                 del self._noted[integration_id]
                 self._noted[integration_id] = None
         return asked
@@ -177,17 +247,19 @@ class Lanes:
             return
         for request in asked:
             lane = self._lane(request.integration_id)
-            if counts.get(request.integration_id, 0) < request.room and lane.noted_at < asked_at:
+            got = counts.get(request.integration_id, 0)
+            if got < request.room and lane.noted_at < asked_at:
                 self._note(request.integration_id, lane, None)
+            if got == 0:
+                lane.probing = False
 
     def next_due(self) -> float | None:
         """Return in how many seconds a lane that can take it has work due; None: not known."""
-        left = self.most_held - self.held
         due = [
-            lane.due_at
+            max(lane.due_at, lane.not_before)
             for integration_id in self._noted
             if (lane := self._lanes[integration_id]).due_at is not None
-            and self._room(lane, self.rules_of(integration_id), left) > 0
+            and self._room(lane, self.rules_of(integration_id), self._left(lane)) > 0
         ]
         return max(0.0, min(due) - self.clock()) if due else None
 
@@ -220,13 +292,31 @@ class Lanes:
         else:
             self._noted.setdefault(integration_id)
 
-    def _limit(self, rules: LaneRules, left: int) -> int:
-        """Return how many a lane may hold while `left` places are free in this process."""
-        return min(rules.capacity, max(1, left // _SHARE)) if left > 0 else 0
+    def _mark(self, lane: _Lane) -> None:
+        """Count a lane among the slow ones, or no longer."""
+        if lane.slow != lane.window.narrowed:
+            lane.slow = lane.window.narrowed
+            self.slow_held += lane.held if lane.slow else -lane.held
+
+    def _left(self, lane: _Lane, taken: int = 0, slow_taken: int = 0) -> int:
+        """Return how many places are free to this lane, besides those already taken."""
+        left = self.most_held - self.held - taken
+        if lane.slow:
+            left = min(left, self.most_held // 2 - self.slow_held - slow_taken)
+        return left
+
+    def _limit(self, lane: _Lane, rules: LaneRules, left: int) -> int:
+        """Return how many a lane may hold while `left` places are free to it."""
+        if left <= 0:
+            return 0
+        width = lane.window.width(rules.max_in_flight)
+        return min(rules.capacity(width), max(1, left // _SHARE))
 
     def _room(self, lane: _Lane, rules: LaneRules, left: int) -> int:
         """Return how many to ask for: a small claim is not worth its round trip."""
-        limit = self._limit(rules, left)
+        if rules.paused:
+            return int(lane.probing and left > 0)
+        limit = self._limit(lane, rules, left)
         too_large = lane.bytes_held > self.bytes_to_claim or self.bytes_to_claim <= 0
         return 0 if too_large or lane.held * 2 > limit else limit - lane.held
 
@@ -234,4 +324,5 @@ class Lanes:
         lane.held += 1
         lane.bytes_held += size
         self.held += 1
+        self.slow_held += lane.slow
         self.bytes_held += size

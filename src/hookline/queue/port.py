@@ -58,6 +58,15 @@ class Lane:
     integration_id: str
     room: int
     ordered: bool = False  # one at a time of each `ordering`, oldest first
+    rate_limit: float | None = None  # deliveries a second; see `take_turns`
+
+
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """How many deliveries a rate limit lets go now, and in how many seconds the next one."""
+
+    granted: int
+    next_in: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +124,19 @@ class Queue(Protocol):
 
         Their payloads have `most_bytes` together at the most, except that one always comes.
         """
+
+    async def take_turns(self, lanes: Sequence[Lane]) -> dict[str, Turns]:
+        """Let deliveries of rate-limited lanes go, each lane's `room` at the most.
+
+        Exact over all processes: what is granted counts as gone. No lane exceeds its rate but by
+        the tenth of a second's worth, or one, that may go at once.
+        """
+
+    async def return_turns(self, unused: Sequence[Lane]) -> None:
+        """Give back turns that found nothing to deliver, each lane's `room` of them."""
+
+    async def backlog(self) -> int:
+        """Return about how many deliveries are pending, cheaply: the store's own estimate."""
 
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
         """Write what became of leased deliveries; return the ids that were still the caller's."""

@@ -30,6 +30,7 @@ from hookline.queue.port import (
     NewEvent,
     Settlement,
     StaleSnapshot,
+    Turns,
     Waiting,
 )
 from hookline.queue.statements import statement
@@ -72,6 +73,9 @@ class PostgresQueue:
         self._release = statement("release")
         self._renew = statement("renew")
         self._waiting = statement("waiting")
+        self._take_turns = statement("take_turns")
+        self._return_turns = statement("return_turns")
+        self._backlog = statement("backlog")
         self._retry = statement("retry")
         self._skip = statement("skip")
         self.born_lease = new_lease()
@@ -128,6 +132,23 @@ class PostgresQueue:
                 claimed += [_claimed(row, lease) for row in rows]
                 most_bytes -= sum(len(row["payload"]) for row in rows)
         return claimed
+
+    @_unavailable_when_away
+    async def take_turns(self, lanes: Sequence[Lane]) -> dict[str, Turns]:
+        """Let deliveries of rate-limited lanes go, as far as their rates allow."""
+        rows = await self._pool.fetch(self._take_turns, *_turns(lanes))
+        return {row["integration_id"]: Turns(row["granted"], row["next_in"]) for row in rows}
+
+    @_unavailable_when_away
+    async def return_turns(self, unused: Sequence[Lane]) -> None:
+        """Give back turns that found nothing to deliver."""
+        await self._pool.execute(self._return_turns, *_turns(unused))
+
+    @_unavailable_when_away
+    async def backlog(self) -> int:
+        """Return the statistics' estimate of the pending deliveries; it is late by a second."""
+        count: int = await self._pool.fetchval(self._backlog)
+        return count
 
     @_unavailable_when_away
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
@@ -201,6 +222,14 @@ class PostgresQueue:
 def new_lease() -> int:
     """Return a random token that fits a bigint: no two holders ever share one."""
     return secrets.randbits(63)
+
+
+def _turns(lanes: Sequence[Lane]) -> tuple[list[str], list[int], list[float | None]]:
+    return (
+        [lane.integration_id for lane in lanes],
+        [lane.room for lane in lanes],
+        [lane.rate_limit for lane in lanes],
+    )
 
 
 def _claimed(row: asyncpg.Record, lease: int) -> Claimed:

@@ -1,0 +1,204 @@
+from collections.abc import Callable
+
+from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.domain.ids import new_uuid
+from hookline.queue.port import Claimed, Lane, Waiting
+from support.queue_contract import an_event
+
+PLENTY = 1_000_000
+WIDE = LaneRules(max_in_flight=8, ordered=False)
+PAUSED = LaneRules(max_in_flight=8, ordered=False, paused=True)
+LIMITED = LaneRules(max_in_flight=8, ordered=False, rate_limit=5.0)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def lanes_of(rules: Callable[[str], LaneRules], *, most_held: int = 1024) -> Lanes:
+    return Lanes(rules, most_held=most_held, most_bytes=PLENTY * 1_000, clock=Clock())
+
+
+def a_job(to: str) -> Claimed:
+    return Claimed(
+        id=new_uuid(),
+        lease=1,
+        event_id=new_uuid(),
+        integration_id=to,
+        attempts=0,
+        claims=1,
+        once=False,
+        revision=1,
+        event=an_event().event,
+    )
+
+
+def claimed(lanes: Lanes, to: str, count: int) -> list[Claimed]:
+    """Have so many deliveries claimed and admitted; return those that start."""
+    jobs = [a_job(to) for _ in range(count)]
+    lanes.claimed([Lane(to, count + 1)], jobs, lanes.moment(), most_bytes=PLENTY)
+    return [job for job in jobs if lanes.admit(job)]
+
+
+def ended(lanes: Lanes, job: Claimed) -> Claimed | None:
+    """End one attempt and have its outcome written."""
+    following = lanes.attempt_ended(job.integration_id)
+    lanes.let_go(job.integration_id, len(job.event.payload))
+    return following
+
+
+def given_back(lanes: Lanes, jobs: list[Claimed]) -> int:
+    for job in jobs:
+        lanes.let_go(job.integration_id, len(job.event.payload))
+    return len(jobs)
+
+
+def asked(lanes: Lanes) -> dict[str, int]:
+    return {lane.integration_id: lane.room for lane in lanes.claimable()}
+
+
+def test_a_target_that_hangs_soon_holds_one_place() -> None:
+    lanes = lanes_of(lambda _: WIDE)
+    started = claimed(lanes, "hangs1", 32)
+    assert (len(started), lanes.held) == (8, 32)
+    while len(started) > 1:
+        following = []
+        for job in started:
+            given_back(lanes, lanes.slow_down("hangs1"))
+            if (successor := ended(lanes, job)) is not None:
+                following.append(successor)
+        started = following
+    assert lanes.in_flight() == {"hangs1": 1}
+    assert lanes.held <= 4
+
+
+def test_what_a_narrowed_lane_holds_too_much_is_given_back_newest_first() -> None:
+    lanes = lanes_of(lambda _: WIDE)
+    claimed(lanes, "slow01", 32)
+    surplus = lanes.slow_down("slow01")
+    assert len(surplus) == 32 - 4 * (1 + 3)
+    assert given_back(lanes, surplus) == 16
+    assert lanes.held == lanes.slow_held == 16
+
+
+def test_successes_widen_it_until_all_of_it_is_open() -> None:
+    lanes = lanes_of(lambda _: WIDE)
+    [*_, last] = claimed(lanes, "comes1", 8)
+    lanes.slow_down("comes1")
+    assert lanes.slow_held == 8
+    for _ in range(40):
+        lanes.speed_up("comes1")
+    assert (lanes.slow_held, lanes.held) == (0, 8)
+    assert ended(lanes, last) is None
+
+
+def test_lanes_that_struggle_share_one_half_whatever_their_number() -> None:
+    lanes = lanes_of(lambda _: WIDE, most_held=64)
+    for number in range(200):
+        [job] = claimed(lanes, f"hang{number}", 1)
+        lanes.slow_down(job.integration_id)
+        ended(lanes, job)
+        lanes.expect(job.integration_id)
+    for name, room in asked(lanes).items():
+        claimed(lanes, name, room)
+    assert lanes.held == lanes.slow_held == 32
+    assert asked(lanes) == {}
+    assert lanes.reserve("well01", 1)
+    lanes.expect("well02")
+    assert "well02" in asked(lanes)
+
+
+def test_lanes_that_do_well_leave_their_half_to_those_that_struggle() -> None:
+    lanes = lanes_of(lambda _: WIDE, most_held=64)
+    for number in range(300):
+        lanes.reserve(f"busy{number}", 1)
+    assert lanes.held <= 64
+    assert lanes.slow_held == 0
+
+
+def test_a_paused_lane_is_neither_reserved_nor_claimed_for() -> None:
+    lanes = lanes_of(lambda _: PAUSED)
+    lanes.expect("paused")
+    assert not lanes.reserve("paused", 1)
+    assert asked(lanes) == {}
+    assert lanes.next_due() is None, "nobody wakes up for what may not go"
+
+
+def test_a_probe_is_one_delivery_and_one_alone() -> None:
+    lanes = lanes_of(lambda _: PAUSED)
+    lanes.found([Waiting("paused", -1.0)], lanes.moment())
+    assert lanes.with_work_due(["paused", "others"]) == ["paused"]
+    lanes.let_probe("paused")
+    assert asked(lanes) == {"paused": 1}
+    [probe] = claimed(lanes, "paused", 1)
+    assert asked(lanes) == {}
+    assert claimed(lanes, "paused", 1) == [], "what was claimed before the pause waits at hand"
+    assert ended(lanes, probe) is None
+
+
+def test_a_probe_that_finds_nothing_is_not_kept_for_later() -> None:
+    lanes = lanes_of(lambda _: PAUSED)
+    lanes.expect("paused")
+    lanes.let_probe("paused")
+    request = lanes.claimable()
+    lanes.claimed(request, [], lanes.moment(), most_bytes=PLENTY)
+    lanes.expect("paused")
+    assert asked(lanes) == {}
+
+
+def test_what_a_paused_lane_holds_is_set_aside_and_it_begins_anew_from_one() -> None:
+    rules = {"target": WIDE}
+    lanes = lanes_of(lambda name: rules[name])
+    started = claimed(lanes, "target", 32)
+    rules["target"] = PAUSED
+    assert given_back(lanes, lanes.set_aside(["target", "unheard"])) == 24
+    for job in started:
+        assert ended(lanes, job) is None
+    rules["target"] = WIDE
+    lanes.expect("target")
+    assert asked(lanes) == {"target": 4}
+    assert len(claimed(lanes, "target", 4)) == 1
+
+
+def test_a_paused_lane_is_forgotten_once_nothing_waits_for_it() -> None:
+    lanes = lanes_of(lambda _: PAUSED)
+    lanes.expect("paused")
+    lanes.found([], lanes.moment())
+    assert lanes.with_work_due(["paused"]) == []
+    assert not lanes.expecting
+
+
+def test_a_limited_lane_holds_what_it_may_start_and_waits_for_its_turn() -> None:
+    lanes = lanes_of(lambda _: LIMITED)
+    assert not lanes.reserve("limit1", 1)
+    lanes.expect("limit1")
+    [request] = lanes.claimable()
+    assert (request.room, request.rate_limit) == (8, 5.0)
+    lanes.not_before("limit1", 0.2)
+    assert lanes.claimable() == []
+    wait = lanes.next_due()
+    assert wait is not None
+    assert round(wait, 6) == 0.2
+
+
+def test_lanes_with_work_are_asked_for_in_turn() -> None:
+    """A large tenant's thousand lanes come first once, and behind the small one's from then on."""
+    lanes = lanes_of(lambda _: WIDE, most_held=8)
+    names = [f"large{number}" for number in range(20)] + ["small1"]
+    for name in names:
+        lanes.expect(name)
+    turns: list[str] = []
+    for _ in names:
+        requests = lanes.claimable()
+        turns += [request.integration_id for request in requests]
+        jobs = [a_job(request.integration_id) for request in requests]
+        lanes.claimed(requests, jobs, 0.0, most_bytes=PLENTY)
+        for job in jobs:
+            assert lanes.admit(job)
+            ended(lanes, job)
+            lanes.expect(job.integration_id)
+    assert set(turns[: len(names)]) == set(names), "nobody had two turns before everybody had one"
