@@ -1,10 +1,11 @@
 """The HTTP application: routers, problems and documents, over services that somebody else opens."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from hookline import __version__
@@ -20,7 +21,7 @@ from hookline.api import (
     problems,
 )
 from hookline.api.deps import Services
-from hookline.api.headers import NeverStored
+from hookline.api.headers import SafeAnswers
 from hookline.api.openapi import document_of, operation_id, text_of
 from hookline.api.shortcuts import Shortcuts
 
@@ -38,20 +39,35 @@ _ROUTERS = (
     docs.router,
 )
 
+_CORS: dict[str, Any] = {  # Any: the middleware's options
+    "allow_methods": ("GET", "POST", "PUT", "PATCH", "DELETE"),
+    "allow_headers": ("Authorization", "Content-Type", "If-Match", "Last-Event-ID"),
+    "expose_headers": ("ETag", "Location", "Retry-After"),
+    "max_age": 600,
+}
+
 
 class _Application(FastAPI):
     """FastAPI with our own OpenAPI document, and a way past it for the busiest operations."""
+
+    cors_origins: Sequence[str] = ()
 
     def openapi(self) -> dict[str, Any]:  # Any: a JSON document
         return document_of(self)
 
     def build_middleware_stack(self) -> ASGIApp:
         """Lay the shortcuts outside of every middleware."""
-        return Shortcuts(super().build_middleware_stack(), events.SHORTCUTS)
+        app: ASGIApp = Shortcuts(super().build_middleware_stack(), events.SHORTCUTS)
+        if self.cors_origins:
+            app = CORSMiddleware(app, allow_origins=self.cors_origins, **_CORS)
+        return app
 
 
-def create_app(services_factory: ServicesFactory) -> FastAPI:
-    """Return the application; its lifespan opens the services and closes them."""
+def create_app(services_factory: ServicesFactory, *, cors_origins: Sequence[str] = ()) -> FastAPI:
+    """Return the application; its lifespan opens the services and closes them.
+
+    Pages of `cors_origins` may call it from a browser; with none, no other origin's pages can.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -72,7 +88,8 @@ def create_app(services_factory: ServicesFactory) -> FastAPI:
         separate_input_output_schemas=False,
     )
     problems.install(app)
-    app.add_middleware(NeverStored)
+    app.add_middleware(SafeAnswers)
+    app.cors_origins = cors_origins
     for router in _ROUTERS:
         app.include_router(router)
     return app

@@ -5,6 +5,7 @@ HooklineError
 │   └── EmbeddedPostgresError   the bundled Postgres cannot be prepared, started or shared
 ├── InvalidInput            fields that are wrong, each with its path
 ├── MalformedBody           a body that is not the JSON it should be
+├── UnsupportedBody         a body of another type than JSON, or a compressed one
 ├── TooLarge                a body, batch or document over its bound
 ├── NotAuthenticated        no key, or one that is not known, expired or revoked
 ├── Forbidden               a known key that may not do this
@@ -52,6 +53,10 @@ class InvalidInput(HooklineError):
 
 class MalformedBody(HooklineError):
     """The body is not the JSON document it should be."""
+
+
+class UnsupportedBody(HooklineError):
+    """The body is of another type than JSON, or it is compressed."""
 
 
 class TooLarge(HooklineError):

@@ -14,8 +14,10 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from hookline.api.allowances import Allowances
 from hookline.api.deps import Services
 from hookline.api.ports import Check
+from hookline.api.strangers import Strangers
 from hookline.db import connections
 from hookline.db.away import means_away
 from hookline.db.embedded import EmbeddedPostgres
@@ -137,6 +139,11 @@ async def open_runtime(
             keys=keys,
             catalogue=catalogue,
             gate=Gate(keys, subscriptions),
+            strangers=Strangers(keys),
+            allowances=Allowances(
+                requests_per_second=settings.requests_per_second,
+                events_per_second=settings.events_per_second,
+            ),
             limits=_limits(settings),
             ingest=ingest,
             history=history,

@@ -9,7 +9,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from hookline.api.allowances import Allowances
 from hookline.api.deps import Services
+from hookline.api.strangers import Strangers
 from hookline.app import create_app
 from hookline.db import connections
 from hookline.dispatch.again import Retries
@@ -109,6 +111,8 @@ def services(  # noqa: PLR0917 - fixtures
         keys=directory,
         catalogue=catalogue,
         gate=Gate(directory, subscriptions),
+        strangers=Strangers(directory, refusals=1_000_000),
+        allowances=Allowances(requests_per_second=1e6, events_per_second=1e6),
         limits=Limits(),
         ingest=Ingest(
             queue,

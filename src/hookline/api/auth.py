@@ -7,8 +7,9 @@ from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
 from hookline.api.deps import services_of
+from hookline.dispatch.gate import Sender
 from hookline.domain.access import Principal, Role
-from hookline.errors import Forbidden
+from hookline.errors import Forbidden, NotAuthenticated
 
 _BEARER = HTTPBearer(
     scheme_name="apiKey",
@@ -21,13 +22,32 @@ _BEARER = HTTPBearer(
 
 
 async def authenticate(request: Request) -> Principal:
-    """Return who sends the request, asked once a request; raise NotAuthenticated."""
+    """Return who sends the request, asked once a request; raise NotAuthenticated or Overloaded."""
     known: Principal | None = getattr(request.state, "principal", None)
     if known is None:
-        keys = services_of(request).keys
-        known = await keys.authenticate(request.headers.get("authorization"))
+        services = services_of(request)
+        await services.strangers.look_at(request)
+        try:
+            known = await services.keys.authenticate(request.headers.get("authorization"))
+        except NotAuthenticated:
+            services.strangers.count(request)
+            raise
+        services.allowances.spend_request(known)
         request.state.principal = known
     return known
+
+
+async def admit_sender(request: Request) -> Sender:
+    """Return who sends events, from memory; raise NotAuthenticated, Forbidden or Overloaded."""
+    services = services_of(request)
+    await services.strangers.look_at(request)
+    try:
+        sender = await services.gate.enter(request.headers.get("authorization"))
+    except NotAuthenticated:
+        services.strangers.count(request)
+        raise
+    services.allowances.spend_event(sender.principal)
+    return sender
 
 
 def require(*roles: Role) -> Callable[..., Awaitable[Principal]]:

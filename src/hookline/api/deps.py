@@ -5,7 +5,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from hookline.api.allowances import Allowances
 from hookline.api.ports import Ingest, Readiness, Tester
+from hookline.api.strangers import Strangers
 from hookline.dispatch.again import Retries
 from hookline.dispatch.gate import Gate
 from hookline.domain.catalogue import Catalogue
@@ -25,6 +27,8 @@ class Services:
     keys: KeyDirectory
     catalogue: Catalogue
     gate: Gate
+    strangers: Strangers
+    allowances: Allowances
     limits: Limits
     ingest: Ingest
     history: History

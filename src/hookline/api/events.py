@@ -7,6 +7,7 @@ from typing import Any, Final
 import orjson
 from fastapi import APIRouter, Request, Response
 
+from hookline.api.auth import admit_sender
 from hookline.api.deps import Services, services_of
 from hookline.api.envelopes import (
     BatchReceipt,
@@ -33,7 +34,7 @@ router = APIRouter(prefix="/v1/events", tags=["Events"])
     "",
     status_code=202,
     response_model=EventReceipt,
-    responses=failures(400, 403, 413, 422, 429),
+    responses=failures(400, 403, 413, 415, 422),
     openapi_extra=request_of(NewEvent),
 )
 async def send_event(request: Request) -> Response:
@@ -43,7 +44,7 @@ async def send_event(request: Request) -> Response:
     it names, or else the one that the key is bound to; without either to those of its company.
     """
     services = services_of(request)
-    sender = await services.gate.enter(request.headers.get("authorization"))
+    sender = await admit_sender(request)
     raw = await read_bounded(request, services.limits.event_bytes)
     event = sender.route(parse_event(raw, services.limits))
     [receipt] = await services.ingest.accept((event,), sender)
@@ -61,7 +62,7 @@ async def send_event(request: Request) -> Response:
     status_code=202,
     response_model=BatchReceipt,
     response_model_exclude_unset=True,
-    responses=failures(400, 403, 413, 422, 429),
+    responses=failures(400, 403, 413, 415, 422),
     openapi_extra=request_of(NewEventBatch),
 )
 async def send_event_batch(request: Request) -> Response:
@@ -71,9 +72,10 @@ async def send_event_batch(request: Request) -> Response:
     send, spoils no other. Answered once all others are stored durably.
     """
     services = services_of(request)
-    sender = await services.gate.enter(request.headers.get("authorization"))
+    sender = await admit_sender(request)
     raw = await read_bounded(request, services.limits.batch_bytes)
     items = await _parsed(raw, services.limits)
+    services.allowances.charge_events(sender.principal, len(items) - 1)
     results = await _accept(services, sender, items)
     return _accepted({"results": [_result(each) for each in results]})
 

@@ -8,13 +8,13 @@ from collections.abc import Callable, Coroutine
 from email.message import Message
 from typing import Any
 
-from fastapi import HTTPException, Request, Response
+from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 
 from hookline.api.auth import authenticate
 from hookline.domain.documents import parse_document
-from hookline.errors import MalformedBody, TooLarge
+from hookline.errors import MalformedBody, TooLarge, UnsupportedBody
 
 MOST_BYTES = 1024 * 1024  # an integration takes a few kilobytes
 _SLOWEST_BODY = 60.0  # seconds; a sender that trickles must not hold memory for ever
@@ -56,12 +56,11 @@ class _ReadRequest(Request):
 async def read_bounded(request: Request, most: int) -> bytes:
     """Read a body of at most `most` bytes.
 
-    Raises TooLarge as soon as it is known to be longer, and MalformedBody where it doesn't end
-    within a minute, or ends with the connection.
+    Raises TooLarge as soon as it is known to be longer, MalformedBody where it doesn't end
+    within a minute, or ends with the connection, and UnsupportedBody where it is compressed: what
+    a few bytes unpack to has no bound.
     """
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared[:20]) > most:
-        raise _too_large(most)
+    _look_at_head(request, most)
     try:
         async with asyncio.timeout(_SLOWEST_BODY):
             return await _read(request, most)
@@ -69,6 +68,15 @@ async def read_bounded(request: Request, most: int) -> bytes:
         raise MalformedBody(f"The body did not end within {_SLOWEST_BODY:.0f} seconds.") from error
     except ClientDisconnect as error:
         raise MalformedBody("The connection ended before the body did.") from error
+
+
+def _look_at_head(request: Request, most: int) -> None:
+    for name, value in request.scope["headers"]:
+        if name == b"content-length":
+            if value.isdigit() and int(value[:20]) > most:
+                raise _too_large(most)
+        elif name == b"content-encoding" and value.lower() != b"identity":
+            raise UnsupportedBody("Send the body as it is, without a Content-Encoding.")
 
 
 async def _read(request: Request, most: int) -> bytes:
@@ -101,7 +109,7 @@ def _refuse_other_types(request: Request) -> None:
         subtype == "json" or subtype.endswith("+json")
     ):
         return
-    raise HTTPException(415, "Send JSON, with the header Content-Type: application/json.")
+    raise UnsupportedBody("Send JSON, with the header Content-Type: application/json.")
 
 
 def _too_large(most: int) -> TooLarge:

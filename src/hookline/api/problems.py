@@ -52,13 +52,13 @@ KINDS: Mapping[type[HooklineError], Kind] = {
     errors.Conflict: Kind("conflict", 409, "The object's state forbids this"),
     errors.PreconditionFailed: Kind("stale", 412, "The object was changed meanwhile"),
     errors.TooLarge: Kind("too-large", 413, "Too large"),
+    errors.UnsupportedBody: Kind("unsupported-media-type", 415, "The body must be plain JSON"),
     errors.InvalidInput: Kind("invalid-input", 422, "Some fields are wrong"),
     errors.Overloaded: Kind("overloaded", 429, "Too much at once"),
     errors.Unavailable: Kind("unavailable", 503, "Not available at the moment"),
 }
 OF_HTTP: Mapping[int, Kind] = {
     405: Kind("method-not-allowed", 405, "This method is not possible here"),
-    415: Kind("unsupported-media-type", 415, "The body is of another type than JSON"),
 }
 INTERNAL = Kind("internal", 500, "Hookline made a mistake")
 

@@ -6,7 +6,7 @@ from hookline.api.schemas import InvalidInputProblem, Problem
 
 Documented = dict[int | str, dict[str, Any]]  # Any: as FastAPI declares it
 
-_ALWAYS = (401, 500, 503)
+_ALWAYS = (401, 429, 500, 503)
 _MEANINGS = {
     400: "The body is not the JSON it should be.",
     401: "A valid key is needed.",
@@ -15,7 +15,7 @@ _MEANINGS = {
     409: "The object's state forbids this.",
     412: "The object was changed meanwhile.",
     413: "The body is too large, or nested too deep.",
-    415: "The body is of another type than JSON.",
+    415: "The body is of another type than JSON, or compressed.",
     422: "Some fields are wrong; each is named.",
     429: "Too much at once; come again after `Retry-After` seconds.",
     500: "Hookline made a mistake.",

@@ -8,6 +8,7 @@ that was matched at an old revision: it then calls `reload_if` and `still_valid`
 import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from uuid import UUID
 
 from sqlalchemy import Update, and_, or_, select, update
@@ -21,6 +22,7 @@ from hookline.security.keys import hash_key, is_key
 
 _USES_KEPT_EVERY = timedelta(minutes=1)
 _NEVER = -1  # a revision before every other
+_SELDOM = 0.2  # seconds between loads on behalf of those who tried many wrong keys
 
 _LOG = get_logger(__name__)
 
@@ -43,6 +45,9 @@ class KeyDirectory:
         self._hashes: dict[UUID, bytes] = {}
         self._revision = _NEVER
         self._loading = asyncio.Lock()
+        self._loads = 0  # that were begun
+        self._failure: Unavailable | None = None  # of the last one
+        self._loaded_at = 0.0
         self._used: dict[UUID, datetime] = {}
         self._was_used = asyncio.Event()
 
@@ -61,6 +66,21 @@ class KeyDirectory:
         if hashed not in self._by_hash:
             await self._load()
         return self._recognise(hashed)
+
+    async def knows(self, header: str) -> bool:
+        """Whether this `Authorization` header is a valid key's.
+
+        However often it is asked about unknown keys, the database is asked a few times a second.
+        """
+        try:
+            hashed = _hash_of(header)
+        except NotAuthenticated:
+            return False
+        if hashed not in self._by_hash:
+            await asyncio.sleep(self._loaded_at + _SELDOM - monotonic())
+            await self._load()
+        known = self._by_hash.get(hashed)
+        return known is not None and known.holds(datetime.now(UTC))
 
     def still_valid(self, principal: Principal) -> bool:
         """Whether the key is, as far as memory goes, neither revoked nor expired."""
@@ -98,17 +118,34 @@ class KeyDirectory:
             await session.commit()
 
     async def _load(self) -> None:
-        """Load the keys that changed, and the revision that they are from, in one statement."""
+        """Load the keys that changed, and the revision that they are from, in one statement.
+
+        Those who ask while one load is under way share the next one, so that a flood of unknown
+        keys keeps nobody waiting.
+        """
+        asked = self._loads
         async with self._loading:
-            query = select(Revision.value, ApiKey).outerjoin(
-                ApiKey, ApiKey.revision > self._revision
-            )
-            async with self._transactions.reading() as session:
-                rows = (await session.execute(query)).all()
-            for revision, key in rows:
-                self._revision = max(self._revision, revision)
-                if key is not None:
-                    self._learn(key)
+            if self._loads > asked:  # one began after this was asked for, and ended
+                if self._failure is not None:
+                    raise Unavailable(str(self._failure)) from self._failure
+                return
+            self._loads += 1
+            try:
+                await self._load_now()
+            except Unavailable as error:
+                self._failure = error
+                raise
+            self._failure = None
+            self._loaded_at = monotonic()
+
+    async def _load_now(self) -> None:
+        query = select(Revision.value, ApiKey).outerjoin(ApiKey, ApiKey.revision > self._revision)
+        async with self._transactions.reading() as session:
+            rows = (await session.execute(query)).all()
+        for revision, key in rows:
+            self._revision = max(self._revision, revision)
+            if key is not None:
+                self._learn(key)
 
     def _learn(self, key: ApiKey) -> None:
         if key.revoked_at is not None:

@@ -47,6 +47,7 @@ def _network(item: object) -> object:
 _List = (NoDecode, BeforeValidator(_listed))
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks), *_List]
 Secrets = Annotated[tuple[SecretStr, ...], *_List]
+Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.\-\[\]:]+$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=86_400)], ...], *_List]
 
@@ -86,6 +87,17 @@ class Settings(BaseSettings):
         description="Address to listen on. Loopback until somebody decides otherwise.",
     )
     port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    trusted_proxies: Networks = Field(
+        (),
+        description="Networks (CIDR, comma-separated) of the reverse proxies in front, whose"
+        " X-Forwarded-For and X-Forwarded-Proto are believed. None: the address that connects"
+        " is the caller's.",
+    )
+    cors_origins: Annotated[tuple[Origin, ...], *_List] = Field(
+        (),
+        description="Origins, such as https://pbx.example.com, whose pages may call the API from a"
+        " browser, comma-separated. None, so that no other page can.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least level that is logged. INFO is one line per unit of work."
     )
@@ -196,6 +208,28 @@ class Settings(BaseSettings):
     )
     retention_days: int = Field(
         30, ge=1, le=3_650, description="Days that events, deliveries and attempts are kept."
+    )
+    requests_per_second: float = Field(
+        1_000.0,
+        ge=1,
+        le=1_000_000,
+        description="Requests that one key may make in one process, besides sending events; twice"
+        " as many at once. 429 beyond. Stops a runaway; lower it to share a busy service.",
+    )
+    events_per_second: float = Field(
+        20_000.0,
+        ge=1,
+        le=1_000_000,
+        description="Events that one key may send to one process, alone or in batches; twice as"
+        " many at once. 429 beyond. About what one process can take: lower it so that no tenant"
+        " can take all of it.",
+    )
+    max_connections: int = Field(
+        4_096,
+        ge=16,
+        le=100_000,
+        description="Connections that callers may hold open to one process; further ones are"
+        " closed at once. Bounds what slow and idle ones cost.",
     )
     duplicate_window_hours: float = Field(
         48.0,

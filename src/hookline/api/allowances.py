@@ -1,0 +1,63 @@
+"""How much one key may ask for a second, in one process: so that no tenant takes all of it.
+
+Each key has buckets of its own, so who asks for more than its share is told to wait, and nobody
+else is. An event counts as one, alone or in a batch; every other request counts as one.
+"""
+
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+from hookline.domain.access import Principal
+from hookline.errors import Overloaded
+from hookline.security.buckets import Bucket
+
+_BURST = 2.0  # seconds' worth that may come at once
+_MOST_KEYS = 10_000  # remembered at a time; forgetting a key gives it a full bucket
+_WHAT_TO_DO = "wait as long as Retry-After says, or ask the operator for more."
+
+
+class Allowances:
+    """Counts what keys ask for; raises Overloaded for what is over a key's share."""
+
+    def __init__(
+        self,
+        *,
+        requests_per_second: float,
+        events_per_second: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
+        self._requests_per_second = requests_per_second
+        self._events_per_second = events_per_second
+        self._requests: dict[UUID, Bucket] = {}
+        self._events: dict[UUID, Bucket] = {}
+
+    def spend_request(self, principal: Principal) -> None:
+        """Count one request that sends no event."""
+        now = self._clock()
+        wait = _bucket(self._requests, principal, self._requests_per_second, now).take(now)
+        if wait > 0.0:
+            raise Overloaded(f"This key asks too often; {_WHAT_TO_DO}", retry_after=wait)
+
+    def spend_event(self, principal: Principal) -> None:
+        """Count one event, or the first of a batch."""
+        now = self._clock()
+        wait = _bucket(self._events, principal, self._events_per_second, now).take(now)
+        if wait > 0.0:
+            raise Overloaded(f"This key sends too many events; {_WHAT_TO_DO}", retry_after=wait)
+
+    def charge_events(self, principal: Principal, more: int) -> None:
+        """Count the other events of a batch that was let in; the key's next events wait for it."""
+        now = self._clock()
+        _bucket(self._events, principal, self._events_per_second, now).charge(more)
+
+
+def _bucket(buckets: dict[UUID, Bucket], principal: Principal, rate: float, now: float) -> Bucket:
+    bucket = buckets.get(principal.key_id)
+    if bucket is None:
+        if len(buckets) >= _MOST_KEYS:
+            buckets.clear()
+        bucket = Bucket(rate=rate, burst=max(1.0, rate * _BURST), now=now)
+        buckets[principal.key_id] = bucket
+    return bucket

@@ -1,0 +1,87 @@
+"""Slows down whoever tries keys: too many refused ones from an address, and it is told to wait.
+
+A valid key passes all the same, so nobody behind the same address is locked out. For the others,
+what memory knows decides, so guessing costs the database nothing.
+"""
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
+
+from fastapi import Request
+
+from hookline.errors import Overloaded
+from hookline.integrations.directory import KeyDirectory
+from hookline.logs import get_logger
+from hookline.security.buckets import Bucket
+
+REFUSALS = 20  # in a row: a deployment with a stale key, restarted a few times
+_REGAINED = 0.2  # refusals a second
+MOST_ADDRESSES = 4_096  # remembered; the one that was quiet for longest is forgotten first
+_ONE_CUSTOMER = 64  # bits of an IPv6 address that one subscriber has all addresses behind
+
+_LOG = get_logger(__name__)
+
+
+class Strangers:
+    """Counts refused keys by the address that they came from."""
+
+    def __init__(
+        self,
+        keys: KeyDirectory,
+        *,
+        refusals: int = REFUSALS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._keys = keys
+        self._refusals = refusals
+        self._clock = clock
+        self._seen: OrderedDict[str, Bucket] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return how many addresses are remembered."""
+        return len(self._seen)
+
+    async def look_at(self, request: Request) -> None:
+        """Raise Overloaded for a key that isn't valid, from an address that had its tries."""
+        if not self._seen:
+            return
+        bucket = self._seen.get(_place_of(request))
+        wait = 0.0 if bucket is None else bucket.wait(self._clock())
+        header = request.headers.get("authorization")
+        if wait > 0.0 and header is not None and not await self._keys.knows(header):
+            raise Overloaded(
+                "Too many wrong keys came from this address; look yours up, and come again when"
+                " Retry-After says.",
+                retry_after=wait,
+            )
+
+    def count(self, request: Request) -> None:
+        """Note that the key of this request was refused; without a key, nothing was tried."""
+        if "authorization" not in request.headers:
+            return
+        place, now = _place_of(request), self._clock()
+        bucket = self._seen.get(place)
+        if bucket is None:
+            if len(self._seen) >= MOST_ADDRESSES:
+                self._seen.popitem(last=False)
+            bucket = self._seen[place] = Bucket(rate=_REGAINED, burst=self._refusals, now=now)
+        self._seen.move_to_end(place)
+        bucket.take(now)
+        if bucket.wait(now) > 0.0:
+            _LOG.warning("keys.guessing_slowed", address=place)
+
+
+def _place_of(request: Request) -> str:
+    """Return the sender's address; of IPv6 the network, all of which is one subscriber's."""
+    host = request.client.host if request.client else ""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        mapped = address.ipv4_mapped
+        prefix = int(address) >> _ONE_CUSTOMER << _ONE_CUSTOMER
+        return str(mapped or f"{IPv6Address(prefix)}/{_ONE_CUSTOMER}")
+    return host

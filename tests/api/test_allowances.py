@@ -1,0 +1,90 @@
+from collections.abc import AsyncIterator
+from contextlib import nullcontext
+from dataclasses import replace
+
+import httpx
+import pytest
+
+from factories import an_event
+from hookline.api.allowances import Allowances
+from hookline.api.deps import Services
+from hookline.app import create_app
+from support.api_client import Api, Keys
+from support.stories import a_pbx
+
+REQUESTS, EVENTS = 2.0, 4.0  # a second; twice as many at once
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def bounded(services: Services, clock: Clock) -> AsyncIterator[Api]:
+    allowances = Allowances(requests_per_second=REQUESTS, events_per_second=EVENTS, clock=clock)
+    app = create_app(lambda: nullcontext(replace(services, allowances=allowances)))
+    transport = httpx.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://bounded.test") as client,
+    ):
+        yield Api(client, "")
+
+
+async def asked(api: Api, key: str, times: int) -> list[int]:
+    return [(await api.get("/v1/event-types", key=key)).status_code for _ in range(times)]
+
+
+async def sent(api: Api, key: str, times: int) -> list[int]:
+    event = an_event(pbx=a_pbx())
+    return [(await api.post("/v1/events", event, key=key)).status_code for _ in range(times)]
+
+
+async def test_who_asks_too_often_waits_and_nobody_else_does(
+    bounded: Api, keys: Keys, clock: Clock
+) -> None:
+    busy, other = await keys.admin(), await keys.admin()
+    assert await asked(bounded, busy, 6) == [200] * 4 + [429] * 2
+    refused = await bounded.get("/v1/event-types", key=busy)
+    assert refused.headers["retry-after"] == "1"
+    assert refused.json()["type"] == "/problems/overloaded"
+    assert await asked(bounded, other, 1) == [200]
+    clock.now += 1
+    assert await asked(bounded, busy, 3) == [200, 200, 429]
+
+
+async def test_who_sends_too_much_waits_and_may_still_ask(
+    bounded: Api, keys: Keys, clock: Clock
+) -> None:
+    busy, other = await keys.admin(), await keys.ingest()
+    assert await sent(bounded, busy, 9) == [202] * 8 + [429]
+    assert await sent(bounded, other, 1) == [202]
+    assert await asked(bounded, busy, 1) == [200]
+    clock.now += 1
+    assert await sent(bounded, busy, 5) == [202] * 4 + [429]
+
+
+async def test_the_events_of_a_batch_count_each(bounded: Api, keys: Keys, clock: Clock) -> None:
+    key = await keys.ingest()
+    batch = {"events": [an_event(pbx=a_pbx()) for _ in range(20)]}
+    assert (await bounded.post("/v1/events/batch", batch, key=key)).status_code == 202
+    refused = await bounded.post("/v1/events/batch", batch, key=key)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "4")
+    clock.now += 4
+    assert await sent(bounded, key, 5) == [202] * 4 + [429]
+
+
+async def test_a_refused_request_is_not_read(bounded: Api, keys: Keys) -> None:
+    key = await keys.ingest()
+    await sent(bounded, key, 8)
+    answer = await bounded.request("POST", "/v1/events", content=b"no JSON", key=key)
+    assert answer.status_code == 429
