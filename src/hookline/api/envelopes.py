@@ -4,17 +4,34 @@ pydantic would cost more than all else that happens to an event; hookline.domain
 checks it.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
+from typing_extensions import TypeAliasType
 
 from hookline.api.schemas import WrongField
 from hookline.history.schemas import EventId
 from hookline.integrations.fields import Document
 
 _EVENT_ID = "0190e5a1-7c3e-7d52-9f5a-3c1f6b9d2e4f"
+
+
+EventData = TypeAliasType(
+    "EventData",
+    Annotated[
+        dict[str, Any],  # Any: each type has its own content
+        Field(description="The event's own content.", examples=[{"direction": "inbound"}]),
+    ],
+)
+BatchStatus = TypeAliasType(
+    "BatchStatus",
+    Annotated[
+        Literal["accepted", "duplicate", "invalid"],
+        Field(description="`accepted`: stored. `duplicate`: stored before. `invalid`: not stored."),
+    ],
+)
 
 
 class NewEvent(BaseModel):
@@ -50,9 +67,7 @@ class NewEvent(BaseModel):
         description="The event's type; one that is not in the catalogue is accepted too.",
         examples=["call:completed"],
     )
-    data: dict[str, Any] = Field(  # Any: each type has its own content
-        description="The event's own content.", examples=[{"direction": "inbound"}]
-    )
+    data: EventData
 
 
 class NewEventBatch(BaseModel):
@@ -95,9 +110,7 @@ class RefusedEvent(Document):
 class BatchResult(Document):
     """What became of one event of a batch."""
 
-    status: Literal["accepted", "duplicate", "invalid"] = Field(
-        description="`accepted`: stored. `duplicate`: stored before. `invalid`: not stored."
-    )
+    status: BatchStatus
     event_id: UUID | None = Field(
         None,
         description="The event's id; for a duplicate that of the first. Not there if `invalid`.",

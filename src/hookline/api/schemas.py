@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, WithJsonSchema
+from typing_extensions import TypeAliasType
 
 from hookline.domain.catalogue import Format
 from hookline.domain.deliveries import ErrorKind, Verdict
@@ -86,6 +87,22 @@ class TestResult(Document):
     attempt: TestAttempt
 
 
+EventExample = TypeAliasType(
+    "EventExample",
+    Annotated[
+        Any,  # an event of any type; WithJsonSchema says what every envelope has
+        WithJsonSchema(
+            {
+                "title": "EventExample",
+                "type": "object",
+                "description": "A whole event, without `integrationId`.",
+                "additionalProperties": True,
+            }
+        ),
+    ],
+)
+
+
 class EventTypeDescription(Document):
     """One kind of event."""
 
@@ -96,17 +113,7 @@ class EventTypeDescription(Document):
         description="`json`: structured content. `text`: the content is one text in the envelope."
     )
     licensed: bool = Field(description="Whether the PBX's licence decides if it is sent.")
-    example: Annotated[
-        Any,  # an event of any type; WithJsonSchema says what every envelope has
-        WithJsonSchema(
-            {
-                "title": "EventExample",
-                "type": "object",
-                "description": "A whole event, without `integrationId`.",
-                "additionalProperties": True,
-            }
-        ),
-    ]
+    example: EventExample
 
 
 class EventGroup(Document):
@@ -138,8 +145,14 @@ class ReadinessCheck(Document):
     detail: str = Field(description="What was found, for an operator.")
 
 
+ReadinessStatus = TypeAliasType(
+    "ReadinessStatus",
+    Annotated[Literal["ready", "not ready"], Field(description="`ready` if every check is well.")],
+)
+
+
 class ReadinessReport(Document):
     """Whether this process should be sent requests."""
 
-    status: Literal["ready", "not ready"] = Field(description="`ready` if every check is well.")
+    status: ReadinessStatus
     checks: list[ReadinessCheck] = Field(description="What was looked at.")

@@ -43,18 +43,30 @@ Reason = TypeAliasType(
 Next = Annotated[
     str | None, Field(description="The `cursor` of the next page; `null` on the last one.")
 ]
-Envelope = Annotated[
-    dict[str, Any],  # an event of any type: WithJsonSchema says what every envelope has
-    WithJsonSchema(
-        {
-            "title": "Envelope",
-            "type": "object",
-            "description": "The event as it was accepted, in its canonical form: the copies are "
-            "these bytes, each with its `integrationId`.",
-            "additionalProperties": True,
-        }
-    ),
-]
+Envelope = TypeAliasType(
+    "Envelope",
+    Annotated[
+        dict[str, Any],  # an event of any type: WithJsonSchema says what every envelope has
+        WithJsonSchema(
+            {
+                "title": "Envelope",
+                "type": "object",
+                "description": "The event as it was accepted, in its canonical form: the copies "
+                "are these bytes, each with its `integrationId`.",
+                "additionalProperties": True,
+            }
+        ),
+    ],
+)
+AttemptOutcome = TypeAliasType(
+    "AttemptOutcome",
+    Annotated[
+        Literal["delivered", "retry", "failed"],
+        Field(
+            description="`retry`: it did not succeed, and another attempt followed or is to follow."
+        ),
+    ],
+)
 
 
 class Record(BaseModel):
@@ -69,9 +81,7 @@ class Attempt(Record):
     number: int = Field(ge=1, description="1 for the first attempt.")
     started_at: Moment = Field(description="When it began.")
     duration_ms: int = Field(ge=0, description="How long it took, in milliseconds.")
-    outcome: Literal["delivered", "retry", "failed"] = Field(
-        description="`retry`: it did not succeed, and another attempt followed or is to follow."
-    )
+    outcome: AttemptOutcome
     error: ErrorKind | None = Field(description="What went wrong, if anything did.")
     status_code: int | None = Field(description="The HTTP status of the answer, if there was one.")
     response_body: str | None = Field(

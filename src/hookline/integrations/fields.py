@@ -82,14 +82,17 @@ TargetUrl = Annotated[
         json_schema_extra={"format": "uri"},
     ),
 ]
-CustomHeaders = Annotated[
-    dict[str, str],
-    Field(
-        description="HTTP headers that every request to the URL carries besides Hookline's own. "
-        "Kept sealed.",
-        examples=[{"X-Tenant": "7"}],
-    ),
-]
+CustomHeaders = TypeAliasType(
+    "CustomHeaders",
+    Annotated[
+        dict[str, str],
+        Field(
+            description="HTTP headers that every request to the URL carries besides Hookline's "
+            "own. Kept sealed.",
+            examples=[{"X-Tenant": "7"}],
+        ),
+    ],
+)
 AccessKeyId = Annotated[
     Line,
     Field(

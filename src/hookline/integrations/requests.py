@@ -84,15 +84,26 @@ class NewIntegration(Document):
     )
 
 
+HeaderChanges = TypeAliasType(
+    "HeaderChanges",
+    Annotated[
+        dict[str, str | None],
+        Field(
+            description="Changes of a webhook's headers: each one named here is set, or removed "
+            "where it is `null`.",
+            examples=[{"X-Tenant": "8", "X-Old": None}],
+        ),
+    ],
+)
+
+
 class TransmissionChanges(Document):
     """Changes of where copies go. `type` stays for life; a webhook's secret is rotated instead."""
 
     url: TargetUrl | None = None
-    headers: dict[str, str | None] | None = Field(
+    headers: HeaderChanges | None = Field(
         default_factory=lambda: None,  # a default that isn't described: null has a meaning here
-        description="Webhooks only: each header named here is set, or removed where it is `null`; "
-        "`null` instead of the object removes all.",
-        examples=[{"X-Tenant": "8", "X-Old": None}],
+        description="Webhooks only; `null` removes all headers.",
     )
     access_key_id: AccessKeyId | None = Field(None, json_schema_extra={"writeOnly": True})
     secret_access_key: SecretAccessKey | None = None
@@ -132,14 +143,23 @@ class SecretRotation(Document):
     )
 
 
+PbxLicence = TypeAliasType(
+    "PbxLicence",
+    Annotated[
+        Literal["x-bees", "collaboration"],
+        Field(
+            description="The PBX's licence. With `collaboration`, presence events go out only "
+            "where `presenceEvents` is on."
+        ),
+    ],
+)
+
+
 class PbxDescription(Document):
     """What is known of a PBX."""
 
     company: CompanyId
-    license: Literal["x-bees", "collaboration"] = Field(
-        description="The PBX's licence. With `collaboration`, presence events go out only where "
-        "`presenceEvents` is on."
-    )
+    license: PbxLicence
     presence_events: Switch = Field(
         default=False,
         description="Whether a `collaboration` PBX sends presence events. Without meaning for "

@@ -40,6 +40,7 @@ class WebhookTransmission(Document):
         max_length=32,
         examples=["abcdefghijABCDEFGHIJ012345678901"],
         exclude_if=lambda value: value is None,
+        pattern="^[A-Za-z0-9]{32}$",
         json_schema_extra={"readOnly": True},
     )
 
@@ -66,6 +67,18 @@ Transmission = TypeAliasType(
 )
 
 
+DisabledReason = TypeAliasType(
+    "DisabledReason",
+    Annotated[
+        Literal["gone", "failing", "manual"],
+        Field(
+            description="`gone`: the target answered 410. `failing`: nothing got through for "
+            "days. `manual`: somebody switched it off. More reasons may be added."
+        ),
+    ],
+)
+
+
 class Health(Document):
     """How an integration fares."""
 
@@ -82,9 +95,8 @@ class Health(Document):
     next_probe_at: Moment | None = Field(
         description="From when on the next delivery is let through to a paused integration."
     )
-    disabled_reason: Literal["gone", "failing", "manual"] | None = Field(
-        description="`gone`: the target answered 410. `failing`: nothing got through for days. "
-        "`manual`: somebody switched it off."
+    disabled_reason: DisabledReason | None = Field(
+        description="Why it was switched off; `null` where it is on."
     )
     disabled_by: str | None = Field(
         description="The name of the key that switched it off; `hookline` if nobody did.",
