@@ -34,7 +34,7 @@ from hookline.cli.bench.events import DIGITS, Template, pbx_serial
 from hookline.cli.bench.layout import Layout, layout_of_this_machine
 from hookline.cli.bench.measure import family, processor_time
 from hookline.cli.bench.processes import BenchFailed, Helper, helper, running
-from hookline.cli.bench.scenarios import SCENARIOS
+from hookline.cli.bench.scenarios import SCENARIOS, Options
 from hookline.cli.bench.telling import Lines
 from hookline.domain.events import Limits, parse_event
 from hookline.domain.ids import new_integration_id, new_webhook_secret
@@ -91,7 +91,7 @@ def available() -> list[Candidate]:
 async def hookline(layout: Layout, seconds: float) -> Drained:
     scenario = next(each for each in SCENARIOS if each.name == "drain")
     with Lines("Hookline") as tell:
-        found = await flows.run(scenario, layout, tell, seconds=seconds, in_flight=None)
+        found = await flows.run(scenario, layout, tell, Options(seconds))
     cost = found["cpu_us_per_delivery"]
     rate, memory = found["delivered_per_s"], found["rss_mb"]
     return Drained("Hookline", rate, cost["service"], cost["postgres"], memory)
@@ -210,7 +210,7 @@ and measure the other scenarios with `make bench`.
 
 async def compare(chosen: list[Candidate], seconds: float) -> str:
     layout = layout_of_this_machine(pinned=True)
-    machine = report.machine(layout, seconds=seconds)
+    machine = report.machine(layout, Options(seconds))
     rows = [await hookline(layout, seconds)]
     for candidate in chosen:
         rows.append(await drain(candidate, layout, seconds))

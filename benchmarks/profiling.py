@@ -19,7 +19,7 @@ import psutil
 
 from hookline.cli.bench import flows, report
 from hookline.cli.bench.layout import layout_of_this_machine
-from hookline.cli.bench.scenarios import SCENARIOS
+from hookline.cli.bench.scenarios import SCENARIOS, Options
 
 _PHASES = {"measuring", "draining"}
 _IDLE = ("_worker (", "Condition.wait (")  # threads that wait; py-spy takes them for busy
@@ -97,10 +97,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         raw = options.raw or Path(directory) / "stacks"
         profiler = Profiler(options.seconds, raw)
-        document = {"machine": report.machine(layout, seconds=options.seconds)}
-        figures = asyncio.run(
-            flows.run(scenario, layout, profiler, seconds=options.seconds, in_flight=None)
-        )
+        document = {"machine": report.machine(layout, Options(options.seconds))}
+        figures = asyncio.run(flows.run(scenario, layout, profiler, Options(options.seconds)))
         if profiler.recording is not None:
             profiler.recording.wait(timeout=60)
         report.show(document | {"scenarios": {scenario.name: figures}})

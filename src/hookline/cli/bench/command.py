@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from hookline.cli.bench.layout import Layout
-    from hookline.cli.bench.scenarios import Scenario
+    from hookline.cli.bench.scenarios import Options, Scenario
 
 
 def bench(  # noqa: PLR0913 - each is an option of the command
@@ -37,17 +37,20 @@ def bench(  # noqa: PLR0913 - each is an option of the command
         int | None,
         typer.Option(min=1, max=1000, help="The integrations' maxInFlight; else the default."),
     ] = None,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes of the service.")] = 1,
 ) -> None:
     """Measure the service with its own Postgres, a generator and a receiver on this machine."""
     from hookline.cli.bench.layout import layout_of_this_machine  # noqa: PLC0415
+    from hookline.cli.bench.scenarios import Options  # noqa: PLC0415
     from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
 
     chosen = _chosen(scenarios or [])
-    layout = layout_of_this_machine(pinned=pin)
+    options = Options(seconds, in_flight, processes)
+    layout = layout_of_this_machine(pinned=pin, processes=processes)
     document: dict[str, Any] = {"scenarios": {}, "failed": {}}
 
     async def run(_stopping: object) -> None:
-        await _measure(chosen, layout, document, seconds=seconds, in_flight=in_flight)
+        await _measure(chosen, layout, options, document)
 
     code = run_until_stopped(run)
     if document["scenarios"]:  # also what was measured before a failure or Ctrl-C
@@ -70,23 +73,19 @@ def _chosen(names: "Sequence[str]") -> "list[Scenario]":
 async def _measure(
     chosen: "Sequence[Scenario]",
     layout: "Layout",
+    options: "Options",
     document: dict[str, Any],
-    *,
-    seconds: float,
-    in_flight: int | None,
 ) -> None:
     """Run one scenario after another, and note each as soon as it has its figures."""
     from hookline.cli.bench import flows, report  # noqa: PLC0415
     from hookline.cli.bench.processes import BenchFailed  # noqa: PLC0415
     from hookline.cli.bench.telling import teller  # noqa: PLC0415
 
-    document["machine"] = report.machine(layout, seconds=seconds)
+    document["machine"] = report.machine(layout, options)
     for scenario in chosen:
         try:
             with teller(scenario.name) as tell:
-                figures = await flows.run(
-                    scenario, layout, tell, seconds=seconds, in_flight=in_flight
-                )
+                figures = await flows.run(scenario, layout, tell, options)
         except BenchFailed as error:
             document["failed"][scenario.name] = str(error)
         else:

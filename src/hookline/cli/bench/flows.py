@@ -11,7 +11,7 @@ from hookline.cli.bench.counters import Counter, Counters
 from hookline.cli.bench.layout import Layout
 from hookline.cli.bench.measure import Gauge
 from hookline.cli.bench.results import Spent
-from hookline.cli.bench.scenarios import Kind, Scenario
+from hookline.cli.bench.scenarios import Kind, Options, Scenario
 from hookline.cli.bench.stage import Stage, stage
 from hookline.cli.bench.telling import Teller
 
@@ -23,14 +23,14 @@ _SETTLING = 5.0  # seconds until the last outcomes are written; usually millisec
 _UNSETTLED = "select exists (select from pending where integration_id = any($1::text[]))"
 
 
-async def run(
-    scenario: Scenario, layout: Layout, tell: Teller, *, seconds: float, in_flight: int | None
-) -> dict[str, Any]:
+async def run(scenario: Scenario, layout: Layout, tell: Teller, options: Options) -> dict[str, Any]:
     """Run one scenario from an empty database; return its figures as the JSON has them."""
     tell.phase("starting")
-    own = scenario.for_a_run_of(seconds)
-    async with stage(own, layout, in_flight=in_flight) as place:
-        measured = await (_drain if scenario.kind is Kind.DRAIN else _flow)(place, tell, seconds)
+    own = scenario.for_a_run_of(options.seconds)
+    async with stage(own, layout, options) as place:
+        measured = await (_drain if scenario.kind is Kind.DRAIN else _flow)(
+            place, tell, options.seconds
+        )
     return {"what": scenario.summary, **measured}
 
 

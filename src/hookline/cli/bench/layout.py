@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 import psutil
 
-_FEWEST = 2  # processors; on one there is nothing to choose
-
 
 @dataclass(frozen=True, slots=True)
 class Layout:
@@ -37,17 +35,21 @@ class Layout:
         )
 
 
-def layout_of_this_machine(*, pinned: bool) -> Layout:
-    """Give the service a processor of its own; Postgres, receiver and generator get the others."""
+def layout_of_this_machine(*, pinned: bool, processes: int = 1) -> Layout:
+    """Give each process of the service a processor; Postgres, receiver, generator get the others.
+
+    Where that leaves none for those, nothing is pinned.
+    """
     if not pinned or sys.platform != "linux":
         return Layout()
-    return _spread(sorted(os.sched_getaffinity(0)))
+    return spread(sorted(os.sched_getaffinity(0)), processes)
 
 
-def _spread(cores: Sequence[int]) -> Layout:
-    if len(cores) < _FEWEST:
+def spread(cores: Sequence[int], processes: int) -> Layout:
+    """Share these processors out."""
+    own, others = cores[:processes], cores[processes:]
+    if not others:
         return Layout()
-    own, others = cores[:1], cores[1:]
     last = others[-1:]
     database = others[:-1] or others
     return Layout(

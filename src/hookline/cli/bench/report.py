@@ -15,6 +15,7 @@ import psutil
 from hookline import __version__
 from hookline.cli import terminal
 from hookline.cli.bench.layout import Layout
+from hookline.cli.bench.scenarios import Options
 
 Figures = Mapping[str, Any]  # of one scenario, as the JSON has them
 
@@ -40,7 +41,7 @@ _GIBIBYTE = 1 << 30
 _PAGES, _PAGE = 100, 8_192  # how often, and how many bytes at a time
 
 
-def machine(layout: Layout, *, seconds: float) -> dict[str, Any]:
+def machine(layout: Layout, options: Options) -> dict[str, Any]:
     """Return what the figures depend on besides the code."""
     return {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -55,7 +56,9 @@ def machine(layout: Layout, *, seconds: float) -> dict[str, Any]:
         "load_average_before": [round(each, 2) for each in os.getloadavg()],
         "layout": str(layout),
         "commit_to_disk_ms": _commit_to_disk(),
-        "seconds": seconds,
+        "seconds": options.seconds,
+        "service_processes": options.processes,
+        "max_in_flight": options.in_flight or "the default",
         "durability": "fsync and synchronous_commit on",
         "latency": "latency_ms: from the 202's arrival at the sender to the delivery's arrival;"
         " end_to_end_ms: from the sending (open loop: from when it was due)",

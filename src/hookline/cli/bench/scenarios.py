@@ -7,6 +7,15 @@ from typing import Final
 _WHOLE = 10.0  # seconds that a scenario in its full size is measured for
 
 
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What is chosen for all scenarios of a run."""
+
+    seconds: float = 10.0  # that each is measured for
+    in_flight: int | None = None  # the integrations' maxInFlight; None: the service's default
+    processes: int = 1  # of the service
+
+
 class Kind(Enum):
     """How a scenario goes."""
 

@@ -19,7 +19,7 @@ from hookline.cli.bench.layout import Layout
 from hookline.cli.bench.measure import Gauge, gauge
 from hookline.cli.bench.processes import BenchFailed, Helper, Service, helper, service
 from hookline.cli.bench.results import Receipts, Sent
-from hookline.cli.bench.scenarios import Scenario
+from hookline.cli.bench.scenarios import Options, Scenario
 from hookline.domain.catalogue import load_catalogue
 from hookline.security.keys import new_key
 
@@ -42,7 +42,7 @@ class Stage:
     generator: Helper
     ports: Mapping[str, Any]
     key: str = field(repr=False)
-    in_flight: int | None
+    options: Options
     next_number: int = 0
     _files: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -56,7 +56,8 @@ class Stage:
             "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8",
             "SQS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['queue']}",
         }
-        async with service(self.directory, variables, *arguments) as running:
+        crew = ("--processes", str(self.options.processes)) if self.options.processes > 1 else ()
+        async with service(self.directory, variables, *crew, *arguments) as running:
             self.layout.pin("service", [running.pid])
             roles = {
                 "service": running.pid,
@@ -136,7 +137,7 @@ class Stage:
         return self._request(f"bench {index}", pbx_serial(pbx), transmission)
 
     def _request(self, name: str, pbx: bytes, transmission: dict[str, str]) -> dict[str, Any]:
-        chosen = {} if self.in_flight is None else {"maxInFlight": self.in_flight}
+        chosen = {} if self.options.in_flight is None else {"maxInFlight": self.options.in_flight}
         return {
             "pbx": pbx.decode(),
             "name": name,
@@ -177,9 +178,7 @@ def _directory() -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def stage(
-    scenario: Scenario, layout: Layout, *, in_flight: int | None
-) -> AsyncIterator[Stage]:
+async def stage(scenario: Scenario, layout: Layout, options: Options) -> AsyncIterator[Stage]:
     """Set a scenario's stage in a temporary directory, and clear it away afterwards."""
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(_directory())
@@ -194,5 +193,5 @@ async def stage(
             webhooks=min(scenario.integrations, _MOST_ORIGINS),
         )
         yield Stage(
-            scenario, directory, layout, counters, receiver, generator, ports, new_key(), in_flight
+            scenario, directory, layout, counters, receiver, generator, ports, new_key(), options
         )
