@@ -6,7 +6,7 @@ engine, services. Settings end here; what is below gets plain values.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -26,21 +26,28 @@ from hookline.db.migrate import is_current, migrate, newest_revision
 from hookline.db.reconnect import once_back
 from hookline.dispatch.again import Retries
 from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
+from hookline.dispatch.backlog import Bounds
+from hookline.dispatch.circuits import Circuits
 from hookline.dispatch.deliver import Deliverer
+from hookline.dispatch.disabling import Disabling
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.gate import Gate
+from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.housekeeping import keep_house
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.dispatch.notices import Notices
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.trial import Tester
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits
+from hookline.domain.health import HealthRules
 from hookline.domain.retries import RetryPolicy
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
 from hookline.history.repository import History
 from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.health import HEALTH_CHANNEL, HealthRecords
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import CHANNEL, Transactions
@@ -61,6 +68,7 @@ from hookline.sinks.sqs import SqsSink
 from hookline.sinks.webhook import WebhookSink
 
 _HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in three days would do
+_MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _MOST_IDLE = 64  # connections that one origin may keep open
 _READY_TIMEOUT = 2.0  # seconds; a balancer asks again soon
@@ -105,20 +113,32 @@ async def open_runtime(
         refresh = _Refresher(subscriptions)
         listened = {CHANNEL: refresh.soon}
 
+        bounds = Bounds(
+            queue.backlog, most_pending=settings.max_pending, most_bytes=_MOST_BYTES_IN_HAND
+        )
+        if api:
+            _background(stack, bounds.watch(settings.poll_interval), "backlog")
         lanes = None
         running: Engine | None = None
+        circuits: Circuits | None = None
+        notices = Notices(subscriptions)
         announcer = Announcer(lambda: queue.announce(PENDING_CHANNEL))
         stack.push_async_callback(announcer.aclose)
         if engine:
-            lanes = _lanes(settings, subscriptions)
+            watch = _watch(settings, transactions, subscriptions, notices, integrations)
+            lanes = _lanes(settings, subscriptions, watch)
             running = _engine(
                 settings,
                 queue=queue,
                 lanes=lanes,
                 subscriptions=subscriptions,
                 sinks=sinks,
-                integrations=integrations,
+                on_gone=Disabling(integrations, notices).gone,
+                watch=watch,
             )
+            circuits = Circuits(watch, lanes, give_back=running.give_back, wake=running.wake)
+            await circuits.round()  # what is paused is known before anything is claimed
+            listened[HEALTH_CHANNEL] = circuits.soon
             listened[PENDING_CHANNEL] = running.poll_now
             running.start()
             stack.push_async_callback(running.drain, settings.shutdown_grace)
@@ -129,8 +149,12 @@ async def open_runtime(
             born_lease=queue.born_lease,
             start=running.take if running else _nothing_starts,
             announce=running.wake if running else announcer.announce,
+            bounds=bounds,
         )
         stack.push_async_callback(ingest.idle)
+        if circuits is not None:
+            _background(stack, notices.run(ingest.accept), "notices")
+            _background(stack, circuits.run(settings.poll_interval), "circuits")
         history = History(records)
         _background(stack, Listener(dsn, listened).run(), "listener")
         yield Services(
@@ -268,10 +292,33 @@ def _sinks(
     return {TransmissionType.WEBHOOK: webhook, TransmissionType.AWS_SQS: sqs}
 
 
-def _lanes(settings: Settings, subscriptions: Subscriptions) -> Lanes:
+def _watch(
+    settings: Settings,
+    transactions: Transactions,
+    subscriptions: Subscriptions,
+    notices: Notices,
+    integrations: IntegrationService,
+) -> HealthWatch:
+    rules = HealthRules(
+        pause_after=settings.pause_after,
+        pause_seconds=settings.pause_after_seconds,
+        first_probe=settings.probe_interval,
+        longest_probe=settings.max_probe_interval,
+        disable_after=timedelta(days=settings.auto_disable_days),
+    )
+    records = HealthRecords(transactions, rules)
+    return HealthWatch(records, rules, subscriptions, notices, disable=integrations.disable_failing)
+
+
+def _lanes(settings: Settings, subscriptions: Subscriptions, watch: HealthWatch) -> Lanes:
     def rules_of(integration_id: str) -> LaneRules:
         known = subscriptions.find(integration_id)
-        return LaneRules(known.max_in_flight, known.ordered) if known else _UNKNOWN_LANE
+        if known is None:
+            return _UNKNOWN_LANE
+        if not known.enabled:  # neither paused nor limited: what waits for it ends as skipped
+            return LaneRules(known.max_in_flight, known.ordered)
+        paused = watch.is_paused(integration_id)
+        return LaneRules(known.max_in_flight, known.ordered, paused, known.rate_limit)
 
     return Lanes(rules_of, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD)
 
@@ -283,25 +330,18 @@ def _engine(  # noqa: PLR0913 - one line below the root, each part by its name
     lanes: Lanes,
     subscriptions: Subscriptions,
     sinks: dict[TransmissionType, Sink],
-    integrations: IntegrationService,
+    on_gone: Callable[[str, str], None],
+    watch: HealthWatch,
 ) -> Engine:
     policy = RetryPolicy(settings.retry_delays, retry_after_cap=settings.retry_after_cap)
-    disabling: set[asyncio.Task[bool]] = set()
-
-    def disable_gone(integration_id: str, url: str) -> None:
-        task = asyncio.create_task(
-            once_back(lambda: integrations.disable_gone(integration_id, url)), name="disable-gone"
-        )
-        disabling.add(task)
-        task.add_done_callback(disabling.discard)
-
     return Engine(
         queue=queue,
         lanes=lanes,
-        deliverer=Deliverer(subscriptions, sinks, policy, on_gone=disable_gone),
+        deliverer=Deliverer(subscriptions, sinks, policy, on_gone=on_gone),
         recorder=Recorder(queue),
         poll_interval=settings.poll_interval,
         renew_interval=_lease(settings) / 3,
+        saw=watch.saw,
     )
 
 

@@ -5,14 +5,16 @@ its next poll.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from hookline.dispatch.batching import Batcher
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.record import Recorder
-from hookline.domain.deliveries import RetryAt
+from hookline.dispatch.turns import RateLimits
+from hookline.domain.deliveries import RetryAt, Verdict
 from hookline.errors import Unavailable
 from hookline.logs import get_logger
 from hookline.queue.port import Claimed, Queue, Settlement
@@ -37,7 +39,8 @@ class _Held:
 class Engine:
     """Owns every attempt of this process, from lease to settlement.
 
-    `poll_interval` and `renew_interval` are seconds; leases must last several renewals.
+    `poll_interval` and `renew_interval` are seconds; leases must last several renewals. `saw` is
+    told what became of each attempt.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -49,6 +52,7 @@ class Engine:
         recorder: Recorder,
         poll_interval: float,
         renew_interval: float,
+        saw: Callable[[Claimed, Settlement], None],
     ) -> None:
         self._queue = queue
         self._lanes = lanes
@@ -56,6 +60,9 @@ class Engine:
         self._recorder = recorder
         self._poll_interval = poll_interval
         self._renew_interval = renew_interval
+        self._saw = saw
+        self._rates = RateLimits(queue, lanes)
+        self._returns = Batcher[Claimed, None](self._release, name="return", largest=500)
         self._held: dict[UUID, _Held] = {}
         self._slots: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
@@ -89,6 +96,15 @@ class Engine:
             self._held[job.id] = _Held(job, job.lease, since + self._queue.lease_seconds)
             if self._lanes.admit(job):
                 self._start_slot(self._run_slot(job))
+
+    def give_back(self, jobs: Sequence[Claimed]) -> None:
+        """Return leases of deliveries that have not started and are no longer to, unused."""
+        if not jobs:
+            return
+        current = [replace(job, lease=self._held[job.id].lease) for job in jobs]
+        for job in jobs:
+            self._lose(job)
+        self._start_slot(self._return(current))
 
     def wake(self) -> None:
         """Look for due work now: some became due, or a lane got room."""
@@ -146,11 +162,12 @@ class Engine:
         # Outcomes go first: a claim could take deliveries whose leases ran out while they waited
         # to be written, and have them attempted again.
         while not self._stopping and not self._recorder.stuck:
-            asked, most_bytes = self._lanes.claimable(), self._lanes.bytes_to_claim
-            if not asked:
+            wanted, most_bytes = self._lanes.claimable(), self._lanes.bytes_to_claim
+            if not wanted:
                 return
+            asked = await self._rates.within(wanted)
             asked_at = self._lanes.moment()
-            jobs = await self._queue.claim(asked, most_bytes=most_bytes)
+            jobs = await self._queue.claim(asked, most_bytes=most_bytes) if asked else []
             try:
                 await self._deliverer.follow(jobs)
             except Exception:
@@ -158,6 +175,7 @@ class Engine:
                 raise
             self._lanes.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
             self.take([job for job in jobs if not self._adopt(job, asked_at)], asked_at)
+            await self._rates.settle(asked, jobs)
 
     def _adopt(self, job: Claimed, asked_at: float) -> bool:
         """Where a delivery is still in our hands under a lease that ran out, keep it, leased anew.
@@ -210,7 +228,19 @@ class Engine:
             _LOG.warning("delivery.lease_lost", delivery=str(job.id))
             self._lose(job)
         else:
-            self._record(job, await self._deliverer.deliver(job))
+            settlement = await self._deliverer.deliver(job)
+            self._learn(job, settlement)
+            self._record(job, settlement)
+
+    def _learn(self, job: Claimed, settlement: Settlement) -> None:
+        """Narrow the lane of a target that struggles, widen it after a success, tell who asks."""
+        if settlement.sent is None:
+            return
+        if settlement.sent.verdict is Verdict.RETRY:
+            self.give_back(self._lanes.slow_down(job.integration_id))
+        elif settlement.sent.verdict is Verdict.DELIVERED:
+            self._lanes.speed_up(job.integration_id)
+        self._saw(job, settlement)
 
     def _record(self, job: Claimed, settlement: Settlement) -> None:
         current = replace(settlement, lease=self._held[job.id].lease)
@@ -261,6 +291,20 @@ class Engine:
                 for (delivery_id, lease), held in aging.items():
                     if held.lease == lease:
                         held.until = until if delivery_id in kept else asked_at
+
+    async def _return(self, jobs: Sequence[Claimed]) -> None:
+        try:
+            await self._returns.submit(jobs)
+        except Unavailable:
+            _LOG.warning("engine.release_failed", leases=len(jobs))
+            return  # their leases run out
+        for integration_id in {job.integration_id for job in jobs}:
+            self._lanes.expect(integration_id)
+        self._wake_for_room()
+
+    async def _release(self, jobs: Sequence[Claimed]) -> list[None]:
+        await self._queue.release(jobs)
+        return [None] * len(jobs)
 
     async def _give_back(self, jobs: Sequence[Claimed]) -> None:
         if not jobs:

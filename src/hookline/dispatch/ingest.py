@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from hookline.dispatch.backlog import Bounds
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.lanes import Lanes
 from hookline.domain.events import Event
@@ -57,7 +58,8 @@ class Ingest:
     """Accepts events durably. A receipt means: stored, with everything that is to come of it.
 
     `lanes` is None in a process that has no engine. `start` is handed the deliveries that were born
-    leased to this process; `announce` is called when others wait in the database.
+    leased to this process; `announce` is called when others wait in the database. `bounds` says
+    how much may wait.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -69,6 +71,7 @@ class Ingest:
         born_lease: int,
         start: Callable[[Sequence[Claimed]], None],
         announce: Callable[[], None],
+        bounds: Bounds | None = None,
     ) -> None:
         self._queue = queue
         self._subscriptions = subscriptions
@@ -76,6 +79,7 @@ class Ingest:
         self._born_lease = born_lease
         self._start = start
         self._announce = announce
+        self._bounds = bounds or Bounds.none()
         self._batcher = Batcher[_Offer, Receipt | HooklineError](
             self._flush, name="ingest", largest=500, writers=2
         )
@@ -85,15 +89,20 @@ class Ingest:
     ) -> list[Receipt]:
         """Store events (routed: `pbx` is set where one is known) and have them delivered.
 
-        Raises Unavailable while the database is away, or what a renewed `admission` raised, and
-        then nothing is stored.
+        Raises Unavailable while the database is away, Overloaded where a bound is reached, or what
+        a renewed `admission` raised, and then nothing is stored.
         """
-        answers = await self._batcher.submit([_Offer(event, admission) for event in events])
+        size = sum(len(event.payload) for event in events)
+        self._bounds.enter(size)
         receipts: list[Receipt] = []
-        for answer in answers:
-            if isinstance(answer, HooklineError):
-                raise answer
-            receipts.append(answer)
+        try:
+            answers = await self._batcher.submit([_Offer(event, admission) for event in events])
+            for answer in answers:
+                if isinstance(answer, HooklineError):
+                    raise answer
+                receipts.append(answer)
+        finally:
+            self._bounds.leave(size, sum(receipt.deliveries for receipt in receipts))
         return receipts
 
     async def idle(self) -> None:

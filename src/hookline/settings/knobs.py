@@ -174,6 +174,31 @@ class Settings(BaseSettings):
         " its memory and sockets. Far above one integration's share, so that many dead targets"
         " cannot take all of it.",
     )
+    pause_after: int = Field(
+        20,
+        ge=1,
+        le=10_000,
+        description="Attempts in a row that must fail before an integration is paused: its"
+        " deliveries then wait, and cost no attempts.",
+    )
+    pause_after_seconds: Annotated[float, Field(ge=0, le=86_400, allow_inf_nan=False)] = Field(
+        30.0,
+        description="Seconds that it must have failed for besides; a busy integration fails 20"
+        " times within a hiccup.",
+    )
+    probe_interval: Seconds = Field(
+        30.0,
+        description="Seconds until a paused integration is probed with one delivery; twice as long"
+        " after each probe that fails.",
+    )
+    max_probe_interval: Seconds = Field(
+        900.0,
+        description="Most seconds between two probes: how long a target that is back may wait.",
+    )
+    auto_disable_days: Annotated[float, Field(gt=0, le=365)] = Field(
+        5.0,
+        description="Days after which an integration is disabled that nothing got through to.",
+    )
     poll_interval: Annotated[float, Field(ge=0.05, le=60)] = Field(
         2.0,
         description="Seconds between looks for due deliveries when nothing hints at one: how late"
@@ -205,6 +230,13 @@ class Settings(BaseSettings):
         ge=2,
         le=200,
         description="Nested arrays and objects in an event: parsers recurse, receivers' too.",
+    )
+    max_pending: int = Field(
+        5_000_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Deliveries that may wait in all; above it events are answered 429. About"
+        " 1 kB of disk each, besides the events.",
     )
     retention_days: int = Field(
         30, ge=1, le=3_650, description="Days that events, deliveries and attempts are kept."
