@@ -91,7 +91,7 @@ def received(*arrivals: tuple[int, int]) -> Receipts:
 
 def figures(**changes: object) -> dict[str, Any]:
     spent = Spent(
-        {"service": 1.0, "postgres": 0.5, "receiver": 0.1, "generator": 0.1}, 10, 1_000, 1.0
+        {"service": 1.0, "postgres": 0.5, "receiver": 0.1, "generator": 0.1}, 0.0, 10, 1_000, 1.0
     )
     whole = of_flow(sent((0, 1)), received((0, 2)), 1) | costs(spent, 100)
     return whole | {"rss_mb": 100.0, "settled": True, "errors": []} | changes
@@ -189,7 +189,7 @@ def test_the_load_is_said_to_be_what_is_measured_above_a_fifth(
     measures_it: bool,  # noqa: FBT001 - a parameter of the test
 ) -> None:
     cpu = {"service": 1.0, "postgres": 0.3, "receiver": 0.1, "generator": generator}
-    found = costs(Spent(cpu, 50, 4_000, 2.0), 1_000)
+    found = costs(Spent(cpu, 0.1, 50, 4_000, 2.0), 1_000)
 
     assert found["cpu_us_per_delivery"]["total"] == pytest.approx(sum(cpu.values()) * 1e3)
     assert (found["round_trips_per_delivery"], found["wal_bytes_per_delivery"]) == (0.05, 4)
@@ -201,6 +201,10 @@ def test_the_load_is_said_to_be_what_is_measured_above_a_fifth(
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (
+            {"waited_for_processor": 0.25},
+            "the service waited for its processor 25% of the time: other programs had it.",
+        ),
         ({"missing": 3}, "3 deliveries did not arrive in time."),
         ({"duplicate_deliveries": 2}, "2 deliveries arrived more than once."),
         ({"signatures_wrong": 1}, "1 of 1 checked signatures were wrong."),

@@ -42,6 +42,7 @@ class Reading:
 
     at: int  # nanoseconds of CLOCK_MONOTONIC
     cpu: dict[str, float]  # seconds by role
+    waited: float  # seconds that the service could have run, and others had the processor
     transactions: int
     wal_bytes: int
 
@@ -64,7 +65,8 @@ class Gauge:
         for role, root in self._roots.items():
             ours = [process for process in family(root) if process.pid not in database]
             cpu[role] = sum(map(_own, ours))
-        return Reading(time.monotonic_ns(), cpu, row["transactions"], row["wal_bytes"])
+        waited = _waited(self._roots["service"].pid)
+        return Reading(time.monotonic_ns(), cpu, waited, row["transactions"], row["wal_bytes"])
 
     def most_memory(self) -> float:
         """Return the most memory that one process of the service had so far, in megabytes."""
@@ -102,6 +104,13 @@ def _peak(process: psutil.Process) -> int:
             return int(found[1]) * _KIBIBYTE
         return int(process.memory_info().rss)
     return 0
+
+
+def _waited(pid: int) -> float:
+    """Return how long a process's main thread waited for a processor; 0 where nobody counts."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
 
 
 def _own(process: psutil.Process) -> float:

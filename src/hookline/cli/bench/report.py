@@ -38,6 +38,7 @@ _COLUMNS = (
     "WAL B",
 )
 _GIBIBYTE = 1 << 30
+_DISTURBED = 0.1  # share of the time
 _PAGES, _PAGE = 100, 8_192  # how often, and how many bytes at a time
 
 
@@ -92,6 +93,11 @@ def remarks(figures: Figures) -> list[str]:
         found.append(
             f"generator and receiver took {figures['load_share']:.0%} of all processor time, more"
             " than a fifth: the figure measures them, not the service."
+        )
+    if figures["waited_for_processor"] > _DISTURBED:
+        found.append(
+            f"the service waited for its processor {figures['waited_for_processor']:.0%} of the"
+            " time: other programs had it."
         )
     if figures["missing"]:
         found.append(f"{figures['missing']:,} deliveries did not arrive in time.")

@@ -49,6 +49,7 @@ class Spent:
     """Counters over a phase."""
 
     cpu: Mapping[str, float]  # seconds by role
+    waited: float  # seconds that the service waited for a processor
     transactions: int
     wal_bytes: int
     seconds: float
@@ -58,6 +59,7 @@ class Spent:
         """Subtract."""
         return cls(
             {role: after.cpu[role] - before.cpu[role] for role in after.cpu},
+            after.waited - before.waited,
             after.transactions - before.transactions,
             after.wal_bytes - before.wal_bytes,
             (after.at - before.at) / _SECOND,
@@ -122,6 +124,7 @@ def costs(spent: Spent, delivered: int) -> dict[str, Any]:
             "total": round(total / each * 1e6, 1),
         },
         "cpu_cores": {role: round(spent.cpu[role] / spent.seconds, 2) for role in ROLES},
+        "waited_for_processor": round(spent.waited / spent.seconds, 3),
         "round_trips_per_delivery": round(spent.transactions / each, 4),
         "wal_bytes_per_delivery": round(spent.wal_bytes / each),
         "load_share": round(load / total, 3) if total else 0.0,
