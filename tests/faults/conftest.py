@@ -1,0 +1,68 @@
+"""Real processes, real faults, and an account of each at the end of the run."""
+
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.account import Account
+from support.databases import Databases
+from support.ledger import Ledger, keeping_books
+from support.places import passable_folder
+from support.service import Services, services
+
+_ACCOUNTS = pytest.StashKey[list[tuple[str, Account]]]()
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder in which a Postgres can live, also as root."""
+    with passable_folder() as made:
+        yield made
+
+
+@pytest.fixture
+async def together(tmp_path: Path, databases: Databases) -> AsyncIterator[Services]:
+    """Services that share one database, which is this test's own."""
+    async with databases.migrated() as dsn, services(tmp_path, DATABASE_URL=dsn) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def ledger() -> AsyncIterator[Ledger]:
+    async with keeping_books() as opened:
+        yield opened
+
+
+@pytest.fixture
+def port() -> str:
+    """A port that nobody has: what is started again there is found again."""
+    return free_port()
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        return str(taken.getsockname()[1])
+
+
+@pytest.fixture
+def closed(request: pytest.FixtureRequest) -> Callable[[Account], Account]:
+    """Close an account: print it at the run's end, and see that nothing is lost or torn."""
+
+    def close(account: Account) -> Account:
+        request.config.stash.setdefault(_ACCOUNTS, []).append((request.node.name, account))
+        assert (account.lost, account.torn) == (0, 0), account
+        return account
+
+    return close
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    accounts = config.stash.get(_ACCOUNTS, [])
+    if accounts:
+        terminalreporter.section("accounts")
+    for name, account in accounts:
+        terminalreporter.line(f"{name}: {account}")
