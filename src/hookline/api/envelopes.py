@@ -12,6 +12,7 @@ from pydantic.json_schema import models_json_schema
 from typing_extensions import TypeAliasType
 
 from hookline.api.schemas import WrongField
+from hookline.domain.access import Role
 from hookline.history.schemas import EventId
 from hookline.integrations.fields import Document
 
@@ -129,7 +130,8 @@ def request_of(model: type[BaseModel]) -> dict[str, Any]:
     """Document an operation that takes this model and reads its body by itself."""
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
-    return {"requestBody": body, "security": [{"apiKey": []}]}
+    senders = [role.value for role in (Role.ADMIN, Role.INGEST)]
+    return {"requestBody": body, "security": [{"apiKey": senders}]}
 
 
 def request_schemas() -> dict[str, Any]:

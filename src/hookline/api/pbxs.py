@@ -13,7 +13,7 @@ from hookline.integrations.fields import PbxSerial
 from hookline.integrations.requests import PbxDescription
 from hookline.integrations.schemas import PbxRecord
 
-router = APIRouter(prefix="/v1/pbxs", tags=["PBXs"], route_class=GuardedRoute)
+router = APIRouter(prefix="/v1/pbxs", tags=["PBX records"], route_class=GuardedRoute)
 
 PbxPath = Annotated[PbxSerial, Path(description="The PBX's serial.")]
 

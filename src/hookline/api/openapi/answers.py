@@ -1,0 +1,251 @@
+"""Answers to show: one for each operation, and one for each kind of refusal.
+
+A test holds each to its schema, and every operation to having one.
+"""
+
+from typing import Any, Final
+
+from hookline.api.problems import INTERNAL, KINDS, OF_HTTP, Kind
+
+Answer = dict[str, Any]  # Any: a JSON document
+
+_EVENT = "0190e5a1-7c3e-7d52-9f5a-3c1f6b9d2e4f"
+_DELIVERY = "0190e5a1-7c40-7a11-8d3b-5e2a9c7f1b60"
+_SECRET = "abcdefghijABCDEFGHIJ012345678901"  # noqa: S105 - made up, to be shown
+_CURSOR = "AZDloXxAehGNO14qnH8bYHYqV5w="
+
+_PRESENCE: Answer = {
+    "id": "it_w000001_230",
+    "pbx": "000000000001",
+    "company": "it_w000001",
+    "time": 1721832358745,
+    "type": "presence:telephony",
+    "data": {"extension": "230", "status": "ringing"},
+}
+_HEALTHY: Answer = {
+    "state": "healthy",
+    "failingSince": None,
+    "lastError": None,
+    "lastErrorAt": None,
+    "nextProbeAt": None,
+    "disabledReason": None,
+    "disabledBy": None,
+    "disabledAt": None,
+}
+_WEBHOOK: Answer = {
+    "id": "s95eum",
+    "pbx": "000000000001",
+    "company": "it_w000001",
+    "name": "CRM",
+    "enabled": True,
+    "transmission": {
+        "type": "WEBHOOK",
+        "url": "https://crm.example.com/hook",
+        "headers": {"X-Tenant": "7"},
+    },
+    "events": {"call": "all", "analytics": ["call:completed", "call:summary:completed"]},
+    "filter": None,
+    "maxInFlight": 16,
+    "rateLimit": None,
+    "health": _HEALTHY,
+    "createdAt": "2026-01-31T12:00:00Z",
+    "updatedAt": "2026-01-31T12:00:00Z",
+}
+_QUEUE: Answer = {
+    **_WEBHOOK,
+    "id": "k27wqx",
+    "name": "Warehouse",
+    "transmission": {
+        "type": "AWS_SQS",
+        "url": "https://sqs.eu-central-1.amazonaws.com/123456789012/pbx-events",
+        "accessKeyId": "MPLE",
+    },
+    "events": {"analytics": "all"},
+    "rateLimit": 20,
+}
+_PENDING: Answer = {
+    "id": _DELIVERY,
+    "eventId": _EVENT,
+    "integrationId": "s95eum",
+    "type": "presence:telephony",
+    "status": "pending",
+    "reason": None,
+    "nextAttemptAt": "2026-01-31T12:00:05Z",
+    "createdAt": "2026-01-31T12:00:00Z",
+    "attempts": [
+        {
+            "number": 1,
+            "startedAt": "2026-01-31T12:00:00Z",
+            "durationMs": 41,
+            "outcome": "retry",
+            "error": "status",
+            "statusCode": 503,
+            "responseBody": "Back in a minute.",
+        }
+    ],
+}
+_SIGNING: Answer = {
+    "secret": _SECRET,
+    "standardWebhooksSecret": f"whsec_{_SECRET}",
+    "oldSecretUntil": None,
+}
+_PBX: Answer = {
+    "pbx": "000000000001",
+    "company": "it_w000001",
+    "license": "collaboration",
+    "presenceEvents": True,
+    "updatedAt": "2026-01-31T12:00:00Z",
+}
+
+ANSWERS: Final[dict[str, object]] = {
+    "listEventTypes": {
+        "groups": [
+            {
+                "name": "presence",
+                "title": "Presence",
+                "description": "What users are doing: their status, their telephone and the "
+                "conferences they are in.",
+                "types": [
+                    {
+                        "name": "presence:telephony",
+                        "title": "Telephone status",
+                        "description": "What a user's telephone does changes.",
+                        "format": "json",
+                        "licensed": True,
+                        "example": _PRESENCE,
+                    }
+                ],
+            }
+        ]
+    },
+    "createIntegration": {
+        **_WEBHOOK,
+        "transmission": {**_WEBHOOK["transmission"], "secret": _SECRET},
+    },
+    "listIntegrations": {"items": [_QUEUE, _WEBHOOK], "next": None},
+    "getIntegration": _WEBHOOK,
+    "updateIntegration": {
+        **_WEBHOOK,
+        "enabled": False,
+        "health": {
+            **_HEALTHY,
+            "state": "disabled",
+            "disabledReason": "manual",
+            "disabledBy": "first admin key",
+            "disabledAt": "2026-02-01T08:30:00Z",
+        },
+        "updatedAt": "2026-02-01T08:30:00Z",
+    },
+    "getIntegrationSecret": _SIGNING,
+    "rotateIntegrationSecret": {**_SIGNING, "oldSecretUntil": "2026-02-01T12:00:00Z"},
+    "testIntegration": {
+        "eventType": "presence:telephony",
+        "deliveryId": _DELIVERY,
+        "body": '{"id":"it_w000001_230","pbx":"000000000001","company":"it_w000001",'
+        '"time":1721832358745,"type":"presence:telephony","integrationId":"s95eum",'
+        '"data":{"extension":"230","status":"ringing"}}',
+        "attempt": {
+            "number": 1,
+            "startedAt": "2026-01-31T12:00:00Z",
+            "durationMs": 41,
+            "outcome": "delivered",
+            "error": None,
+            "statusCode": 204,
+            "responseBody": None,
+        },
+    },
+    "putPbx": _PBX,
+    "getPbx": _PBX,
+    "sendEvent": {"eventId": _EVENT, "duplicate": False, "deliveries": 2},
+    "sendEventBatch": {
+        "results": [
+            {"status": "accepted", "eventId": _EVENT},
+            {"status": "duplicate", "eventId": "0190e5a1-7c3d-7b21-8c4e-2f0a5d8b1c3e"},
+            {
+                "status": "invalid",
+                "error": {
+                    "type": "/problems/invalid-input",
+                    "title": "Some fields are wrong",
+                    "detail": "company: Name the company's id.",
+                    "errors": [{"path": "company", "message": "Name the company's id."}],
+                },
+            },
+        ]
+    },
+    "listEvents": {
+        "items": [
+            {
+                "eventId": _EVENT,
+                "acceptedAt": "2026-01-31T12:00:00Z",
+                "pbx": "000000000001",
+                "company": "it_w000001",
+                "type": "presence:telephony",
+                "subject": "it_w000001_230",
+                "time": 1721832358745,
+            }
+        ],
+        "next": _CURSOR,
+    },
+    "getEvent": {
+        "eventId": _EVENT,
+        "acceptedAt": "2026-01-31T12:00:00Z",
+        "event": _PRESENCE,
+        "outcomes": [
+            {
+                "integrationId": "s95eum",
+                "status": "delivered",
+                "reason": None,
+                "deliveryId": _DELIVERY,
+            },
+            {
+                "integrationId": "k27wqx",
+                "status": "skipped",
+                "reason": "not_selected",
+                "deliveryId": None,
+            },
+        ],
+    },
+    "listDeliveries": {"items": [_PENDING], "next": _CURSOR},
+    "getDelivery": _PENDING,
+    "retryDelivery": _PENDING,
+    "getLiveness": {"status": "alive"},
+    "getReadiness": {
+        "status": "ready",
+        "checks": [{"name": "database", "ok": True, "detail": "It answers."}],
+    },
+}
+"""A success of each operation that answers with a document."""
+
+_DETAILS = {
+    400: "The body ends before the JSON does.",
+    401: "Send a valid key: Authorization: Bearer hk_…",
+    403: "This takes a key with the role 'admin' or 'manager'.",
+    404: "There is no integration 's95eum'.",
+    409: "An AWS_SQS integration is signed with its AWS secret access key; there is no other.",
+    412: "Somebody changed the integration meanwhile: read it again.",
+    413: "The body has more than 1,048,576 bytes, the most that is taken here.",
+    415: "Send JSON, with the header Content-Type: application/json.",
+    422: "transmission.url: The URL must begin with https://.",
+    429: "More is waiting than can be taken; try again in a second.",
+    500: "The request failed through no fault of yours; the log says why.",
+    503: "The database is away; try again.",
+}
+_WRONG = [{"path": "transmission.url", "message": "The URL must begin with https://."}]
+
+
+def _refusal(kind: Kind) -> Answer:
+    said = {
+        "type": kind.type,
+        "title": kind.title,
+        "status": kind.status,
+        "detail": _DETAILS[kind.status],
+    }
+    return {**said, "errors": _WRONG} if kind.status == 422 else said  # noqa: PLR2004 - HTTP's own
+
+
+REFUSALS: Final = {
+    kind.status: _refusal(kind)
+    for kind in (*KINDS.values(), *OF_HTTP.values(), INTERNAL)
+    if kind.status in _DETAILS
+}
+"""A problem of each status."""

@@ -1,0 +1,76 @@
+"""Schemas set right: names that say enough by themselves, and answers that may gain fields."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+Schema = dict[str, Any]  # Any: a JSON document
+
+_PREFIX = "#/components/schemas/"
+_RENAMED = {  # names that say enough in our modules, but not in a client's one namespace
+    "Format": "EventFormat",
+    "Health": "IntegrationHealth",
+    "Reason": "OutcomeReason",
+    "Status": "DeliveryStatus",
+}
+
+
+def set_components_right(document: Schema) -> None:
+    """Set every schema of the document right, in place."""
+    renamed: Schema = json.loads(_with_new_names(json.dumps(document)))
+    document.clear()
+    document.update(renamed)
+    schemas = document["components"]["schemas"]
+    schemas.update({_RENAMED[old]: schemas.pop(old) for old in _RENAMED if old in schemas})
+    asked = _asked(document)
+    for name, schema in schemas.items():
+        _drop_titles(schema)
+        if name not in asked and schema.get("additionalProperties") is False:
+            del schema["additionalProperties"]  # an answer may gain fields
+    document["components"]["schemas"] = dict(sorted(schemas.items()))
+
+
+def _with_new_names(text: str) -> str:
+    for old, new in _RENAMED.items():
+        text = text.replace(f'"{_PREFIX}{old}"', f'"{_PREFIX}{new}"')
+    return text
+
+
+def _asked(document: Schema) -> set[str]:
+    """Return the names of the schemas that requests are made of."""
+    schemas = document["components"]["schemas"]
+    bodies = [
+        operation["requestBody"]
+        for path in document["paths"].values()
+        for operation in path.values()
+        if "requestBody" in operation
+    ]
+    found: set[str] = set()
+    waiting = [name for body in bodies for name in _references(body)]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting.extend(_references(schemas[name]))
+    return found
+
+
+def _references(node: object) -> Iterator[str]:
+    match node:
+        case {"$ref": str(reference)} if reference.startswith(_PREFIX):
+            yield reference.removeprefix(_PREFIX)
+        case dict():
+            for value in node.values():
+                yield from _references(value)
+        case list():
+            for value in node:
+                yield from _references(value)
+
+
+def _drop_titles(schema: Schema) -> None:
+    """Drop titles that repeat a name; those that tell a union's options apart stay."""
+    schema.pop("title", None)
+    for described in schema.get("properties", {}).values():
+        described.pop("title", None)
+        if described.get("default", ...) is None:
+            del described["default"]

@@ -1,0 +1,97 @@
+"""What the document says before its first operation: promises that hold for all of them."""
+
+from typing import Any, Final
+
+Object = dict[str, Any]  # Any: a JSON object
+
+SUMMARY: Final = "Delivers PBX events to webhooks and SQS queues."
+
+DESCRIPTION: Final = """\
+Hookline takes events from PBXs and delivers a signed copy of each to every integration that wants
+it: an HTTPS webhook or an AWS SQS queue.
+
+### Keys
+Every call carries `Authorization: Bearer hk_…`. An operation names the roles that may call it:
+`admin` may do everything, `manager` looks after the integrations and deliveries of one PBX or one
+company, `ingest` only sends events. What belongs to another tenant does not exist for a key: 404.
+
+### Errors
+Every error is a problem document (RFC 9457) of the type `application/problem+json`: a stable
+`type`, a sentence a person can act on, and for 422 the path of every wrong field. Decide by `type`
+and by the status, never by the texts.
+
+### Lists
+A list is `{"items": […], "next": cursor}`, newest first and stable while rows are added. Pass
+`next` as `cursor`, with the same filters, for the next page; `null` is the end. `limit` is 50
+unless told otherwise, and 200 at most.
+
+### Sending again is safe
+The same event, sent again within the window for duplicates (48 hours by default), is answered with
+its first `eventId` and delivered once. So repeat a call that ended without an answer, or with 429
+or 503 after the seconds in `Retry-After`.
+
+### Changing without overwriting
+An integration's answers carry an `ETag`. Sent back as `If-Match`, it makes a change fail with 412
+if somebody else changed the integration meanwhile.
+
+### Units
+Moments are RFC 3339 in UTC. Durations are milliseconds where the name ends in `Ms`. An event's own
+`time` is in milliseconds since the epoch, as PBXs send it.
+
+### What may change
+Within `/v1`, answers and copies may gain fields, and lists of values may grow where it says so:
+ignore what you don't know. Nothing that you send or read is taken away or changes its meaning.
+"""
+
+SERVERS: Final[list[Object]] = [
+    {"url": "/", "description": "The service that this document was read from."}
+]
+
+TAGS: Final[list[Object]] = [
+    {"name": "Event types", "description": "What PBXs send, in groups."},
+    {"name": "Integrations", "description": "Who gets which events, and where."},
+    {"name": "PBX records", "description": "A PBX's company, licence and presence events."},
+    {"name": "Events", "description": "Send events, and find out what became of them."},
+    {"name": "Deliveries", "description": "Each copy on its way, with its attempts."},
+    {"name": "Health", "description": "For whatever runs the service."},
+    {
+        "name": "Webhooks",
+        "description": "What your own server receives, one entry for each event type. Check the "
+        "signature over the body as it came, drop what you have seen by `webhook-id`, answer 2xx "
+        "within 5 seconds and work afterwards. Copies may come more than once and in any order, "
+        "and new event types and fields are added: answer 2xx to what you don't know. A message "
+        "in an SQS queue has the same body.",
+    },
+]
+
+ROLES: Final = {
+    "admin": "may do everything",
+    "manager": "looks after the integrations and deliveries of one PBX or one company",
+    "ingest": "only sends events, for one PBX, one company or all",
+}
+
+
+def key_of(role: str) -> str:
+    """Return the name of the security scheme for keys of a role."""
+    return f"{role}Key"
+
+
+SECURITY_SCHEMES: Final[Object] = {
+    **{
+        key_of(role): {
+            "type": "http",
+            "scheme": "bearer",
+            "bearerFormat": "hk_…",
+            "description": f"A key with the role `{role}`, which {what}. "
+            f"`hookline keys create --role {role}` makes one.",
+        }
+        for role, what in ROLES.items()
+    },
+    "webhookSignature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-signature",
+        "description": "What webhooks carry: lower-case hex of HMAC-SHA256 over the body, keyed "
+        "with the UTF-8 bytes of the integration's secret.",
+    },
+}
