@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hookline.cli import terminal
+from hookline.cli.descriptors import allow_many_sockets
 
 if TYPE_CHECKING:
     import socket
@@ -35,6 +36,7 @@ def serve(
 
     settings = load_settings()
     _log(settings)
+    allow_many_sockets()
     taken = listener(
         settings.host,
         settings.port,
@@ -55,6 +57,7 @@ def worker() -> None:
 
     settings = load_settings()
     _log(settings)
+    allow_many_sockets()
     sys.exit(run_until_stopped(lambda stopping: _work(settings, stopping)))
 
 
@@ -64,7 +67,10 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
     from hookline.cli.serving import answer  # noqa: PLC0415
     from hookline.runtime import open_runtime  # noqa: PLC0415
 
-    application = create_app(lambda: open_runtime(run.settings, engine=run.engine))
+    application = create_app(
+        lambda: open_runtime(run.settings, engine=run.engine),
+        cors_origins=run.settings.cors_origins,
+    )
     console = any(str(getattr(r, "path", "")).startswith("/console") for r in application.routes)
 
     def announce() -> None:
@@ -86,6 +92,8 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
             stopping,
             grace=run.settings.shutdown_grace,
             when_started=announce,
+            most_connections=run.settings.max_connections,
+            trusted_proxies=run.settings.trusted_proxies,
         )
 
 

@@ -2,18 +2,20 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from hookline.cli.callers import callers
 from hookline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from hookline.cli.stopping import Stopping
 
 _BACKLOG = 2048  # connections that wait while a burst is accepted; the kernel may allow fewer
+_FEW_CONNECTIONS = 256  # for whoever has no setting for it
 _SHORT_GRACE = 1.0  # seconds, for a receiver that nobody waits for
 
 
@@ -72,16 +74,22 @@ class Server(uvicorn.Server):
             self._when_started()
 
 
-async def answer(
+async def answer(  # noqa: PLR0913 - each by its name
     application: Any,  # noqa: ANN401 - an ASGI application, in any library's type for it
     taken: socket.socket,
     stopping: "Stopping",
     *,
     grace: float,
     when_started: Callable[[], None],
+    most_connections: int = _FEW_CONNECTIONS,
+    trusted_proxies: Sequence[object] = (),
 ) -> None:
-    """Serve until the first signal, then let requests finish for at most `grace` seconds."""
-    server = Server(_config(application, grace), when_started)
+    """Serve until the first signal, then let requests finish for at most `grace` seconds.
+
+    `trusted_proxies` are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    """
+    config = _config(application, grace, most_connections, trusted_proxies)
+    server = Server(config, when_started)
     stopping.asks(server.stop)
     await server.serve(sockets=[taken])
 
@@ -100,11 +108,18 @@ async def answering(application: Any, taken: socket.socket) -> AsyncIterator[Non
         await serving
 
 
-def _config(application: Any, grace: float) -> uvicorn.Config:  # noqa: ANN401 - as above
+def _config(
+    application: Any,  # noqa: ANN401 - as above
+    grace: float,
+    most_connections: int = _FEW_CONNECTIONS,
+    trusted_proxies: Sequence[object] = (),
+) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="none",
-        http="httptools",
+        http=callers(most_connections),  # type: ignore[arg-type]  # called as a class, nothing more
+        proxy_headers=bool(trusted_proxies),
+        forwarded_allow_ips=[str(network) for network in trusted_proxies],
         ws="none",
         lifespan="off",
         access_log=False,

@@ -1,0 +1,235 @@
+"""Callers who are slow, endless or too many, at a real server on a real socket."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from hookline.cli import callers
+from hookline.cli.serving import address_of, answer, listener
+from hookline.cli.stopping import Stopping
+
+BRIEFLY = 0.2  # seconds, in place of ten and more
+SOON = 10.0  # seconds by which a bounded thing has happened, on a busy machine too
+HEAD = b"POST /echo HTTP/1.1\r\nhost: a\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    for bound in ("_HEAD_SECONDS", "_REST_SECONDS", "_UNREAD_SECONDS"):
+        monkeypatch.setattr(callers, bound, BRIEFLY)
+    monkeypatch.setattr(callers, "_LOOKS_EVERY", BRIEFLY / 4)
+
+
+async def echo(request: Request) -> Response:
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def early(_request: Request) -> Response:
+    return PlainTextResponse("no", 401)
+
+
+async def large(_request: Request) -> Response:
+    return PlainTextResponse("x" * 50_000_000)
+
+
+async def whence(request: Request) -> Response:
+    assert request.client is not None
+    return PlainTextResponse(f"{request.url.scheme} {request.client.host}")
+
+
+APP = Starlette(
+    routes=[
+        Route("/echo", echo, methods=["POST"]),
+        Route("/early", early, methods=["POST"]),
+        Route("/large", large),
+        Route("/whence", whence),
+    ]
+)
+Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
+
+
+@asynccontextmanager
+async def serving(most: int = 4, trusted: tuple[str, ...] = ()) -> AsyncIterator[Dial]:
+    """Serve as `hookline serve` does, and give a way to connect."""
+    stopping, started = Stopping(), asyncio.Event()
+    opened: list[asyncio.StreamWriter] = []
+    with listener("127.0.0.1", 0, advice="") as taken:
+        port = int(address_of(taken).rpartition(":")[2])
+        run = answer(
+            APP,
+            taken,
+            stopping,
+            grace=1.0,
+            when_started=started.set,
+            most_connections=most,
+            trusted_proxies=trusted,
+        )
+        task = asyncio.create_task(run)
+        await started.wait()
+
+        async def dial() -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**20)
+            opened.append(writer)
+            return reader, writer
+
+        yield dial
+        for writer in opened:
+            writer.transport.abort()
+        stopping.on_signal()
+        await task
+
+
+async def everything(reader: asyncio.StreamReader) -> bytes:
+    """Return all that comes before the server ends the connection."""
+    async with asyncio.timeout(SOON):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+async def status(dial: Dial) -> bytes:
+    reader, writer = await dial()
+    writer.write(HEAD + b"content-length: 2\r\nconnection: close\r\n\r\n{}")
+    return (await everything(reader)).partition(b"\r\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("sent", "answered"),
+    [
+        (b"", b""),
+        (b"\r\n", b""),
+        (b"P", b"408"),
+        (HEAD + b"x-a: 1\r\n", b"408"),
+        (HEAD + b"content-length: 2\r\n\r\n{}" + HEAD, b"408"),
+    ],
+)
+async def test_a_head_that_never_ends_ends_the_connection(sent: bytes, answered: bytes) -> None:
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(sent)
+        assert answered in await everything(reader)
+        assert await status(dial) == b"HTTP/1.1 200 OK"
+
+
+async def test_line_ends_between_requests_keep_no_connection_open() -> None:
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(HEAD + b"content-length: 2\r\n\r\n{}")
+        await reader.readuntil(b"\r\n\r\n2")
+        writer.write(b"\r\n")
+        assert await everything(reader) == b""
+
+
+async def refused_in_time(writer: asyncio.StreamWriter, part: bytes) -> int:
+    """Send a part again and again until the server wants no more; return how many were sent."""
+    sent = 0
+    async with asyncio.timeout(SOON):
+        while not writer.transport.is_closing():
+            writer.write(part)
+            sent += 1
+            try:
+                await writer.drain()
+            except ConnectionError:
+                break
+            await asyncio.sleep(0)
+    return sent
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        HEAD + b"x-b: ",  # a header without an end
+        HEAD + b"x-b: 1\r\n" * 100,  # headers without an end
+        b"GET /",  # an address without an end
+        HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nx-t: ",  # a trailer
+        HEAD + b"transfer-encoding: chunked\r\n\r\n2;",  # a chunk's extension
+    ],
+)
+async def test_what_has_no_end_is_refused(beginning: bytes) -> None:
+    async with serving() as dial:
+        _, writer = await dial()
+        writer.write(beginning)
+        assert await refused_in_time(writer, b"a" * 4096) < 10_000  # far below 40 MB
+        assert await status(dial) == b"HTTP/1.1 200 OK"
+
+
+async def test_too_large_a_head_is_told_so() -> None:
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(HEAD + b"x-b: " + b"a" * 70_000)
+        assert b"431 Request Header Fields Too Large" in await everything(reader)
+
+
+async def test_trailers_are_dropped() -> None:
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n")
+        writer.write(b"2\r\n{}\r\n0\r\n" + b"host: evil\r\n" * 100 + b"\r\n")
+        assert (await everything(reader)).endswith(b"\r\n\r\n2")
+
+
+async def test_a_body_in_tiny_chunks_is_taken() -> None:
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(HEAD + b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n")
+        for _ in range(200):
+            writer.write(b"1\r\na\r\n" * 200)
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        assert (await everything(reader)).endswith(b"40000")
+
+
+async def test_a_body_that_goes_on_after_its_answer_is_cut_off() -> None:
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(b"POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 9999999999\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\nno")
+        assert await refused_in_time(writer, b"a" * 100) > 0
+
+
+async def test_an_answer_that_nobody_reads_is_given_up() -> None:
+    async with serving(most=1) as dial:
+        _, writer = await dial()
+        writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's stubs lack it
+        writer.write(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
+        async with asyncio.timeout(SOON):
+            while await status(dial) != b"HTTP/1.1 200 OK":
+                pass  # its place is not free yet
+
+
+async def test_one_connection_too_many_is_closed_and_the_others_go_on() -> None:
+    async with serving(most=2) as dial:
+        first, second = await dial(), await dial()
+        for _, writer in (first, second):
+            writer.write(HEAD)
+        third, _ = await dial()
+        assert await everything(third) == b""
+        for reader, writer in (first, second):
+            writer.write(b"content-length: 2\r\nconnection: close\r\n\r\n{}")
+            assert b"200 OK" in await everything(reader)
+        assert await status(dial) == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.parametrize(
+    ("trusted", "seen"),
+    [
+        ((), b"http 127.0.0.1"),
+        (("192.0.2.0/24",), b"http 127.0.0.1"),
+        (("127.0.0.0/8",), b"https 198.51.100.7"),
+    ],
+)
+async def test_only_a_trusted_proxy_is_believed(trusted: tuple[str, ...], seen: bytes) -> None:
+    async with serving(trusted=trusted) as dial:
+        reader, writer = await dial()
+        writer.write(
+            b"GET /whence HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-forwarded-proto: https\r\n"
+            b"x-forwarded-for: 203.0.113.9, 198.51.100.7\r\n\r\n"
+        )
+        assert (await everything(reader)).endswith(b"\r\n\r\n" + seen)
