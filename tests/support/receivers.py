@@ -92,14 +92,14 @@ class Receiver:
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def until(self, claim: Callable[["Receiver"], bool]) -> None:
-        """Wait until something is true of this receiver."""
-        async with asyncio.timeout(5), self.changed:
+    async def until(self, claim: Callable[["Receiver"], bool], *, within: float = 5) -> None:
+        """Wait until something is true of this receiver; `within` is in seconds."""
+        async with asyncio.timeout(within), self.changed:
             await self.changed.wait_for(lambda: claim(self))
 
-    async def until_asked(self, requests: int) -> None:
+    async def until_asked(self, requests: int, *, within: float = 5) -> None:
         """Wait until so many requests have come."""
-        await self.until(lambda receiver: len(receiver.requests) >= requests)
+        await self.until(lambda receiver: len(receiver.requests) >= requests, within=within)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection."""

@@ -1,0 +1,130 @@
+"""SIGKILL at the worst moments: 202 means durable, and copies are the same bytes."""
+
+import asyncio
+from collections import defaultdict
+
+import httpx
+
+from factories import Json, an_event
+from support.gate import Gate
+from support.receivers import Received, Receiver, receiving
+from support.service import PATIENCE, Service, Services, gathered
+
+EVENTS = 1000
+SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1"}  # seconds: a dead process's leases end in 3
+LATER = {"DELIVERY_TIMEOUT": "10", "LEASE_MARGIN": "1"}  # no attempt times out while a test waits
+
+
+def numbered(number: int) -> Json:
+    return an_event(id=f"call-{number}", data={"number": number})
+
+
+def by_delivery(receiver: Receiver) -> dict[str, list[Received]]:
+    copies: dict[str, list[Received]] = defaultdict(list)
+    for request in receiver.requests:
+        copies[request.headers["webhook-id"]].append(request)
+    return copies
+
+
+def assert_identical(copies: list[Received]) -> None:
+    signed = {(copy.body, copy.headers["x-signature"]) for copy in copies}
+    assert len(signed) == 1
+
+
+async def test_what_was_under_way_is_delivered_again_and_nothing_else_is(
+    at_home: Services,
+) -> None:
+    gate = Gate(let_through=300)
+    async with receiving(gate) as receiver:
+        service = await at_home.start(**LATER)
+        integration = await service.an_integration(receiver)
+        results = await service.send_batch([numbered(number) for number in range(EVENTS)])
+        under_way = integration["maxInFlight"]
+        await receiver.until_asked(300 + under_way, within=PATIENCE)
+        await until_delivered(service, 300)
+
+        await service.kill()
+        gate.open()
+        again = await at_home.start(**SOON)
+        await receiver.until_asked(EVENTS + under_way, within=PATIENCE)
+
+        for result in results:
+            [outcome] = (await again.settled(result["eventId"])).values()
+            assert outcome["status"] == "delivered"
+        copies = by_delivery(receiver)
+        assert len(copies) == EVENTS
+        twice = {identifier for identifier, some in copies.items() if len(some) > 1}
+        assert twice == {request.headers["webhook-id"] for request in gate.waited}
+        for identifier in twice:
+            assert len(copies[identifier]) == 2
+            assert_identical(copies[identifier])
+
+
+async def test_of_a_thousand_events_none_that_was_accepted_is_lost(at_home: Services) -> None:
+    async with receiving() as receiver:
+        service = await at_home.start(**SOON)
+        await service.an_integration(receiver)
+        sending = asyncio.create_task(send_until_it_dies(service))
+        await receiver.until_asked(EVENTS // 3, within=PATIENCE)
+
+        await service.kill()
+        accepted = await sending
+        assert 0 < len(accepted) < EVENTS
+        again = await at_home.start(**SOON)
+
+        for number, event_id in accepted.items():
+            [outcome] = (await again.settled(event_id)).values()
+            assert (number, outcome["status"]) == (number, "delivered")
+        for copies in by_delivery(receiver).values():
+            assert len(copies) <= 2
+            assert_identical(copies)
+
+
+async def test_another_process_takes_over_what_a_dead_one_held(together: Services) -> None:
+    gate = Gate()
+    async with receiving(gate) as receiver:
+        dying, heir = await together.start(**LATER), await together.start(**LATER)
+        integration = await dying.an_integration(receiver, maxInFlight=4)
+        results = await dying.send_batch([numbered(number) for number in range(20)])
+        await receiver.until_asked(2 * 4, within=PATIENCE)
+
+        await dying.kill()
+        gate.open()
+
+        for result in results:
+            outcomes = await heir.settled(result["eventId"])
+            assert outcomes[integration["id"]]["status"] == "delivered"
+        assert len(receiver.requests) == len(results) + 4
+
+
+async def send_until_it_dies(service: Service) -> dict[int, str]:
+    """Send a thousand events, one each; return the ids of those that were answered with 202."""
+    accepted: dict[int, str] = {}
+
+    async def send(number: int) -> None:
+        try:
+            receipt = await service.send(numbered(number))
+        except httpx.TransportError:
+            return  # it was killed: whoever got no answer has to send again
+        accepted[number] = receipt["eventId"]
+
+    await gathered([send(number) for number in range(EVENTS)], at_once=32)
+    return accepted
+
+
+async def until_delivered(service: Service, number: int) -> None:
+    """Wait until so many deliveries are recorded as delivered."""
+    async with asyncio.timeout(PATIENCE):
+        while await delivered(service) < number:
+            pass
+
+
+async def delivered(service: Service) -> int:
+    """Count the recorded deliveries."""
+    found, cursor = 0, ""
+    while True:
+        page = await service.read(f"/v1/deliveries?status=delivered&limit=200{cursor}")
+        found += len(page["items"])
+        if page["next"] is None:
+            return found
+        cursor = f"&cursor={page['next']}"

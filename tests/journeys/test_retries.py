@@ -1,0 +1,100 @@
+"""What a receiver's answer leads to, from the first attempt to what the API tells afterwards."""
+
+from datetime import UTC, datetime, timedelta
+
+from factories import an_event
+from support.receivers import OK, Received, answering, receiving, status
+from support.service import PATIENCE, Service, eventually
+
+
+def sent_bytes(request: Received) -> tuple[object, ...]:
+    """Return what every attempt of a delivery has in common."""
+    return request.body, request.headers["webhook-id"], request.headers["x-signature"]
+
+
+async def test_a_receiver_that_recovers_gets_the_same_bytes_again(service: Service) -> None:
+    async with receiving(answering(status(503, body=b"not yet"), OK)) as receiver:
+        await service.an_integration(receiver)
+
+        sent = await service.send(an_event())
+        delivery = await service.settled_delivery(sent["eventId"])
+
+        first, second = receiver.requests
+        assert sent_bytes(first) == sent_bytes(second)
+        assert delivery["status"] == "delivered"
+        told = [
+            (each["number"], each["outcome"], each["statusCode"], each["responseBody"])
+            for each in delivery["attempts"]
+        ]
+        assert told == [(1, "retry", 503, "not yet"), (2, "delivered", 200, "ok")]
+
+
+async def test_a_receiver_that_stays_down_gets_four_attempts(service: Service) -> None:
+    async with receiving(answering(status(500))) as receiver:
+        await service.an_integration(receiver)
+
+        sent = await service.send(an_event())
+        delivery = await service.settled_delivery(sent["eventId"])
+
+        assert (delivery["status"], delivery["reason"]) == ("failed", "exhausted")
+        assert len(delivery["attempts"]) == len(receiver.requests) == 4
+        assert len(set(map(sent_bytes, receiver.requests))) == 1
+
+
+async def test_a_refusal_fails_at_once_and_can_be_tried_again_by_hand(service: Service) -> None:
+    async with receiving(answering(status(404), OK)) as receiver:
+        await service.an_integration(receiver)
+
+        sent = await service.send(an_event())
+        delivery = await service.settled_delivery(sent["eventId"])
+        assert (delivery["status"], delivery["reason"]) == ("failed", "rejected")
+        assert len(receiver.requests) == 1
+
+        answer = await service.api.post(f"/v1/deliveries/{delivery['id']}/retry")
+        assert answer.status_code == 202
+        delivery = await service.settled_delivery(sent["eventId"])
+        assert (delivery["status"], len(delivery["attempts"])) == ("delivered", 2)
+
+
+async def test_gone_disables_the_integration_until_it_is_enabled_again(service: Service) -> None:
+    async with receiving(answering(status(410), OK)) as receiver:
+        integration = await service.an_integration(receiver)
+        path = f"/v1/integrations/{integration['id']}"
+
+        sent = await service.send(an_event())
+        delivery = await service.settled_delivery(sent["eventId"])
+        assert (delivery["status"], delivery["reason"]) == ("failed", "gone")
+        disabled = await eventually(lambda: service.read(path), lambda it: not it["enabled"])
+        assert disabled["health"]["disabledReason"] == "gone"
+        late = await service.send(an_event(id="late"))
+        assert (await service.outcomes(late["eventId"]))[integration["id"]]["reason"] == "disabled"
+
+        await service.api.patch(path, {"enabled": True})
+        back = await service.send(an_event(id="back"))
+        assert (await service.settled_delivery(back["eventId"]))["status"] == "delivered"
+        assert (await service.read(path))["health"]["state"] == "healthy"
+        assert len(receiver.requests) == 2
+
+
+async def test_retry_after_postpones_the_retry_and_no_other_integration(service: Service) -> None:
+    asked = answering(status(429, "retry-after: 1800"), OK)
+    async with receiving(asked) as busy, receiving() as quick:
+        postponed = await service.an_integration(busy)
+        other = await service.an_integration(quick)
+        before = datetime.now(UTC)
+
+        sent = await service.send(an_event())
+        await quick.until_asked(1, within=PATIENCE)
+        outcome = (await service.outcomes(sent["eventId"]))[postponed["id"]]
+        delivery = await eventually(
+            lambda: service.read(f"/v1/deliveries/{outcome['deliveryId']}"),
+            lambda it: bool(it["attempts"]),
+        )
+
+        due = datetime.fromisoformat(delivery["nextAttemptAt"])
+        assert delivery["status"] == "pending"
+        assert due > before + timedelta(seconds=1800)
+        await service.api.post(f"/v1/deliveries/{delivery['id']}/retry")
+        outcomes = await service.settled(sent["eventId"])
+        assert {outcomes[each["id"]]["status"] for each in (postponed, other)} == {"delivered"}
+        assert (len(busy.requests), len(quick.requests)) == (2, 1)
