@@ -9,7 +9,7 @@ from uuid import UUID
 
 import typer
 
-from hookline.cli import terminal
+from hookline.cli import rotation, terminal
 from hookline.domain.access import Role, check_scope
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from hookline.integrations.keys import KeyRecord, KeyService
 
-app = typer.Typer(help="Make, list and revoke API keys.", no_args_is_help=True)
+app = typer.Typer(help="API keys, and the keys that seal secrets at rest.", no_args_is_help=True)
 
 Answer = TypeVar("Answer")
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -68,6 +68,9 @@ def revoke(
     """Make a key worthless, at once and for good."""
     record = _run(lambda keys: keys.revoke(key_id))
     terminal.say(f"Revoked {record.id} ({record.hint}…).")
+
+
+app.command("rotate-encryption")(rotation.rotate_encryption)
 
 
 def _run(ask: "Callable[[KeyService], Awaitable[Answer]]") -> Answer:

@@ -80,9 +80,14 @@ class KeyRing:
             raise BrokenSeal("A sealed secret is damaged or belongs to another row.") from error
         return opened.decode()
 
+    @property
+    def current_mark(self) -> bytes:
+        """What everything begins with that the first key sealed; it tells nothing of the key."""
+        return _VERSION + self._current
+
     def sealed_with_current(self, sealed: bytes) -> bool:
         """Whether the first key sealed this; if not, it wants to be sealed anew."""
-        return sealed[:_HEADER_BYTES] == _VERSION + self._current
+        return sealed[:_HEADER_BYTES] == self.current_mark
 
     def __repr__(self) -> str:
         return f"KeyRing({len(self._ciphers)} keys, first {self._current.hex()})"
