@@ -49,6 +49,7 @@ lock: .venv/dev  ## resolve the requirements again (UPGRADE=--upgrade for newer 
 	@$(COMPILE) $(UPGRADE) --group pyproject.toml:build -o requirements/build.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) $(UPGRADE) --group pyproject.toml:clients -o requirements/clients.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean:  ## remove the environment and caches; data stays
