@@ -41,6 +41,11 @@ def port() -> str:
     return free_port()
 
 
+@pytest.fixture
+def free_ports() -> tuple[str, str]:
+    return free_port(), free_port()
+
+
 def free_port() -> str:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         return str(taken.getsockname()[1])

@@ -137,6 +137,12 @@ class Services:
         self._clients.append(client)
         return Service(url, Api(client, self.admin_key), command)
 
+    async def a_worker(self, **settings: str) -> Command:
+        """Start an engine without an API and wait until it runs."""
+        command = await self.terminal.start("worker", **self.settings | settings)
+        await command.says("delivery engine is running")
+        return command
+
     async def close(self) -> None:
         for client in self._clients:
             await client.aclose()

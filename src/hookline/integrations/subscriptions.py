@@ -20,7 +20,7 @@ from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.licences import Licence, PbxPolicy, allows
 from hookline.domain.queues import parse_queue_url
-from hookline.domain.selection import Selection, restore_selection
+from hookline.domain.selection import ALL, Selection, restore_selection
 from hookline.domain.targets import SqsTarget, Target, WebhookTarget
 from hookline.errors import BrokenSeal
 from hookline.integrations.revision import Transactions
@@ -198,6 +198,28 @@ class Subscriptions:
                     del index[owner]
 
     def _subscription(self, row: Integration) -> Subscription:
+        """Understand a record. One that nobody understands must not cost the others theirs.
+
+        Its copies are queued, whatever it chose, and fail as those whose seal is broken do: they
+        are found, with a reason, and can be sent once the record is put right.
+        """
+        try:
+            return self._understood(row)
+        except Exception:  # noqa: BLE001 - whatever is wrong with it is wrong with this one alone
+            _LOG.exception("integration.unreadable", integration=row.id)
+            everything = {group.name: ALL for group in self._catalogue.groups}
+            return Subscription(
+                integration_id=row.id,
+                pbx=row.pbx,
+                company=row.company if row.company_vouched else None,
+                enabled=row.enabled,
+                selection=restore_selection(everything, self._catalogue),
+                max_in_flight=row.max_in_flight,
+                ordered=False,
+                target=None,
+            )
+
+    def _understood(self, row: Integration) -> Subscription:
         target = self._open(row)
         return Subscription(
             integration_id=row.id,
