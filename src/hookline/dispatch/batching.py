@@ -11,6 +11,7 @@ from hookline.logs import get_logger
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+_BUSY = 4  # submissions in a batch from which on many callers are at work
 _LOG = get_logger(__name__)
 
 
@@ -24,9 +25,11 @@ class Batcher(Generic[ItemT, ResultT]):
     """Group commit: an idle batcher writes at once, a busy one writes what has gathered.
 
     `flush` gets the items of whole submissions, in order, and returns one result for each item.
-    At most `writers` flushes run at a time, each of about `largest` items; no caller waits for a
-    clock. When a flush of several submissions fails for a reason other than the database's absence
-    or its load, each is flushed alone, so that one bad submission spoils no other.
+    At most `writers` flushes run at a time, each of about `largest` items. A writer that is busy
+    leaves `pause` seconds for the next batch to gather, since a statement costs far more than a row
+    in it; who is alone never waits for a clock. When a flush of several submissions fails for a
+    reason other than the database's absence or its load, each is flushed alone, so that one bad
+    submission spoils no other.
     """
 
     def __init__(
@@ -36,11 +39,13 @@ class Batcher(Generic[ItemT, ResultT]):
         name: str,
         largest: int = 500,
         writers: int = 1,
+        pause: float = 0.0,
     ) -> None:
         self._flush = flush
         self._name = name
         self._largest = largest
         self._writers = writers
+        self._pause = pause
         self._gathered: deque[_Submission[ItemT, ResultT]] = deque()
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -71,7 +76,10 @@ class Batcher(Generic[ItemT, ResultT]):
         try:
             await asyncio.sleep(0)  # everything that is ready in this turn of the loop joins
             while self._gathered:
-                await self._write_batch(self._take())
+                batch = self._take()
+                await self._write_batch(batch)
+                if len(batch) >= _BUSY and len(self._gathered) < self._largest:
+                    await asyncio.sleep(self._pause)
         finally:
             # At once, not in a callback: what is offered from here on needs a new writer.
             self._writing.discard(cast("asyncio.Task[None]", asyncio.current_task()))

@@ -21,6 +21,7 @@ from hookline.queue.port import (
     StaleSnapshot,
 )
 
+_PAUSE = 0.002  # seconds; what a sender waits longer under load buys half the statements
 _MOST_REMATCHES = 20  # times that integrations may change while one batch is being matched
 
 
@@ -81,7 +82,7 @@ class Ingest:
         self._announce = announce
         self._bounds = bounds or Bounds.none()
         self._batcher = Batcher[_Offer, Receipt | HooklineError](
-            self._flush, name="ingest", largest=500, writers=2
+            self._flush, name="ingest", largest=500, pause=_PAUSE
         )
 
     async def accept(

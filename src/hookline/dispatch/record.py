@@ -1,6 +1,7 @@
 """Many outcomes in, one statement out."""
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -12,6 +13,7 @@ from hookline.errors import Unavailable
 from hookline.logs import get_logger
 from hookline.queue.port import Queue, Settlement
 
+_PAUSE = 0.01  # seconds; nobody waits for an outcome to be written, only leases do
 _LOG = get_logger(__name__)
 
 
@@ -24,7 +26,9 @@ class Recorder:
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
-        self._batcher = Batcher[Settlement, bool](self._flush, name="record", largest=500)
+        self._batcher = Batcher[Settlement, bool](
+            self._flush, name="record", largest=500, pause=_PAUSE
+        )
         self.stuck = False  # the database was away at the last try, and outcomes wait
 
     def offer(
@@ -75,6 +79,8 @@ def _tell(settlement: Settlement, integration_id: str, *, ours: bool) -> None:
     """Log one line; what went well only where somebody debugs, for it is most of the work."""
     sent = settlement.sent
     quiet = ours and isinstance(settlement.outcome, Delivered)
+    if quiet and not _LOG.is_enabled_for(logging.DEBUG):
+        return
     log = _LOG.debug if quiet else _LOG.info
     log(
         "delivery.settled" if ours else "delivery.fenced",
