@@ -220,9 +220,9 @@ class Lanes:
         asked = []
         for integration_id in list(self._noted):
             lane = self._lanes[integration_id]
-            if lane.due_at is None or max(lane.due_at, lane.not_before) > now:
-                continue
             rules = self.rules_of(integration_id)
+            if lane.due_at is None or _turn_of(lane, rules, lane.due_at) > now:
+                continue
             room = self._room(lane, rules, self._left(lane, taken, slow_taken))
             if room > 0:
                 asked.append(Lane(integration_id, room, rules.ordered, rules.rate_limit))
@@ -255,12 +255,12 @@ class Lanes:
 
     def next_due(self) -> float | None:
         """Return in how many seconds a lane that can take it has work due; None: not known."""
-        due = [
-            max(lane.due_at, lane.not_before)
-            for integration_id in self._noted
-            if (lane := self._lanes[integration_id]).due_at is not None
-            and self._room(lane, self.rules_of(integration_id), self._left(lane)) > 0
-        ]
+        due: list[float] = []
+        for integration_id in self._noted:
+            lane = self._lanes[integration_id]
+            rules = self.rules_of(integration_id)
+            if lane.due_at is not None and self._room(lane, rules, self._left(lane)) > 0:
+                due.append(_turn_of(lane, rules, lane.due_at))
         return max(0.0, min(due) - self.clock()) if due else None
 
     @property
@@ -326,3 +326,8 @@ class Lanes:
         self.held += 1
         self.slow_held += lane.slow
         self.bytes_held += size
+
+
+def _turn_of(lane: _Lane, rules: LaneRules, due_at: float) -> float:
+    """Return when a lane may be asked for: when work is due, and its rate allows it."""
+    return due_at if rules.rate_limit is None else max(due_at, lane.not_before)

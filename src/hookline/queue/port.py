@@ -136,7 +136,7 @@ class Queue(Protocol):
         """Give back turns that found nothing to deliver, each lane's `room` of them."""
 
     async def backlog(self) -> int:
-        """Return about how many deliveries are pending, cheaply: the store's own estimate."""
+        """Return about how many deliveries are pending; cheap, however many there are."""
 
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
         """Write what became of leased deliveries; return the ids that were still the caller's."""

@@ -146,7 +146,7 @@ class PostgresQueue:
 
     @_unavailable_when_away
     async def backlog(self) -> int:
-        """Return the statistics' estimate of the pending deliveries; it is late by a second."""
+        """Return how many deliveries are pending; of very many, what the statistics say."""
         count: int = await self._pool.fetchval(self._backlog)
         return count
 

@@ -1,0 +1,141 @@
+"""The service's parts in this process, engine included, on a database of a test's own."""
+
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+from uuid import UUID
+
+import asyncpg
+import orjson
+from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
+
+from factories import Json, a_principal, a_webhook, an_event
+from hookline.api.deps import Services
+from hookline.domain.events import Limits, parse_event
+from hookline.integrations import schemas
+from hookline.integrations.requests import IntegrationChanges, NewIntegration
+from hookline.runtime import open_runtime
+from hookline.security.keys import new_key
+from hookline.security.secrets import generate_key
+from hookline.settings import Settings
+from support.targets import PATIENCE
+
+Answer = TypeVar("Answer")
+ADMIN = a_principal()
+_QUICK: dict[str, object] = {
+    "egress_allowed_networks": "127.0.0.0/8",
+    "retry_delays": "none",
+    "poll_interval": 0.05,
+    "pause_after": 4,
+    "pause_after_seconds": 0,
+    "probe_interval": 600,
+    "max_probe_interval": 900,
+    "shutdown_grace": 0.2,
+    "delivery_timeout": 60,
+    "database_pool_size": 4,
+}
+
+
+class Bench:
+    """One or more processes' worth of parts over one database."""
+
+    def __init__(self, dsn: str, folder: Path) -> None:
+        self._dsn = dsn
+        self._folder = folder
+        self._secrets = {"admin_key": new_key(), "encryption_keys": generate_key()}
+
+    @asynccontextmanager
+    async def running(self, **changes: object) -> AsyncIterator[Services]:
+        """Run one process's parts until the block ends; settings that are not named are quick."""
+        chosen = {"database_url": self._dsn, "data_dir": self._folder, **self._secrets}
+        settings = Settings(_env_file=None, **(chosen | _QUICK | changes))  # type: ignore[arg-type]  # parsed there
+        async with open_runtime(settings) as services:
+            yield services
+
+    async def ask(self, query: str, *arguments: object) -> list[tuple[object, ...]]:
+        """Return the rows of a query."""
+        connection = await asyncpg.connect(self._dsn)
+        try:
+            return [tuple(row) for row in await connection.fetch(query, *arguments)]
+        finally:
+            await connection.close()
+
+    async def outcomes(self, integration_id: str) -> list[tuple[object, ...]]:
+        """Return (status, reason, attempts) of each delivery that ended, and how many."""
+        return await self.ask(
+            "select status, reason, attempts, count(*) from deliveries"
+            " where integration_id = $1 group by 1, 2, 3 order by 1, 2, 3",
+            integration_id,
+        )
+
+    async def until_settled(self) -> None:
+        """Wait until nothing is pending."""
+
+        async def pending() -> int:
+            [(count,)] = await self.ask("select count(*) from pending")
+            assert isinstance(count, int)
+            return count
+
+        await eventually(pending, lambda count: count == 0)
+
+
+async def eventually(
+    ask: Callable[[], Awaitable[Answer]], claim: Callable[[Answer], bool]
+) -> Answer:
+    """Return the first answer that the claim is true of; ask again until there is one."""
+    policy = AsyncRetrying(
+        stop=stop_after_delay(PATIENCE),
+        wait=wait_fixed(0.02),
+        retry=retry_if_result(lambda answer: not claim(answer)),
+    )
+
+    async def answer() -> Answer:  # tenacity awaits only what is a coroutine function itself
+        return await ask()
+
+    return await policy(answer)
+
+
+async def an_integration(services: Services, url: str, **changes: object) -> str:
+    """Create a webhook integration of the usual PBX and return its id."""
+    new = NewIntegration.model_validate(a_webhook(url=url, events={"call": "all"}) | changes)
+    return (await services.integrations.create(ADMIN, new)).integration.id
+
+
+async def send(services: Services, *numbers: int, **changes: object) -> list[UUID]:
+    """Have one event for each number accepted; those with equal numbers are equal."""
+    documents: list[Json] = [
+        an_event(**{"type": "call:start", "time": number, **changes}) for number in numbers
+    ]
+    events = [parse_event(orjson.dumps(document), Limits()) for document in documents]
+    return [receipt.event_id for receipt in await services.ingest.accept(events)]
+
+
+async def change(services: Services, integration_id: str, **fields: object) -> None:
+    """Patch an integration."""
+    patch = IntegrationChanges.model_validate(fields)
+    await services.integrations.change(ADMIN, integration_id, patch, None)
+
+
+async def health_of(services: Services, integration_id: str) -> schemas.Health:
+    """Return how an integration fares, as the API shows it."""
+    return (await services.integrations.read(ADMIN, integration_id)).integration.health
+
+
+async def until_state(services: Services, integration_id: str, state: str) -> schemas.Health:
+    """Wait until an integration is in this state."""
+    return await eventually(
+        lambda: health_of(services, integration_id), lambda health: health.state == state
+    )
+
+
+async def until_paused(services: Services, integration_id: str) -> schemas.Health:
+    """Send events until an integration, whose target is down, is paused."""
+    numbers = itertools.count(1_000_000)
+
+    async def one_more() -> schemas.Health:
+        await send(services, next(numbers))
+        return await health_of(services, integration_id)
+
+    return await eventually(one_more, lambda health: health.state == "paused")
