@@ -3,9 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+API := PYTHONPATH=openapi $(BIN)/python -m apitools
 UPGRADE ?=
 
-.PHONY: help run demo test soak check openapi format bench bench-smoke bench-compare lock clean
+.PHONY: help run demo test soak check openapi clients api-changelog format bench bench-smoke bench-compare lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made here
@@ -17,21 +18,30 @@ run: .venv/runtime  ## the service on http://127.0.0.1:8080, with its own Postgr
 demo: .venv/runtime  ## sample events through a service of its own to a receiver, live
 	@$(BIN)/hookline demo
 
-test: .venv/dev  ## every test, but those of make soak
+test: .venv/dev .venv/npm .venv/generator  ## every test, but those of make soak
 	@$(BIN)/python -m pytest
 
 soak: .venv/dev  ## the tests that take long
 	@$(BIN)/python -m pytest -m soak
 
-check: .venv/dev  ## style, types, import ladder, freshness of the API's description
+check: .venv/dev .venv/npm  ## style, types, import ladder, the API's description: fresh, in order, nothing taken away
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/hookline openapi | cmp - openapi/openapi.json || { echo 'openapi/openapi.json is stale: make openapi'; exit 1; }
+	@$(API) lint
+	@$(API) breaks
+	@$(API) changelog-is-fresh
 
 openapi: .venv/runtime  ## export the API's description to openapi/openapi.json
 	@$(BIN)/hookline openapi --output openapi/openapi.json
+
+clients: .venv/dev .venv/npm .venv/generator  ## a Python and a TypeScript client of the API, into build/clients
+	@$(API) clients
+
+api-changelog: .venv/dev  ## what changed in the API, from its description's history, into docs/api-changelog.md
+	@$(API) changelog
 
 format: .venv/dev  ## put every file in shape
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
@@ -53,7 +63,7 @@ lock: .venv/dev  ## resolve the requirements again (UPGRADE=--upgrade for newer 
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean:  ## remove the environment and caches; data stays
-	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv openapi/node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Hookline needs Python 3.11 to 3.13; {sys.executable} is {v[0]}.{v[1]}. Name another: make PYTHON=python3.13 …")'
@@ -74,4 +84,14 @@ clean:  ## remove the environment and caches; data stays
 .venv/bench: .venv/runtime requirements/bench.txt
 	@echo 'Installing what the comparison runs into .venv'
 	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@touch $@
+
+.venv/npm: .venv/dev openapi/package.json openapi/package-lock.json
+	@echo 'Installing the linter and the generators of the API description into openapi/node_modules'
+	@$(API) install
+	@touch $@
+
+.venv/generator: .venv/dev requirements/clients.txt
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/python-client-generator
+	@$(BIN)/uv pip install --quiet --require-hashes --python .venv/python-client-generator -r requirements/clients.txt
 	@touch $@
