@@ -1,11 +1,10 @@
-import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from support.databases import Databases
-from support.node import Node, node_is_here
+from support.node import Node, needs_node
 from support.places import passable_folder
 from support.service import Service, Services, services
 
@@ -39,10 +38,6 @@ async def service(together: Services) -> Service:
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
-    if not node_is_here():
-        reason = "Node.js is not on PATH, so no JavaScript receiver can judge what is sent"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
+    needs_node("no JavaScript receiver can judge what is sent")
     with Node() as process:
         yield process

@@ -1,10 +1,13 @@
 """Node.js as the judge: one process that answers JSON.stringify(JSON.parse(text)), line by line."""
 
 import json
+import os
 import shutil
 import subprocess
 from types import TracebackType
 from typing import Self
+
+import pytest
 
 _SCRIPT = """
 const lines = require("readline").createInterface({ input: process.stdin });
@@ -22,6 +25,16 @@ lines.on("line", (line) => {
 
 def node_is_here() -> bool:
     return shutil.which("node") is not None
+
+
+def needs_node(purpose: str) -> None:
+    """Skip the test where there is no Node.js, and say so; fail where a CI run forgot it."""
+    if node_is_here():
+        return
+    reason = f"Node.js is not on PATH: {purpose}"
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
 
 
 class Node:

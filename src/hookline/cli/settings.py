@@ -17,9 +17,9 @@ def show() -> None:
     rows = [
         (
             f"{PREFIX}{name.upper()}",
-            _text(getattr(settings, name)),
+            text_of(getattr(settings, name)),
             source_of(name),
-            _text(field.get_default()),
+            text_of(field.get_default()),
             field.description or "",
         )
         for name, field in Settings.model_fields.items()
@@ -34,12 +34,12 @@ def show() -> None:
         terminal.table("Settings", columns, rows)
 
 
-def _text(value: Any) -> str:  # noqa: ANN401 - a setting of any type
+def text_of(value: Any) -> str:  # noqa: ANN401 - a setting of any type
     """Write a value as its variable would hold it; a secret never."""
     from pydantic import SecretStr  # noqa: PLC0415
 
     if isinstance(value, tuple):
-        return ",".join(map(_text, value)) or "–"
+        return ",".join(map(text_of, value)) or "–"
     match value:
         case None:
             return "–"

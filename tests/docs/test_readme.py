@@ -1,0 +1,76 @@
+"""What the README claims, held to the code."""
+
+import json
+import re
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from hookline.app import openapi_document
+from hookline.security.signatures import x_signature
+from support.node import needs_node
+from support.readme import README, code_blocks, with_settings
+
+SECRET = "abcdefghijABCDEFGHIJ0123456789xy"
+BODY = '{"id":"call-1","a":"é😀\u2028","n":1e+21}'.encode()
+SIGNATURE = x_signature(SECRET, BODY)
+
+Verifier = Callable[[bytes, str, str], bool]
+
+
+def in_python(body: bytes, signature: str, secret: str) -> bool:
+    [code] = code_blocks("python", under="Verify a signature")
+    space: dict[str, Any] = {}
+    exec(code, space)  # noqa: S102  our own README
+    return bool(space["is_genuine"](body, signature, secret))
+
+
+def in_node(body: bytes, signature: str, secret: str) -> bool:
+    needs_node("the README's example for it cannot be run")
+    [code] = code_blocks("js", under="Verify a signature")
+    arguments = f"Buffer.from('{body.hex()}', 'hex'), {json.dumps(signature)}, {json.dumps(secret)}"
+    ran = subprocess.run(
+        ["node", "--input-type=module", "-e", f"{code}\nconsole.log(isGenuine({arguments}));"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    return bool(json.loads(ran.stdout))
+
+
+@pytest.mark.parametrize("verifier", [in_python, in_node])
+@pytest.mark.parametrize(
+    ("body", "signature", "secret", "genuine"),
+    [
+        (BODY, SIGNATURE, SECRET, True),
+        (BODY + b" ", SIGNATURE, SECRET, False),
+        (BODY, SIGNATURE, SECRET.swapcase(), False),
+        (BODY, SIGNATURE.upper(), SECRET, False),
+        (BODY, SIGNATURE[:-1], SECRET, False),
+        (BODY, f"{SIGNATURE}0", SECRET, False),
+        (BODY, "", SECRET, False),
+        (BODY, "é" * 64, SECRET, False),
+    ],
+)
+def test_the_examples_tell_what_is_genuine(
+    verifier: Verifier, body: bytes, signature: str, secret: str, *, genuine: bool
+) -> None:
+    assert verifier(body, signature, secret) is genuine
+
+
+def test_the_settings_are_those_that_there_are() -> None:
+    text = README.read_text(encoding="utf-8")
+
+    assert text == with_settings(text), "the README's settings are stale: make format"
+
+
+def test_what_is_said_to_be_missing_is_missing() -> None:
+    section = README.read_text(encoding="utf-8").partition("\n## Not there yet\n")[2]
+    paths = re.findall(r"`(/[^`]+)`", section)
+    served = {re.sub(r"\{\w+\}", "{id}", path) for path in json.loads(openapi_document())["paths"]}
+
+    assert paths
+    assert [path for path in paths if path in served] == []
