@@ -1,8 +1,10 @@
 """One wide JSON line per unit of work, through structlog, to standard error."""
 
 import logging
+import re
 import sys
-from typing import IO
+from io import StringIO
+from typing import IO, Any, TextIO
 
 import structlog
 
@@ -22,12 +24,15 @@ def configure(*, level: str = "INFO", console: bool = False, stream: IO[str] | N
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(
             colors=False,
-            exception_formatter=structlog.dev.plain_traceback,  # others print variables: secrets
+            repr_native_str=True,  # so that a value begins no line of its own
+            exception_formatter=_write_traceback,  # structlog's print variables: secrets
         )
         if console
         else structlog.processors.JSONRenderer(ensure_ascii=True)
     )
-    ending = [renderer] if console else [structlog.processors.format_exc_info, renderer]
+    ending: list[structlog.typing.Processor] = (
+        [_print_event, renderer, _print_line] if console else [_format_error, renderer]
+    )
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -47,6 +52,47 @@ def configure(*, level: str = "INFO", console: bool = False, stream: IO[str] | N
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         cache_logger_on_first_use=True,
     )
+
+
+_ROW = re.compile(
+    r"\nDETAIL:.*?"
+    r"(?=\n(?:HINT:|\[SQL:|\(Background on|\nThe above exception|\nDuring handling)|\Z)",
+    re.DOTALL,
+)
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+
+
+def _without_rows(traceback: str) -> str:
+    """Take out the row that Postgres quotes in an error, with customers' URLs and names."""
+    return _ROW.sub("", traceback)
+
+
+def _write_traceback(lines: TextIO, error: structlog.typing.ExcInfo) -> None:
+    text = StringIO()
+    structlog.dev.plain_traceback(text, error)
+    lines.write(_without_rows(text.getvalue()))
+
+
+def _format_error(
+    logger: structlog.typing.WrappedLogger, method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    line = structlog.processors.format_exc_info(logger, method, line)
+    if "exception" in line:
+        line["exception"] = _without_rows(line["exception"])
+    return line
+
+
+def _print_event(
+    _logger: structlog.typing.WrappedLogger, _method: str, line: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Keep what other libraries say on one line."""
+    line["event"] = str(line["event"]).replace("\n", "\\n")
+    return line
+
+
+def _print_line(_logger: structlog.typing.WrappedLogger, _method: str, line: Any) -> str:  # noqa: ANN401 - what a renderer made
+    """Send a terminal no commands."""
+    return _UNPRINTABLE.sub(lambda found: f"\\x{ord(found[0]):02x}", str(line))
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
