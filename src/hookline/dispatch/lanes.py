@@ -142,11 +142,19 @@ class Lanes:
             self._mark(lane)
 
     def set_aside(self, integration_ids: Iterable[str]) -> list[Claimed]:
-        """Have paused lanes begin anew from one in flight; return what they hold unstarted."""
+        """Have lanes begin anew from one in flight; return what they hold unstarted.
+
+        To be told of paused lanes, and once of those that are resumed.
+        """
         jobs: list[Claimed] = []
-        for lane in filter(None, map(self._lanes.get, integration_ids)):
+        for integration_id in integration_ids:
+            lane = self._lanes.get(integration_id)
+            if lane is None:
+                continue
             lane.window.close()
             self._mark(lane)
+            if not self.rules_of(integration_id).paused:
+                self._note(integration_id, lane, lane.due_at)
             jobs += lane.at_hand
             lane.at_hand.clear()
         return jobs
@@ -162,7 +170,9 @@ class Lanes:
 
     def let_probe(self, integration_id: str) -> None:
         """Let one delivery go to a paused target."""
-        self._lane(integration_id).probing = True
+        lane = self._lane(integration_id)
+        lane.probing = True
+        self._note(integration_id, lane, lane.due_at)
 
     def not_before(self, integration_id: str, seconds: float) -> None:
         """Ask for nothing more for a lane until so many seconds from now: its rate is used up."""
@@ -220,8 +230,13 @@ class Lanes:
         asked = []
         for integration_id in list(self._noted):
             lane = self._lanes[integration_id]
+            if lane.due_at is None or lane.due_at > now:
+                continue
             rules = self.rules_of(integration_id)
-            if lane.due_at is None or _turn_of(lane, rules, lane.due_at) > now:
+            if rules.paused and not lane.probing:
+                del self._noted[integration_id]  # until it is probed, resumed or found again
+                continue
+            if _turn_of(lane, rules, lane.due_at) > now:
                 continue
             room = self._room(lane, rules, self._left(lane, taken, slow_taken))
             if room > 0:
