@@ -36,6 +36,7 @@ def generate_python(folder: Path, document: Path = DOCUMENT) -> Path:
     options = ("--path", document, "--output-path", made, "--config", HERE / "python-client.yaml")
     ran = subprocess.run(
         [_BIN / "openapi-python-client", "generate", *map(str, options), *_STRICTLY],
+        env={**os.environ, "PATH": f"{_BIN}{os.pathsep}{os.environ.get('PATH', '')}"},
         capture_output=True,
         text=True,
         encoding="utf-8",

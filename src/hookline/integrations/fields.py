@@ -150,13 +150,14 @@ GroupChoice = TypeAliasType(
                 "description": "`all` of the group, types that are added to it later too, or a "
                 "list of types.",
                 "oneOf": [
-                    {"title": "WholeGroup", "type": "string", "const": "all"},
                     {
                         "title": "SomeTypes",
                         "type": "array",
                         "items": {"type": "string", "examples": ["call:completed"]},
                         "minItems": 1,
                     },
+                    # Last: openapi-python-client gives up at a constant that doesn't fit.
+                    {"title": "WholeGroup", "type": "string", "const": "all"},
                 ],
             }
         ),
