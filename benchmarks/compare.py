@@ -6,7 +6,8 @@ Deliveries wait; then the worker starts. All send the same bytes with the same s
 same receiver, and use the same Postgres with the same settings (arq: Redis with `appendfsync
 always`, so that what was taken is on disk as well). The environment needs the dependency group
 `bench`; graphile-worker needs Node and npm, which fetches it; arq needs `redis-server` (Debian's
-package). What is not there is left out, with a sentence.
+package). What is not there is left out, with a sentence. FILE also shows the figures that `make
+bench` left in benchmarks/figures.json.
 """
 
 import argparse
@@ -22,9 +23,10 @@ from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
+from delivery import IN_FLIGHT
+from results import Drained, markdown
 from stores import postgres, redis
 
 from hookline import logs
@@ -50,17 +52,6 @@ class Candidate:
     command: tuple[str, ...]
     per_second: int  # deliveries that wait, for each second: more than it makes
     redis: bool = False
-
-
-@dataclass(frozen=True)
-class Drained:
-    """One row of the table; microseconds of processor time are for one delivery."""
-
-    name: str
-    per_s: float
-    worker_us: float
-    store_us: float
-    memory_mb: float
 
 
 PROCRASTINATE = Candidate(
@@ -91,7 +82,7 @@ def available() -> list[Candidate]:
 async def hookline(layout: Layout, seconds: float) -> Drained:
     scenario = next(each for each in SCENARIOS if each.name == "drain")
     with Lines("Hookline") as tell:
-        found = await flows.run(scenario, layout, tell, Options(seconds))
+        found = await flows.run(scenario, layout, tell, Options(seconds, in_flight=IN_FLIGHT))
     cost = found["cpu_us_per_delivery"]
     rate, memory = found["delivered_per_s"], found["rss_mb"]
     return Drained("Hookline", rate, cost["service"], cost["postgres"], memory)
@@ -178,36 +169,6 @@ def passable_directory() -> Iterator[Path]:
         yield directory
 
 
-def markdown(machine: dict[str, Any], rows: list[Drained], seconds: float) -> str:
-    ours = rows[0].per_s
-    load = ", ".join(f"{each:g}" for each in machine["load_average_before"])
-    disk = machine["commit_to_disk_ms"]
-    table = "\n".join(
-        f"| {row.name} | {row.per_s:,.0f} | {ours / row.per_s:.1f} | {row.worker_us:,.0f} |"
-        f" {row.store_us:,.0f} | {row.worker_us + row.store_us:,.0f} | {row.memory_mb:,.0f} |"
-        for row in rows
-    )
-    return f"""# Hookline beside what teams run today
-
-The same deliveries (1.4 kB, the same two signatures, one webhook on loopback) wait; then the worker
-starts: one process each, one after another in the same run. µs: processor time for one delivery, of
-the worker and of its Postgres (arq: of a Redis that has each command on disk before it answers).
-
-| drain | deliveries/s | Hookline's in its multiples | µs worker | µs store | µs both | MB |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: |
-{table}
-
-{machine["processors"]} × {machine["processor"]}, Python {machine["python"]}; {machine["layout"]}.
-At {machine["at"]}; load average before: {load}; a page is on disk in {disk} ms.
-
-Repeat it with `make bench-compare`, which runs
-
-    .venv/bin/python benchmarks/compare.py --seconds {seconds:g} --results benchmarks/RESULTS.md
-
-and measure the other scenarios with `make bench`.
-"""
-
-
 async def compare(chosen: list[Candidate], seconds: float) -> str:
     layout = layout_of_this_machine(pinned=True)
     machine = report.machine(layout, Options(seconds))
@@ -215,7 +176,7 @@ async def compare(chosen: list[Candidate], seconds: float) -> str:
     for candidate in chosen:
         rows.append(await drain(candidate, layout, seconds))
         print(f"{candidate.name}: {rows[-1].per_s:,.0f}/s", flush=True)
-    return markdown(machine, rows, seconds)
+    return markdown(machine, rows, seconds, HERE / "figures.json")
 
 
 def main() -> None:

@@ -1,6 +1,6 @@
 """Where the service's time goes in a scenario of `hookline bench`: py-spy's samples, summed.
 
-    .venv/bin/python benchmarks/profiling.py single [--seconds 10] [--top 30] [--raw FILE]
+    .venv/bin/python benchmarks/profiling.py single [--seconds 10] [--in-flight N] [--raw FILE]
 
 Attaches to the service while it is measured, and prints the functions with the most time of their
 own and with the most in all, as shares of the samples on a processor. `--raw` keeps the stacks in
@@ -91,6 +91,7 @@ def main() -> None:
     parser.add_argument("--top", type=int, default=30)
     parser.add_argument("--raw", type=Path)
     parser.add_argument("--no-pin", action="store_true")
+    parser.add_argument("--in-flight", type=int)
     options = parser.parse_args()
     scenario = next(each for each in SCENARIOS if each.name == options.scenario)
     layout = layout_of_this_machine(pinned=not options.no_pin)
@@ -98,7 +99,9 @@ def main() -> None:
         raw = options.raw or Path(directory) / "stacks"
         profiler = Profiler(options.seconds, raw)
         document = {"machine": report.machine(layout, Options(options.seconds))}
-        figures = asyncio.run(flows.run(scenario, layout, profiler, Options(options.seconds)))
+        figures = asyncio.run(
+            flows.run(scenario, layout, profiler, Options(options.seconds, options.in_flight))
+        )
         if profiler.recording is not None:
             profiler.recording.wait(timeout=60)
         report.show(document | {"scenarios": {scenario.name: figures}})
