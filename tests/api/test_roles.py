@@ -1,79 +1,226 @@
-"""Every operation of the document with every kind of key, so that a new one can't be forgotten."""
+"""Every route with every kind of key, for objects of its own tenant and of another.
+
+The table is held to the app's own routes: a new one fails here until it has its row.
+"""
 
 import json
 import re
+from dataclasses import dataclass
+from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
+from fastapi.routing import APIRoute, iter_route_contexts
 
+from factories import Json, a_webhook, an_event
 from hookline.app import openapi_document
 from hookline.domain.ids import new_uuid
 from support.api_client import Api, Keys
+from support.stories import a_pbx
 
-OPERATIONS = [
-    (operation["operationId"], method.upper(), path)
+OPERATIONS = {
+    operation["operationId"]: (method.upper(), path)
     for path, operations in json.loads(openapi_document())["paths"].items()
     for method, operation in operations.items()
-]
-OPEN = {"getLiveness", "getReadiness"}
-FOR_SENDERS = {"sendEvent", "sendEventBatch"}
-FOR_EVERYBODY = {"listEventTypes"}
-FOR_ADMINS = {"putPbx"}
-EXAMPLES = {"integrationId": "s95eum", "pbx": "000000000001"}
+}
+WITHOUT_A_KEY = {
+    "/docs",
+    "/docs/start.js",
+    "/docs/{name}",
+    "/problems/{name}",
+    "/v1/openapi.json",
+}
+"""Routes outside the document, that say the same to everybody."""
 
 
-async def status(api: Api, method: str, path: str, key: str | None) -> int:
-    def example(found: re.Match[str]) -> str:
-        return EXAMPLES.get(found[1], str(new_uuid()))
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What one operation takes and does: `body` to send, and the status where it is allowed."""
 
-    answer = await api.request(method, re.sub(r"\{(\w+)\}", example, path), json={}, key=key)
+    well: int = 200
+    body: Any = None
+    open: bool = False  # to everybody
+    ingest: bool = False
+    manager: bool = True
+    creates: bool = False  # for the tenant in the body
+    lists: bool = False
+
+
+TABLE = {
+    "listEventTypes": Row(ingest=True),
+    "createIntegration": Row(201, a_webhook(), creates=True),
+    "listIntegrations": Row(lists=True),
+    "getIntegration": Row(),
+    "updateIntegration": Row(body={"name": "Changed"}),
+    "deleteIntegration": Row(204),
+    "getIntegrationSecret": Row(),
+    "rotateIntegrationSecret": Row(body={}),
+    "testIntegration": Row(body={"type": "call:completed"}),
+    "putPbx": Row(body={"company": "it_w1", "license": "x-bees"}, manager=False),
+    "getPbx": Row(),
+    "sendEvent": Row(202, an_event(), ingest=True, manager=False, creates=True),
+    "sendEventBatch": Row(202, {"events": []}, ingest=True, manager=False),
+    "listEvents": Row(lists=True),
+    "getEvent": Row(),
+    "listDeliveries": Row(lists=True),
+    "getDelivery": Row(),
+    "retryDelivery": Row(202),
+    "getLiveness": Row(open=True),
+    "getReadiness": Row(open=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Tenant:
+    """A company with one PBX, one object of each kind, and a key of each kind."""
+
+    objects: dict[str, str]  # by the name that paths have for their id
+    company: str
+    ingest: str
+    managers: tuple[str, str]  # of the PBX, of the company
+
+    @property
+    def pbx(self) -> str:
+        return self.objects["pbx"]
+
+
+async def a_tenant(api: Api, keys: Keys) -> Tenant:
+    pbx = a_pbx()
+    company = f"it_{pbx}"
+    described = {"company": company, "license": "x-bees", "presenceEvents": True}
+    assert (await api.put(f"/v1/pbxs/{pbx}", described)).status_code == 200
+    made = (await api.post("/v1/integrations", a_webhook(pbx=pbx, company=company))).json()
+    receipt = (await api.post("/v1/events", an_event(pbx=pbx, company=company))).json()
+    event = (await api.get(f"/v1/events/{receipt['eventId']}")).json()
+    objects = {
+        "pbx": pbx,
+        "integrationId": made["id"],
+        "eventId": receipt["eventId"],
+        "deliveryId": event["outcomes"][0]["deliveryId"],
+    }
+    managers = await keys.manager(pbx=pbx), await keys.manager(company=company)
+    return Tenant(objects, company, await keys.ingest(pbx=pbx), managers)
+
+
+NOBODYS = {
+    "pbx": "999999999999",
+    "integrationId": "zzzzzz",
+    "eventId": str(new_uuid()),
+    "deliveryId": str(new_uuid()),
+}
+
+
+async def call(
+    api: Api, name: str, key: str | None, objects: dict[str, str], company: str = "it_w000001"
+) -> httpx.Response:
+    """Call an operation on these objects, or for their PBX."""
+    method, path = OPERATIONS[name]
+    row, body = TABLE[name], TABLE[name].body
+    if row.creates:
+        body = body | {"pbx": objects["pbx"], "company": company}
+    path = re.sub(r"\{(\w+)\}", lambda found: objects[found[1]], path)
+    answer = await api.request(method, path, json=body, key=key)
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
-    return answer.status_code
+    return answer
 
 
 @pytest.fixture(scope="module")
-async def ingest(keys: Keys) -> str:
-    return await keys.ingest()
+async def there(api: Api, keys: Keys) -> Tenant:
+    return await a_tenant(api, keys)
 
 
-@pytest.fixture(scope="module")
-async def manager(keys: Keys) -> str:
-    return await keys.manager(pbx="000000000099")
+def test_every_route_has_its_row(app: FastAPI) -> None:
+    assert set(TABLE) == set(OPERATIONS)
+    routes = [context.route for context in iter_route_contexts(app.routes)]
+    hidden = {
+        str(getattr(route, "path", route))
+        for route in routes
+        if not (isinstance(route, APIRoute) and route.include_in_schema)
+    }
+    assert hidden == WITHOUT_A_KEY
 
 
-@pytest.fixture(scope="module")
-async def revoked(keys: Keys) -> str:
-    return await keys.revoked()
-
-
-@pytest.mark.parametrize(("name", "method", "path"), OPERATIONS)
-async def test_without_a_valid_key_nothing_is_possible(
-    api: Api, revoked: str, name: str, method: str, path: str
+@pytest.mark.parametrize("name", TABLE)
+async def test_nobody_gets_in_without_a_valid_key(
+    api: Api, keys: Keys, there: Tenant, name: str
 ) -> None:
-    for key in (None, revoked, "hk_" + "x" * 43):
-        expected = 200 if name in OPEN else 401
-        assert await status(api, method, path, key) == expected
+    for key in (None, "hk_" + "x" * 43, await keys.expired(), await keys.revoked()):
+        answer = await call(api, name, key, there.objects)
+        assert answer.status_code == (TABLE[name].well if TABLE[name].open else 401)
 
 
-@pytest.mark.parametrize(("name", "method", "path"), OPERATIONS)
-async def test_an_ingest_key_only_sends(
-    api: Api, ingest: str, name: str, method: str, path: str
+@pytest.mark.parametrize("name", TABLE)
+async def test_each_role_does_what_is_its_own(api: Api, keys: Keys, name: str) -> None:
+    row = TABLE[name]
+    for role in ("ingest", "pbx manager", "company manager", "admin"):
+        own = await a_tenant(api, keys)
+        key = {
+            "ingest": own.ingest,
+            "pbx manager": own.managers[0],
+            "company manager": own.managers[1],
+            "admin": "",
+        }[role]
+        allowed = row.open or role == "admin" or (row.ingest if role == "ingest" else row.manager)
+        answer = await call(api, name, key, own.objects, own.company)
+        assert answer.status_code == (row.well if allowed else 403), (role, answer.text)
+
+
+@pytest.mark.parametrize("name", [name for name in TABLE if "{" in OPERATIONS[name][1]])
+async def test_another_tenants_object_is_as_one_that_does_not_exist(
+    api: Api, keys: Keys, there: Tenant, name: str
 ) -> None:
-    found = await status(api, method, path, ingest)
-    if name in OPEN | FOR_SENDERS | FOR_EVERYBODY:
-        assert found in {200, 422}
-    else:
-        assert found == 403
+    here = await a_tenant(api, keys)
+    before = await everything(api, there)
+    for key in (*here.managers, here.ingest):
+        others, nobodys = [await call(api, name, key, each) for each in (there.objects, NOBODYS)]
+        expected = 404 if key != here.ingest and TABLE[name].manager else 403
+        assert (others.status_code, nobodys.status_code) == (expected, expected)
+        assert anonymous(others, there.objects) == anonymous(nobodys, NOBODYS)
+    assert await everything(api, there) == before
 
 
-@pytest.mark.parametrize(("name", "method", "path"), OPERATIONS)
-async def test_a_manager_sends_nothing_and_finds_nothing_of_others(
-    api: Api, manager: str, name: str, method: str, path: str
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.lists])
+async def test_lists_hold_nothing_of_others(api: Api, keys: Keys, there: Tenant, name: str) -> None:
+    here = await a_tenant(api, keys)
+    for key in here.managers:
+        for asked in ("", f"?pbx={there.pbx}", f"?integrationId={there.objects['integrationId']}"):
+            answer = await api.get(OPERATIONS[name][1] + asked, key=key)
+            assert answer.status_code == 200
+            assert not any(found in answer.text for found in there.objects.values())
+
+
+@pytest.mark.parametrize("name", [name for name, row in TABLE.items() if row.creates])
+async def test_nothing_is_made_or_sent_for_others(
+    api: Api, keys: Keys, there: Tenant, name: str
 ) -> None:
-    found = await status(api, method, path, manager)
-    if name in FOR_SENDERS | FOR_ADMINS:
-        assert found == 403
-    elif "{" in path:
-        assert found in {404, 422}
-    else:
-        assert found in {200, 422}
+    here = await a_tenant(api, keys)
+    before = await everything(api, there)
+    for key in (*here.managers, here.ingest):
+        answer = await call(api, name, key, there.objects, there.company)
+        assert answer.status_code == 403
+        mixed = await call(api, name, key, there.objects, here.company)
+        assert mixed.status_code == 403
+    assert await everything(api, there) == before
+
+
+async def everything(api: Api, tenant: Tenant) -> list[Json]:
+    """Return all that an admin sees of a tenant."""
+    paths = [
+        f"/v1/integrations?pbx={tenant.pbx}",
+        f"/v1/integrations/{tenant.objects['integrationId']}/secret",
+        f"/v1/events?pbx={tenant.pbx}",
+        f"/v1/deliveries?integrationId={tenant.objects['integrationId']}",
+        f"/v1/deliveries/{tenant.objects['deliveryId']}",
+        f"/v1/pbxs/{tenant.pbx}",
+    ]
+    return [(await api.get(path)).json() for path in paths]
+
+
+def anonymous(answer: httpx.Response, objects: dict[str, str]) -> tuple[str, list[str]]:
+    """Return an answer without the ids that were asked for, which it may repeat."""
+    text = answer.text
+    for found in objects.values():
+        text = text.replace(found, "…")
+    return text, sorted(answer.headers)
