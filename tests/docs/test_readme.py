@@ -2,7 +2,6 @@
 
 import json
 import re
-import subprocess
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ import pytest
 
 from hookline.app import openapi_document
 from hookline.security.signatures import x_signature
-from support.node import needs_node
+from support import node
 from support.readme import README, code_blocks, with_settings
 
 SECRET = "abcdefghijABCDEFGHIJ0123456789xy"
@@ -28,17 +27,9 @@ def in_python(body: bytes, signature: str, secret: str) -> bool:
 
 
 def in_node(body: bytes, signature: str, secret: str) -> bool:
-    needs_node("the README's example for it cannot be run")
     [code] = code_blocks("js", under="Verify a signature")
     arguments = f"Buffer.from('{body.hex()}', 'hex'), {json.dumps(signature)}, {json.dumps(secret)}"
-    ran = subprocess.run(
-        ["node", "--input-type=module", "-e", f"{code}\nconsole.log(isGenuine({arguments}));"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    return bool(json.loads(ran.stdout))
+    return bool(json.loads(node.run(f"{code}\nconsole.log(isGenuine({arguments}));")))
 
 
 @pytest.mark.parametrize("verifier", [in_python, in_node])

