@@ -24,11 +24,12 @@ test: .venv/dev .venv/npm .venv/generator  ## every test, but those of make soak
 soak: .venv/dev  ## the tests that take long
 	@$(BIN)/python -m pytest -m soak
 
-check: .venv/dev .venv/npm  ## style, types, import ladder, the API's description: fresh, in order, nothing taken away
+check: .venv/dev .venv/npm  ## style, types, import ladder, models and migrations, the API's description: fresh, in order, nothing taken away
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@PYTHONPATH=tests $(BIN)/python -m support.drift
 	@$(BIN)/hookline openapi | cmp - openapi/openapi.json || { echo 'openapi/openapi.json is stale: make openapi'; exit 1; }
 	@$(API) lint
 	@$(API) breaks
@@ -43,8 +44,9 @@ clients: .venv/dev .venv/npm .venv/generator  ## a Python and a TypeScript clien
 api-changelog: .venv/dev  ## what changed in the API, from its description's history, into docs/api-changelog.md
 	@$(API) changelog
 
-format: .venv/dev  ## put every file in shape
+format: .venv/dev  ## put every file in shape, and the settings into the README
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
+	@PYTHONPATH=tests $(BIN)/python -m support.readme
 
 bench: .venv/runtime  ## every scenario of hookline bench (SCENARIOS='single drain' for some)
 	@$(BIN)/hookline bench $(SCENARIOS) --json benchmarks/figures.json --svg benchmarks/figures.svg
