@@ -56,44 +56,31 @@ class _Comparison:
                 return
             self._seen.add(names)
         old, new = _resolved(old, self._schemas.old), _resolved(new, self._schemas.new)
-        if _options(old) or _options(new):
-            yield from self._unions(place, _options(old) or [old], _options(new) or [new])
+        options = _options(old, self._schemas.old), _options(new, self._schemas.new)
+        if any(len(each) > 1 for each in options):
+            yield from self._unions(place, *options)
             return
+        [old], [new] = options
         yield from self._types(place, old, new)
         yield from self._values(place, old, new)
         yield from self._bounds(place, old, new)
         yield from self._fields(place, old, new)
-        for inner in ("items", "additionalProperties"):
+        for inner, shown in (("items", "[]"), ("additionalProperties", "{}")):
             before, after = old.get(inner), new.get(inner)
             if isinstance(before, dict) and isinstance(after, dict):
-                yield from self.compare(f"{place}[]", before, after)
+                yield from self.compare(f"{place}{shown}", before, after)
         if self._asked and _closed(new) and not _closed(old):
             yield broken(place, "takes no further fields any more")
 
     def _unions(self, place: str, old: list[Schema], new: list[Schema]) -> Iterator[Change]:
-        before = {self._label(each, self._schemas.old): each for each in old}
-        after = {self._label(each, self._schemas.new): each for each in new}
-        if len(before) == len(after) == 1:
-            before, after = ({"it": next(iter(each.values()))} for each in (before, after))
+        before, after = ({_label(each): each for each in options} for options in (old, new))
         for label, option in before.items():
             if label in after:
-                inner = place if label in {"it", "object"} else f"{place} ({label})"
-                yield from self.compare(inner, option, after[label])
+                yield from self.compare(f"{place} ({label})", option, after[label])
             else:
                 yield (broken if self._asked else relaxed)(place, f"is never {label} any more")
         for label in after.keys() - before.keys():
             yield (added if self._asked else broken)(place, f"may be {label}")
-
-    @staticmethod
-    def _label(option: Schema, document: Schema) -> str:
-        """Name an option by what tells it apart: a constant of a field, or its type."""
-        resolved = _resolved(option, document)
-        for described in resolved.get("properties", {}).values():
-            if "const" in described:
-                return f"`{described['const']}`"
-        if "const" in resolved:
-            return f"`{resolved['const']}`"
-        return str(resolved.get("type", "anything"))
 
     def _types(self, place: str, old: Schema, new: Schema) -> Iterator[Change]:
         before, after = _types(old), _types(new)
@@ -163,9 +150,26 @@ def _resolved(schema: Schema, document: Schema) -> Schema:
     return schema
 
 
-def _options(schema: Schema) -> list[Schema]:
-    options: list[Schema] = schema.get("oneOf") or schema.get("anyOf") or []
-    return options
+def _options(schema: Schema, document: Schema) -> list[Schema]:
+    """Return what a schema is either of: itself, unless it is a union or of several types."""
+    schema = _resolved(schema, document)
+    if union := schema.get("oneOf") or schema.get("anyOf"):
+        return [inner for option in union for inner in _options(option, document)]
+    if isinstance(schema.get("type"), list):
+        return [_only(kind, schema) for kind in schema["type"]]
+    return [schema]
+
+
+def _only(kind: str, schema: Schema) -> Schema:
+    return {"type": "null"} if kind == "null" else {**schema, "type": kind}
+
+
+def _label(option: Schema) -> str:
+    """Name an option by what tells it apart: a constant, of a field or its own, or its type."""
+    for described in (option, *option.get("properties", {}).values()):
+        if "const" in described:
+            return f"`{described['const']}`"
+    return str(option.get("type", "anything"))
 
 
 def _types(schema: Schema) -> set[str]:

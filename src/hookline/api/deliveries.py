@@ -62,7 +62,14 @@ async def get_delivery(
     *,
     caller: Manager,
     services: ServicesDep,
-    delivery_id: Annotated[str, Path(alias="deliveryId", description="The delivery's id.")],
+    delivery_id: Annotated[
+        str,
+        Path(
+            alias="deliveryId",
+            description="The delivery's id.",
+            json_schema_extra={"format": "uuid"},
+        ),
+    ],
 ) -> Delivery:
     """Read a delivery with its attempts."""
     return await services.history.delivery(caller, existing_id(delivery_id, "delivery"))
@@ -73,7 +80,14 @@ async def retry_delivery(
     *,
     caller: Manager,
     services: ServicesDep,
-    delivery_id: Annotated[str, Path(alias="deliveryId", description="The delivery's id.")],
+    delivery_id: Annotated[
+        str,
+        Path(
+            alias="deliveryId",
+            description="The delivery's id.",
+            json_schema_extra={"format": "uuid"},
+        ),
+    ],
 ) -> Delivery:
     """Make one more attempt now.
 

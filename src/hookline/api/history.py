@@ -6,6 +6,8 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Path, Query, Response
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
 
 from hookline.api.auth import Manager
 from hookline.api.deps import ServicesDep
@@ -23,15 +25,25 @@ EventTypeFilter = Annotated[
     Line | None,
     Query(max_length=128, description="Only of this type.", examples=["call:completed"]),
 ]
+
+
+def _no_number(moment: object) -> object:
+    """Refuse numbers, which pydantic would take for seconds, or milliseconds, since the epoch."""
+    if isinstance(moment, str) and "-" not in moment.lstrip("-"):
+        raise PydanticCustomError("moment", "Send a moment like 2026-01-31T12:00:00Z.")
+    return moment
+
+
+Moment = Annotated[datetime, BeforeValidator(_no_number)]
 Since = Annotated[
-    datetime | None,
+    Moment | None,
     Query(
         description="Only from this moment on (ISO 8601; UTC where it names no zone).",
         examples=["2026-01-31T12:00:00Z"],
     ),
 ]
 Until = Annotated[
-    datetime | None,
+    Moment | None,
     Query(description="Only before this moment.", examples=["2026-02-01T00:00:00Z"]),
 ]
 
@@ -73,7 +85,14 @@ async def get_event(
     *,
     caller: Manager,
     services: ServicesDep,
-    event_id: Annotated[str, Path(alias="eventId", description="The event's id.")],
+    event_id: Annotated[
+        str,
+        Path(
+            alias="eventId",
+            description="The event's id.",
+            json_schema_extra={"format": "uuid"},
+        ),
+    ],
 ) -> Response:
     """Read an event, and each integration's outcome with its reason.
 

@@ -8,6 +8,7 @@ from typing_extensions import TypeAliasType
 
 from hookline.domain.catalogue import Format
 from hookline.domain.deliveries import ErrorKind, Verdict
+from hookline.history.schemas import StatusCode
 from hookline.integrations.fields import Document, Moment
 
 
@@ -69,7 +70,9 @@ class TestAttempt(Document):
         "again; any other: where it would have failed."
     )
     error: ErrorKind | None = Field(description="What went wrong, if anything did.")
-    status_code: int | None = Field(description="The HTTP status of the answer, if there was one.")
+    status_code: StatusCode | None = Field(
+        description="The HTTP status of the answer, if there was one."
+    )
     response_body: str | None = Field(
         description="At most 4 KiB of what was answered; bytes that are no text are replaced."
     )

@@ -58,6 +58,9 @@ Envelope = TypeAliasType(
         ),
     ],
 )
+StatusCode = Annotated[
+    int, WithJsonSchema({"type": "integer", "minimum": 100, "maximum": 999})
+]  # described, not checked: receivers answer what they like
 AttemptOutcome = TypeAliasType(
     "AttemptOutcome",
     Annotated[
@@ -83,7 +86,9 @@ class Attempt(Record):
     duration_ms: int = Field(ge=0, description="How long it took, in milliseconds.")
     outcome: AttemptOutcome
     error: ErrorKind | None = Field(description="What went wrong, if anything did.")
-    status_code: int | None = Field(description="The HTTP status of the answer, if there was one.")
+    status_code: StatusCode | None = Field(
+        description="The HTTP status of the answer, if there was one."
+    )
     response_body: str | None = Field(
         description="At most 4 KiB of what was answered; bytes that are no text are replaced."
     )
@@ -134,6 +139,7 @@ class EventSummary(Record):
         examples=["1721836787.1"],
     )
     time: int = Field(
+        ge=0,
         description="The envelope's `time`: when the PBX sent it, in epoch milliseconds.",
         examples=[1721836787753],
     )

@@ -82,6 +82,10 @@ TargetUrl = Annotated[
         json_schema_extra={"format": "uri"},
     ),
 ]
+HEADER_BOUNDS: dict[str, Any] = {  # Any: a JSON Schema; hookline.integrations.headers checks it
+    "maxProperties": 20,
+    "propertyNames": {"maxLength": 128},
+}
 CustomHeaders = TypeAliasType(
     "CustomHeaders",
     Annotated[
@@ -90,6 +94,10 @@ CustomHeaders = TypeAliasType(
             description="HTTP headers that every request to the URL carries besides Hookline's "
             "own. Kept sealed.",
             examples=[{"X-Tenant": "7"}],
+            json_schema_extra={
+                **HEADER_BOUNDS,
+                "additionalProperties": {"type": "string", "maxLength": 4096},
+            },
         ),
     ],
 )
@@ -153,7 +161,11 @@ GroupChoice = TypeAliasType(
                     {
                         "title": "SomeTypes",
                         "type": "array",
-                        "items": {"type": "string", "examples": ["call:completed"]},
+                        "items": {
+                            "type": "string",
+                            "maxLength": 128,
+                            "examples": ["call:completed"],
+                        },
                         "minItems": 1,
                     },
                     # Last: openapi-python-client gives up at a constant that doesn't fit.

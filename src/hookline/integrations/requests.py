@@ -13,6 +13,7 @@ from typing_extensions import TypeAliasType
 
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.fields import (
+    HEADER_BOUNDS,
     RATE_LIMIT,
     AccessKeyId,
     CompanyId,
@@ -92,6 +93,10 @@ HeaderChanges = TypeAliasType(
             description="Changes of a webhook's headers: each one named here is set, or removed "
             "where it is `null`.",
             examples=[{"X-Tenant": "8", "X-Old": None}],
+            json_schema_extra={
+                **HEADER_BOUNDS,
+                "additionalProperties": {"type": ["string", "null"], "maxLength": 4096},
+            },
         ),
     ],
 )
