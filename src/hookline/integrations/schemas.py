@@ -1,6 +1,6 @@
 """Integrations and PBXs as the REST API shows them."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     Field,
@@ -25,6 +25,8 @@ from hookline.integrations.fields import (
     TargetUrl,
 )
 from hookline.integrations.requests import PbxDescription
+
+READ_ONLY: dict[str, Any] = {"readOnly": True}  # Any: as pydantic declares it
 
 
 class WebhookTransmission(Document):
@@ -108,7 +110,7 @@ class Health(Document):
 class Integration(Document):
     """An integration: whose events it wants, which of them, and where its copies go."""
 
-    id: IntegrationId
+    id: IntegrationId = Field(json_schema_extra=READ_ONLY)
     pbx: PbxSerial | None = Field(description="The PBX whose events it gets.")
     company: CompanyId | None = Field(description="The company whose events without a PBX it gets.")
     name: IntegrationName
@@ -118,9 +120,9 @@ class Integration(Document):
     filter: None = Field(description="Reserved for content filters.")
     max_in_flight: MaxInFlight
     rate_limit: RateLimit | None = Field(description=RATE_LIMIT, examples=[20])
-    health: Health
-    created_at: Moment = Field(description="When it was created.")
-    updated_at: Moment = Field(description="When it was last changed.")
+    health: Health = Field(json_schema_extra=READ_ONLY)
+    created_at: Moment = Field(description="When it was created.", json_schema_extra=READ_ONLY)
+    updated_at: Moment = Field(description="When it was last changed.", json_schema_extra=READ_ONLY)
 
 
 class IntegrationPage(Document):
@@ -154,4 +156,6 @@ class PbxRecord(PbxDescription):
     presence_events: bool = Field(
         description="Whether a `collaboration` PBX sends presence events."
     )
-    updated_at: Moment = Field(description="When the description was last changed.")
+    updated_at: Moment = Field(
+        description="When the description was last changed.", json_schema_extra=READ_ONLY
+    )

@@ -1,0 +1,185 @@
+"""What generated clients and readers rely on, beyond what linters know."""
+
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+
+from factories import sample_events
+from hookline.app import openapi_document
+from hookline.domain.catalogue import EventType, load_catalogue
+
+Node = dict[str, Any]  # Any: a part of a JSON document
+
+DOCUMENT: Node = json.loads(openapi_document())
+SCHEMAS: Node = DOCUMENT["components"]["schemas"]
+OPERATIONS: dict[str, Node] = {
+    operation["operationId"]: operation
+    for path in DOCUMENT["paths"].values()
+    for operation in path.values()
+}
+CATALOGUE = load_catalogue()
+REGISTRY: Registry[Any] = Registry().with_resource(
+    "urn:document", Resource.from_contents(DOCUMENT, default_specification=DRAFT202012)
+)
+UNITS = ("millisecond", "second", "hour", "day")
+
+
+def errors_of(schema: Node, example: object) -> list[str]:
+    located = json.loads(json.dumps(schema).replace('"#/', '"urn:document#/'))
+    validator = Draft202012Validator(located, registry=REGISTRY, format_checker=FormatChecker())
+    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(example)]
+
+
+def nodes(node: object, path: str = "#") -> Iterator[tuple[str, Node]]:
+    """Yield every object of a document with its place, examples left out."""
+    if isinstance(node, dict):
+        yield path, node
+        for name, value in node.items():
+            if name not in {"example", "examples", "default"}:
+                yield from nodes(value, f"{path}/{name}")
+    elif isinstance(node, list):
+        for position, value in enumerate(node):
+            yield from nodes(value, f"{path}/{position}")
+
+
+def references(node: object) -> set[str]:
+    return {part["$ref"].rpartition("/")[2] for _, part in nodes(node) if "$ref" in part}
+
+
+def requested() -> set[str]:
+    """The names of the schemas that requests are made of."""
+    found: set[str] = set()
+    waiting = set().union(*(references(each.get("requestBody")) for each in OPERATIONS.values()))
+    while waiting:
+        found |= waiting
+        waiting = set().union(*(references(SCHEMAS[name]) for name in waiting)) - found
+    return found
+
+
+def by_name(kind: EventType) -> str:
+    return kind.name
+
+
+def test_it_is_read_in_the_order_of_its_tags() -> None:
+    told = [tag["name"] for tag in DOCUMENT["tags"]]
+    order = [tag for tag, _ in groupby(each["tags"][0] for each in OPERATIONS.values())]
+    assert [*order, "Webhooks"] == told
+
+
+def test_every_example_of_an_answer_or_a_request_fits() -> None:
+    wrong, checked = [], 0
+    for path, node in nodes(DOCUMENT):
+        if "schema" in node and "example" in node:
+            checked += 1
+            wrong += [f"{path}: {error}" for error in errors_of(node["schema"], node["example"])]
+    assert wrong == []
+    assert checked > 150
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_shows_an_answer_for_each_status(name: str) -> None:
+    for status, response in OPERATIONS[name]["responses"].items():
+        for content in response.get("content", {}).values():
+            if content["schema"] != {"$ref": "#/components/schemas/ReadinessReport"}:
+                assert "example" in content, f"{status}: add one to hookline.api.openapi.answers"
+
+
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_an_operation_says_which_keys_it_takes(name: str) -> None:
+    schemes = [scheme for option in OPERATIONS[name]["security"] for scheme in option]
+    if name in {"getLiveness", "getReadiness"}:
+        assert schemes == []
+    else:
+        assert schemes[0] == "adminKey"
+        assert set(schemes) <= DOCUMENT["components"]["securitySchemes"].keys()
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_what_is_inside_has_a_name_of_its_own(name: str) -> None:
+    for path, node in nodes(SCHEMAS[name]):
+        inner = path != "#" and "/properties/" in path
+        assert not (inner and "enum" in node), f"{path}: name it with a TypeAliasType"
+        assert not (inner and "properties" in node), f"{path}: name it with a TypeAliasType"
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_numbers_have_bounds(name: str) -> None:
+    asked = name in requested()
+    for path, node in nodes(SCHEMAS[name]):
+        if node.get("type") in ("integer", "number") and "const" not in node:
+            assert "minimum" in node, path
+            assert "maximum" in node or not asked, path
+
+
+@pytest.mark.parametrize("name", sorted(requested()))
+def test_texts_that_are_asked_have_a_form_or_an_end(name: str) -> None:
+    for path, node in nodes(SCHEMAS[name]):
+        if node.get("type") == "string":
+            assert node.keys() & {"maxLength", "const", "enum", "format", "pattern"}, path
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_duration_names_its_unit(name: str) -> None:
+    for field, described in SCHEMAS[name].get("properties", {}).items():
+        if described.get("type") in ("integer", "number") and (
+            "time" in field.lower() or "duration" in field.lower() or field == "offset"
+        ):
+            text = described["description"].lower()
+            assert any(unit in text for unit in UNITS), field
+
+
+def test_answers_may_gain_fields_and_requests_may_not() -> None:
+    asked = requested()
+    closed = {name for name in SCHEMAS if SCHEMAS[name].get("additionalProperties") is False}
+    assert closed <= asked
+    assert {"NewIntegration", "IntegrationChanges", "SecretRotation", "TestRequest"} <= closed
+
+
+def test_unions_of_objects_have_a_discriminator() -> None:
+    for path, node in nodes(SCHEMAS):
+        options = [each for each in node.get("oneOf", ()) if "$ref" in each]
+        if len(options) > 1:
+            assert set(node["discriminator"]["mapping"].values()) == {
+                option["$ref"] for option in options
+            }, path
+
+
+def test_what_only_answers_show_and_what_they_never_show_is_marked() -> None:
+    shown = SCHEMAS["Integration"]["properties"]
+    for field in ("id", "health", "createdAt", "updatedAt"):
+        assert shown[field]["readOnly"]
+    assert SCHEMAS["WebhookTransmission"]["properties"]["secret"]["readOnly"]
+    assert SCHEMAS["NewSqsTransmission"]["properties"]["secretAccessKey"]["writeOnly"]
+
+
+@pytest.mark.parametrize("kind", CATALOGUE.types, ids=by_name)
+def test_a_webhook_describes_every_event_type_of_the_catalogue(kind: EventType) -> None:
+    received = DOCUMENT["webhooks"][kind.name]["post"]
+    headers = {part["$ref"].rpartition("/")[2] for part in received["parameters"]}
+    assert headers == DOCUMENT["components"]["parameters"].keys()
+    content = received["requestBody"]["content"]["application/json"]
+    assert list(content["example"])[-2:] == ["integrationId", "data"]
+    newer = {**content["example"], "fromNewerFirmware": 1}
+    newer["data"] = {**newer["data"], "fromNewerFirmware": {"of": "any kind"}}
+    assert errors_of(content["schema"], newer) == []
+    for field in ("integrationId", "company", "time", "data"):
+        without = {name: value for name, value in newer.items() if name != field}
+        assert errors_of(content["schema"], without)
+    assert errors_of(content["schema"], {**newer, "type": "call:other"})
+
+
+def test_there_is_a_webhook_for_nothing_else() -> None:
+    assert list(DOCUMENT["webhooks"]) == [kind.name for kind in CATALOGUE.types]
+
+
+@pytest.mark.parametrize("event", sample_events(), ids=lambda event: event["type"])
+def test_what_pbxs_really_send_fits(event: Node) -> None:
+    content = DOCUMENT["webhooks"][event["type"]]["post"]["requestBody"]["content"]
+    schema = content["application/json"]["schema"]
+    assert errors_of(schema, {**event, "integrationId": "s95eum"}) == []
