@@ -17,7 +17,7 @@ _RENAMED = {  # names that say enough in our modules, but not in a client's one 
 
 def set_components_right(document: Schema) -> None:
     """Set every schema of the document right, in place."""
-    renamed: Schema = json.loads(_with_new_names(json.dumps(document)))
+    renamed: Schema = json.loads(_with_new_names(json.dumps(document)), parse_float=_whole)
     document.clear()
     document.update(renamed)
     schemas = document["components"]["schemas"]
@@ -34,6 +34,12 @@ def _with_new_names(text: str) -> str:
     for old, new in _RENAMED.items():
         text = text.replace(f'"{_PREFIX}{old}"', f'"{_PREFIX}{new}"')
     return text
+
+
+def _whole(text: str) -> float:
+    """Read a bound that FastAPI printed as 1000.0 as what it is, a whole number."""
+    number = float(text)
+    return int(number) if number.is_integer() else number
 
 
 def _asked(document: Schema) -> set[str]:
