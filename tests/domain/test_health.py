@@ -1,3 +1,4 @@
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -112,10 +113,9 @@ class AnIntegration(RuleBasedStateMachine):
         self.runs = [NO_RUN, NO_RUN]
         self.failures_since_success = 0
         self.down_since_success = 0
-        self.first_failure: datetime | None = None
         self.probes_at: list[datetime] = []
-        self.writes = 0
-        self.changes = 0
+        self.taken: Counter[type] = Counter()  # steps that changed the shared state
+        self.cleared = 0
 
     @rule(seconds=st.sampled_from([0.1, 1, 10, 45, 600, 86_400]))
     def time_passes(self, seconds: float) -> None:
@@ -131,7 +131,6 @@ class AnIntegration(RuleBasedStateMachine):
     @rule(process=st.integers(0, 1))
     def an_attempt_succeeds(self, process: int) -> None:
         self.failures_since_success = self.down_since_success = 0
-        self.first_failure = None
         self._attempt(process, Evidence.GOOD, None)
 
     @precondition(lambda self: self.enabled)
@@ -177,10 +176,9 @@ class AnIntegration(RuleBasedStateMachine):
         self.enabled = False
 
     @invariant()
-    def only_a_long_run_of_failures_pauses(self) -> None:
-        if self.shared.state is HealthState.PAUSED:
-            assert self.shared.failing_since is not None
-            assert self.shared.paused_until is not None
+    def what_is_known_fits_the_state(self) -> None:
+        assert (self.shared.state is HealthState.HEALTHY) == (self.shared.failing_since is None)
+        assert (self.shared.state is HealthState.PAUSED) == (self.shared.paused_until is not None)
 
     @invariant()
     def probes_go_at_growing_intervals(self) -> None:
@@ -191,8 +189,11 @@ class AnIntegration(RuleBasedStateMachine):
         )
 
     @invariant()
-    def writes_are_changes(self) -> None:
-        assert self.writes == self.changes
+    def no_step_is_taken_twice(self) -> None:
+        unhealthy = self.shared != HEALTHY
+        ended = self.taken[Recover] + self.cleared
+        assert self.taken[Fail] - ended == unhealthy
+        assert self.taken[Pause] <= self.taken[Fail]
 
     def _attempt(self, process: int, evidence: Evidence, error: ErrorKind | None) -> None:
         before = self.shared
@@ -204,13 +205,12 @@ class AnIntegration(RuleBasedStateMachine):
         self.shared = take(before, step, self.now, RULES)
         self.seen[process] = self.shared
         if self.shared != before:
-            self.writes += 1
+            self.taken[type(step)] += 1
             self._check_change(before, step, evidence)
         elif isinstance(step, Disable):
             self._check_disable(step)
 
     def _check_change(self, before: Health, step: Step, evidence: Evidence) -> None:
-        self.changes += 1
         self.probes_at.clear()
         match step:
             case Fail():
@@ -232,14 +232,13 @@ class AnIntegration(RuleBasedStateMachine):
     def _count_failure(self, *, down: bool) -> None:
         self.failures_since_success += 1
         self.down_since_success += down
-        self.first_failure = self.first_failure or self.now
 
     def _forget(self) -> None:
+        self.cleared += self.shared != HEALTHY
         self.shared = HEALTHY
         self.seen = [HEALTHY, HEALTHY]
         self.runs = [NO_RUN, NO_RUN]
         self.failures_since_success = self.down_since_success = 0
-        self.first_failure = None
         self.probes_at.clear()
 
 

@@ -236,7 +236,7 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000_000,
         description="Deliveries that may wait in all; above it events are answered 429. About"
-        " 1 kB of disk each, besides the events.",
+        " 0.3 kB of disk each, besides the events.",
     )
     retention_days: int = Field(
         30, ge=1, le=3_650, description="Days that events, deliveries and attempts are kept."
