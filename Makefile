@@ -5,8 +5,9 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 API := PYTHONPATH=openapi $(BIN)/python -m apitools
 UPGRADE ?=
+SECONDS ?= 60
 
-.PHONY: help run demo test soak check openapi clients api-changelog format bench bench-smoke bench-compare lock clean
+.PHONY: help run demo test soak fuzz audit check openapi clients api-changelog format bench bench-smoke bench-compare lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made here
@@ -23,6 +24,12 @@ test: .venv/dev .venv/npm .venv/generator  ## every test, but those of make soak
 
 soak: .venv/dev  ## the tests that take long
 	@$(BIN)/python -m pytest -m soak
+
+fuzz: .venv/dev  ## broken envelopes at the parser, for a minute (SECONDS=600 for longer)
+	@PYTHONPATH=tests $(BIN)/python -m support.fuzz $(SECONDS)
+
+audit: .venv/dev  ## known vulnerabilities of the locked dependencies; asks the network's advisory service
+	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/runtime.txt
 
 check: .venv/dev .venv/npm  ## style, types, import ladder, models and migrations, the API's description: fresh, in order, nothing taken away
 	@$(BIN)/ruff format --check .

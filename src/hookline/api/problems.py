@@ -161,14 +161,18 @@ async def _on_http_exception(request: Request, error: Exception) -> Response:
 
 
 def _methods_at(request: Request) -> set[str]:
-    """Return the methods of all routes at this address; Starlette names those of the first one."""
-    routes = [context.route for context in iter_route_contexts(request.app.routes)]
-    return {
-        method
-        for route in routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods or ()
-    }
+    """Return the methods of all routes at this address; Starlette names those of the first one.
+
+    A route for exactly this address hides those that would take a part of it for an id.
+    """
+    routes = [
+        context.route
+        for context in iter_route_contexts(request.app.routes)
+        if isinstance(context.route, Route)
+        and context.route.matches(request.scope)[0] is not Match.NONE
+    ]
+    exact = [route for route in routes if "{" not in route.path]
+    return {method for route in exact or routes for method in route.methods or ()}
 
 
 def _slug(status: HTTPStatus) -> str:
