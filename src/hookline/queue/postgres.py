@@ -34,6 +34,7 @@ from hookline.queue.port import (
     Waiting,
 )
 from hookline.queue.statements import statement
+from hookline.queue.unheard import UnheardLeases
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -79,58 +80,65 @@ class PostgresQueue:
         self._retry = statement("retry")
         self._skip = statement("skip")
         self.born_lease = new_lease()
+        self._unheard = UnheardLeases(pool, lease_seconds=lease_seconds)
 
     @_unavailable_when_away
     async def append(
         self, events: Sequence[NewEvent], deliveries: Sequence[NewDelivery], *, revision: int
     ) -> Appended | StaleSnapshot:
         """Store events with their deliveries; deliveries born leased carry `born_lease`."""
-        row = await self._pool.fetchrow(
-            self._append,
-            revision,
-            lowest_uuid(datetime.now(UTC) - self._duplicate_window),
-            [e.id for e in events],
-            [e.digest for e in events],
-            [e.event.pbx for e in events],
-            [e.event.company for e in events],
-            [e.event.type for e in events],
-            [e.event.subject for e in events],
-            [e.event.time for e in events],
-            [e.event.payload for e in events],
-            [e.event.splice for e in events],
-            [e.skipped for e in events],
-            self.lease_seconds,
-            self.born_lease,
-            [d.id for d in deliveries],
-            [d.event_id for d in deliveries],
-            [d.integration_id for d in deliveries],
-            [d.event_type for d in deliveries],
-            [d.ordering for d in deliveries],
-            [d.leased for d in deliveries],
-        )
-        if row["revision"] != revision:
-            return StaleSnapshot(row["revision"])
-        fresh = frozenset(row["fresh"])
-        return Appended(fresh, await self._firsts_of([e for e in events if e.id not in fresh]))
+        leased = [delivery.id for delivery in deliveries if delivery.leased]
+        async with self._unheard.connection(self.born_lease, deliveries=leased) as connection:
+            row = await connection.fetchrow(
+                self._append,
+                revision,
+                lowest_uuid(datetime.now(UTC) - self._duplicate_window),
+                [e.id for e in events],
+                [e.digest for e in events],
+                [e.event.pbx for e in events],
+                [e.event.company for e in events],
+                [e.event.type for e in events],
+                [e.event.subject for e in events],
+                [e.event.time for e in events],
+                [e.event.payload for e in events],
+                [e.event.splice for e in events],
+                [e.skipped for e in events],
+                self.lease_seconds,
+                self.born_lease,
+                [d.id for d in deliveries],
+                [d.event_id for d in deliveries],
+                [d.integration_id for d in deliveries],
+                [d.event_type for d in deliveries],
+                [d.ordering for d in deliveries],
+                [d.leased for d in deliveries],
+            )
+            if row["revision"] != revision:
+                return StaleSnapshot(row["revision"])
+            fresh = frozenset(row["fresh"])
+            known = [e.digest for e in events if e.id not in fresh]
+            firsts = await connection.fetch(self._firsts, known) if known else ()
+            return Appended(fresh, {row["digest"]: row["event_id"] for row in firsts})
 
     @_unavailable_when_away
     async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
         """Lease due deliveries under a token of their own."""
         lease = new_lease()
+        named = [lane.integration_id for lane in lanes]
         claimed: list[Claimed] = []
-        for sql, ordered in ((self._claim, False), (self._claim_ordered, True)):
-            asked = [lane for lane in lanes if lane.ordered is ordered]
-            if asked and most_bytes > 0:
-                rows = await self._pool.fetch(
-                    sql,
-                    [lane.integration_id for lane in asked],
-                    [lane.room for lane in asked],
-                    lease,
-                    self.lease_seconds,
-                    most_bytes,
-                )
-                claimed += [_claimed(row, lease) for row in rows]
-                most_bytes -= sum(len(row["payload"]) for row in rows)
+        async with self._unheard.connection(lease, lanes=named) as connection:
+            for sql, ordered in ((self._claim, False), (self._claim_ordered, True)):
+                asked = [lane for lane in lanes if lane.ordered is ordered]
+                if asked and most_bytes > 0:
+                    rows = await connection.fetch(
+                        sql,
+                        [lane.integration_id for lane in asked],
+                        [lane.room for lane in asked],
+                        lease,
+                        self.lease_seconds,
+                        most_bytes,
+                    )
+                    claimed += [_claimed(row, lease) for row in rows]
+                    most_bytes -= sum(len(row["payload"]) for row in rows)
         return claimed
 
     @_unavailable_when_away
@@ -193,6 +201,7 @@ class PostgresQueue:
     @_unavailable_when_away
     async def waiting(self) -> list[Waiting]:
         """Return the integrations that have pending deliveries."""
+        await self._unheard.give_back()
         rows = await self._pool.fetch(self._waiting)
         return [Waiting(row["integration_id"], row["due_in"]) for row in rows]
 
@@ -211,12 +220,6 @@ class PostgresQueue:
     async def announce(self, channel: str) -> None:
         """Tell every listening process, this one included, to look for due deliveries."""
         await self._pool.execute("select pg_notify($1, '')", channel)
-
-    async def _firsts_of(self, events: Sequence[NewEvent]) -> dict[UUID, UUID]:
-        if not events:
-            return {}
-        rows = await self._pool.fetch(self._firsts, [e.digest for e in events])
-        return {row["digest"]: row["event_id"] for row in rows}
 
 
 def new_lease() -> int:

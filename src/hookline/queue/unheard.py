@@ -1,0 +1,70 @@
+"""Leases that were taken, or not: the connection ended before the answer came.
+
+Nobody works on such a delivery, and until its lease ran out nobody would. So they are noted, and
+given back once the database is there again.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from hookline.queue.statements import statement
+
+_MOST = 100  # what a broken connection leaves is a few; beyond, they wait out their leases
+_UNHEARD = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Lease:
+    token: int
+    deliveries: Sequence[UUID]
+    lanes: Sequence[str]
+    until: float  # by the monotonic clock: when it has run out by itself
+
+
+class UnheardLeases:
+    """Notes the statements whose answer never came, and undoes what they may have leased."""
+
+    def __init__(self, pool: asyncpg.Pool, *, lease_seconds: float) -> None:
+        self._pool = pool
+        self._lease_seconds = lease_seconds
+        self._noted: list[_Lease] = []
+        self._give_back = statement("give_back")
+
+    @asynccontextmanager
+    async def connection(
+        self, token: int, *, deliveries: Sequence[UUID] = (), lanes: Sequence[str] = ()
+    ) -> AsyncIterator[Any]:  # asyncpg ships no types
+        """Give a connection to lease these deliveries on, or any of these lanes."""
+        async with self._pool.acquire() as connection:
+            try:
+                yield connection
+            except _UNHEARD:
+                until = time.monotonic() + self._lease_seconds
+                self._noted = [*self._noted, _Lease(token, deliveries, lanes, until)][-_MOST:]
+                raise
+
+    async def give_back(self) -> None:
+        """Undo what was noted and is found now.
+
+        What is not found stays noted: its statement may still be running, without anybody to hear.
+        """
+        for lease in self._noted:
+            found = await self._pool.fetch(
+                self._give_back, lease.token, lease.deliveries, lease.lanes
+            )
+            if found or lease.until < time.monotonic():
+                self._noted = [each for each in self._noted if each is not lease]
