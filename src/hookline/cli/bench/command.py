@@ -35,7 +35,9 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     ] = True,
     in_flight: Annotated[
         int | None,
-        typer.Option(min=1, max=1000, help="The integrations' maxInFlight; else the default."),
+        typer.Option(
+            min=1, max=1000, help="The integrations' maxInFlight; else each scenario's own."
+        ),
     ] = None,
     processes: Annotated[int, typer.Option(min=1, max=64, help="Processes of the service.")] = 1,
 ) -> None:

@@ -59,7 +59,7 @@ def machine(layout: Layout, options: Options) -> dict[str, Any]:
         "commit_to_disk_ms": _commit_to_disk(),
         "seconds": options.seconds,
         "service_processes": options.processes,
-        "max_in_flight": options.in_flight or "the default",
+        "max_in_flight": options.in_flight or "each scenario's own",
         "durability": "fsync and synchronous_commit on",
         "latency": "latency_ms: from the 202's arrival at the sender to the delivery's arrival;"
         " end_to_end_ms: from the sending (open loop: from when it was due)",

@@ -12,7 +12,7 @@ class Options:
     """What is chosen for all scenarios of a run."""
 
     seconds: float = 10.0  # that each is measured for
-    in_flight: int | None = None  # the integrations' maxInFlight; None: the service's default
+    in_flight: int | None = None  # the integrations' maxInFlight; None: each scenario's own
     processes: int = 1  # of the service
 
 
@@ -34,6 +34,7 @@ class Scenario:
     connections: int = 32  # keep-alive
     rate: float | None = None  # events a second, open loop; None: as fast as answers come
     window: int | None = None  # most deliveries on their way; None: no bound
+    in_flight: int = 64  # maxInFlight: what the fast receiver of these scenarios is allowed
     integrations: int = 1
     pbxs: int = 1  # over which the integrations are spread evenly
     zipf: bool = False
@@ -86,6 +87,7 @@ SCENARIOS: Final = (
         batch=100,
         connections=8,
         window=_WINDOW,
+        in_flight=256,  # messages, which go in tens
         queue=True,
     ),
     Scenario(
@@ -96,6 +98,7 @@ SCENARIOS: Final = (
     Scenario(
         name="lanes",
         summary="as single, to 5,000 integrations by Zipf's law",
+        in_flight=16,  # the service's default
         integrations=5_000,
         pbxs=5_000,
         zipf=True,

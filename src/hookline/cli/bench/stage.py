@@ -137,13 +137,12 @@ class Stage:
         return self._request(f"bench {index}", pbx_serial(pbx), transmission)
 
     def _request(self, name: str, pbx: bytes, transmission: dict[str, str]) -> dict[str, Any]:
-        chosen = {} if self.options.in_flight is None else {"maxInFlight": self.options.in_flight}
         return {
             "pbx": pbx.decode(),
             "name": name,
             "transmission": transmission,
             "events": {group.name: "all" for group in load_catalogue().groups},
-            **chosen,
+            "maxInFlight": self.options.in_flight or self.scenario.in_flight,
         }
 
     async def _create(self, running: Service, wanted: Sequence[dict[str, Any]]) -> dict[str, str]:
