@@ -70,6 +70,11 @@ class Bench:
             integration_id,
         )
 
+    async def ended_as(self, integration_id: str, status: str) -> int:
+        """Return how many deliveries of an integration ended like this."""
+        rows = await self.outcomes(integration_id)
+        return sum(int(str(count)) for found, _, _, count in rows if found == status)
+
     async def until_settled(self) -> None:
         """Wait until nothing is pending."""
 

@@ -34,12 +34,13 @@ class Targets:
     async def behave(self, exchange: Exchange) -> None:
         """Serve one request as its path's mode says."""
         name = exchange.request.line.split()[1].lstrip("/")
+        mode = self.modes.get(name, 200)
         self.bodies[name].append(exchange.request.body)
         self.open[name] += 1
         self.peak[name] = max(self.peak[name], self.open[name])
         await self._tell()
         try:
-            await self._answer(exchange, self.modes.get(name, 200))
+            await self._answer(exchange, mode)
         finally:
             self.open[name] -= 1
         self.answered[name] += 1
