@@ -112,7 +112,9 @@ def access_key_id(queue: Integration) -> str:
 
 
 def wrong_fields(client: AuthenticatedClient) -> list[str]:
-    transmission = NewWebhookTransmission(type_="WEBHOOK", url="https://user:word@crm.example.com/hook")
+    transmission = NewWebhookTransmission(
+        type_="WEBHOOK", url="https://user:word@crm.example.com/hook"
+    )
     events = EventSelection()
     events["call"] = ["call:nonsense"]
     new = NewIntegration(name="CRM", pbx=PBX, transmission=transmission, events=events)
