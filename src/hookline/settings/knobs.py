@@ -131,7 +131,7 @@ class Settings(BaseSettings):
     )
     egress_proxy: SecretStr | None = Field(
         None,
-        description="http:// address of a proxy that every delivery goes through. Never taken from"
+        description="http:// address of a proxy that every webhook goes through. Never taken from"
         " HTTP_PROXY, which would bypass the guard.",
     )
     sqs_endpoint_url: str | None = Field(
