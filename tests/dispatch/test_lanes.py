@@ -5,6 +5,8 @@ from hookline.queue.port import Lane, Waiting
 from support.jobs import a_job
 
 NEVER_CUT = 1_000_000
+TWO_AT_A_TIME = LaneRules(max_in_flight=2, ordered=False)
+PLACES = TWO_AT_A_TIME.capacity(2)
 
 
 class Clock:
@@ -19,7 +21,7 @@ class Clock:
 
 class Rules(dict[str, LaneRules]):
     def __missing__(self, _name: str) -> LaneRules:
-        return LaneRules(max_in_flight=2, ordered=False)
+        return TWO_AT_A_TIME
 
 
 @pytest.fixture
@@ -45,9 +47,9 @@ def claimed(lanes: Lanes, asked: list[Lane], count: int, *, size: int = 10) -> N
 
 class TestReserving:
     def test_a_lane_takes_what_it_can_hold_and_no_more(self, lanes: Lanes) -> None:
-        taken = [lanes.reserve("a", 10) for _ in range(9)]
-        assert taken == [True] * 8 + [False]
-        assert (lanes.held, lanes.bytes_held) == (8, 80)
+        taken = [lanes.reserve("a", 10) for _ in range(PLACES + 1)]
+        assert taken == [True] * PLACES + [False]
+        assert (lanes.held, lanes.bytes_held) == (PLACES, PLACES * 10)
 
     def test_a_backlog_goes_before_what_is_new(self, lanes: Lanes, clock: Clock) -> None:
         lanes.expect("a", due_in=5.0)
@@ -131,19 +133,19 @@ class TestClaiming:
     def test_due_lanes_ask_for_the_places_they_have(self, lanes: Lanes) -> None:
         lanes.expect("a")
         lanes.expect("later", due_in=3.0)
-        assert lanes.claimable() == [Lane("a", 8)]
+        assert lanes.claimable() == [Lane("a", PLACES)]
 
     def test_a_lane_asks_again_when_half_its_places_are_free(self, lanes: Lanes) -> None:
         lanes.expect("a")
-        claimed(lanes, lanes.claimable(), 8)
+        claimed(lanes, lanes.claimable(), PLACES)
         assert lanes.claimable() == []
         assert lanes.next_due() is None
-        for _ in range(3):
+        for _ in range(PLACES // 2 - 1):
             lanes.let_go("a", 10)
         assert lanes.claimable() == []
         lanes.let_go("a", 10)
         assert lanes.next_due() == 0.0
-        assert lanes.claimable() == [Lane("a", 4)]
+        assert lanes.claimable() == [Lane("a", PLACES // 2)]
 
     def test_a_lane_that_gave_less_than_asked_has_no_more(self, lanes: Lanes) -> None:
         lanes.expect("a")
@@ -157,14 +159,14 @@ class TestClaiming:
         lanes.expect("a")
         asked = lanes.claimable()
         lanes.claimed(asked, [a_job("a", size=30)], lanes.moment(), most_bytes=30)
-        assert lanes.claimable() == [Lane("a", 7)]
+        assert lanes.claimable() == [Lane("a", PLACES - 1)]
 
     def test_what_becomes_due_during_a_claim_is_asked_for_again(self, lanes: Lanes) -> None:
         lanes.expect("a")
         asked, asked_at = lanes.claimable(), lanes.moment()
         lanes.expect("a")
         lanes.claimed(asked, [], asked_at, most_bytes=NEVER_CUT)
-        assert lanes.claimable() == [Lane("a", 8)]
+        assert lanes.claimable() == [Lane("a", PLACES)]
 
     def test_a_retry_to_come_does_not_make_an_empty_lane_be_asked_again(self, lanes: Lanes) -> None:
         lanes.expect("a")
@@ -188,13 +190,14 @@ class TestClaiming:
 
     def test_full_of_bytes_nothing_is_due_and_nothing_spins(self, lanes: Lanes) -> None:
         lanes.expect("a")
-        claimed(lanes, lanes.claimable(), 8, size=12_500)
+        size = 100_000 // PLACES + 1
+        claimed(lanes, lanes.claimable(), PLACES, size=size)
         lanes.expect("b")
         assert lanes.claimable() == []
         assert lanes.next_due() is None
-        lanes.let_go("a", 12_500)
+        lanes.let_go("a", size)
         assert lanes.next_due() == 0.0
-        assert lanes.claimable() == [Lane("b", 8)]
+        assert lanes.claimable() == [Lane("b", PLACES)]
 
     def test_the_nearest_due_time_is_told(self, lanes: Lanes) -> None:
         lanes.expect("a", due_in=30.0)
@@ -206,7 +209,7 @@ class TestClaiming:
 class TestPolling:
     def test_the_database_tells_what_waits(self, lanes: Lanes, clock: Clock) -> None:
         lanes.found([Waiting("a", -1.0), Waiting("b", 4.0)], lanes.moment())
-        assert lanes.claimable() == [Lane("a", 8)]
+        assert lanes.claimable() == [Lane("a", PLACES)]
         clock.now += 4
         assert {each.integration_id for each in lanes.claimable()} == {"a", "b"}
 
@@ -214,13 +217,13 @@ class TestPolling:
         asked_at = lanes.moment()
         lanes.expect("new")
         lanes.found([], asked_at)
-        assert lanes.claimable() == [Lane("new", 8)]
+        assert lanes.claimable() == [Lane("new", PLACES)]
 
     def test_a_nearer_note_since_the_question_stays(self, lanes: Lanes) -> None:
         asked_at = lanes.moment()
         lanes.expect("a")
         lanes.found([Waiting("a", 60.0)], asked_at)
-        assert lanes.claimable() == [Lane("a", 8)]
+        assert lanes.claimable() == [Lane("a", PLACES)]
 
     def test_an_old_note_gives_way(self, lanes: Lanes) -> None:
         lanes.expect("a")

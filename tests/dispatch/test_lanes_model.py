@@ -129,7 +129,8 @@ class LanesAgainstModel(RuleBasedStateMachine):
             assert self.lanes.claimable() != []
 
     def most_of(self, name: str) -> int:
-        return self.allowed[name].max_in_flight * 4
+        rules = self.allowed[name]
+        return rules.capacity(rules.max_in_flight)
 
     def held(self, name: str) -> list[Claimed]:
         others = [job for job in self.unwritten + self.reserved if job.integration_id == name]
