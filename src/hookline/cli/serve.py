@@ -29,7 +29,7 @@ def serve(
     ] = 1,
     member: Annotated[bool, typer.Option("--member", hidden=True)] = False,
 ) -> None:
-    """Run the API, the console and, unless told otherwise, the delivery engine."""
+    """Run the API and, unless told otherwise, the delivery engine."""
     from hookline.cli.serving import listener  # noqa: PLC0415
     from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
     from hookline.settings import load_settings, start_secrets  # noqa: PLC0415
@@ -71,7 +71,6 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
         lambda: open_runtime(run.settings, engine=run.engine),
         cors_origins=run.settings.cors_origins,
     )
-    console = any(str(getattr(r, "path", "")).startswith("/console") for r in application.routes)
 
     def announce() -> None:
         _settle_memory()
@@ -79,7 +78,7 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
             sys.stdout.write(f"{READY}\n")
             sys.stdout.flush()
         else:
-            terminal.panel("Hookline is running", run.facts(console=console))
+            terminal.panel("Hookline is running", run.facts())
 
     # Not left to uvicorn, which turns a start's sentence into a traceback.
     async with application.router.lifespan_context(application), AsyncExitStack() as stack:
@@ -100,7 +99,7 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
 async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None:
     from hookline.cli.crew import crew  # noqa: PLC0415
 
-    address, port = run.facts(console=False), run.taken.getsockname()[1]
+    address, port = run.facts(), run.taken.getsockname()[1]
     run.taken.close()  # it was taken to be sure that it is free; the members share it
     async with crew(
         run.settings, run.secrets, size=processes, port=port, engine=run.engine
@@ -132,15 +131,13 @@ class _Run:
     engine: bool
     member: bool
 
-    def facts(self, *, console: bool) -> list[tuple[str, str]]:
+    def facts(self) -> list[tuple[str, str]]:
         """List what a person needs first; the admin key only on the start that made it."""
         from hookline.cli.serving import address_of  # noqa: PLC0415
         from hookline.settings import ADMIN_KEY_FILE  # noqa: PLC0415
 
         address = address_of(self.taken)
         facts = [("API", f"{address}/v1"), ("Docs", f"{address}/docs")]
-        if console:
-            facts.append(("Console", f"{address}/console/"))
         kept = self.settings.data_dir / ADMIN_KEY_FILE
         if self.secrets.admin_key_is_new:
             facts.append(("Admin key", self.secrets.admin_key.get_secret_value()))

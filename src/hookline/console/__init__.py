@@ -1,1 +1,0 @@
-"""The bundled management console: static pages over the REST API."""
