@@ -27,8 +27,8 @@ async def put_pbx(
 ) -> PbxRecord:
     """Describe a PBX.
 
-    Takes an admin key. Holds for the next accepted event: `presenceEvents` lets a
-    Collaboration PBX send presence events, and `company` says whose the PBX is.
+    Holds for the next accepted event: `presenceEvents` lets a Collaboration PBX send presence
+    events, and `company` says whose the PBX is.
     """
     return await services.pbxs.describe(pbx, description)
 

@@ -1,7 +1,7 @@
 """Operations set right: how they are named and described, who may call them, what they answer."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hookline.api.openapi.answers import ANSWERS, REFUSALS
@@ -32,17 +32,23 @@ def set_operations_right(document: Schema) -> None:
     for operation in operations_of(document):
         summary, _, description = operation["description"].partition("\n\n")
         operation["summary"] = summary.rstrip(".")
-        operation["description"] = description.replace("\n", " ") or summary
-        operation["security"] = [
-            {key_of(role): []}
-            for requirement in operation.get("security", ())
-            for role in requirement["apiKey"]
-        ]
+        roles = [role for option in operation.get("security", ()) for role in option["apiKey"]]
+        told = description.replace("\n", " ") or summary
+        operation["description"] = f"{told}{_whose_call(roles)}"
+        operation["security"] = [{key_of(role): []} for role in roles]
         for parameter in operation.get("parameters", ()):
             _set_parameter_right(parameter)
         _set_responses_right(operation, schemas)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
+
+
+def _whose_call(roles: Sequence[str]) -> str:
+    if not roles:
+        return "\n\nTakes no key."
+    *others, last = (f"`{role}`" for role in roles)
+    either = f"{', '.join(others)} or {last}" if others else last
+    return f"\n\nRole of the key: {either}."
 
 
 def _set_parameter_right(parameter: Schema) -> None:
