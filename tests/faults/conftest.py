@@ -8,9 +8,12 @@ import pytest
 
 from support.account import Account
 from support.databases import Databases
+from support.engines import Bench
 from support.ledger import Ledger, keeping_books
+from support.own_postgres import OwnPostgres, migrated, own_postgres
 from support.places import passable_folder
 from support.service import Services, services
+from support.targets import Targets, targets
 
 _ACCOUNTS = pytest.StashKey[list[tuple[str, Account]]]()
 
@@ -26,6 +29,21 @@ def folder() -> Iterator[Path]:
 async def together(tmp_path: Path, databases: Databases) -> AsyncIterator[Services]:
     """Services that share one database, which is this test's own."""
     async with databases.migrated() as dsn, services(tmp_path, DATABASE_URL=dsn) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+async def own() -> AsyncIterator[OwnPostgres]:
+    """A server of this module's own, to be broken."""
+    with passable_folder() as made:
+        async with own_postgres(made) as server:
+            yield server
+
+
+@pytest.fixture
+async def apart(tmp_path: Path, own: OwnPostgres) -> AsyncIterator[Services]:
+    """Services that share one database of that server."""
+    async with migrated(own) as dsn, services(tmp_path, DATABASE_URL=dsn) as opened:
         yield opened
 
 
@@ -61,6 +79,19 @@ def closed(request: pytest.FixtureRequest) -> Callable[[Account], Account]:
         return account
 
     return close
+
+
+@pytest.fixture
+async def bench(tmp_path: Path, databases: Databases) -> AsyncIterator[Bench]:
+    """The service's parts in this process, on a database of this test's own."""
+    async with databases.migrated() as dsn:
+        yield Bench(dsn, tmp_path)
+
+
+@pytest.fixture
+async def receivers() -> AsyncIterator[Targets]:
+    async with targets() as opened:
+        yield opened
 
 
 def pytest_terminal_summary(

@@ -64,7 +64,7 @@ async def a_moment(chance: random.Random, traffic: Traffic, ledger: Ledger) -> N
     """Wait for any moment: right after an answer, or in the middle of an attempt."""
     more = chance.randrange(1, BUSY)
     if chance.random() < 0.5:
-        await traffic.until_accepted(len(traffic.accepted) + more)
+        await traffic.until_accepted(more)
     else:
         await ledger.until_received(ledger.received + more)
 

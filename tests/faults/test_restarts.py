@@ -56,10 +56,10 @@ async def restarted_in_turn(
     async with traffic.flowing():
         for _ in range(rounds):
             for number, port in enumerate(ports):
-                await traffic.until_accepted(len(traffic.accepted) + BETWEEN)
+                await traffic.until_accepted(BETWEEN)
                 await running[number].stop()
                 running[number] = await together.start(PORT=port)
-        await traffic.until_accepted(len(traffic.accepted) + BETWEEN)
+        await traffic.until_accepted(BETWEEN)
 
     nobody_noticed(closed(await the_account(running[0], traffic, ledger)), traffic)
     for service in running:
@@ -76,11 +76,11 @@ async def members_restarted_in_turn(
     async with traffic.flowing():
         for _ in range(rounds):
             for member in members(service.command):
-                await traffic.until_accepted(len(traffic.accepted) + BETWEEN)
+                await traffic.until_accepted(BETWEEN)
                 member.send_signal(signal.SIGTERM)
                 await asyncio.to_thread(member.wait, PATIENCE)
                 await until_complete(service)
-        await traffic.until_accepted(len(traffic.accepted) + BETWEEN)
+        await traffic.until_accepted(BETWEEN)
 
     nobody_noticed(closed(await the_account(service, traffic, ledger)), traffic)
     await service.stop()

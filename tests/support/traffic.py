@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -47,7 +47,7 @@ class Traffic:
     without_retry_after: int = 0  # 503s that did not say when to come again
     _numbers: "count[int]" = field(default_factory=count)
     _last: float = inf  # how many events are sent in all
-    _watchers: list[tuple[int, asyncio.Event]] = field(default_factory=list)
+    _watchers: list[tuple[Callable[[], bool], asyncio.Event]] = field(default_factory=list)
 
     @asynccontextmanager
     async def flowing(self, at_once: int = 16) -> AsyncIterator["Traffic"]:
@@ -67,12 +67,19 @@ class Traffic:
         async with asyncio.timeout(_ENDS_WITHIN):
             await asyncio.gather(*(self._send_on(first) for first in range(at_once)))
 
-    async def until_accepted(self, events: int, within: float = 60.0) -> None:
-        """Wait until so many events were accepted in all; return in the moment of the last."""
-        if len(self.accepted) >= events:
-            return
+    async def until_accepted(self, more: int, within: float = 60.0) -> None:
+        """Wait until so many more events were accepted; return in the moment of the last."""
+        goal = len(self.accepted) + more
+        await self._until(lambda: len(self.accepted) >= goal, within)
+
+    async def until_refused(self, more: int, within: float = 60.0) -> None:
+        """Wait until so many more requests were answered with 503."""
+        goal = self.answers[_UNAVAILABLE] + more
+        await self._until(lambda: self.answers[_UNAVAILABLE] >= goal, within)
+
+    async def _until(self, claim: Callable[[], bool], within: float) -> None:
         event = asyncio.Event()
-        self._watchers.append((events, event))
+        self._watchers.append((claim, event))
         async with asyncio.timeout(within):
             await event.wait()
 
@@ -112,14 +119,20 @@ class Traffic:
         self.answers[answer.status] += 1
         if answer.status == _UNAVAILABLE and int(answer.headers.get("retry-after", "0")) < 1:
             self.without_retry_after += 1
+        self._tell()
         return answer
 
     def _accept(self, number: int, answer: Answer) -> None:
         receipt = answer.document
         self.accepted[number] = receipt["eventId"], receipt["deliveries"]
-        for events, event in self._watchers:
-            if len(self.accepted) >= events:
+        self._tell()
+
+    def _tell(self) -> None:
+        for watcher in self._watchers.copy():
+            claim, event = watcher
+            if claim():
                 event.set()
+                self._watchers.remove(watcher)
 
 
 class _Connection:

@@ -1,0 +1,139 @@
+"""A Postgres that a test may break: stopped, refilled, made read-only, or cut off from clients."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import psutil
+
+from hookline.db.connections import AWAY
+from hookline.db.embedded import EmbeddedPostgres
+from hookline.db.embedded.pidfile import read_pid_file
+from support.databases import Databases
+from support.postgres_clients import ask, ask_until_answered
+
+CONNECTIONS = 30
+_END_OTHERS = (
+    "select pg_terminate_backend(pid) from pg_stat_activity"
+    " where usename = current_user and application_name <> 'a hog'"
+)
+
+
+class OwnPostgres:
+    """A server and the ways to break it; each is undone at its block's end."""
+
+    def __init__(self, folder: Path) -> None:
+        self._data_dir = folder / "data"
+        settings = {
+            "max_connections": str(CONNECTIONS),
+            "autovacuum_worker_slots": "2",
+            "min_wal_size": "32MB",
+            "max_wal_size": "64MB",
+        }
+        self._server = EmbeddedPostgres(
+            self._data_dir, shelter=folder / "shelter", settings=settings
+        )
+        self.dsn = ""
+
+    async def start(self) -> None:
+        self.dsn = await self._server.start()
+
+    async def stop(self) -> None:
+        await self._server.stop()
+
+    @property
+    def postmaster(self) -> psutil.Process:
+        """The server's first process."""
+        written = read_pid_file(self._data_dir / "postgres/data")
+        assert written is not None
+        return psutil.Process(written.pid)
+
+    @asynccontextmanager
+    async def stopped(self) -> AsyncIterator[None]:
+        """Have no server for the time of the block."""
+        await self.stop()
+        try:
+            yield
+        finally:
+            await self.start()
+
+    @asynccontextmanager
+    async def read_only(self) -> AsyncIterator[None]:
+        """Refuse writes, as a server does that has become a replica."""
+        configuration = self._data_dir / "postgres/postgresql.conf"
+        writable = configuration.read_text()
+        await self._reload(configuration, f"{writable}default_transaction_read_only = on\n", "on")
+        try:
+            yield
+        finally:
+            await self._reload(configuration, writable, "off")
+
+    @asynccontextmanager
+    async def out_of_connections(self) -> AsyncIterator[None]:
+        """Take every connection there is, those that the service has included."""
+        async with AsyncExitStack() as stack:
+            first = await self._hold_one(stack)
+            held = 1
+            async with asyncio.timeout(30):
+                while held < CONNECTIONS:
+                    try:
+                        await self._hold_one(stack)
+                        held += 1
+                    except asyncpg.TooManyConnectionsError:
+                        await first.execute(_END_OTHERS)
+            yield
+
+    async def _hold_one(self, stack: AsyncExitStack) -> Any:  # noqa: ANN401 - asyncpg ships no types
+        client = await asyncpg.connect(
+            self.dsn, timeout=10, server_settings={"application_name": "a hog"}
+        )
+        stack.push_async_callback(client.close, timeout=10)
+        return client
+
+    async def _reload(self, configuration: Path, text: str, expected: str) -> None:
+        configuration.write_text(text)  # noqa: ASYNC240 - a few kilobytes, and nobody waits
+        self.postmaster.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(10):
+            while await ask(self.dsn, "show default_transaction_read_only") != expected:
+                pass
+
+    async def until_answering(self) -> None:
+        """Wait until the server answers, after whatever happened to it."""
+        assert await ask_until_answered(self.dsn, "select 1") == 1
+
+
+async def terminate(dsn: str, condition: str) -> int:
+    """Cut the sessions of one database that a condition is true of; return how many."""
+    try:
+        count: int = await ask(
+            dsn,
+            "select count(pg_terminate_backend(pid)) from pg_stat_activity"  # noqa: S608 - ours
+            f" where datname = current_database() and pid <> pg_backend_pid() and {condition}",
+        )
+    except AWAY:
+        return 0
+    return count
+
+
+@asynccontextmanager
+async def own_postgres(folder: Path) -> AsyncIterator[OwnPostgres]:
+    """Run a server that the block may break."""
+    server = OwnPostgres(folder)
+    await server.start()
+    try:
+        yield server
+    finally:
+        await server.stop()
+
+
+@asynccontextmanager
+async def migrated(server: OwnPostgres) -> AsyncIterator[str]:
+    """Give the address of a fresh, migrated database of this server."""
+    databases = Databases(server.dsn)
+    async with databases.migrated() as dsn:
+        yield dsn
+    await databases.aclose()
