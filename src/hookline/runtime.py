@@ -19,7 +19,7 @@ from hookline.api.deps import Services
 from hookline.api.ports import Check
 from hookline.api.strangers import Strangers
 from hookline.db import connections
-from hookline.db.away import means_away
+from hookline.db.away import means_away, refusal_explained
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.listen import Listener
 from hookline.db.migrate import is_current, migrate, newest_revision
@@ -244,7 +244,10 @@ async def _records(settings: Settings, dsn: str, stack: AsyncExitStack) -> Async
     stack.push_async_callback(records.dispose)
     if settings.embedded:
         await migrate(records)
-    elif not await is_current(records):
+        return records
+    with refusal_explained():
+        current = await is_current(records)
+    if not current:
         raise ConfigurationError(
             f"The database is not at migration {newest_revision()}: run `hookline migrate` first."
         )

@@ -1,9 +1,11 @@
 import json
 import re
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from hookline import __version__
+from hookline.security.secrets import generate_key
 from hookline.settings import PREFIX, Settings
 from support.terminal import Terminal
 
@@ -76,3 +78,18 @@ async def test_the_openapi_document_is_printed_or_written(terminal: Terminal) ->
     assert (code, err) == (0, "")
     assert json.loads(out)["info"]["title"] == "Hookline"
     assert written.read_text() == out
+
+
+@pytest.mark.parametrize("command", [("serve",), ("worker",), ("migrate",), ("keys", "list")])
+async def test_a_database_that_lets_nobody_in_is_told_in_one_sentence(
+    terminal: Terminal, postgres: str, command: tuple[str, ...]
+) -> None:
+    parts = urlsplit(postgres)
+    stranger = urlunsplit(parts._replace(path="/a_database_that_is_not_there"))
+    settings = {"DATABASE_URL": stranger, "ENCRYPTION_KEYS": generate_key()}
+    code, out, err = await terminal.run(*command, **settings)
+    assert (code, out) == (1, "")
+    assert err.startswith("hookline: The database refuses what HOOKLINE_DATABASE_URL says: ")
+    assert "a_database_that_is_not_there" in err
+    assert "Traceback" not in err
+    assert not parts.password or parts.password not in err

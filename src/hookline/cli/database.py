@@ -53,13 +53,14 @@ async def _migrate(settings: "Settings") -> None:
 async def _engine(settings: "Settings") -> AsyncIterator["AsyncEngine"]:
     from hookline import logs  # noqa: PLC0415
     from hookline.db import connections  # noqa: PLC0415
-    from hookline.db.away import means_away  # noqa: PLC0415
+    from hookline.db.away import means_away, refusal_explained  # noqa: PLC0415
 
     logs.configure(level="WARNING", console=True)  # to standard error; the answer is on the other
     async with _dsn(settings) as dsn:
         engine = connections.engine(dsn, pool_size=2)
         try:
-            yield engine
+            with refusal_explained():
+                yield engine
         except Exception as error:
             if not means_away(error):
                 raise

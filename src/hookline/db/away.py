@@ -8,9 +8,26 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from hookline.db.connections import AWAY
-from hookline.errors import Unavailable
+from hookline.errors import ConfigurationError, Unavailable
 
 _FROM_ASYNCPG = tuple(kind for kind in AWAY if kind.__module__.startswith(asyncpg.__name__))
+
+
+_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+
+
+@contextmanager
+def refusal_explained() -> Iterator[None]:
+    """Raise ConfigurationError where Postgres lets this user, password or database name not in."""
+    try:
+        yield
+    except DBAPIError as error:
+        refusal = _cause(error.orig)
+        if not isinstance(refusal, _REFUSED):
+            raise
+        raise ConfigurationError(
+            f"The database refuses what HOOKLINE_DATABASE_URL says: {refusal.args[0]}."
+        ) from error
 
 
 @contextmanager
