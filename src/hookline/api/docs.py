@@ -1,4 +1,4 @@
-"""`/docs`, `/v1/openapi.json` and `/problems/…`: the API explained, without a third party's server.
+"""`/docs`, `/reference`, `/v1/openapi.json`, `/problems/…`: the API explained by this server alone.
 
 Swagger UI's files come from the package fastapi-offline, of which nothing else is used.
 """
@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from hookline.api.openapi import document_of
 from hookline.api.problems import INTERNAL, KINDS, OF_HTTP, Kind
+from hookline.api.reference import reference_page
 from hookline.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -74,6 +75,12 @@ async def openapi_document(request: Request) -> JSONResponse:
 async def docs() -> HTMLResponse:
     """Show the API, to read and to try."""
     return HTMLResponse(_PAGE.format(title="Hookline API", body=_DOCS), headers=_HEADERS)
+
+
+@router.get("/reference")
+async def reference(request: Request) -> HTMLResponse:
+    """Show the API as one page to read, which needs no script."""
+    return HTMLResponse(reference_page(document_of(request.app)), headers=_HEADERS)
 
 
 @router.get("/docs/start.js")
