@@ -11,7 +11,7 @@ from apitools.breaks import BadList, breaks_of, intended, unintended
 from apitools.changelog import changelog
 from apitools.clients import GenerationFailed, generate
 from apitools.history import Document, History, NoHistory
-from apitools.lint import lint
+from apitools.lint import NotValid, lint
 from apitools.places import CHANGELOG, CLIENTS, DOCUMENT, INTENDED, ROOT
 
 
@@ -30,7 +30,7 @@ def main() -> int:
         chosen()
     except NoHistory as error:
         _say(f"NOT COMPARED with older API descriptions: {error}")
-    except (Refused, BadList, GenerationFailed, node.NodeFailed) as error:
+    except (Refused, BadList, NotValid, GenerationFailed, node.NodeFailed) as error:
         _say(str(error))
         return 1
     return 0

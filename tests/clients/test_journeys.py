@@ -60,6 +60,7 @@ def surroundings(service: Service, receiver: Receiver, key: str) -> dict[str, st
     }
 
 
+@pytest.mark.timeout(300)
 async def test_the_python_client_is_strictly_typed_and_does_what_a_user_needs(
     python_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
@@ -76,6 +77,7 @@ async def test_the_python_client_is_strictly_typed_and_does_what_a_user_needs(
     assert {request.headers["user-agent"][:9] for request in receiver.requests} == {"Hookline/"}
 
 
+@pytest.mark.timeout(300)
 async def test_the_typescript_client_is_strictly_typed_and_does_what_a_user_needs(
     typescript_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
