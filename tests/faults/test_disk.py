@@ -39,7 +39,7 @@ async def apart(tmp_path: Path, own: OwnPostgres) -> AsyncIterator[Services]:
 async def test_a_full_disk_stops_ingest_and_space_starts_it_again(
     apart: Services, disk: SmallDisk, ledger: Ledger, closed: Callable[[Account], Account]
 ) -> None:
-    service = await apart.start()
+    service = await apart.start(LEASE_MARGIN="600")
     await service.an_integration(ledger)
     traffic = Traffic([service.url], apart.admin_key)
 

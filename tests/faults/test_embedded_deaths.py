@@ -34,7 +34,7 @@ async def test_killed_twenty_times_it_is_started_again(
 
 async def killed_over_and_over(folder: Path, ledger: Ledger, closed: Close, *, times: int) -> None:
     async with services(folder) as at_home:
-        service = await at_home.start()
+        service = await at_home.start(LEASE_MARGIN="600")
         await service.an_integration(ledger)
         traffic = Traffic([service.url], at_home.admin_key)
 

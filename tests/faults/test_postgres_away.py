@@ -12,6 +12,7 @@ from support.service import Services, eventually
 from support.traffic import Traffic
 
 AT_ONCE = 16
+LONG = "600"  # seconds: whatever waited for a lease to run out would be seen to wait
 Close = Callable[[Account], Account]
 Fault = Callable[[OwnPostgres], AbstractAsyncContextManager[None]]
 
@@ -26,7 +27,7 @@ FAULTS = {
 async def test_ingest_says_come_again_and_all_goes_on_by_itself(
     apart: Services, own: OwnPostgres, ledger: Ledger, closed: Close, fault: Fault
 ) -> None:
-    service = await apart.start()
+    service = await apart.start(LEASE_MARGIN=LONG)
     await service.an_integration(ledger)
     traffic = Traffic([service.url], apart.admin_key)
 

@@ -15,6 +15,7 @@ from support.service import Services, eventually, services
 from support.traffic import Traffic
 
 AT_ONCE = 16
+LONG = "600"  # seconds: whatever waited for a lease to run out would be seen to wait
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
 
 Close = Callable[[Account], Account]
@@ -37,7 +38,7 @@ async def beyond(tmp_path: Path, proxy: Proxy) -> AsyncIterator[Services]:
 async def test_a_database_that_fails_over_is_followed_to_its_new_address(
     beyond: Services, proxy: Proxy, ledger: Ledger, closed: Close
 ) -> None:
-    service = await beyond.start()
+    service = await beyond.start(LEASE_MARGIN=LONG)
     await service.an_integration(ledger)
     traffic = Traffic([service.url], beyond.admin_key)
 
@@ -58,7 +59,7 @@ async def test_a_database_that_fails_over_is_followed_to_its_new_address(
 async def test_a_database_host_that_is_gone_without_goodbye_is_given_up(
     beyond: Services, proxy: Proxy, ledger: Ledger, closed: Close
 ) -> None:
-    service = await beyond.start()
+    service = await beyond.start(LEASE_MARGIN=LONG)
     await service.an_integration(ledger)
     traffic = Traffic([service.url], beyond.admin_key)
 
@@ -79,7 +80,7 @@ async def test_a_database_host_that_is_gone_without_goodbye_is_given_up(
 async def test_what_was_stored_though_nobody_heard_of_it_is_delivered_once(
     beyond: Services, proxy: Proxy, ledger: Ledger, closed: Close
 ) -> None:
-    service = await beyond.start(DELIVERY_TIMEOUT="600", LEASE_MARGIN="600")
+    service = await beyond.start(LEASE_MARGIN=LONG)
     await service.an_integration(ledger)
     traffic = Traffic([service.url], beyond.admin_key)
     await traffic.send(AT_ONCE)

@@ -49,14 +49,21 @@ class UnheardLeases:
     async def connection(
         self, token: int, *, deliveries: Sequence[UUID] = (), lanes: Sequence[str] = ()
     ) -> AsyncIterator[Any]:  # asyncpg ships no types
-        """Give a connection to lease these deliveries on, or any of these lanes."""
-        async with self._pool.acquire() as connection:
-            try:
+        """Give a connection to lease these deliveries on, or any of these lanes.
+
+        An answer that was heard counts as unheard where the connection then breaks at its return
+        to the pool: that, too, is raised to whoever leases.
+        """
+        sent = False
+        try:
+            async with self._pool.acquire() as connection:
+                sent = True
                 yield connection
-            except _UNHEARD:
+        except _UNHEARD:
+            if sent:
                 until = time.monotonic() + self._lease_seconds
                 self._noted = [*self._noted, _Lease(token, deliveries, lanes, until)][-_MOST:]
-                raise
+            raise
 
     async def give_back(self) -> None:
         """Undo what was noted and is found now.
