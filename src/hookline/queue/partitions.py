@@ -67,11 +67,12 @@ class PartitionKeeper:
         days = [
             now.date() + timedelta(days=offset) for offset in range(-_DAYS_BEHIND, _DAYS_AHEAD + 1)
         ]
-        for partition in partitions.of_days(days):
-            if partition not in existing:
-                async with connection.transaction():
-                    await connection.execute(partition.create())
-                _LOG.info("partition.made", partition=partition.name)
+        missing = [each for each in partitions.of_days(days) if each not in existing]
+        for partition in missing:
+            async with connection.transaction():
+                await connection.execute(partition.create())
+        if missing:
+            _LOG.info("partitions.made", partitions=[partition.name for partition in missing])
 
     async def _drop(
         self, connection: asyncpg.Connection, existing: set[Partition], now: datetime
