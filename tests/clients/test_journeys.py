@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from support.receivers import Receiver
 from support.service import Service
 
 JOURNEYS = Path(__file__).parent / "journeys"
+GUIDE = Path(__file__).parents[2] / "docs" / "clients.md"
 PATIENCE = 100  # seconds; each takes about two
 
 SEEN: dict[str, Any] = {  # Any: a JSON document
@@ -30,6 +32,13 @@ SEEN: dict[str, Any] = {  # Any: a JSON document
     "changed": [False, 5, "manual", "/problems/stale"],
     "after": [204, 404, "/problems/not-found"],
 }
+
+
+def program(fence: str) -> str:
+    """Return the guide's only program in a language."""
+    text = GUIDE.read_text(encoding="utf-8")
+    [found] = re.findall(rf"^```{fence}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    return str(found)
 
 
 async def run(*command: str | Path, folder: Path, **env: str) -> str:
@@ -65,6 +74,7 @@ async def test_the_python_client_is_strictly_typed_and_does_what_a_user_needs(
     python_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
     shutil.copy(JOURNEYS / "journey.py", python_client)
+    (python_client / "guide.py").write_text(program("python"), encoding="utf-8")
     strictly = ("-m", "mypy", "--strict", "--config-file=", "--cache-dir=.mypy_cache", ".")
     await run(sys.executable, *strictly, folder=python_client)
     printed = await run(
@@ -82,6 +92,7 @@ async def test_the_typescript_client_is_strictly_typed_and_does_what_a_user_need
     typescript_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
     shutil.copy(JOURNEYS / "journey.ts", typescript_client)
+    (typescript_client / "guide.ts").write_text(program("ts"), encoding="utf-8")
     compiled = await asyncio.to_thread(compile_typescript, typescript_client)
     printed = await run(
         NODE,

@@ -183,11 +183,11 @@ def send_test(client: AuthenticatedClient, webhook: Integration) -> list[object]
 def retry(client: AuthenticatedClient, webhook: Integration) -> dict[str, object]:
     receipt = send_event.sync(client=client, body=an_event("two"))
     assert isinstance(receipt, EventReceipt), receipt
-    record = get_event.sync(str(receipt.event_id), client=client)
+    record = get_event.sync(receipt.event_id, client=client)
     assert isinstance(record, EventRecord), record
     [identifier] = [each.delivery_id for each in record.outcomes if each.delivery_id is not None]
     first = delivered(client, identifier, attempts=1)
-    again = retry_delivery.sync(str(first.id), client=client)
+    again = retry_delivery.sync(first.id, client=client)
     assert isinstance(again, Delivery), again
     last = delivered(client, identifier, attempts=2)
     listed = list_deliveries.sync(
@@ -205,7 +205,7 @@ def delivered(client: AuthenticatedClient, identifier: UUID, *, attempts: int) -
     """Ask until so many attempts have ended."""
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
-        found = get_delivery.sync(str(identifier), client=client)
+        found = get_delivery.sync(identifier, client=client)
         assert isinstance(found, Delivery), found
         if found.status is DeliveryStatus.DELIVERED and len(found.attempts) >= attempts:
             return found
