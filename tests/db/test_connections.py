@@ -43,3 +43,4 @@ async def test_a_value_that_cannot_be_sent_is_no_absence(database: str) -> None:
             await pool.fetchval("select $1::int2", 70_000)
     assert not means_away(raised.value)
     assert means_away(asyncpg.DeadlockDetectedError("a knot"))
+    assert means_away(asyncpg.InternalClientError("cannot switch to state 12"))

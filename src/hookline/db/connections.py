@@ -16,6 +16,7 @@ AWAY = (
     OSError,
     asyncio.TimeoutError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # a connection that ended while asyncpg looked elsewhere
     asyncpg.InternalClientError,  # what a session's end in the middle of something looks like
     asyncpg.PostgresConnectionError,
     asyncpg.CannotConnectNowError,
