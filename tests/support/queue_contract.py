@@ -245,3 +245,73 @@ class QueueContract:
         assert await queue.skip("skip01", SkipReason.DELETED, limit=10) == 2
         assert await queue.skip("skip01", SkipReason.DELETED, limit=10) == 0
         assert await queue.settle([settled(held, Delivered())]) == {held.id}
+
+    async def test_a_claim_brings_no_more_bytes_than_asked_for_but_always_one(
+        self, queue: Queue
+    ) -> None:
+        stored = await store(queue, to="bytes3", count=5)
+        size = len(an_event("call-bytes3").event.payload)
+        [alone] = await queue.claim([Lane("bytes3", 5)], most_bytes=1)
+        some = await queue.claim([Lane("bytes3", 5)], most_bytes=size + 1)
+        rest = await queue.claim([Lane("bytes3", 5)], most_bytes=100 * size)
+        assert (len(some), len(rest)) == (2, 2)
+        assert sorted([alone.id, *ids(some), *ids(rest)]) == stored
+        await store(queue, to="bytes4", count=2, ordered=True)
+        assert len(await queue.claim([Lane("bytes4", 5, ordered=True)], most_bytes=1)) == 1
+
+    async def test_a_claim_tells_which_integrations_must_be_known(self, queue: Queue) -> None:
+        await store(queue, to="known1")
+        [claimed] = await claim(queue, "known1")
+        assert claimed.revision == REVISION
+
+    async def test_a_batch_of_outcomes_closes_buries_and_reschedules(self, queue: Queue) -> None:
+        await store(queue, to="batch1", count=4)
+        a, b, c, d = await claim(queue, "batch1")
+        foreign = Settlement(d.id, d.lease + 1, Delivered(), 1, sent())
+        outcomes = [
+            settled(a, Delivered()),
+            settled(b, Failed(FailReason.GONE)),
+            settled(c, RetryAt(0.0)),
+            foreign,
+        ]
+        assert await queue.settle(outcomes) == {a.id, b.id, c.id}
+        [again] = await claim(queue, "batch1")
+        assert (again.id, again.attempts, again.claims, again.event) == (c.id, 1, 2, c.event)
+        assert await queue.settle([settled(d, Delivered())]) == {d.id}
+
+    async def test_anothers_lease_in_the_same_batch_opens_nothing(self, queue: Queue) -> None:
+        await store(queue, to="mixed2", count=2)
+        [one] = await claim(queue, "mixed2", room=1)
+        [other] = await claim(queue, "mixed2", room=1)
+        crossed = [
+            Settlement(one.id, other.lease, Delivered(), 1, sent()),
+            Settlement(other.id, other.lease, Delivered(), 1, sent()),
+        ]
+        assert await queue.settle(crossed) == {other.id}
+        assert await claim(queue, "mixed2") == []
+        assert await queue.settle([settled(one, Delivered())]) == {one.id}
+
+    async def test_settling_and_renewing_the_same_deliveries_at_once_loses_nothing(
+        self, queue: Queue
+    ) -> None:
+        await store(queue, to="knots1", count=100)
+        held = await claim(queue, "knots1", room=100)
+        backwards = [(each.id, each.lease) for each in reversed(held)]
+        halves = (held[:50], held[50:])
+        results = await asyncio.gather(
+            *(queue.settle([settled(each, Delivered()) for each in half]) for half in halves),
+            *(queue.renew(backwards) for _ in range(10)),
+        )
+        assert results[0] | results[1] == set(ids(held))
+
+    async def test_a_retry_of_an_ordered_delivery_goes_before_its_successors(
+        self, queue: Queue
+    ) -> None:
+        first, second = await store(queue, to="fifo02", count=2, ordered=True)
+        [claimed] = await claim(queue, "fifo02", ordered=True)
+        await queue.settle([settled(claimed, Failed(FailReason.REJECTED))])
+        assert await queue.retry(first, ordered=True)
+        assert ids(await claim(queue, "fifo02", ordered=True)) == [first]
+        assert await queue.skip("fifo02", SkipReason.DISABLED, limit=10) == 1
+        assert not await queue.retry(new_uuid(), ordered=True)
+        assert await queue.retry(second, ordered=True)

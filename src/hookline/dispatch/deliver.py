@@ -71,14 +71,14 @@ class Deliverer:
 
     async def deliver(self, job: Claimed) -> Settlement:
         """Attempt one delivery and say how it is to be settled."""
+        if job.claims - job.attempts > _MOST_LOST_LEASES:
+            _LOG.error("delivery.poisonous", delivery=str(job.id), claims=job.claims)
+            return _unattempted(job, Failed(FailReason.INTERNAL))
         subscription = self._directory.find(job.integration_id)
         if subscription is None:
             return _unattempted(job, Skipped(SkipReason.DELETED))
         if not subscription.enabled:
             return _unattempted(job, Skipped(SkipReason.DISABLED))
-        if job.claims - job.attempts > _MOST_LOST_LEASES:
-            _LOG.error("delivery.poisonous", delivery=str(job.id), claims=job.claims)
-            return _unattempted(job, Failed(FailReason.INTERNAL))
         number = job.attempts + 1
         sent = await attempt(self._sinks, subscription, job.id, job.event)
         outcome = self._judge(sent, number, once=job.once)

@@ -1,0 +1,474 @@
+"""The engine from claim to settlement, on the real queue, against targets that do as told."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from hookline.db.connections import pool
+from hookline.dispatch import deliver
+from hookline.domain.deliveries import Sent, Verdict
+from hookline.domain.events import Event
+from hookline.domain.targets import TransmissionType
+from hookline.integrations.subscriptions import Subscription
+from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.port import Appended, Claimed, Lane, NewDelivery, NewEvent
+from hookline.sinks.base import Sink
+from support.jobs import a_job
+from support.queue_contract import REVISION, a_delivery, an_event
+from support.scripted_engine import Store, Worker
+from support.sink_script import Book, Script, after, in_turn
+
+DELIVERED = ("delivered", None, 1)
+Sinks = Mapping[TransmissionType, Sink]
+
+
+@pytest.fixture(scope="module")
+async def connections(database: str) -> AsyncIterator[asyncpg.Pool]:
+    async with pool(database, size=10) as opened:
+        keeper = PartitionKeeper(opened, retention_days=30, duplicate_window=timedelta(hours=48))
+        await keeper.keep()
+        yield opened
+
+
+@pytest.fixture
+async def store(connections: asyncpg.Pool) -> Store:
+    await connections.execute("truncate pending, event_keys, events, deliveries, attempts")
+    return Store(connections)
+
+
+@pytest.fixture
+def sink() -> Script:
+    return Script()
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book()
+
+
+@pytest.fixture
+def a_worker(connections: asyncpg.Pool, sink: Script, book: Book) -> Callable[..., Worker]:
+    def make(**changes: object) -> Worker:
+        return Worker(connections, sink, book, **changes)  # type: ignore[arg-type]  # by name
+
+    return make
+
+
+@pytest.fixture
+def worker(a_worker: Callable[..., Worker]) -> Worker:
+    return a_worker()
+
+
+def born(worker: Worker, delivery: NewDelivery, event: NewEvent) -> Claimed:
+    """Return a delivery as ingest hands it over."""
+    job = a_job(delivery.integration_id, lease=worker.queue.born_lease, identifier=delivery.id)
+    return replace(job, event_id=event.id, event=event.event)
+
+
+class TestDelivering:
+    async def test_what_waits_is_found_by_polling_and_delivered_once(
+        self, store: Store, worker: Worker, sink: Script
+    ) -> None:
+        ids = await store.add("crm", 20)
+        async with worker.running():
+            assert await store.until_ended("crm", 20) == dict.fromkeys(ids, DELIVERED)
+        assert sorted(sink.to("crm")) == sorted(ids)
+        assert (worker.lanes.held, worker.lanes.bytes_held) == (0, 0)
+
+    async def test_thousands_of_deliveries_to_many_targets_by_two_workers_are_made_once(
+        self, store: Store, a_worker: Callable[..., Worker], sink: Script
+    ) -> None:
+        workers = [a_worker(), a_worker()]
+        ids = []
+        for number in range(50):
+            ids += await store.add(f"int{number:03}", 60)
+        async with workers[0].running(), workers[1].running():
+            await sink.until_sent(3_000)
+            for number in range(50):
+                ended = await store.until_ended(f"int{number:03}", 60)
+                assert set(ended.values()) == {DELIVERED}
+        assert Counter(shipment.delivery_id for shipment in sink.shipments) == Counter(ids)
+        assert all(worker.queue.calls["settle"] for worker in workers)
+
+    async def test_a_claim_never_takes_more_than_there_is_room_for(
+        self, store: Store, worker: Worker, sink: Script
+    ) -> None:
+        await store.add("crm", 300)
+        async with worker.running():
+            await sink.until_sent(300)
+            await store.until_ended("crm", 300)
+        assert worker.queue.claimed
+        assert all(got <= lane.room for lane, got in worker.queue.claimed)
+
+    async def test_no_more_are_in_flight_than_the_integration_allows(
+        self, store: Store, worker: Worker, sink: Script, book: Book
+    ) -> None:
+        book.change("crm", max_in_flight=3)
+        answered = asyncio.Event()
+        sink.answers["crm"] = after(answered)
+        await store.add("crm", 30)
+        async with worker.running():
+            await sink.until_sent(3)
+            await worker.queue.until_called("waiting", 2)
+            assert worker.lanes.in_flight() == {"crm": 3}
+            assert len(sink.shipments) == 3
+            answered.set()
+            await store.until_ended("crm", 30)
+
+    async def test_a_target_that_hangs_costs_only_itself(
+        self, store: Store, worker: Worker, sink: Script
+    ) -> None:
+        never = asyncio.Event()
+        for number in range(10):
+            sink.answers[f"hangs{number}"] = after(never)
+            await store.add(f"hangs{number}", 100)
+        await store.add("well", 200)
+        async with worker.running():
+            assert set((await store.until_ended("well", 200)).values()) == {DELIVERED}
+            for number in range(10):
+                assert await store.ended(f"hangs{number}") == {}
+            never.set()
+
+    async def test_an_integration_that_is_newer_than_the_snapshot_is_not_a_deleted_one(
+        self, store: Store, worker: Worker, book: Book
+    ) -> None:
+        book.known_from["newborn"] = 1
+        book.revision = 0
+        ids = await store.add("newborn", 3)
+        async with worker.running():
+            assert await store.until_ended("newborn", 3) == dict.fromkeys(ids, DELIVERED)
+        assert book.caught_up == [0]
+
+    async def test_an_ordered_lane_delivers_one_after_another_without_waiting_for_polls(
+        self, store: Store, a_worker: Callable[..., Worker], sink: Script, book: Book
+    ) -> None:
+        book.change("fifo", ordered=True)
+        ids = await store.add("fifo", 25, ordered=True)
+        worker = a_worker(poll_interval=3600.0)
+        async with worker.running():
+            await store.until_ended("fifo", 25)
+        assert sink.to("fifo") == ids
+        assert worker.queue.calls["waiting"] == 1
+
+
+class TestRetries:
+    async def test_a_retry_that_is_due_later_is_made_with_the_same_bytes(
+        self, store: Store, a_worker: Callable[..., Worker], sink: Script
+    ) -> None:
+        sink.answers["crm"] = in_turn(Verdict.RETRY, Verdict.RETRY, Verdict.DELIVERED)
+        [delivery] = await store.add("crm")
+        worker = a_worker(delays=(0.05, 0.1), poll_interval=3600.0)
+        async with worker.running():
+            assert await store.until_ended("crm", 1) == {delivery: ("delivered", None, 3)}
+        assert len({(s.delivery_id, s.body) for s in sink.shipments}) == 1
+        assert worker.queue.calls["waiting"] == 1, "the engine knows when its own retry is due"
+
+    async def test_what_is_exhausted_has_failed_and_its_attempts_are_kept(
+        self, store: Store, worker: Worker, sink: Script
+    ) -> None:
+        sink.answers["crm"] = in_turn(Verdict.RETRY)
+        [delivery] = await store.add("crm")
+        async with worker.running():
+            assert await store.until_ended("crm", 1) == {delivery: ("failed", "exhausted", 3)}
+        rows = await store.pool.fetch("select number, outcome from attempts order by number")
+        assert [tuple(row) for row in rows] == [(1, "retry"), (2, "retry"), (3, "failed")]
+
+    async def test_one_more_attempt_by_hand_is_one(
+        self, store: Store, worker: Worker, sink: Script
+    ) -> None:
+        sink.answers["crm"] = in_turn(Verdict.REJECTED, Verdict.RETRY)
+        [delivery] = await store.add("crm")
+        async with worker.running():
+            assert await store.until_ended("crm", 1) == {delivery: ("failed", "rejected", 1)}
+            assert await store.queue.retry(delivery, ordered=False)
+            worker.engine.poll_now()
+            await sink.until_sent(2)
+            async with asyncio.timeout(30):
+                while await store.ended("crm") != {delivery: ("failed", "exhausted", 2)}:
+                    pass
+
+
+class TestHandOver:
+    async def test_what_is_born_leased_starts_without_a_claim(
+        self, store: Store, worker: Worker
+    ) -> None:
+        event = an_event("born")
+        delivery = a_delivery(event, "crm", leased=True)
+        assert worker.lanes.reserve("crm", len(event.event.payload))
+        queue = worker.queue
+        assert isinstance(await queue.append([event], [delivery], revision=REVISION), Appended)
+        async with worker.running():
+            worker.engine.take([born(worker, delivery, event)])
+            assert await store.until_ended("crm", 1) == {delivery.id: DELIVERED}
+        assert queue.calls["claim"] == 0
+        assert worker.lanes.held == 0
+
+    async def test_what_comes_while_it_stops_is_given_back_at_once(
+        self, store: Store, worker: Worker, sink: Script
+    ) -> None:
+        event = an_event("late")
+        delivery = a_delivery(event, "crm", leased=True)
+        worker.lanes.reserve("crm", len(event.event.payload))
+        await worker.queue.append([event], [delivery], revision=REVISION)
+        never = asyncio.Event()
+        sink.answers["slow"] = after(never)
+        await store.add("slow")
+        worker.engine.start()
+        await sink.until_sent(1)
+        draining = asyncio.create_task(worker.engine.drain(30.0))
+        await asyncio.sleep(0)
+        worker.engine.take([born(worker, delivery, event)])
+        await worker.queue.until_called("release")
+        never.set()
+        await draining
+        [row] = await store.pending("crm")
+        assert (row["lease"], row["claims"]) == (None, 0)
+        assert worker.lanes.held == 0
+
+
+class TestStopping:
+    async def test_what_is_at_hand_is_given_back_and_what_runs_is_finished(
+        self, store: Store, worker: Worker, sink: Script, book: Book
+    ) -> None:
+        book.change("crm", max_in_flight=2)
+        answered = asyncio.Event()
+        sink.answers["crm"] = after(answered)
+        await store.add("crm", 8)
+        worker.engine.start()
+        await sink.until_sent(2)
+        draining = asyncio.create_task(worker.engine.drain(30.0))
+        await worker.queue.until_called("release")
+        answered.set()
+        await draining
+        assert set((await store.ended("crm")).values()) == {DELIVERED}
+        assert len(await store.ended("crm")) == 2
+        left = {(row["lease"], row["claims"]) for row in await store.pending("crm")}
+        assert left == {(None, 0)}
+        assert len(sink.shipments) == 2
+
+    async def test_a_target_that_hangs_holds_a_stop_up_no_longer_than_its_grace(
+        self, store: Store, worker: Worker, sink: Script
+    ) -> None:
+        sink.answers["crm"] = after(asyncio.Event())
+        [delivery] = await store.add("crm")
+        worker.engine.start()
+        await sink.until_sent(1)
+        await worker.engine.drain(0.05)
+        [row] = await store.pending("crm")
+        assert row["id"] == delivery
+        assert row["lease"] is not None
+        assert not worker.engine.alive
+
+    async def test_leases_are_renewed_while_it_stops(
+        self, store: Store, a_worker: Callable[..., Worker], sink: Script
+    ) -> None:
+        answered = asyncio.Event()
+        sink.answers["crm"] = after(answered)
+        await store.add("crm")
+        worker = a_worker(lease_seconds=0.6, renew_interval=0.1)
+        other = a_worker()
+        worker.engine.start()
+        await sink.until_sent(1)
+        draining = asyncio.create_task(worker.engine.drain(30.0))
+        async with other.running():
+            await worker.queue.until_called("renew", 10)
+            assert len(sink.shipments) == 1, "nobody may take over what is under way"
+            answered.set()
+            await draining
+        assert set((await store.ended("crm")).values()) == {DELIVERED}
+
+
+class TestLeases:
+    async def test_a_dead_workers_deliveries_are_taken_over_when_their_leases_end(
+        self, store: Store, a_worker: Callable[..., Worker]
+    ) -> None:
+        dead = a_worker(lease_seconds=0.3)
+        ids = await store.add("crm", 5)
+        asked = await dead.queue.claim([Lane("crm", 5)], most_bytes=1_000_000)
+        assert len(asked) == 5
+        async with a_worker().running():
+            assert await store.until_ended("crm", 5) == dict.fromkeys(ids, DELIVERED)
+
+    async def test_an_attempt_that_outlasts_its_lease_keeps_it(
+        self, store: Store, a_worker: Callable[..., Worker], sink: Script
+    ) -> None:
+        answered = asyncio.Event()
+        sink.answers["crm"] = after(answered)
+        [delivery] = await store.add("crm")
+        slow, other = a_worker(lease_seconds=0.5, renew_interval=0.1), a_worker()
+        async with slow.running():
+            await sink.until_sent(1)
+            async with other.running():
+                await slow.queue.until_called("renew", 10)
+                answered.set()
+                assert await store.until_ended("crm", 1) == {delivery: DELIVERED}
+        assert sink.to("crm") == [delivery]
+
+    async def test_what_is_at_hand_when_its_lease_is_over_is_not_attempted(
+        self, store: Store, a_worker: Callable[..., Worker], sink: Script, book: Book
+    ) -> None:
+        """As after a SIGSTOP: the process wakes, and others have what it held."""
+        book.change("crm", max_in_flight=1)
+        answered = asyncio.Event()
+        sink.answers["crm"] = after(answered)
+        ids = await store.add("crm", 3)
+        frozen = a_worker(lease_seconds=0.3, renew_interval=3600.0, poll_interval=3600.0)
+        async with frozen.running():
+            await sink.until_sent(1)
+            taken = await _take_over(store, "crm", 3)
+            answered.set()
+            await _until(lambda: frozen.lanes.held == 0)
+            assert len(sink.shipments) == 1
+            assert await store.ended("crm") == {}, "its late settlement is fenced"
+        assert sorted(taken) == sorted(ids)
+
+    async def test_no_delivery_runs_twice_at_once_here_though_its_lease_ran_out(
+        self, store: Store, a_worker: Callable[..., Worker], sink: Script
+    ) -> None:
+        answered = asyncio.Event()
+        sink.answers["crm"] = after(answered)
+        [delivery] = await store.add("crm")
+        worker = a_worker(lease_seconds=0.2, renew_interval=3600.0, poll_interval=0.05)
+        async with worker.running():
+            await sink.until_sent(1)
+            await _until(lambda: sum(got for _, got in worker.queue.claimed) >= 3)
+            assert len(sink.shipments) == 1
+            answered.set()
+            assert await store.until_ended("crm", 1) == {delivery: DELIVERED}
+        assert max(sink.most_under_way.values()) == 1
+        assert (worker.lanes.held, worker.lanes.bytes_held) == (0, 0)
+
+
+class TestDatabaseAway:
+    async def test_outcomes_are_written_when_it_is_back_and_no_attempt_is_repeated(
+        self, store: Store, a_worker: Callable[..., Worker], sink: Script
+    ) -> None:
+        answered = asyncio.Event()
+        sink.answers["crm"] = after(answered)
+        ids = await store.add("crm", 4)
+        worker = a_worker(lease_seconds=0.3, poll_interval=0.05)
+        async with worker.running():
+            await sink.until_sent(4)
+            worker.queue.away = {"claim", "settle", "waiting", "renew", "release"}
+            answered.set()
+            await worker.queue.until_called("settle", 3)
+            await _until_over(store, "crm")
+            worker.queue.away = {"settle"}
+            await worker.queue.until_called("settle", 2)
+            worker.queue.away = set()
+            assert await store.until_ended("crm", 4) == dict.fromkeys(ids, DELIVERED)
+        assert sorted(sink.to("crm")) == sorted(ids)
+
+    async def test_connections_that_are_cut_cost_nothing_but_time(
+        self, store: Store, worker: Worker, sink: Script
+    ) -> None:
+        ids = await store.add("crm", 400)
+        cut = (
+            "select pg_terminate_backend(pid) from pg_stat_activity"
+            " where datname = current_database() and pid <> pg_backend_pid()"
+        )
+        async with worker.running():
+            await sink.until_sent(50)
+            await store.pool.execute(cut)
+            ended = await store.until_ended("crm", 400)
+        assert {status for status, _, _ in ended.values()} == {"delivered"}
+        assert set(sink.to("crm")) == set(ids)
+
+    async def test_it_is_not_asked_without_pause(self, store: Store, worker: Worker) -> None:
+        await store.add("crm")
+        worker.queue.away = {"claim", "waiting"}
+        async with worker.running():
+            await worker.queue.until_called("waiting", 2)
+            assert worker.queue.calls["waiting"] <= 3
+            worker.queue.away = set()
+            await store.until_ended("crm", 1)
+
+
+class TestFaultsOfOurs:
+    async def test_what_makes_our_code_raise_ends_as_failed_and_harms_no_other(
+        self,
+        store: Store,
+        a_worker: Callable[..., Worker],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        usual = deliver.attempt
+
+        async def attempt(sinks: Sinks, to: Subscription, job: UUID, event: Event) -> Sent:
+            if to.integration_id == "poison":
+                raise LookupError("a fault of ours")
+            return await usual(sinks, to, job, event)
+
+        monkeypatch.setattr(deliver, "attempt", attempt)
+        worker = a_worker(lease_seconds=0.2, poll_interval=0.05, renew_interval=3600.0)
+        [poison] = await store.add("poison")
+        well = await store.add("well", 50)
+        async with worker.running():
+            assert await store.until_ended("well", 50) == dict.fromkeys(well, DELIVERED)
+            assert await store.until_ended("poison", 1) == {poison: ("failed", "internal", 0)}
+            assert worker.engine.alive
+        assert (worker.lanes.held, worker.lanes.bytes_held) == (0, 0)
+
+
+class TestIdling:
+    async def test_an_idle_engine_asks_nothing_between_its_polls(
+        self, a_worker: Callable[..., Worker]
+    ) -> None:
+        worker = a_worker(poll_interval=3600.0)
+        async with worker.running():
+            await worker.queue.until_called("waiting")
+            for _ in range(100):
+                worker.engine.wake()
+                await asyncio.sleep(0)
+            assert worker.queue.calls == {"waiting": 1}
+
+    async def test_a_lane_that_others_work_on_is_not_asked_for_again_and_again(
+        self, store: Store, a_worker: Callable[..., Worker], sink: Script
+    ) -> None:
+        answered = asyncio.Event()
+        sink.answers["crm"] = after(answered)
+        await store.add("crm", 4)
+        busy = a_worker()
+        idle = a_worker(poll_interval=0.02)
+        async with busy.running():
+            await sink.until_sent(4)
+            async with idle.running():
+                await idle.queue.until_called("waiting", 5)
+                assert idle.queue.calls["claim"] == 0
+            answered.set()
+
+    async def test_a_hint_is_enough_to_find_work(
+        self, store: Store, a_worker: Callable[..., Worker]
+    ) -> None:
+        worker = a_worker(poll_interval=3600.0)
+        async with worker.running():
+            await worker.queue.until_called("waiting")
+            await store.add("crm")
+            worker.engine.poll_now()
+            await store.until_ended("crm", 1)
+
+
+async def _until(claim: Callable[[], bool]) -> None:
+    async with asyncio.timeout(30):
+        while not claim():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0.005)
+
+
+async def _until_over(store: Store, to: str) -> None:
+    """Wait until the leases of an integration have run out, by the database's clock."""
+    query = "select bool_and(due_at <= now()) from pending where integration_id = $1"
+    async with asyncio.timeout(30):
+        while not await store.pool.fetchval(query, to):
+            pass
+
+
+async def _take_over(store: Store, to: str, count: int) -> list[UUID]:
+    """Claim, as another process would, what an integration's leases set free when they end."""
+    await _until_over(store, to)
+    jobs = await store.queue.claim([Lane(to, count)], most_bytes=1_000_000)
+    return [job.id for job in jobs]
