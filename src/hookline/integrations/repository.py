@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, false, or_, select, true
+from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql.elements import ColumnElement
 
 from hookline.db.models import Integration, Pbx
+from hookline.db.visibility import integrations_seen_by
 from hookline.domain.access import Principal
 
 
@@ -73,16 +73,6 @@ async def is_taken(session: AsyncSession, integration_id: str) -> bool:
 
 
 def _living(principal: Principal) -> Select[Integration]:
-    return select(Integration).where(Integration.deleted_at.is_(None), _visible_to(principal))
-
-
-def _visible_to(principal: Principal) -> ColumnElement[bool]:
-    """Say as SQL what `Principal.sees` says of one object.
-
-    A company that nobody vouched for is a claim, and opens the row to nobody of that company.
-    """
-    if principal.pbx is None and principal.company is None:
-        return true() if principal.is_admin else false()
-    of_pbx_ = Integration.pbx == principal.pbx if principal.pbx is not None else false()
-    of_company = and_(Integration.company == principal.company, Integration.company_vouched)
-    return or_(of_pbx_, of_company if principal.company is not None else false())
+    return select(Integration).where(
+        Integration.deleted_at.is_(None), integrations_seen_by(principal)
+    )
