@@ -2,6 +2,7 @@
 
 import secrets
 import string
+import time
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -9,11 +10,21 @@ import uuid_utils.compat as uuid7_source
 
 _INTEGRATION_ALPHABET = string.ascii_lowercase + string.digits
 _SECRET_ALPHABET = string.ascii_letters + string.digits
+_NS_PER_MS = 1_000_000
+_PUT_BACK_MS = 1_000  # what the source is ahead of the clock by itself is far less
 
 
 def new_uuid() -> UUID:
-    """Return a new UUIDv7 (RFC 9562): its first 48 bits are milliseconds since the epoch."""
-    return uuid7_source.uuid7()
+    """Return a new UUIDv7 (RFC 9562): its first 48 bits are milliseconds since the epoch.
+
+    Later ones are higher, unless the clock was put back by more than a second: then they follow
+    it. An id names the day whose partition it lies in: a mistaken day must not stay.
+    """
+    made: UUID = uuid7_source.uuid7()
+    now_ms = time.time_ns() // _NS_PER_MS
+    if (made.int >> 80) - now_ms > _PUT_BACK_MS:  # the source goes on from its latest id
+        return UUID(int=(now_ms << 80) | (0x7 << 76) | (0x2 << 62) | _random_bits())
+    return made
 
 
 def created_at(identifier: UUID) -> datetime:
@@ -34,3 +45,8 @@ def new_integration_id() -> str:
 def new_webhook_secret() -> str:
     """Return 32 characters of `[A-Za-z0-9]`: valid as text and, all of it, as base64."""
     return "".join(secrets.choice(_SECRET_ALPHABET) for _ in range(32))
+
+
+def _random_bits() -> int:
+    """Return random bits for all of a UUIDv7 but its time, version and variant."""
+    return (secrets.randbits(12) << 64) | secrets.randbits(62)

@@ -22,6 +22,7 @@ from hookline.domain.deliveries import (
 from hookline.domain.events import Event
 from hookline.domain.ids import lowest_uuid
 from hookline.errors import Unavailable
+from hookline.logs import get_logger
 from hookline.queue.port import (
     Appended,
     Claimed,
@@ -36,6 +37,8 @@ from hookline.queue.port import (
 from hookline.queue.statements import statement
 from hookline.queue.unheard import UnheardLeases
 
+_LOG = get_logger(__name__)
+
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -49,6 +52,13 @@ def _unavailable_when_away(
             return await method(*args, **kwargs)
         except AWAY as error:
             raise Unavailable("The database is away; nothing was lost. Try again.") from error
+        except asyncpg.CheckViolationError as error:
+            if "no partition" not in str(error):
+                raise
+            _LOG.exception("queue.no_partition")
+            raise Unavailable(
+                "There is no partition for this moment: look whether this machine's clock is right."
+            ) from error
 
     return guarded
 
