@@ -1,51 +1,23 @@
 """What generated clients and readers rely on, beyond what linters know."""
 
-import json
-from collections.abc import Iterator
 from itertools import groupby
-from typing import Any
 
 import pytest
-from jsonschema import Draft202012Validator, FormatChecker
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 from factories import sample_events
-from hookline.app import openapi_document
 from hookline.domain.catalogue import EventType, load_catalogue
-
-Node = dict[str, Any]  # Any: a part of a JSON document
-
-DOCUMENT: Node = json.loads(openapi_document())
-SCHEMAS: Node = DOCUMENT["components"]["schemas"]
-OPERATIONS: dict[str, Node] = {
-    operation["operationId"]: operation
-    for path in DOCUMENT["paths"].values()
-    for operation in path.values()
-}
-CATALOGUE = load_catalogue()
-REGISTRY: Registry[Any] = Registry().with_resource(
-    "urn:document", Resource.from_contents(DOCUMENT, default_specification=DRAFT202012)
+from support.openapi import (
+    DOCUMENT,
+    OPERATIONS,
+    SCHEMAS,
+    WITHOUT_A_KEY,
+    Node,
+    errors_of,
+    nodes,
 )
+
+CATALOGUE = load_catalogue()
 UNITS = ("millisecond", "second", "hour", "day")
-
-
-def errors_of(schema: Node, example: object) -> list[str]:
-    located = json.loads(json.dumps(schema).replace('"#/', '"urn:document#/'))
-    validator = Draft202012Validator(located, registry=REGISTRY, format_checker=FormatChecker())
-    return [f"{error.json_path}: {error.message}" for error in validator.iter_errors(example)]
-
-
-def nodes(node: object, path: str = "#") -> Iterator[tuple[str, Node]]:
-    """Yield every object of a document with its place, examples left out."""
-    if isinstance(node, dict):
-        yield path, node
-        for name, value in node.items():
-            if name not in {"example", "examples", "default"}:
-                yield from nodes(value, f"{path}/{name}")
-    elif isinstance(node, list):
-        for position, value in enumerate(node):
-            yield from nodes(value, f"{path}/{position}")
 
 
 def references(node: object) -> set[str]:
@@ -93,7 +65,7 @@ def test_an_operation_shows_an_answer_for_each_status(name: str) -> None:
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_says_which_keys_it_takes(name: str) -> None:
     schemes = [scheme for option in OPERATIONS[name]["security"] for scheme in option]
-    if name in {"getLiveness", "getReadiness"}:
+    if name in WITHOUT_A_KEY:
         assert schemes == []
     else:
         assert schemes[0] == "adminKey"

@@ -1,44 +1,7 @@
-import json
-from collections.abc import Iterator
-from typing import Any
-
 import pytest
-from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
-from hookline.app import openapi_document
-
-DOCUMENT: dict[str, Any] = json.loads(openapi_document())
-SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
-OPERATIONS: dict[str, dict[str, Any]] = {
-    operation["operationId"]: operation
-    for path in DOCUMENT["paths"].values()
-    for operation in path.values()
-}
-WITHOUT_A_KEY = {"getLiveness", "getReadiness"}
-
-
-def nodes(node: object, path: str = "#") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every object of a document with its place, examples left out."""
-    if isinstance(node, dict):
-        yield path, node
-        for name, value in node.items():
-            if name not in {"example", "examples", "default"}:
-                yield from nodes(value, f"{path}/{name}")
-    elif isinstance(node, list):
-        for position, value in enumerate(node):
-            yield from nodes(value, f"{path}/{position}")
-
-
-def errors_of(schema: dict[str, Any], example: object) -> list[str]:
-    registry: Registry[Any] = Registry().with_resource(
-        "urn:document", Resource.from_contents(DOCUMENT, default_specification=DRAFT202012)
-    )
-    located = json.loads(json.dumps(schema).replace('"#/', '"urn:document#/'))
-    validator = Draft202012Validator(located, registry=registry)
-    return [error.message for error in validator.iter_errors(example)]
+from support.openapi import DOCUMENT, OPERATIONS, SCHEMAS, WITHOUT_A_KEY, errors_of, nodes
 
 
 def test_the_document_is_valid() -> None:
