@@ -1,15 +1,19 @@
 """A clock that steps: libfaketime under a process, told by a file how far it is off.
 
-`apt-get install faketime`, or the package of another system. Monotonic clocks go on as they are: a
-step of the wall's clock does not touch them.
+The library comes with the development tools where its wheel has one that runs, and else from the
+system's package (`apt-get install faketime`). Monotonic clocks go on as they are: a step of the
+wall's clock does not touch them.
 """
 
-import os
+import platform
+import sys
 from collections.abc import Mapping
+from importlib.resources import files
 from pathlib import Path
 
+_IN_WHEEL = "vendor/libfaketime/src/libfaketime.so.1"  # for Linux on x86-64
 _PLACES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
-_NAME = "faketime/libfaketime.so.1"
+_PACKAGED = "faketime/libfaketime.so.1"
 
 
 class SteppedClock:
@@ -40,9 +44,10 @@ class SteppedClock:
 
 
 def find_library() -> Path | None:
-    """Return libfaketime where this machine has it."""
+    """Return a libfaketime that this machine can run, or None."""
+    if (sys.platform, platform.machine()) == ("linux", "x86_64"):
+        return Path(str(files("libfaketime"))) / _IN_WHEEL
     for place in map(Path, _PLACES):
-        for found in (*place.glob(_NAME), *place.glob(f"*/{_NAME}")):
-            if os.access(found, os.R_OK):
-                return found
+        for found in (*place.glob(_PACKAGED), *place.glob(f"*/{_PACKAGED}")):
+            return found
     return None
