@@ -80,7 +80,10 @@ class PartitionKeeper:
         oldest = now.date() - timedelta(days=self._retention_days)
         past = sorted({partition.day for partition in existing if partition.day < oldest})
         for day in past:
-            await self._drop_day(connection, [each for each in existing if each.day == day])
+            try:
+                await self._drop_day(connection, [each for each in existing if each.day == day])
+            except asyncpg.LockNotAvailableError:
+                _LOG.warning("partition.in_use", day=str(day))  # the next run tries again
 
     async def _drop_day(self, connection: asyncpg.Connection, day: list[Partition]) -> None:
         """Drop a day of all tables, or nothing of it.
