@@ -22,7 +22,7 @@ from hookline.db import connections
 from hookline.db.away import means_away, refusal_explained
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.listen import Listener
-from hookline.db.migrate import is_current, migrate, newest_revision
+from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.db.reconnect import once_back
 from hookline.dispatch.again import Retries
 from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
@@ -243,7 +243,7 @@ async def _records(settings: Settings, dsn: str, stack: AsyncExitStack) -> Async
     records = connections.engine(dsn, pool_size=settings.database_pool_size)
     stack.push_async_callback(records.dispose)
     if settings.embedded:
-        await migrate(records)
+        await migrate_at(dsn)
         return records
     with refusal_explained():
         current = await is_current(records)

@@ -3,8 +3,9 @@ import pytest
 from sqlalchemy import text
 
 from hookline.db import connections
-from hookline.db.away import means_away
+from hookline.db.away import means_away, unavailable_when_away
 from hookline.errors import ConfigurationError, Unavailable
+from support.proxy import proxied
 
 
 @pytest.mark.parametrize("address", ["mysql://host/db", "host/db", "", "sqlite:///file"])
@@ -44,3 +45,19 @@ async def test_a_value_that_cannot_be_sent_is_no_absence(database: str) -> None:
     assert not means_away(raised.value)
     assert means_away(asyncpg.DeadlockDetectedError("a knot"))
     assert means_away(asyncpg.InternalClientError("cannot switch to state 12"))
+
+
+async def test_a_server_that_falls_silent_is_given_up(database: str) -> None:
+    async with proxied(database) as proxy:
+        engine = connections.engine(proxy.dsn, pool_size=1, statement_timeout=0.1)
+        async with engine.connect() as connection:
+            assert (await connection.execute(text("select 1"))).scalar_one() == 1
+        proxy.fall_silent()
+        with pytest.raises(Unavailable), unavailable_when_away():
+            async with engine.connect() as connection:
+                await connection.execute(text("select 1"))
+        proxy.cut()
+        proxy.forget_the_silent()
+        async with engine.connect() as connection:
+            assert (await connection.execute(text("select 1"))).scalar_one() == 1
+        await engine.dispose()

@@ -137,20 +137,15 @@ async def until_orphaned(orphaned: Callable[[], object]) -> None:
 
 
 async def _database(settings: "Settings", stack: AsyncExitStack) -> str:
-    from hookline.db import connections  # noqa: PLC0415 - the members' start goes first
-    from hookline.db.embedded import EmbeddedPostgres  # noqa: PLC0415
-    from hookline.db.migrate import migrate  # noqa: PLC0415
+    from hookline.db.embedded import EmbeddedPostgres  # noqa: PLC0415 - the members' start first
+    from hookline.db.migrate import migrate_at  # noqa: PLC0415
 
     if settings.database_url is not None:
         return settings.database_url.get_secret_value()
     embedded = EmbeddedPostgres(settings.data_dir)
     dsn = await embedded.start()
     stack.push_async_callback(embedded.stop)
-    records = connections.engine(dsn, pool_size=1)
-    try:
-        await migrate(records)
-    finally:
-        await records.dispose()
+    await migrate_at(dsn)
     return dsn
 
 

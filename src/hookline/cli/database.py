@@ -45,19 +45,19 @@ async def records(settings: "Settings") -> AsyncIterator["AsyncEngine"]:
 async def _migrate(settings: "Settings") -> None:
     from hookline.db.migrate import migrate as upgrade  # noqa: PLC0415
 
-    async with _engine(settings) as engine:
+    async with _engine(settings, patient=True) as engine:
         await upgrade(engine)
 
 
 @asynccontextmanager
-async def _engine(settings: "Settings") -> AsyncIterator["AsyncEngine"]:
+async def _engine(settings: "Settings", *, patient: bool = False) -> AsyncIterator["AsyncEngine"]:
     from hookline import logs  # noqa: PLC0415
     from hookline.db import connections  # noqa: PLC0415
     from hookline.db.away import means_away, refusal_explained  # noqa: PLC0415
 
     logs.configure(level="WARNING", console=True)  # to standard error; the answer is on the other
     async with _dsn(settings) as dsn:
-        engine = connections.engine(dsn, pool_size=2)
+        engine = connections.engine(dsn, pool_size=2, patient=patient)
         try:
             with refusal_explained():
                 yield engine

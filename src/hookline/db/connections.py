@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from hookline.errors import ConfigurationError, Unavailable
 
 _CONNECT_TIMEOUT = 5.0  # seconds; a server that takes longer is as good as away
+_LATE = 1.0  # seconds after a statement's own end before its server is taken for gone
 
 AWAY = (
     OSError,
@@ -41,8 +42,14 @@ _BY_KEY = {
 statistics of yesterday, must do so as well."""
 
 
-def engine(dsn: str, *, pool_size: int = 5, statement_timeout: float = 10.0) -> AsyncEngine:
-    """Return an engine over asyncpg for a `postgresql://` address; nothing is connected yet."""
+def engine(
+    dsn: str, *, pool_size: int = 5, statement_timeout: float = 10.0, patient: bool = False
+) -> AsyncEngine:
+    """Return an engine over asyncpg for a `postgresql://` address; nothing is connected yet.
+
+    Postgres ends a statement after `statement_timeout` seconds. A Postgres that says nothing at all
+    is given up a second later, unless `patient`: a migration's statements may take minutes.
+    """
     if not dsn.startswith(("postgresql://", "postgres://")):
         raise ConfigurationError(
             "HOOKLINE_DATABASE_URL must start with postgresql://, the one database Hookline uses."
@@ -50,7 +57,10 @@ def engine(dsn: str, *, pool_size: int = 5, statement_timeout: float = 10.0) -> 
 
     async def connect() -> asyncpg.Connection:
         return await asyncpg.connect(
-            dsn, timeout=_CONNECT_TIMEOUT, server_settings=_session(statement_timeout)
+            dsn,
+            timeout=_CONNECT_TIMEOUT,
+            command_timeout=None if patient else statement_timeout + _LATE,
+            server_settings=_session(statement_timeout),
         )
 
     return create_async_engine(
@@ -79,7 +89,7 @@ async def pool(
             min_size=1,
             max_size=size,
             timeout=_CONNECT_TIMEOUT,
-            command_timeout=statement_timeout + 1,
+            command_timeout=statement_timeout + _LATE,
             server_settings={**_session(statement_timeout), **_BY_KEY},
             max_cached_statement_lifetime=_PLANS_LAST,
         )

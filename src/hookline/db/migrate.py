@@ -7,6 +7,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.schema import SchemaItem
 
+from hookline.db import connections
 from hookline.db.partitions import is_partition
 from hookline.errors import ConfigurationError
 from hookline.logs import get_logger
@@ -22,8 +23,8 @@ _LOG = get_logger(__name__)
 async def migrate(engine: AsyncEngine, target: str = "head") -> None:
     """Upgrade (or, with an older `target`, downgrade) the schema, one process at a time.
 
-    Raises ConfigurationError where the server is older than Postgres 15, or where a newer Hookline
-    has migrated the database.
+    The engine should be a patient one. Raises ConfigurationError where the server is older than
+    Postgres 15, or where a newer Hookline has migrated the database.
     """
     async with engine.connect() as connection:
         await _refuse_an_old_server(connection)
@@ -39,6 +40,15 @@ async def migrate(engine: AsyncEngine, target: str = "head") -> None:
             await connection.execute(text("select pg_advisory_unlock(:key)"), {"key": LOCK})
             await connection.execute(text("reset statement_timeout"))
             await connection.commit()
+
+
+async def migrate_at(dsn: str) -> None:
+    """Upgrade the schema at an address, over a connection that waits as long as it takes."""
+    engine = connections.engine(dsn, pool_size=1, patient=True)
+    try:
+        await migrate(engine)
+    finally:
+        await engine.dispose()
 
 
 async def is_current(engine: AsyncEngine) -> bool:
