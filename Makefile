@@ -20,6 +20,7 @@ demo: .venv/runtime  ## sample events through a service of its own to a receiver
 	@$(BIN)/hookline demo
 
 test: .venv/dev .venv/npm .venv/generator  ## every test, but those of make soak
+	@PYTHONPATH=tests $(BIN)/python -m support.system_postgres
 	@$(BIN)/python -m pytest
 
 soak: .venv/dev  ## the tests that take long
