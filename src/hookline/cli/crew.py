@@ -25,6 +25,7 @@ READY = "ready"
 
 _FIRST_PAUSE = 0.25  # seconds before a member that died is started again; doubles
 _LONGEST_PAUSE = 15.0
+_STEADY_AFTER = 60.0  # seconds; a member that lived this long did not die of its start
 _AFTER_GRACE = 5.0  # seconds beyond SHUTDOWN_GRACE before a member that does not end is killed
 _LOG = get_logger(__name__)
 
@@ -60,8 +61,12 @@ class Crew:
 
     async def _keep(self, number: int, asked: asyncio.Event, ready: asyncio.Event) -> None:
         pause = _FIRST_PAUSE
+        clock = asyncio.get_running_loop().time
         while not asked.is_set():
+            began = clock()
             code = await self._run_one(number, asked, ready)
+            if clock() - began > _STEADY_AFTER:
+                pause = _FIRST_PAUSE
             if asked.is_set():
                 return
             if not ready.is_set():
