@@ -16,10 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.api.allowances import Allowances
 from hookline.api.deps import Services
-from hookline.api.ports import Check
+from hookline.api.readiness import DatabaseAndEngine
 from hookline.api.strangers import Strangers
 from hookline.db import connections
-from hookline.db.away import means_away, refusal_explained
+from hookline.db.away import refusal_explained
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.listen import Listener
 from hookline.db.migrate import is_current, migrate_at, newest_revision
@@ -29,6 +29,7 @@ from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
 from hookline.dispatch.backlog import Bounds
 from hookline.dispatch.circuits import Circuits
 from hookline.dispatch.deliver import Deliverer
+from hookline.dispatch.departures import Departures
 from hookline.dispatch.disabling import Disabling
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.gate import Gate
@@ -39,7 +40,7 @@ from hookline.dispatch.lanes import LaneRules, Lanes
 from hookline.dispatch.notices import Notices
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.trial import Tester
-from hookline.domain.catalogue import load_catalogue
+from hookline.domain.catalogue import Catalogue, load_catalogue
 from hookline.domain.events import Limits
 from hookline.domain.health import HealthRules
 from hookline.domain.retries import RetryPolicy
@@ -71,7 +72,6 @@ _HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in thre
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _MOST_IDLE = 64  # connections that one origin may keep open
-_READY_TIMEOUT = 2.0  # seconds; a balancer asks again soon
 _UNKNOWN_LANE = LaneRules(max_in_flight=64, ordered=False)  # what is left of deleted integrations
 
 
@@ -97,8 +97,7 @@ async def open_runtime(
         policy = EgressPolicy(settings.egress_allowed_networks)
         stack.callback(policy.close)
         integrations = IntegrationService(transactions, keyring, policy, catalogue)
-        subscriptions = Subscriptions(transactions, catalogue, keyring)
-        await subscriptions.catch_up()
+        subscriptions = await _snapshot(transactions, catalogue, keyring)
         keys = KeyDirectory(transactions)
         _background(stack, keys.keep_uses(), "key-uses")
 
@@ -118,6 +117,8 @@ async def open_runtime(
         )
         if api:
             _background(stack, bounds.watch(settings.poll_interval), "backlog")
+        _follow_departures(queue, sinks, subscriptions, stack)
+
         lanes = None
         running: Engine | None = None
         circuits: Circuits | None = None
@@ -178,38 +179,7 @@ async def open_runtime(
                 announce=running.poll_now if running else announcer.announce,
             ),
             tester=Tester(subscriptions, sinks, catalogue),
-            readiness=_Readiness(records, running),
-        )
-
-
-class _Readiness:
-    """Knows whether this process can do its work; see `api.ports.Readiness`."""
-
-    def __init__(self, records: AsyncEngine, engine: Engine | None) -> None:
-        self._records = records
-        self._engine = engine
-
-    async def checks(self) -> Sequence[Check]:
-        """Ask the database, its migrations and the engine."""
-        checks = list(await self._database())
-        if self._engine is not None:
-            alive = self._engine.alive
-            checks.append(Check("engine", alive, "delivering" if alive else "stopped"))
-        return checks
-
-    async def _database(self) -> Sequence[Check]:
-        try:
-            async with asyncio.timeout(_READY_TIMEOUT):
-                current = await is_current(self._records)
-        except Exception as error:
-            if not means_away(error):
-                raise
-            away = "cannot be reached"
-            return Check("database", False, away), Check("migrations", False, away)  # noqa: FBT003 - its second field says what it is
-        wanted = newest_revision()
-        return (
-            Check("database", True, "answers"),  # noqa: FBT003 - as above
-            Check("migrations", current, f"at {wanted}" if current else f"not at {wanted}"),
+            readiness=DatabaseAndEngine(records, running),
         )
 
 
@@ -311,6 +281,25 @@ def _watch(
     )
     records = HealthRecords(transactions, rules)
     return HealthWatch(records, rules, subscriptions, notices, disable=integrations.disable_failing)
+
+
+async def _snapshot(
+    transactions: Transactions, catalogue: Catalogue, keyring: KeyRing
+) -> Subscriptions:
+    subscriptions = Subscriptions(transactions, catalogue, keyring)
+    await subscriptions.catch_up()
+    return subscriptions
+
+
+def _follow_departures(
+    queue: PostgresQueue,
+    sinks: dict[TransmissionType, Sink],
+    subscriptions: Subscriptions,
+    stack: AsyncExitStack,
+) -> None:
+    departures = Departures(queue, sinks)
+    stack.push_async_callback(departures.aclose)
+    subscriptions.tells(departures.saw)
 
 
 def _lanes(settings: Settings, subscriptions: Subscriptions, watch: HealthWatch) -> Lanes:

@@ -98,3 +98,21 @@ async def test_retry_after_postpones_the_retry_and_no_other_integration(service:
         outcomes = await service.settled(sent["eventId"])
         assert {outcomes[each["id"]]["status"] for each in (postponed, other)} == {"delivered"}
         assert (len(busy.requests), len(quick.requests)) == (2, 1)
+
+
+async def test_what_waits_for_a_deleted_integration_ends_as_skipped_at_once(
+    service: Service,
+) -> None:
+    async with receiving(answering(status(503, "retry-after: 600"))) as receiver:
+        integration = await service.an_integration(receiver)
+        sent = await service.send(an_event())
+        await eventually(
+            lambda: service.delivery(sent["eventId"]), lambda it: len(it["attempts"]) == 1
+        )
+
+        deleted = await service.api.delete(f"/v1/integrations/{integration['id']}")
+        assert deleted.status_code == 204
+
+        delivery = await service.settled_delivery(sent["eventId"])
+        assert (delivery["status"], delivery["reason"]) == ("skipped", "deleted")
+        assert len(receiver.requests) == 1

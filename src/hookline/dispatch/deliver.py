@@ -84,6 +84,8 @@ class Deliverer:
         outcome = self._judge(sent, number, once=job.once)
         if outcome == Failed(FailReason.GONE) and subscription.target is not None:
             self._on_gone(job.integration_id, subscription.target.url)
+        if isinstance(outcome, RetryAt) and self._directory.find(job.integration_id) is None:
+            outcome = Skipped(SkipReason.DELETED)  # while the attempt was under way
         return Settlement(job.id, job.lease, outcome, number, sent)
 
     def _judge(self, sent: Sent, number: int, *, once: bool) -> Outcome:

@@ -7,7 +7,7 @@ every process, and matching itself does no I/O.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -88,7 +88,15 @@ class Subscriptions:
         self._pbxs: dict[str, PbxPolicy] = {}
         self._matches: dict[tuple[str | None, str | None, str], Match] = {}
         self._catching_up = asyncio.Lock()
+        self._tell: Callable[[Subscription, Subscription | None], None] | None = None
         self.revision = 0
+
+    def tells(self, listener: Callable[[Subscription, Subscription | None], None]) -> None:
+        """Have `listener` told of each known integration that changes, as it was and as it is.
+
+        The latter is None where it was deleted.
+        """
+        self._tell = listener
 
     async def catch_up(self, beyond: int | None = None) -> None:
         """Load every change since the snapshot; with `beyond`, only if it is not newer than that.
@@ -171,9 +179,12 @@ class Subscriptions:
 
     def _take(self, integrations: Iterable[Integration], pbxs: Iterable[Pbx]) -> None:
         for row in integrations:
+            before = self._all.get(row.id)
             self._remove(row.id)
             if row.deleted_at is None:
                 self._add(self._subscription(row))
+            if before is not None and self._tell is not None:
+                self._tell(before, self._all.get(row.id))
         for pbx in pbxs:
             self._pbxs[pbx.pbx] = PbxPolicy(pbx.company, Licence(pbx.license), pbx.presence_events)
         self._matches.clear()

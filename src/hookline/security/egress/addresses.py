@@ -12,7 +12,6 @@ from ipaddress import (
     IPv6Address,
     IPv6Network,
     ip_address,
-    ip_network,
 )
 
 Address = IPv4Address | IPv6Address
@@ -115,11 +114,6 @@ def embedded_ipv4(address: IPv6Address) -> tuple[IPv4Address, ...]:
     if address in _TEREDO:
         return (IPv4Address(bits >> 64 & _LAST_32_BITS), IPv4Address(~bits & _LAST_32_BITS))
     return (low,) if _is_isatap(address) else ()
-
-
-def parse_networks(text: Sequence[str]) -> tuple[Network, ...]:
-    """Read CIDRs; a wrong one, or one with host bits set, raises ValueError."""
-    return tuple(ip_network(entry) for entry in text)
 
 
 def parse_address(text: str) -> Address:

@@ -1,0 +1,71 @@
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from hookline.dispatch.departures import Departures
+from hookline.domain.deliveries import SkipReason
+from hookline.domain.targets import Target, TransmissionType, WebhookTarget
+from support.sink_script import a_subscription
+
+if TYPE_CHECKING:
+    from hookline.queue.port import Queue
+    from hookline.sinks.base import Sink
+
+OLD = WebhookTarget("https://old.example.com/hook", ("secret",))
+BEFORE = replace(a_subscription("abc123"), target=OLD)
+
+
+class Closing:
+    """Stands in for a sink that is told to forget targets."""
+
+    def __init__(self) -> None:
+        self.forgotten: asyncio.Queue[Target] = asyncio.Queue()
+
+    async def forget(self, target: Target) -> None:
+        self.forgotten.put_nowait(target)
+
+
+class Emptying:
+    """Stands in for a queue in which more waits than one statement ends."""
+
+    def __init__(self, waiting: int) -> None:
+        self.waiting = waiting
+        self.empty = asyncio.Event()
+
+    async def skip(self, integration_id: str, reason: SkipReason, *, limit: int) -> int:
+        assert (integration_id, reason) == ("abc123", SkipReason.DELETED)
+        ended = min(self.waiting, limit)
+        self.waiting -= ended
+        if ended < limit:
+            self.empty.set()
+        return ended
+
+
+def departures(queue: Emptying, sink: Closing) -> Departures:
+    return Departures(cast("Queue", queue), {TransmissionType.WEBHOOK: cast("Sink", sink)})
+
+
+async def test_all_that_waits_for_a_deleted_integration_is_ended() -> None:
+    queue, sink = Emptying(2_500), Closing()
+    departures(queue, sink).saw(BEFORE, None)
+    async with asyncio.timeout(5):
+        await queue.empty.wait()
+        assert await sink.forgotten.get() == OLD
+    assert queue.waiting == 0
+
+
+async def test_a_changed_target_is_forgotten_and_nothing_is_ended() -> None:
+    queue, sink = Emptying(5), Closing()
+    new = WebhookTarget("https://new.example.com/hook", ("secret",))
+    departures(queue, sink).saw(BEFORE, replace(BEFORE, target=new))
+    async with asyncio.timeout(5):
+        assert await sink.forgotten.get() == OLD
+    assert queue.waiting == 5
+
+
+async def test_another_change_closes_nothing() -> None:
+    queue, sink = Emptying(5), Closing()
+    followed = departures(queue, sink)
+    followed.saw(BEFORE, replace(BEFORE, enabled=False))
+    await followed.aclose()
+    assert (sink.forgotten.qsize(), queue.waiting) == (0, 5)
