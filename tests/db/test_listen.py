@@ -64,7 +64,7 @@ async def test_a_connection_that_is_cut_is_made_again_at_once_and_as_often_as_it
     heard = Heard()
     cut = (
         "select pg_terminate_backend(pid) from pg_stat_activity"
-        " where query ilike 'listen %' and datname = current_database()"
+        " where application_name = 'hookline listener' and datname = current_database()"
     )
     async with listening(Listener(database, {"cut": heard})):
         for times in range(1, 4):

@@ -162,7 +162,7 @@ async def test_a_listener_that_is_cut_alone_hears_again(apart: Services, ledger:
     await ledger.until_received(1)
 
     for number in range(3):
-        listens = "query ilike 'listen %' or query = 'select'"
+        listens = "application_name = 'hookline listener'"
         cut = await terminate(apart.settings["DATABASE_URL"], f"({listens})")
         assert cut >= 1
         await service.send(an_event(id=f"after-{number}"))

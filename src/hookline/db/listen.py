@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import asyncpg
 
 from hookline.db.connections import AWAY
+from hookline.db.fleet import FLEET_CHANNEL, Fleet
 from hookline.logs import get_logger
 
 _SHORTEST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 5.0  # seconds between tries to connect
 _HEARTBEAT = 15.0  # seconds between proofs that the connection is still there
+_SESSION = {"application_name": "hookline listener"}
 _LOG = get_logger(__name__)
 
 
@@ -18,12 +21,15 @@ class Listener:
     """Calls a channel's handler at each notification, and every handler after a reconnection.
 
     A notification that was sent while nobody was connected is lost, so a new connection counts as
-    a notification on all channels.
+    a notification on all channels. An engine's listener has its session stand for it in `fleet`.
     """
 
-    def __init__(self, dsn: str, handlers: Mapping[str, Callable[[], None]]) -> None:
+    def __init__(
+        self, dsn: str, handlers: Mapping[str, Callable[[], None]], fleet: Fleet | None = None
+    ) -> None:
         self._dsn = dsn
         self._handlers = handlers
+        self._fleet = fleet
         self._pause = _SHORTEST_PAUSE
 
     async def run(self) -> None:
@@ -39,28 +45,41 @@ class Listener:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(self._dsn, timeout=5, command_timeout=5)
+        connection = await asyncpg.connect(
+            self._dsn, timeout=5, command_timeout=5, server_settings=_SESSION
+        )
         try:
-            ended = asyncio.Event()
-            connection.add_termination_listener(_calling(ended.set))
+            stirred = asyncio.Event()
+            connection.add_termination_listener(_calling(stirred.set))
             for channel, handler in self._handlers.items():
                 await connection.add_listener(channel, _calling(handler))
+            if self._fleet is not None:
+                await connection.add_listener(FLEET_CHANNEL, _calling(stirred.set))
+                await self._fleet.join(connection)
             self._pause = _SHORTEST_PAUSE
             for handler in self._handlers.values():
                 handler()
-            while not await _happens(ended, within=_HEARTBEAT):
-                await connection.execute("select")
+            while not connection.is_closed():
+                stirred.clear()
+                await self._prove(connection, stirred)
             _LOG.warning("listener.disconnected", error="ConnectionEnded")
         finally:
             connection.terminate()
 
+    async def _prove(self, connection: asyncpg.Connection, stirred: asyncio.Event) -> None:
+        """See that the connection is there, and wait until that is to be seen again."""
+        if self._fleet is None:
+            await connection.execute("select")
+            await _happens(stirred, within=_HEARTBEAT)
+        else:
+            await self._fleet.count(connection)
+            await _happens(stirred, within=self._fleet.every)
 
-async def _happens(event: asyncio.Event, *, within: float) -> bool:
-    try:
+
+async def _happens(event: asyncio.Event, *, within: float) -> None:
+    with suppress(TimeoutError):
         async with asyncio.timeout(within):
-            return await event.wait()
-    except TimeoutError:
-        return False
+            await event.wait()
 
 
 def _calling(handler: Callable[[], None]) -> Callable[..., None]:
