@@ -21,7 +21,6 @@ from hookline.api.strangers import Strangers
 from hookline.db import connections
 from hookline.db.away import refusal_explained
 from hookline.db.embedded import EmbeddedPostgres
-from hookline.db.fleet import COUNT_EVERY, Fleet
 from hookline.db.listen import Listener
 from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.db.reconnect import once_back
@@ -33,6 +32,7 @@ from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.departures import Departures
 from hookline.dispatch.disabling import Disabling
 from hookline.dispatch.engine import Engine
+from hookline.dispatch.exhausted import ExhaustedTally
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.housekeeping import keep_house
@@ -40,7 +40,6 @@ from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.lanes import LaneRules, Lanes
 from hookline.dispatch.notices import Notices
 from hookline.dispatch.record import Recorder
-from hookline.dispatch.shares import Shares
 from hookline.dispatch.trial import Tester
 from hookline.domain.catalogue import Catalogue, load_catalogue
 from hookline.domain.events import Limits
@@ -52,6 +51,7 @@ from hookline.history.repository import History
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.health import HEALTH_CHANNEL, HealthRecords
 from hookline.integrations.keys import KeyService
+from hookline.integrations.outbox import NOTICES_CHANNEL, Outbox
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import CHANNEL, Transactions
 from hookline.integrations.service import IntegrationService
@@ -74,7 +74,6 @@ _HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in thre
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _MOST_IDLE = 64  # connections that one origin may keep open
-_COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
 _UNKNOWN_LANE = LaneRules(max_in_flight=64, ordered=False)  # what is left of deleted integrations
 
 
@@ -113,40 +112,37 @@ async def open_runtime(
         )
         sinks = _sinks(settings, policy, stack)
         refresh = _Refresher(subscriptions)
-        listened = {CHANNEL: refresh.soon}
+        notices = Notices(Outbox(transactions))
+        listened = {CHANNEL: refresh.soon, NOTICES_CHANNEL: notices.soon}
 
         bounds = Bounds(
             queue.backlog, most_pending=settings.max_pending, most_bytes=_MOST_BYTES_IN_HAND
         )
-        if api:
-            _background(stack, bounds.watch(settings.poll_interval), "backlog")
+        _background(stack, bounds.watch(settings.poll_interval), "backlog")
         _follow_departures(queue, sinks, subscriptions, stack)
 
         lanes = None
         running: Engine | None = None
         circuits: Circuits | None = None
-        fleet: Fleet | None = None
-        notices = Notices(subscriptions)
-        announcer = _announcer(queue, stack)
+        announcer = Announcer(lambda: queue.announce(PENDING_CHANNEL))
+        stack.push_async_callback(announcer.aclose)
         if engine:
-            watch = _watch(settings, transactions, subscriptions, notices, integrations)
-            shares = Shares(settling=settings.delivery_timeout + COUNT_EVERY)
-            fleet = Fleet(shares.learn)
-            lanes = _lanes(settings, subscriptions, watch, shares)
+            watch = _watch(settings, transactions, subscriptions, integrations, stack)
+            lanes = _lanes(settings, subscriptions, watch)
             running = _engine(
                 settings,
                 queue=queue,
                 lanes=lanes,
                 subscriptions=subscriptions,
                 sinks=sinks,
-                on_gone=Disabling(integrations, notices).gone,
+                on_gone=Disabling(integrations).gone,
                 watch=watch,
             )
             circuits = Circuits(watch, lanes, give_back=running.give_back, wake=running.wake)
-            listened |= {HEALTH_CHANNEL: circuits.soon, PENDING_CHANNEL: running.poll_now}
-        _background(stack, Listener(dsn, listened, fleet).run(), "listener")
-        if running and circuits and fleet:
-            await _start(running, circuits, fleet)
+            await circuits.round()  # what is paused is known before anything is claimed
+            listened[HEALTH_CHANNEL] = circuits.soon
+            listened[PENDING_CHANNEL] = running.poll_now
+            running.start()
             stack.push_async_callback(running.drain, settings.shutdown_grace)
         ingest = Ingest(
             queue,
@@ -159,9 +155,10 @@ async def open_runtime(
         )
         stack.push_async_callback(ingest.idle)
         if circuits is not None:
-            _background(stack, notices.run(ingest.accept), "notices")
             _background(stack, circuits.run(settings.poll_interval), "circuits")
+        _background(stack, notices.run(ingest.accept, settings.poll_interval), "notices")
         history = History(records)
+        _background(stack, Listener(dsn, listened).run(), "listener")
         yield Services(
             integrations=integrations,
             pbxs=PbxService(transactions),
@@ -201,13 +198,6 @@ class _Refresher:
 
     async def _run(self) -> None:
         await once_back(self._subscriptions.catch_up)
-
-
-async def _start(running: Engine, circuits: Circuits, fleet: Fleet) -> None:
-    """Have it claim, once it is known what is paused and which other engines there are."""
-    await circuits.round()
-    await fleet.known(within=_COUNTED_WITHIN)
-    running.start()
 
 
 async def _database(settings: Settings, stack: AsyncExitStack) -> str:
@@ -280,9 +270,10 @@ def _watch(
     settings: Settings,
     transactions: Transactions,
     subscriptions: Subscriptions,
-    notices: Notices,
     integrations: IntegrationService,
+    stack: AsyncExitStack,
 ) -> HealthWatch:
+    """Watch the targets; what the last attempts added is handed over once the engine is drained."""
     rules = HealthRules(
         pause_after=settings.pause_after,
         pause_seconds=settings.pause_after_seconds,
@@ -291,7 +282,10 @@ def _watch(
         disable_after=timedelta(days=settings.auto_disable_days),
     )
     records = HealthRecords(transactions, rules)
-    return HealthWatch(records, rules, subscriptions, notices, disable=integrations.disable_failing)
+    exhausted = ExhaustedTally(Outbox(transactions).count)
+    stack.push_async_callback(exhausted.aclose)
+    disable = integrations.disable_failing
+    return HealthWatch(records, rules, subscriptions, exhausted, disable=disable)
 
 
 async def _snapshot(
@@ -300,12 +294,6 @@ async def _snapshot(
     subscriptions = Subscriptions(transactions, catalogue, keyring)
     await subscriptions.catch_up()
     return subscriptions
-
-
-def _announcer(queue: PostgresQueue, stack: AsyncExitStack) -> Announcer:
-    announcer = Announcer(lambda: queue.announce(PENDING_CHANNEL))
-    stack.push_async_callback(announcer.aclose)
-    return announcer
 
 
 def _follow_departures(
@@ -319,18 +307,15 @@ def _follow_departures(
     subscriptions.tells(departures.saw)
 
 
-def _lanes(
-    settings: Settings, subscriptions: Subscriptions, watch: HealthWatch, shares: Shares
-) -> Lanes:
+def _lanes(settings: Settings, subscriptions: Subscriptions, watch: HealthWatch) -> Lanes:
     def rules_of(integration_id: str) -> LaneRules:
         known = subscriptions.find(integration_id)
         if known is None:
             return _UNKNOWN_LANE
-        width = shares.of(integration_id, known.max_in_flight)
         if not known.enabled:  # neither paused nor limited: what waits for it ends as skipped
-            return LaneRules(width, known.ordered)
+            return LaneRules(known.max_in_flight, known.ordered)
         paused = watch.is_paused(integration_id)
-        return LaneRules(width, known.ordered, paused, known.rate_limit)
+        return LaneRules(known.max_in_flight, known.ordered, paused, known.rate_limit)
 
     return Lanes(rules_of, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD)
 

@@ -1,7 +1,7 @@
 """Every table, as SQLAlchemy sees it; `alembic check` holds the migrations to this file.
 
-Writers (one for each table): integrations, integration_health, pbxs, api_keys and revision belong
-to `integrations/`; all the others belong to `queue/`.
+Writers (one for each table): integrations, integration_health, notices, exhausted_deliveries, pbxs,
+api_keys and revision belong to `integrations/`; all the others belong to `queue/`.
 
 `events`, `deliveries` and `attempts` are partitioned by day. Their key is a UUIDv7, which names
 its own day, so the key alone tells the partition. `pending` holds only what is not finished and
@@ -13,17 +13,20 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     BigInteger,
     Boolean,
     CheckConstraint,
     DateTime,
     Double,
+    Identity,
     Index,
     Integer,
     LargeBinary,
     MetaData,
     SmallInteger,
     Text,
+    Uuid,
     func,
     text,
 )
@@ -110,6 +113,36 @@ class IntegrationHealth(Base):
     last_error_at: Mapped[datetime]
     paused_until: Mapped[datetime | None]
     probes: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+
+
+class WaitingNotice(Base):
+    """What is to be told of an integration, until ingest has accepted it as an event.
+
+    The event is made from the row alone, so that it is the same event however often it is made.
+    """
+
+    __tablename__ = "notices"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    type: Mapped[str]
+    integration_id: Mapped[str]
+    pbx: Mapped[str | None]
+    company: Mapped[str | None]
+    name: Mapped[str]
+    data: Mapped[str]  # JSON text: what the type tells besides whom it is about
+    told_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
+class ExhaustedDeliveries(Base):
+    """One integration's exhausted deliveries since the last notice of them, from all processes."""
+
+    __tablename__ = "exhausted_deliveries"
+
+    integration_id: Mapped[str] = mapped_column(primary_key=True)
+    due_at: Mapped[datetime]  # the next notice goes no earlier
+    count: Mapped[int] = mapped_column(BigInteger)
+    examples: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid()))
+    last_error: Mapped[str | None]
 
 
 class Pbx(Base):

@@ -1,19 +1,16 @@
-"""Switches integrations off whose targets asked never to be called again, and tells of it."""
+"""Switches integrations off whose targets asked never to be called again."""
 
 import asyncio
 
 from hookline.db.reconnect import once_back
-from hookline.dispatch.notices import Notices
-from hookline.domain.health import HEALTHY
 from hookline.integrations.service import IntegrationService
 
 
 class Disabling:
     """Works in the background: an attempt's outcome does not wait for it."""
 
-    def __init__(self, integrations: IntegrationService, notices: Notices) -> None:
+    def __init__(self, integrations: IntegrationService) -> None:
         self._integrations = integrations
-        self._notices = notices
         self._tasks: set[asyncio.Task[None]] = set()
 
     def gone(self, integration_id: str, url: str) -> None:
@@ -23,5 +20,4 @@ class Disabling:
         task.add_done_callback(self._tasks.discard)
 
     async def _disable(self, integration_id: str, url: str) -> None:
-        if await once_back(lambda: self._integrations.disable_gone(integration_id, url)):
-            self._notices.disabled(integration_id, "gone", HEALTHY)
+        await once_back(lambda: self._integrations.disable_gone(integration_id, url))

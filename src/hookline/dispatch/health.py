@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from datetime import UTC, datetime
 
-from hookline.dispatch.notices import Notices
+from hookline.dispatch.exhausted import ExhaustedTally
 from hookline.domain.deliveries import Failed, FailReason, Sent
 from hookline.domain.health import (
     HEALTHY,
@@ -18,7 +18,6 @@ from hookline.domain.health import (
     Disable,
     Evidence,
     Fail,
-    Health,
     HealthRules,
     HealthState,
     Pause,
@@ -37,7 +36,8 @@ _UNKNOWN = Known(HEALTHY)
 class HealthWatch:
     """Judges attempts by the rules, and shares the steps that they call for.
 
-    `disable` switches an integration off that has failed since then, and tells whether it did.
+    `disable` switches an integration off that has failed since then; `exhausted` counts deliveries
+    that failed for good.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -45,15 +45,15 @@ class HealthWatch:
         records: HealthRecords,
         rules: HealthRules,
         subscriptions: Subscriptions,
-        notices: Notices,
+        exhausted: ExhaustedTally,
         *,
-        disable: Callable[[str, datetime], Awaitable[bool]],
+        disable: Callable[[str, datetime], Awaitable[object]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._records = records
         self._rules = rules
         self._subscriptions = subscriptions
-        self._notices = notices
+        self._exhausted = exhausted
         self._disable = disable
         self._clock = clock
         self._known: dict[str, Known] = {}
@@ -68,7 +68,7 @@ class HealthWatch:
         self._judge(job.integration_id, settlement.sent)
         exhausted = settlement.outcome == Failed(FailReason.EXHAUSTED)
         if exhausted and not self._subscriptions.reserves(job.event.type):
-            self._notices.exhausted(job.integration_id, job.id, settlement.sent.error)
+            self._exhausted.saw(job.integration_id, job.id, settlement.sent.error)
 
     def is_paused(self, integration_id: str) -> bool:
         """Whether an integration's deliveries wait, but for a probe now and then."""
@@ -94,6 +94,7 @@ class HealthWatch:
         Raises Unavailable; what was to be written is kept for the next round.
         """
         await self._write()
+        await self._exhausted.flush()
         before = self.paused()
         asked_at = self._clock()
         known = await self._records.load()
@@ -125,13 +126,12 @@ class HealthWatch:
             return
         taken = dict(self._steps)
         shared = {key: step for key, step in taken.items() if not isinstance(step, Disable)}
-        changed = await self._records.take(shared) if shared else {}
-        self._forget(shared, taken)
-        for integration_id, health in changed.items():
-            self._announce(integration_id, shared[integration_id], health)
+        if shared:
+            await self._records.take(shared)
+            self._forget(shared, taken)
         for integration_id, step in taken.items():
             if isinstance(step, Disable):
-                await self._switch_off(integration_id, step)
+                await self._disable(integration_id, step.since)
                 self._forget([integration_id], taken)
 
     def _forget(
@@ -141,17 +141,6 @@ class HealthWatch:
         for integration_id in written:
             if self._steps.get(integration_id) is taken[integration_id]:
                 del self._steps[integration_id]
-
-    def _announce(self, integration_id: str, step: Fail | Pause | Recover, health: Health) -> None:
-        if isinstance(step, Pause):
-            self._notices.paused(integration_id, health)
-        elif isinstance(step, Recover) and health.state is HealthState.PAUSED:
-            self._notices.recovered(integration_id, health)
-
-    async def _switch_off(self, integration_id: str, step: Disable) -> None:
-        health = self._known.get(integration_id, _UNKNOWN).health
-        if await self._disable(integration_id, step.since):
-            self._notices.disabled(integration_id, "failing", health)
 
     def _forget_deleted(self) -> None:
         for integration_id in list(self._runs):

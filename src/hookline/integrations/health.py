@@ -1,7 +1,8 @@
 """How integrations fare, as all processes know it: read whole, and changed in steps.
 
 A step that comes too late changes nothing, and its process is told so: of all processes that saw
-the same, one alone changes the state, probes, and announces it. Times are the database's.
+the same, one alone changes the state, probes, and announces it, in the transaction of the change.
+Times are the database's.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,8 +14,10 @@ from sqlalchemy import Double, Row, TextClause, cast, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import IntegrationHealth
+from hookline.domain import notices
 from hookline.domain.deliveries import ErrorKind
-from hookline.domain.health import Fail, Health, HealthRules, HealthState, Pause, Recover
+from hookline.domain.health import HEALTHY, Fail, Health, HealthRules, HealthState, Pause, Recover
+from hookline.integrations.outbox import announce
 from hookline.integrations.revision import Transactions
 
 HEALTH_CHANNEL: Final = "hookline_health"  # NOTIFY says that something changed: a hint
@@ -126,6 +129,7 @@ class HealthRecords:
                     interval=self._rules.probe_interval(0),
                 )
             if changed:
+                await announce(session, _to_tell(steps, changed))
                 await session.execute(_TELL, {"channel": HEALTH_CHANNEL})
         return changed
 
@@ -163,6 +167,12 @@ async def clear_health(session: AsyncSession, integration_id: str) -> None:
     await session.execute(_TELL, {"channel": HEALTH_CHANNEL})
 
 
+def health_before(rows: Mapping[str, IntegrationHealth], integration_id: str) -> Health:
+    """Return how one integration fares, of those that `find_health` was asked about."""
+    row = rows.get(integration_id)
+    return HEALTHY if row is None else health_of(row)
+
+
 def health_of(row: IntegrationHealth | Row[tuple[object, ...]]) -> Health:
     """Return what a row says."""
     return Health(
@@ -172,6 +182,21 @@ def health_of(row: IntegrationHealth | Row[tuple[object, ...]]) -> Health:
         paused_until=row.paused_until,
         probes=row.probes,
     )
+
+
+def _to_tell(
+    steps: Mapping[str, Fail | Pause | Recover], changed: Mapping[str, Health]
+) -> list[notices.Notice]:
+    told: list[notices.Notice] = []
+    for integration_id, health in changed.items():
+        match steps[integration_id]:
+            case Pause():
+                told.append(notices.paused(integration_id, health))
+            case Recover() if health.state is HealthState.PAUSED:
+                told.append(notices.recovered(integration_id, health))
+            case _:
+                continue
+    return told
 
 
 async def _run(

@@ -4,7 +4,7 @@ Every method commits before it returns. Another tenant's integration does not ex
 """
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -12,15 +12,18 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import Integration as Row
+from hookline.db.models import IntegrationHealth
 from hookline.domain.access import Principal
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.ids import new_integration_id, new_webhook_secret
+from hookline.domain.notices import disabled
 from hookline.domain.targets import TransmissionType
 from hookline.errors import Conflict, NotFound, PreconditionFailed
 from hookline.integrations import changes, repository, tenancy
 from hookline.integrations.checks import Checks
 from hookline.integrations.creation import check_new, row_of
-from hookline.integrations.health import clear_health, find_health
+from hookline.integrations.health import clear_health, find_health, health_before
+from hookline.integrations.outbox import announce
 from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import IntegrationChanges, NewIntegration
 from hookline.integrations.revision import Change, Transactions
@@ -101,10 +104,13 @@ class IntegrationService:
         checks = self._checks()
         await changes.check_url(patch, await self._row(principal, integration_id), checks)
         async with self._changing(principal, integration_id, allowed) as (row, session):
+            was_enabled = row.enabled
             changes.apply(patch, row, self._keyring, checks, by=_name_of(principal))
             if changes.starts_afresh(patch):
                 await clear_health(session, integration_id)
             health = await find_health(session, [integration_id])
+            if was_enabled and not row.enabled:
+                await _announce_disabled(session, row, health)
         return self._views.integration(row, health.get(integration_id))
 
     async def delete(self, principal: Principal, integration_id: str, allowed: Versions) -> None:
@@ -148,6 +154,8 @@ class IntegrationService:
                 return False
             changes.switch(row, enabled=False, reason="gone", by=_ITSELF)
             _touch(row, change)
+            health = await find_health(change.session, [integration_id])
+            await _announce_disabled(change.session, row, health)
         return True
 
     async def disable_failing(self, integration_id: str, since: datetime) -> bool:
@@ -163,6 +171,7 @@ class IntegrationService:
                 return False
             changes.switch(row, enabled=False, reason="failing", by=_ITSELF)
             _touch(row, change)
+            await _announce_disabled(change.session, row, health)
         return True
 
     @asynccontextmanager
@@ -194,6 +203,14 @@ async def _existing(session: AsyncSession, integration_id: str, principal: Princ
     if row is None:
         raise _no_such(integration_id)
     return row
+
+
+async def _announce_disabled(
+    session: AsyncSession, row: Row, health: Mapping[str, IntegrationHealth]
+) -> None:
+    """Tell of an integration that is switched off by this transaction, why and by whom."""
+    reason, by = row.disabled_reason or "", row.disabled_by or ""
+    await announce(session, [disabled(row.id, reason, by, health_before(health, row.id))])
 
 
 def _name_of(principal: Principal) -> str:

@@ -1,0 +1,192 @@
+"""Notices on their way out: written with the change that they tell of, kept until accepted.
+
+The writer of the tables `notices` and `exhausted_deliveries`. One process at a time takes notices,
+whichever asks first, so they go in order; one that dies meanwhile leaves them to the others. What
+is too old or too much is dropped: how integrations fare is in the API, whatever is told of it.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Final
+
+import orjson
+from sqlalchemy import CursorResult, delete, func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hookline.db.models import ExhaustedDeliveries, Integration, WaitingNotice
+from hookline.domain.deliveries import ErrorKind
+from hookline.domain.notices import MOST_EXAMPLES, Exhausted, Notice, WrittenNotice, exhausted
+from hookline.integrations.revision import Transactions
+from hookline.logs import get_logger
+
+NOTICES_CHANNEL: Final = "hookline_notices"  # NOTIFY says that something is to be told: a hint
+
+_MOST_WAITING = 10_000  # notices; more than integrations change their state while nothing is taken
+_OLDEST = timedelta(days=1)  # shorter than duplicates are remembered, as they are by default
+_GROUPED_OVER = timedelta(minutes=1)  # between two notices of one integration's deliveries
+_MOST_GROUPS = 500  # a transaction: the others are as due in the next round
+
+LOCK: Final = 7524882318093774954  # an advisory lock of its own: one process at a time
+_ALONE = text("select pg_try_advisory_xact_lock(:lock)").bindparams(lock=LOCK)
+_TELL = text("select pg_notify(:channel, '')").bindparams(channel=NOTICES_CHANNEL)
+_WORK = text(
+    """
+    select exists (select from notices)
+        or exists (select from exhausted_deliveries where due_at <= now())
+    """
+)
+_WRITE = text(
+    """
+    insert into notices (type, integration_id, pbx, company, name, data)
+    select
+        told.type, told.integration_id, integrations.pbx,
+        coalesce(case when company_vouched then integrations.company end, pbxs.company),
+        integrations.name, told.data
+    from unnest(cast(:types as text[]), cast(:ids as text[]), cast(:data as text[]))
+        with ordinality as told (type, integration_id, data, place)
+    join integrations on integrations.id = told.integration_id and deleted_at is null
+    left join pbxs on pbxs.pbx = integrations.pbx
+    order by place
+    """
+)
+_COUNT = text(
+    """
+    insert into exhausted_deliveries as known (integration_id, due_at, count, examples, last_error)
+    select id, now(), count, cast(string_to_array(examples, ' ') as uuid[]), error
+    from unnest(
+        cast(:ids as text[]), cast(:counts as bigint[]), cast(:examples as text[]),
+        cast(:errors as text[])
+    ) as counted (id, count, examples, error)
+    order by id
+    on conflict (integration_id) do update set
+        count = known.count + excluded.count,
+        examples = (known.examples || excluded.examples)[1 : cast(:most as int)],
+        last_error = excluded.last_error
+    returning due_at <= now() as is_due
+    """  # in the order of their ids: two processes that count the same cannot deadlock
+)
+_DROP = text(
+    """
+    delete from notices
+    where told_at < now() - cast(:oldest as interval)
+        or id <= (select id from notices order by id desc offset :most limit 1)
+    """
+)
+_LOG = get_logger(__name__)
+
+
+async def announce(session: AsyncSession, notices: Sequence[Notice]) -> None:
+    """Write notices in the caller's transaction: they are told if it is committed, and only then.
+
+    Those of integrations that are deleted are left out.
+    """
+    if not notices:
+        return
+    await session.flush()  # an integration that is renamed by the same change has its new name
+    parameters = {
+        "types": [notice.type for notice in notices],
+        "ids": [notice.integration_id for notice in notices],
+        "data": [orjson.dumps(notice.data).decode() for notice in notices],
+    }
+    await session.execute(_WRITE, parameters)
+    await session.execute(_TELL)
+
+
+class Outbox:
+    """What waits to be told. Each method is a transaction, and raises Unavailable."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    async def count(self, counted: Mapping[str, Exhausted]) -> None:
+        """Add what one process counted to what all did, by integration."""
+        async with self._transactions.noting() as session:
+            parameters = {
+                "ids": list(counted),
+                "counts": [each.count for each in counted.values()],
+                "examples": [" ".join(each.examples) for each in counted.values()],
+                "errors": [each.error for each in counted.values()],
+                "most": MOST_EXAMPLES,
+            }
+            rows = await session.execute(_COUNT, parameters)
+            if any(rows.scalars()):
+                await session.execute(_TELL)
+
+    async def has_work(self) -> bool:
+        """Tell whether `gather` and `taking` would find anything."""
+        async with self._transactions.reading() as session:
+            return bool((await session.execute(_WORK)).scalar())
+
+    async def gather(self) -> None:
+        """Make notices of the exhausted deliveries that are due; drop what is too old or too much.
+
+        A transaction before that of `taking`: once a notice was handed out, its row never changes.
+        """
+        async with self._transactions.noting() as session:
+            if not await _is_alone(session):
+                return
+            await _drop(session)
+            # Whoever counts is not waited for, and so cannot deadlock with this: the next round.
+            due = (
+                select(ExhaustedDeliveries)
+                .where(ExhaustedDeliveries.due_at <= func.now())
+                .order_by(ExhaustedDeliveries.due_at)
+                .limit(_MOST_GROUPS)
+                .with_for_update(skip_locked=True)
+            )
+            notices: list[Notice] = []
+            for row in (await session.scalars(due)).all():
+                if row.count:
+                    notices.append(_begin_anew(row))
+                else:
+                    await session.delete(row)
+            await announce(session, notices)
+
+    @asynccontextmanager
+    async def taking(self, most: int) -> AsyncIterator[list[WrittenNotice]]:
+        """Hand out the oldest notices; they are gone when the block ends without an error.
+
+        To one process at a time: nothing is handed out where another is at it. Nothing is told of
+        integrations that were deleted meanwhile.
+        """
+        async with self._transactions.noting() as session:
+            if not await _is_alone(session):
+                yield []
+                return
+            oldest = (
+                select(WaitingNotice, Integration.deleted_at.is_(None))
+                .join(Integration, Integration.id == WaitingNotice.integration_id)
+                .order_by(WaitingNotice.id)
+                .limit(most)
+            )
+            rows = (await session.execute(oldest)).all()
+            yield [_written(row) for row, lives in rows if lives]
+            if taken := [row.id for row, _ in rows]:
+                await session.execute(delete(WaitingNotice).where(WaitingNotice.id.in_(taken)))
+
+
+async def _is_alone(session: AsyncSession) -> bool:
+    """Keep others from taking until this transaction ends; tell whether nobody keeps us."""
+    return bool((await session.execute(_ALONE)).scalar())
+
+
+async def _drop(session: AsyncSession) -> None:
+    dropped = await session.execute(_DROP, {"oldest": _OLDEST, "most": _MOST_WAITING})
+    if isinstance(dropped, CursorResult) and dropped.rowcount:
+        _LOG.warning("notices.dropped", count=dropped.rowcount)
+
+
+def _begin_anew(row: ExhaustedDeliveries) -> Notice:
+    """Return what is to be told of a row, and have it count from nothing until the next notice."""
+    examples = tuple(str(each) for each in row.examples)
+    error = None if row.last_error is None else ErrorKind(row.last_error)
+    notice = exhausted(row.integration_id, Exhausted(row.count, examples, error))
+    row.count, row.examples = 0, []
+    row.due_at = func.now() + _GROUPED_OVER
+    return notice
+
+
+def _written(row: WaitingNotice) -> WrittenNotice:
+    notice = Notice(row.type, row.integration_id, orjson.loads(row.data))
+    return WrittenNotice(row.id, notice, row.name, row.pbx, row.company, row.told_at)
