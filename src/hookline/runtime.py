@@ -21,6 +21,7 @@ from hookline.api.strangers import Strangers
 from hookline.db import connections
 from hookline.db.away import refusal_explained
 from hookline.db.embedded import EmbeddedPostgres
+from hookline.db.fleet import COUNT_EVERY, Fleet
 from hookline.db.listen import Listener
 from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.db.reconnect import once_back
@@ -40,6 +41,7 @@ from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.lanes import LaneRules, Lanes
 from hookline.dispatch.notices import Notices
 from hookline.dispatch.record import Recorder
+from hookline.dispatch.shares import Shares
 from hookline.dispatch.trial import Tester
 from hookline.domain.catalogue import Catalogue, load_catalogue
 from hookline.domain.events import Limits
@@ -74,6 +76,7 @@ _HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in thre
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _MOST_IDLE = 64  # connections that one origin may keep open
+_COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
 _UNKNOWN_LANE = LaneRules(max_in_flight=64, ordered=False)  # what is left of deleted integrations
 
 
@@ -124,11 +127,13 @@ async def open_runtime(
         lanes = None
         running: Engine | None = None
         circuits: Circuits | None = None
-        announcer = Announcer(lambda: queue.announce(PENDING_CHANNEL))
-        stack.push_async_callback(announcer.aclose)
+        fleet: Fleet | None = None
+        announcer = _announcer(queue, stack)
         if engine:
             watch = _watch(settings, transactions, subscriptions, integrations, stack)
-            lanes = _lanes(settings, subscriptions, watch)
+            shares = Shares(settling=settings.delivery_timeout + COUNT_EVERY)
+            fleet = Fleet(shares.learn)
+            lanes = _lanes(settings, subscriptions, watch, shares)
             running = _engine(
                 settings,
                 queue=queue,
@@ -139,10 +144,10 @@ async def open_runtime(
                 watch=watch,
             )
             circuits = Circuits(watch, lanes, give_back=running.give_back, wake=running.wake)
-            await circuits.round()  # what is paused is known before anything is claimed
-            listened[HEALTH_CHANNEL] = circuits.soon
-            listened[PENDING_CHANNEL] = running.poll_now
-            running.start()
+            listened |= {HEALTH_CHANNEL: circuits.soon, PENDING_CHANNEL: running.poll_now}
+        _background(stack, Listener(dsn, listened, fleet).run(), "listener")
+        if running and circuits and fleet:
+            await _start(running, circuits, fleet)
             stack.push_async_callback(running.drain, settings.shutdown_grace)
         ingest = Ingest(
             queue,
@@ -158,7 +163,6 @@ async def open_runtime(
             _background(stack, circuits.run(settings.poll_interval), "circuits")
         _background(stack, notices.run(ingest.accept, settings.poll_interval), "notices")
         history = History(records)
-        _background(stack, Listener(dsn, listened).run(), "listener")
         yield Services(
             integrations=integrations,
             pbxs=PbxService(transactions),
@@ -198,6 +202,13 @@ class _Refresher:
 
     async def _run(self) -> None:
         await once_back(self._subscriptions.catch_up)
+
+
+async def _start(running: Engine, circuits: Circuits, fleet: Fleet) -> None:
+    """Have it claim, once it is known what is paused and which other engines there are."""
+    await circuits.round()
+    await fleet.known(within=_COUNTED_WITHIN)
+    running.start()
 
 
 async def _database(settings: Settings, stack: AsyncExitStack) -> str:
@@ -296,6 +307,12 @@ async def _snapshot(
     return subscriptions
 
 
+def _announcer(queue: PostgresQueue, stack: AsyncExitStack) -> Announcer:
+    announcer = Announcer(lambda: queue.announce(PENDING_CHANNEL))
+    stack.push_async_callback(announcer.aclose)
+    return announcer
+
+
 def _follow_departures(
     queue: PostgresQueue,
     sinks: dict[TransmissionType, Sink],
@@ -307,15 +324,18 @@ def _follow_departures(
     subscriptions.tells(departures.saw)
 
 
-def _lanes(settings: Settings, subscriptions: Subscriptions, watch: HealthWatch) -> Lanes:
+def _lanes(
+    settings: Settings, subscriptions: Subscriptions, watch: HealthWatch, shares: Shares
+) -> Lanes:
     def rules_of(integration_id: str) -> LaneRules:
         known = subscriptions.find(integration_id)
         if known is None:
             return _UNKNOWN_LANE
+        width = shares.of(integration_id, known.max_in_flight)
         if not known.enabled:  # neither paused nor limited: what waits for it ends as skipped
-            return LaneRules(known.max_in_flight, known.ordered)
+            return LaneRules(width, known.ordered)
         paused = watch.is_paused(integration_id)
-        return LaneRules(known.max_in_flight, known.ordered, paused, known.rate_limit)
+        return LaneRules(width, known.ordered, paused, known.rate_limit)
 
     return Lanes(rules_of, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD)
 
