@@ -17,6 +17,7 @@ from hookline.api import (
     health,
     history,
     integrations,
+    metrics,
     pbxs,
     problems,
 )
@@ -36,6 +37,7 @@ _ROUTERS = (
     history.router,
     deliveries.router,
     health.router,
+    metrics.router,
     docs.router,
 )
 

@@ -15,17 +15,21 @@ from hookline.api.strangers import Strangers
 from hookline.app import create_app
 from hookline.db import connections
 from hookline.dispatch.again import Retries
+from hookline.dispatch.backlog import Bounds
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.ingest import Ingest
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits
 from hookline.history.repository import History
+from hookline.integrations.census import Census
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
+from hookline.metrics.counts import Counts
+from hookline.metrics.scrape import Metrics
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.addresses import Address
@@ -105,14 +109,16 @@ def services(  # noqa: PLR0917 - fixtures
     subscriptions = Subscriptions(transactions, catalogue, keyring)
     directory = KeyDirectory(transactions)
     history = History(engine)
+    allowances = Allowances(requests_per_second=1e6, events_per_second=1e6)
+    strangers = Strangers(directory, refusals=1_000_000)
     return Services(
         integrations=IntegrationService(transactions, keyring, policy, catalogue),
         pbxs=PbxService(transactions),
         keys=directory,
         catalogue=catalogue,
         gate=Gate(directory, subscriptions),
-        strangers=Strangers(directory, refusals=1_000_000),
-        allowances=Allowances(requests_per_second=1e6, events_per_second=1e6),
+        strangers=strangers,
+        allowances=allowances,
         limits=Limits(),
         ingest=Ingest(
             queue,
@@ -126,6 +132,13 @@ def services(  # noqa: PLR0917 - fixtures
         retries=Retries(history, subscriptions, queue, announce=announced.announce),
         tester=tester,
         readiness=readiness,
+        metrics=Metrics(
+            Counts(subscriptions),
+            Bounds.none(),
+            Census(transactions).by_state,
+            refused_keys=lambda: strangers.refused,
+            refused_rate=lambda: allowances.refused_events,
+        ),
     )
 
 

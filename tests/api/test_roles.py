@@ -69,6 +69,7 @@ TABLE = {
     "retryDelivery": Row(202),
     "getLiveness": Row(open=True),
     "getReadiness": Row(open=True),
+    "getMetrics": Row(open=True),
 }
 
 

@@ -19,7 +19,7 @@ OPERATIONS: dict[str, Node] = {
     for path in DOCUMENT["paths"].values()
     for operation in path.values()
 }
-WITHOUT_A_KEY = {"getLiveness", "getReadiness"}
+WITHOUT_A_KEY = {"getLiveness", "getMetrics", "getReadiness"}
 _REGISTRY: Registry[Any] = Registry().with_resource(
     "urn:document", Resource.from_contents(DOCUMENT, default_specification=DRAFT202012)
 )

@@ -32,6 +32,7 @@ class Allowances:
         self._events_per_second = events_per_second
         self._requests: dict[UUID, Bucket] = {}
         self._events: dict[UUID, Bucket] = {}
+        self.refused_events = 0  # told by the metrics; a batch that is refused counts as one
 
     def spend_request(self, principal: Principal) -> None:
         """Count one request that sends no event."""
@@ -45,6 +46,7 @@ class Allowances:
         now = self._clock()
         wait = _bucket(self._events, principal, self._events_per_second, now).take(now)
         if wait > 0.0:
+            self.refused_events += 1
             raise Overloaded(f"This key sends too many events; {_WHAT_TO_DO}", retry_after=wait)
 
     def charge_events(self, principal: Principal, more: int) -> None:

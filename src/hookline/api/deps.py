@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from hookline.api.allowances import Allowances
-from hookline.api.ports import Ingest, Readiness, Tester
+from hookline.api.ports import Ingest, Metrics, Readiness, Tester
 from hookline.api.strangers import Strangers
 from hookline.dispatch.again import Retries
 from hookline.dispatch.gate import Gate
@@ -35,6 +35,7 @@ class Services:
     retries: Retries
     tester: Tester
     readiness: Readiness
+    metrics: Metrics
 
 
 def services_of(request: Request) -> Services:

@@ -25,6 +25,13 @@ class Tester(Protocol):
         """Send and wait for the outcome; NotFound where the integration is gone meanwhile."""
 
 
+class Metrics(Protocol):
+    """Knows how the service fares, in numbers."""
+
+    async def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+
+
 @dataclass(frozen=True, slots=True)
 class Check:
     """One thing that must be well for a process to be sent requests."""

@@ -108,7 +108,9 @@ def _contents(title: str, content: Node, *, only_examples: bool = False) -> Iter
         if "example" in described:
             examples[""] = {"summary": f"{title}: an example", "value": described["example"]}
         for example in examples.values():
-            shown = json.dumps(example["value"], indent=2, ensure_ascii=False)
+            value = example["value"]
+            text = isinstance(value, str)
+            shown = value if text else json.dumps(value, indent=2, ensure_ascii=False)
             summary = escape(example["summary"])
             yield f"<details><summary>{summary}</summary><pre>{escape(shown)}</pre></details>"
 

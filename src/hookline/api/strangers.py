@@ -38,6 +38,7 @@ class Strangers:
         self._refusals = refusals
         self._clock = clock
         self._seen: OrderedDict[str, Bucket] = OrderedDict()
+        self.refused = 0  # told by the metrics
 
     def __len__(self) -> int:
         """Return how many addresses are remembered."""
@@ -61,6 +62,7 @@ class Strangers:
         """Note that the key of this request was refused; without a key, nothing was tried."""
         if "authorization" not in request.headers:
             return
+        self.refused += 1
         place, now = _place_of(request), self._clock()
         bucket = self._seen.get(place)
         if bucket is None:

@@ -8,9 +8,11 @@ gone sees its standard input end, and stops; one that dies is started again.
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hookline.errors import ConfigurationError
@@ -38,6 +40,7 @@ class Crew:
     arguments: tuple[str, ...]
     environment: dict[str, str]
     grace: float
+    tallies: Path  # a folder in which each member keeps its numbers, for whichever is asked
 
     async def run(self, stopping: "Stopping", when_ready: Callable[[], None]) -> None:
         """Keep all members running until the first signal; then have them drain, and end.
@@ -83,6 +86,7 @@ class Crew:
             "-m",
             "hookline",
             *self.arguments,
+            f"--tally={self.tallies / str(number)}",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=self.environment,
@@ -129,7 +133,8 @@ async def crew(
             "HOOKLINE_PORT": str(port),
         }
         arguments = ("serve", "--member") if engine else ("serve", "--member", "--no-engine")
-        yield Crew(size, arguments, environment, settings.shutdown_grace)
+        tallies = stack.enter_context(_private_folder())
+        yield Crew(size, arguments, environment, settings.shutdown_grace, tallies)
 
 
 async def until_orphaned(orphaned: Callable[[], object]) -> None:
@@ -139,6 +144,19 @@ async def until_orphaned(orphaned: Callable[[], object]) -> None:
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     await reader.read()
     orphaned()
+
+
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Make a folder that this user alone may look into, for the time of the block."""
+    try:
+        made = tempfile.TemporaryDirectory(prefix="hookline-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"There is no place for temporary files ({error}): set TMPDIR to a writable directory."
+        ) from error
+    with made as folder:
+        yield Path(folder)
 
 
 async def _database(settings: "Settings", stack: AsyncExitStack) -> str:

@@ -5,6 +5,7 @@ import gc
 import sys
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,6 +29,7 @@ def serve(
         int, typer.Option(min=1, max=64, help="Processes on the port, each with an engine.")
     ] = 1,
     member: Annotated[bool, typer.Option("--member", hidden=True)] = False,
+    tally: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the API and, unless told otherwise, the delivery engine."""
     from hookline.cli.serving import listener  # noqa: PLC0415
@@ -44,7 +46,7 @@ def serve(
         shared=member,
     )
     with taken:
-        run = _Run(settings, start_secrets(settings), taken, engine, member)
+        run = _Run(settings, start_secrets(settings), taken, engine, member, tally)
         if processes > 1:
             sys.exit(run_until_stopped(lambda stopping: _serve_many(run, processes, stopping)))
         sys.exit(run_until_stopped(lambda stopping: _serve(run, stopping)))
@@ -68,7 +70,7 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
     from hookline.runtime import open_runtime  # noqa: PLC0415
 
     application = create_app(
-        lambda: open_runtime(run.settings, engine=run.engine),
+        lambda: open_runtime(run.settings, engine=run.engine, tally=run.tally),
         cors_origins=run.settings.cors_origins,
     )
 
@@ -130,6 +132,7 @@ class _Run:
     taken: "socket.socket"
     engine: bool
     member: bool
+    tally: Path | None  # the file of a member's numbers
 
     def facts(self) -> list[tuple[str, str]]:
         """List what a person needs first; the admin key only on the start that made it."""

@@ -24,9 +24,9 @@ class Bounds:
         self, count: Callable[[], Awaitable[int]], *, most_pending: int, most_bytes: int
     ) -> None:
         self._count = count
-        self._most_pending = most_pending
+        self.most_pending = most_pending
         self._most_bytes = most_bytes
-        self._pending = 0
+        self.pending = 0  # about as many as wait in all, as far as this process knows
         self._bytes = 0
 
     @classmethod
@@ -43,7 +43,7 @@ class Bounds:
 
         A process that has nothing in hand takes anything. To be followed by `leave`.
         """
-        if self._pending >= self._most_pending:
+        if self.pending >= self.most_pending:
             raise Overloaded(
                 "Too many deliveries are waiting; send this again later.", retry_after=_RETRY_AFTER
             )
@@ -56,15 +56,15 @@ class Bounds:
     def leave(self, size: int, deliveries: int) -> None:
         """Let go of events: stored now, with so many deliveries, or not taken."""
         self._bytes -= size
-        self._pending += deliveries
+        self.pending += deliveries
 
     async def look(self) -> None:
         """Ask the store once. Raises Unavailable."""
-        before = self._pending
-        self._pending = await self._count()
-        if (before >= self._most_pending) != (self._pending >= self._most_pending):
+        before = self.pending
+        self.pending = await self._count()
+        if (before >= self.most_pending) != (self.pending >= self.most_pending):
             _LOG.warning(
-                "backlog.bound", pending=self._pending, full=self._pending >= self._most_pending
+                "backlog.bound", pending=self.pending, full=self.pending >= self.most_pending
             )
 
     async def watch(self, interval: float) -> None:

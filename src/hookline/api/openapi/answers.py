@@ -213,6 +213,14 @@ ANSWERS: Final[dict[str, object]] = {
         "status": "ready",
         "checks": [{"name": "database", "ok": True, "detail": "It answers."}],
     },
+    "getMetrics": """\
+# HELP hookline_integrations Integrations by the state of their health.
+# TYPE hookline_integrations gauge
+hookline_integrations{state="healthy"} 41.0
+hookline_integrations{state="failing"} 1.0
+hookline_integrations{state="paused"} 0.0
+hookline_integrations{state="disabled"} 3.0
+""",
 }
 """A success of each operation that answers with a document."""
 

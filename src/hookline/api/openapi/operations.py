@@ -77,6 +77,6 @@ def _set_responses_right(operation: Schema, schemas: Schema) -> None:
             response["content"] = {MEDIA_TYPE: content["application/json"]}
             response["content"][MEDIA_TYPE]["example"] = REFUSALS[int(status)]
         elif content and status.startswith("2") and answer is not None:
-            content["application/json"]["example"] = answer
+            next(iter(content.values()))["example"] = answer
         if response["description"] == _UNSAID:
             response["description"] = schemas.get(name, {}).get("description", "Done.")

@@ -1,0 +1,1 @@
+"""How the service fares, in numbers for Prometheus: counted in memory, put into text on demand."""

@@ -1,0 +1,144 @@
+"""One scrape: this process's numbers, its crew's, and what all processes know, as one text."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from hookline import __version__
+from hookline.dispatch.backlog import Bounds
+from hookline.dispatch.engine import Engine
+from hookline.dispatch.health import HealthWatch
+from hookline.dispatch.lanes import Lanes
+from hookline.domain.health import HealthState
+from hookline.errors import Unavailable
+from hookline.logs import get_logger
+from hookline.metrics.counts import Counts
+from hookline.metrics.exposition import own_process, text_of
+from hookline.metrics.families import Numbers, Refusal
+from hookline.metrics.tallies import WRITE_EVERY, Tallies, added
+
+_PATIENCE: Final = 2.0  # seconds that the database has to answer: a scrape may take ten
+_FRESH: Final = 1.0  # seconds that its answer is used for, so that scrapes cost it little
+_LOG = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Delivering:
+    """The parts of this process's engine."""
+
+    engine: Engine
+    lanes: Lanes
+    watch: HealthWatch
+
+    def gauges(self) -> Numbers:
+        """Return what is in this engine's hands."""
+        return {
+            "hookline_engines_running": {(): [float(self.engine.alive)]},
+            "hookline_deliveries_leased": {(): [self.lanes.held]},
+            "hookline_deliveries_leased_limit": {(): [self.lanes.most_held]},
+            "hookline_attempts_in_flight": {(): [sum(self.lanes.in_flight().values())]},
+        }
+
+
+class Metrics:
+    """Answers scrapes.
+
+    `census` asks the database how many integrations are in each state; `refused_keys` and
+    `refused_rate` are read where they are counted. `tallies` are a crew's, where this is a member.
+    """
+
+    def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
+        self,
+        counts: Counts,
+        bounds: Bounds,
+        census: Callable[[], Awaitable[Mapping[HealthState, int]]],
+        *,
+        refused_keys: Callable[[], int],
+        refused_rate: Callable[[], int],
+        delivering: Delivering | None = None,
+        tallies: Tallies | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._counts = counts
+        self._bounds = bounds
+        self._census = census
+        self._refused_keys = refused_keys
+        self._refused_rate = refused_rate
+        self._delivering = delivering
+        self._tallies = tallies
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._states: Numbers = {}
+        self._asked_at = -_FRESH
+
+    async def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format.
+
+        While the database is away, what only it knows is missing. Raises OSError where a member
+        of a crew cannot write its numbers: an answer without them could be lower than the last.
+        """
+        shared = self._shared() | await self._asked()
+        if self._tallies is None:
+            return text_of(self._counters() | self._gauges() | shared, {"": own_process()})
+        await self._write(self._tallies)
+        tallies = await self._tallies.read()
+        living = [tally for tally in tallies if self._tallies.alive(tally)]
+        counters = added(tally.counters for tally in tallies)
+        gauges = added(tally.gauges for tally in living)
+        processes = {str(tally.member): tally.process for tally in living}
+        return text_of(counters | gauges | shared, processes)
+
+    async def keep(self) -> None:
+        """Keep a member's numbers written until cancelled, so that they outlive it."""
+        while self._tallies is not None:
+            try:
+                await self._write(self._tallies)
+            except OSError:
+                _LOG.exception("metrics.unwritten")
+            await asyncio.sleep(WRITE_EVERY)
+
+    async def _write(self, tallies: Tallies) -> None:
+        await tallies.write(self._counters(), self._gauges(), own_process())
+
+    def _counters(self) -> Numbers:
+        numbers = self._counts.numbers()
+        numbers["hookline_keys_refused_total"][()] = [self._refused_keys()]
+        numbers["hookline_events_refused_total"][Refusal.RATE,] = [self._refused_rate()]
+        return numbers
+
+    def _gauges(self) -> Numbers:
+        """Return what is so in this process: a crew's members add theirs up."""
+        own: Numbers = {"hookline_processes": {(): [1.0]}}
+        return own if self._delivering is None else own | self._delivering.gauges()
+
+    def _shared(self) -> Numbers:
+        """Return what every process knows alike, this one as well as any."""
+        known: Numbers = {
+            "hookline_build_info": {(__version__,): [1.0]},
+            "hookline_deliveries_pending": {(): [self._bounds.pending]},
+            "hookline_deliveries_pending_limit": {(): [self._bounds.most_pending]},
+        }
+        if self._delivering is not None:
+            known["hookline_lanes_paused"] = {(): [len(self._delivering.watch.paused())]}
+        return known
+
+    async def _asked(self) -> Numbers:
+        """Return what the database says, now or a moment ago; nothing of it while it is away."""
+        async with self._asking:
+            if self._clock() - self._asked_at >= _FRESH:
+                self._states = await self._ask()
+                self._asked_at = self._clock()
+            return self._states
+
+    async def _ask(self) -> Numbers:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                states = await self._census()
+        except (Unavailable, TimeoutError):
+            return {"hookline_database_up": {(): [0.0]}}
+        return {
+            "hookline_database_up": {(): [1.0]},
+            "hookline_integrations": {(state,): [count] for state, count in states.items()},
+        }

@@ -1,0 +1,97 @@
+"""The numbers of several processes on one port, put together by whichever of them is asked.
+
+A scrape reaches one member of a crew by chance. So each keeps its numbers in a file of its own, in
+a folder that the crew made for them: every other second, and before it answers a scrape. Who is
+asked adds up all files. Since it has written its own before it answers, no answer to a later
+scrape is lower, whichever member gives it. A member that is started again goes on from its
+predecessor's counters, so these outlive it, and there are never more files than members.
+"""
+
+import asyncio
+import os
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from hookline.logs import get_logger
+from hookline.metrics.families import Numbers
+
+WRITE_EVERY: Final = 2.0  # seconds; scrapes are seconds apart, and a file costs a millisecond
+_SILENT_AFTER: Final = 3 * WRITE_EVERY + 4.0  # a busy machine may hold a member up for seconds
+_LOG = get_logger(__name__)
+
+
+class Tally(msgspec.Struct, frozen=True):
+    """One member's numbers: what only grows, what is so now, and what its process takes."""
+
+    member: int
+    written_at: float  # by the machine's own clock, which is the same in all its processes
+    counters: Numbers
+    gauges: Numbers
+    process: dict[str, float]
+
+
+class Tallies:
+    """The files of a crew, as one member sees them; `path` is its own, named by its number."""
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
+        self._clock = clock
+        self._writing = asyncio.Lock()
+        self.member = int(path.name)
+        before = _read(path)
+        self._inherited: Numbers = {} if before is None else before.counters
+
+    async def write(self, counters: Numbers, gauges: Numbers, process: dict[str, float]) -> None:
+        """Write this member's numbers, with those that it inherited. Raises OSError."""
+        async with self._writing:
+            whole = added([self._inherited, counters])
+            tally = Tally(self.member, self._clock(), whole, gauges, process)
+            await asyncio.to_thread(_write, self._path, tally)
+
+    async def read(self) -> list[Tally]:
+        """Return what each member wrote last."""
+        return await asyncio.to_thread(self._read_all)
+
+    def alive(self, tally: Tally) -> bool:
+        """Whether a member has written lately: one that died leaves only its counters."""
+        return tally.written_at > self._clock() - _SILENT_AFTER
+
+    def _read_all(self) -> list[Tally]:
+        numbered = [each for each in self._path.parent.iterdir() if each.name.isdigit()]
+        found = [_read(path) for path in sorted(numbered, key=lambda path: int(path.name))]
+        return [tally for tally in found if tally is not None]
+
+
+def added(parts: Iterable[Numbers]) -> Numbers:
+    """Add numbers up, series by series."""
+    total: Numbers = {}
+    for part in parts:
+        for name, series in part.items():
+            sums = total.setdefault(name, {})
+            for labels, numbers in series.items():
+                known = sums.get(labels)
+                sums[labels] = (
+                    list(numbers)
+                    if known is None
+                    else [mine + theirs for mine, theirs in zip(known, numbers, strict=True)]
+                )
+    return total
+
+
+def _write(path: Path, tally: Tally) -> None:
+    """Put a whole file in place at once, so that nobody reads half of one."""
+    draft = path.with_suffix(".draft")
+    draft.write_bytes(msgspec.msgpack.encode(tally))
+    os.replace(draft, path)  # noqa: PTH105 - the name says that the old one goes
+
+
+def _read(path: Path) -> Tally | None:
+    """Return a member's file; None where it has not written any yet."""
+    try:
+        return msgspec.msgpack.decode(path.read_bytes(), type=Tally)
+    except FileNotFoundError:
+        return None

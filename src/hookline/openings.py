@@ -1,0 +1,134 @@
+"""What a process opens before it does anything: database, records, partitions, the ways out.
+
+The runtime's lower half: it sees the settings as well, and nothing sees it but the runtime.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from hookline.db import connections
+from hookline.db.away import refusal_explained
+from hookline.db.embedded import EmbeddedPostgres
+from hookline.db.migrate import is_current, migrate_at, newest_revision
+from hookline.dispatch.housekeeping import keep_house
+from hookline.domain.targets import TransmissionType
+from hookline.errors import ConfigurationError
+from hookline.queue.partitions import PartitionKeeper
+from hookline.security.egress.policy import EgressPolicy
+from hookline.security.egress.pool import PoolLimits
+from hookline.security.egress.proxy import Proxy
+from hookline.security.egress.transport import GuardedTransport
+from hookline.security.egress.trust import client_tls
+from hookline.security.secrets import KeyRing
+from hookline.settings import Settings, encryption_keys
+from hookline.sinks.base import Sink
+from hookline.sinks.sqs import SqsSink
+from hookline.sinks.webhook import WebhookSink
+
+_HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in three days would do
+_MOST_IDLE = 64  # connections that one origin may keep open
+
+
+async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
+    """Return the database's address; the bundled one runs until the stack closes."""
+    if settings.database_url is not None:
+        return settings.database_url.get_secret_value()
+    embedded = EmbeddedPostgres(settings.data_dir)
+    dsn = await embedded.start()
+    stack.push_async_callback(embedded.stop)
+    return dsn
+
+
+async def open_records(settings: Settings, dsn: str, stack: AsyncExitStack) -> AsyncEngine:
+    """Open the records' engine on a database of exactly this version's schema."""
+    records = connections.engine(dsn, pool_size=settings.database_pool_size)
+    stack.push_async_callback(records.dispose)
+    if settings.embedded:
+        await migrate_at(dsn)
+        return records
+    with refusal_explained():
+        current = await is_current(records)
+    if not current:
+        raise ConfigurationError(
+            f"The database is not at migration {newest_revision()}: run `hookline migrate` first."
+        )
+    return records
+
+
+async def keep_partitions(settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack) -> None:
+    """Make today's partitions before anything is stored, and keep house from then on."""
+    keeper = PartitionKeeper(
+        pool,
+        retention_days=settings.retention_days,
+        duplicate_window=duplicate_window_of(settings),
+    )
+    await keeper.keep()
+    background(stack, keep_house(keeper, interval=_HOUSEKEEPING), "housekeeping")
+
+
+def keyring_of(settings: Settings) -> KeyRing:
+    """Return the keys that customers' secrets are sealed with."""
+    return KeyRing.parse(",".join(key.get_secret_value() for key in encryption_keys(settings)))
+
+
+def open_policy(settings: Settings, stack: AsyncExitStack) -> EgressPolicy:
+    """Open the guard: where deliveries may go."""
+    policy = EgressPolicy(settings.egress_allowed_networks)
+    stack.callback(policy.close)
+    return policy
+
+
+def open_sinks(
+    settings: Settings, policy: EgressPolicy, stack: AsyncExitStack
+) -> dict[TransmissionType, Sink]:
+    """Open the sinks, with the guard between them and the network."""
+    most = settings.max_in_flight
+    tls = client_tls(settings.egress_ca_file)
+    transport = GuardedTransport(
+        policy,
+        tls=tls,
+        proxy=Proxy.parse(settings.egress_proxy.get_secret_value())
+        if settings.egress_proxy
+        else None,
+        limits=PoolLimits(in_use=most, in_use_per_origin=most, idle_per_origin=_MOST_IDLE),
+    )
+    webhook = WebhookSink(transport, timeout=settings.delivery_timeout)
+    sqs = SqsSink(
+        timeout=settings.delivery_timeout,
+        endpoint_url=settings.sqs_endpoint_url,
+        max_message_bytes=settings.sqs_max_message_bytes,
+        policy=policy,
+        tls=tls,
+    )
+    for sink in (webhook, sqs):
+        stack.push_async_callback(sink.aclose)
+    return {TransmissionType.WEBHOOK: webhook, TransmissionType.AWS_SQS: sqs}
+
+
+def lease_of(settings: Settings) -> float:
+    """Return how long a lease lasts, in seconds: an attempt, and time to write its outcome."""
+    return settings.delivery_timeout + settings.lease_margin
+
+
+def duplicate_window_of(settings: Settings) -> timedelta:
+    """Return for how long the same event again is a duplicate."""
+    return timedelta(hours=settings.duplicate_window_hours)
+
+
+def background(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
+    """Run `work` until the stack closes."""
+    task = asyncio.create_task(work, name=name)
+
+    async def end() -> None:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+    stack.push_async_callback(end)
