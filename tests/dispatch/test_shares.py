@@ -1,7 +1,14 @@
+import asyncio
+from contextlib import AsyncExitStack
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hookline.db.fleet import Fleet
+from hookline.db.listen import Listener
 from hookline.dispatch.shares import Shares
+from support.engines import eventually
+from support.postgres_clients import ask
 
 SETTLING = 7.0  # seconds
 INTEGRATIONS = ("s95eum", "x1y2z3", "aaaaaa", "zz9plz")
@@ -108,3 +115,53 @@ def test_those_who_leave_one_after_another_give_their_shares_back_one_after_anot
         seen.append(shares.of("s95eum", 24))
         clock.now += 2
     assert seen == [24, 6, 6, 6, 6, 6, 8, 8, 12, 12, 24, 24, 24, 24]
+
+
+class Present:
+    """An engine's listener with its shares, counted twenty times a second."""
+
+    def __init__(self, dsn: str) -> None:
+        self.shares = Shares(settling=0.2)
+        listener = Listener(dsn, {}, Fleet(self.shares.learn, every=0.05))
+        self.task = asyncio.create_task(listener.run())
+
+    async def until(self, share: int) -> None:
+        async def of_twelve() -> int:
+            return self.shares.of("s95eum", 12)
+
+        await eventually(of_twelve, lambda found: found == share)
+
+    async def end(self) -> None:
+        self.task.cancel()
+        await asyncio.gather(self.task, return_exceptions=True)
+
+
+async def test_the_share_of_an_engine_that_dies_goes_to_the_others(database: str) -> None:
+    async with AsyncExitStack() as stack:
+        present = [Present(database) for _ in range(3)]
+        for each in present:
+            stack.push_async_callback(each.end)
+        for each in present:
+            await each.until(4)
+        await present[2].end()
+        for each in present[:2]:
+            await each.until(6)
+        await present[1].end()
+        await present[0].until(12)
+
+
+async def test_engines_whose_sessions_are_all_cut_at_once_keep_their_shares(database: str) -> None:
+    cut = (
+        "select count(pg_terminate_backend(pid)) from pg_stat_activity"
+        " where application_name = 'hookline listener' and datname = current_database()"
+    )
+    async with AsyncExitStack() as stack:
+        present = [Present(database) for _ in range(2)]
+        for each in present:
+            each.shares.settling = 30.0
+            stack.push_async_callback(each.end)
+        for each in present:
+            await each.until(6)
+        for _ in range(3):
+            await eventually(lambda: ask(database, cut), lambda count: count > 0)
+            assert [each.shares.of("s95eum", 12) for each in present] == [6, 6]

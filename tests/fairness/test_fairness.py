@@ -105,6 +105,21 @@ async def test_a_target_that_is_back_is_not_stampeded(bench: Bench, receivers: T
         assert await bench.ended_as(back, "delivered") == receivers.arrived("back") - refused
 
 
+async def test_two_processes_together_do_not_stampede_a_target_that_is_back(
+    bench: Bench, receivers: Targets
+) -> None:
+    receivers.modes["back"] = 503
+    async with bench.running(probe_interval=0.3) as one, bench.running(probe_interval=0.3) as other:
+        back = await an_integration(one, receivers.url("back"), maxInFlight=6)
+        await until_paused(one, back)
+        for start in range(0, 1_000, 500):
+            await send(other, *range(start, start + 500))
+        receivers.peak.clear()
+        receivers.modes["back"] = 200
+        await bench.until_settled()
+        assert receivers.peak["back"] <= 6
+
+
 async def sent_until_refused(services: Services) -> int:
     """Send events, fifty at a time, until they are not taken; return how many were."""
     for start in range(0, 100_000, 50):

@@ -26,13 +26,14 @@ class Ledger:
     delay: float = 0.0
     copies: Counter[str] = field(default_factory=Counter)  # by delivery
     received: int = 0
+    most_under_way: int = 0  # requests that ever waited for their answer at the same moment
     torn: set[str] = field(default_factory=set)  # whose copies were not the same bytes
     at_once: set[str] = field(default_factory=set)  # whose copies were under way together
     _signed: dict[str, tuple[bytes, bytes]] = field(default_factory=dict)
     _open: Counter[str] = field(default_factory=Counter)
     _holding: bool = False
     _held: deque[Callable[[], None]] = field(default_factory=deque)
-    _watchers: list[tuple[int, asyncio.Event]] = field(default_factory=list)
+    _watchers: list[tuple[Callable[[], bool], asyncio.Event]] = field(default_factory=list)
 
     @property
     def different(self) -> int:
@@ -61,12 +62,11 @@ class Ledger:
 
     async def until_received(self, count: int, within: float = 60.0) -> None:
         """Wait until so many requests came, copies included; return in the moment of the last."""
-        if self.received >= count:
-            return
-        event = asyncio.Event()
-        self._watchers.append((count, event))
-        async with asyncio.timeout(within):
-            await event.wait()
+        await self._until(lambda: self.received >= count, within)
+
+    async def until_under_way(self, count: int, within: float = 60.0) -> None:
+        """Wait until so many requests have waited for their answer at the same moment."""
+        await self._until(lambda: self.most_under_way >= count, within)
 
     def take(self, delivery: str, body: bytes, signature: bytes) -> None:
         """Enter one copy."""
@@ -77,8 +77,9 @@ class Ledger:
             self.at_once.add(delivery)
         self.copies[delivery] += 1
         self._open[delivery] += 1
-        for count, event in self._watchers:
-            if self.received >= count:
+        self.most_under_way = max(self.most_under_way, self._open.total())
+        for claim, event in self._watchers:
+            if claim():
                 event.set()
 
     def done(self, delivery: str) -> None:
@@ -93,6 +94,14 @@ class Ledger:
             asyncio.get_running_loop().call_later(self.delay, answer)
         else:
             answer()
+
+    async def _until(self, claim: Callable[[], bool], within: float) -> None:
+        if claim():
+            return
+        event = asyncio.Event()
+        self._watchers.append((claim, event))
+        async with asyncio.timeout(within):
+            await event.wait()
 
 
 class _Connection(asyncio.Protocol):

@@ -128,7 +128,8 @@ MaxInFlight = Annotated[
         ge=1,
         le=MOST_IN_FLIGHT,
         strict=True,
-        description="How many deliveries to the target may be under way at the same moment.",
+        description="How many deliveries to the target may be under way at the same moment. The"
+        " service's engines share it, and each has one at the least.",
         examples=[16],
     ),
 ]
