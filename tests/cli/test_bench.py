@@ -17,12 +17,12 @@ from hookline.cli.bench.counters import Counter, Counters
 from hookline.cli.bench.events import DIGITS, NUMBER_AT, Template, pbx_serial
 from hookline.cli.bench.layout import Layout, spread
 from hookline.cli.bench.receiver import QueueConnection, Tally, WebhookConnection
-from hookline.cli.bench.results import Receipts, Sent, Spent, costs, of_drain, of_flow
+from hookline.cli.bench.results import Sent, Spent, costs, of_drain, of_flow
 from hookline.cli.bench.scenarios import SCENARIOS
 from hookline.domain.events import Limits, parse_event
+from support.bench_figures import MILLISECOND, figures, received, sent
 from support.terminal import Terminal
 
-MILLISECOND = 1_000_000  # in nanoseconds
 SECRET = b"abcdefghijABCDEFGHIJ012345678901"
 INTEGRATION = "s95eum"
 
@@ -64,37 +64,6 @@ def connected(tally: Tally) -> tuple[WebhookConnection, Transport]:
     connection, transport = WebhookConnection(tally), Transport()
     connection.connection_made(transport)
     return connection, transport
-
-
-def sent(*times: tuple[int, int], began: int = 0, first: int = 0) -> Sent:
-    """Make what the generator reports of events: (sent, accepted) in milliseconds."""
-    report_ = {
-        "began": began * MILLISECOND,
-        "accepted": sum(bool(accepted) for _, accepted in times),
-        "refused": 0,
-        "refusal": "",
-    }
-    return Sent(
-        first,
-        [at * MILLISECOND for at, _ in times],
-        [at * MILLISECOND for _, at in times],
-        report_,
-    )
-
-
-def received(*arrivals: tuple[int, int]) -> Receipts:
-    """Make what the receiver reports: (event number, milliseconds)."""
-    report_ = {"duplicates": 0, "checked": 1, "wrong": 0}
-    times = [at * MILLISECOND for _, at in arrivals]
-    return Receipts([number for number, _ in arrivals], times, report_)
-
-
-def figures(**changes: object) -> dict[str, Any]:
-    spent = Spent(
-        {"service": 1.0, "postgres": 0.5, "receiver": 0.1, "generator": 0.1}, 0.0, 10, 1_000, 1.0
-    )
-    whole = of_flow(sent((0, 1)), received((0, 2)), 1) | costs(spent, 100)
-    return whole | {"rss_mb": 100.0, "settled": True, "errors": []} | changes
 
 
 def runs(process: psutil.Process) -> bool:
@@ -286,6 +255,19 @@ async def test_a_scenario_runs_and_its_figures_are_whole(terminal: Terminal) -> 
     assert set(single["latency_ms"]) == {"p50", "p99", "p999"}
     assert re.search(r"^single\t", out, re.MULTILINE)
     assert drawing.read_text().startswith("<svg")
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("name", [scenario.name for scenario in SCENARIOS])
+async def test_each_scenario_runs_for_a_moment(name: str, terminal: Terminal) -> None:
+    file = terminal.directory / "figures.json"
+
+    code, _, err = await terminal.run("bench", name, "--seconds", "0.5", "--json", str(file))
+
+    assert (code, err) == (0, "")
+    found = json.loads(file.read_text())["scenarios"][name]
+    assert (found["missing"], found["refused"], found["errors"]) == (0, 0, [])
+    assert found["delivered"] > 0
 
 
 async def test_ctrl_c_ends_every_process_of_the_benchmark(terminal: Terminal) -> None:

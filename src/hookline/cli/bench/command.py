@@ -49,7 +49,11 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     chosen = _chosen(scenarios or [])
     options = Options(seconds, in_flight, processes)
     layout = layout_of_this_machine(pinned=pin, processes=processes)
-    document: dict[str, Any] = {"scenarios": {}, "failed": {}}
+    document: dict[str, Any] = {
+        "command": _command([each.name for each in chosen if scenarios], options),
+        "scenarios": {},
+        "failed": {},
+    }
 
     async def run(_stopping: object) -> None:
         await _measure(chosen, layout, options, document)
@@ -60,6 +64,14 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     for name, why in document["failed"].items():
         sys.stderr.write(f"hookline: {name}: {why}\n")
     sys.exit(code or (1 if len(document["scenarios"]) < len(chosen) else 0))
+
+
+def _command(names: "Sequence[str]", options: "Options") -> str:
+    """Return what to type for the same figures on another machine."""
+    words = ["hookline", "bench", *names, f"--seconds {options.seconds:g}"]
+    if options.in_flight is not None:
+        words.append(f"--in-flight {options.in_flight}")
+    return " ".join([*words, f"--processes {options.processes}"])
 
 
 def _chosen(names: "Sequence[str]") -> "list[Scenario]":
@@ -79,7 +91,7 @@ async def _measure(
     document: dict[str, Any],
 ) -> None:
     """Run one scenario after another, and note each as soon as it has its figures."""
-    from hookline.cli.bench import flows, report  # noqa: PLC0415
+    from hookline.cli.bench import flows, ratios, report  # noqa: PLC0415
     from hookline.cli.bench.processes import BenchFailed  # noqa: PLC0415
     from hookline.cli.bench.telling import teller  # noqa: PLC0415
 
@@ -92,6 +104,7 @@ async def _measure(
             document["failed"][scenario.name] = str(error)
         else:
             document["scenarios"][scenario.name] = figures
+    ratios.relate(document["scenarios"])
 
 
 def _publish(document: dict[str, Any], json_file: Path | None, svg: Path | None) -> None:

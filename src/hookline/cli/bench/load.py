@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import uvloop
 
@@ -43,7 +43,7 @@ class Order:
     seconds: float = 3_600.0
     count: int = 1 << 60
     rate: float | None = None  # events a second, open loop
-    pbxs: int = 1
+    pbxs: tuple[int, int, int] = (0, 1, 1)  # which: start, stop and step
     zipf: bool = False  # some PBXs send much more than others
     window: int | None = None  # most deliveries on their way
     fanout: int = 1  # deliveries of one event
@@ -56,7 +56,6 @@ class Load:
         self._order = order
         self._view = Counters(Path(order.counters)).view
         self._received_before = self._view[Counter.RECEIVED]
-        self._accepted_before = self._view[Counter.ACCEPTED]
         self._template = Template()
         self._pbxs = _pbxs(order)
         self._head = _head(order)
@@ -98,19 +97,19 @@ class Load:
             asyncio.get_running_loop().call_later(_PAUSE, self._keep_going)
             return
         first = connection.first
+        taken = 1
         if connection.count == 1:
             self.accepted[first] = now
-            self._count += 1
             self._duplicates += b'"duplicate":true' in body
         else:
             taken = body.count(b'"accepted"')
-            self._count += taken
             if taken == connection.count:
                 self.accepted[first : first + taken] = array("q", [now]) * taken
             else:
                 self._duplicates += body.count(b'"duplicate"')
                 self._refuse(connection.count - taken, body)
-        self._view[Counter.ACCEPTED] = self._accepted_before + self._count
+        self._count += taken
+        self._view[Counter.ACCEPTED] += taken
         self._keep_going()
 
     def lost(self, connection: "_Connection") -> None:
@@ -257,15 +256,17 @@ def _head(order: Order) -> bytes:
 
 def _pbxs(order: Order) -> Iterator[bytes]:
     """Name a PBX for each event: evenly, or by Zipf's law (the n-th sends 1/n of the first's)."""
-    serials = [pbx_serial(index) for index in range(order.pbxs)]
+    serials = [pbx_serial(index) for index in range(*order.pbxs)]
     if order.zipf:
-        weights = [1 / rank for rank in range(1, order.pbxs + 1)]
-        return cycle(random.Random(order.pbxs).choices(serials, weights, k=_DRAWN))  # noqa: S311 - a load, not a secret
+        weights = [1 / rank for rank in range(1, len(serials) + 1)]
+        return cycle(random.Random(len(serials)).choices(serials, weights, k=_DRAWN))  # noqa: S311 - a load, not a secret
     return cycle(serials)
 
 
-async def _run(**order: Any) -> Json:  # noqa: ANN401 - Order's fields
-    return await Load(Order(**order)).run()
+async def _run(orders: list[Json]) -> Json:
+    """Carry out orders side by side: each is Order's fields."""
+    loads = [Load(Order(**order)) for order in orders]
+    return {"reports": await asyncio.gather(*(load.run() for load in loads))}
 
 
 if __name__ == "__main__":

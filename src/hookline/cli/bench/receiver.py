@@ -137,13 +137,13 @@ class Receiver:
         self._tally: Tally | None = None
         self._servers: list[asyncio.Server] = []
 
-    async def listen(self, *, counters: str, webhooks: int) -> Json:
-        """Open so many ports for webhooks, one for a queue and one for a dead target."""
+    async def listen(self, *, counters: str, webhooks: int, dead: int = 1) -> Json:
+        """Open so many ports for webhooks and for dead targets, and one for a queue."""
         tally = self._tally = Tally(Counters(Path(counters)))
         return {
             "webhooks": [await self._open(WebhookConnection, tally) for _ in range(webhooks)],
             "queue": await self._open(QueueConnection, tally),
-            "dead": await self._open(lambda _: DeadConnection(), tally),
+            "dead": [await self._open(lambda _: DeadConnection(), tally) for _ in range(dead)],
         }
 
     async def secrets(self, *, secrets: dict[str, str]) -> Json:

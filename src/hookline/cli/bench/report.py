@@ -5,7 +5,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from tempfile import TemporaryFile
 from typing import Any
@@ -14,6 +14,7 @@ import psutil
 
 from hookline import __version__
 from hookline.cli import terminal
+from hookline.cli.bench import ratios
 from hookline.cli.bench.layout import Layout
 from hookline.cli.bench.scenarios import Options
 
@@ -72,6 +73,8 @@ def show(document: Mapping[str, Any]) -> None:
     around = document["machine"]
     title = f"hookline bench, {around['seconds']:g} s a phase"
     terminal.table(title, _COLUMNS, [_row(name, each) for name, each in scenarios.items()])
+    if shares := ratios.rows(scenarios):
+        terminal.table("the others, beside", ratios.COLUMNS, shares)
     before = ", ".join(f"{each:g}" for each in around["load_average_before"])
     terminal.say(
         f"{around['processors']} × {around['processor']}; {around['layout']}."
@@ -112,9 +115,16 @@ def remarks(figures: Figures) -> list[str]:
         found.append("outcomes were still unwritten seconds after the last delivery.")
     if figures["errors"]:
         found.append(f"the service logged errors: {', '.join(figures['errors'])}.")
+    return [*found, *_particulars(figures)]
+
+
+def _particulars(figures: Figures) -> Iterator[str]:
+    if "flood_share" in figures:
+        yield f"{figures['flood_share']:.0%} of the events were the flood's."
+    if figures.get("paused_at_end"):
+        yield f"{figures['paused_at_end']:,} integrations were paused at the end."
     if "filled_by" in figures:
-        found.append(f"{figures['waiting']:,} deliveries waited, put there by SQL.")
-    return found
+        yield f"{figures['waiting']:,} deliveries waited, put there by SQL."
 
 
 def _row(name: str, figures: Figures) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from hookline.cli.bench.measure import Reading
 
@@ -66,33 +66,68 @@ class Spent:
         )
 
 
-def of_flow(sent: Sent, receipts: Receipts, fanout: int) -> dict[str, Any]:
-    """Return rates, lag and latencies of events that were sent and delivered at the same time.
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some of a phase's events, and when they were accepted and received; all in nanoseconds."""
 
-    Rates are over the whole phase, the last delivery included. `latency_ms` is from the 202's
-    arrival at the sender to the delivery's at the receiver; `end_to_end_ms` from the sending.
-    """
-    arrived = [
-        (number - sent.first, at)
-        for number, at in zip(receipts.numbers, receipts.times, strict=True)
-        if number >= sent.first
-    ]
-    began = sent.report["began"]
+    began: int
+    accepted: Sequence[int]  # when each was
+    received: Sequence[int]
+    latencies: Sequence[int]  # from acceptance to receipt
+    whole: Sequence[int]  # from sending to receipt
+
+    @classmethod
+    def of(cls, sent: Sent, receipts: Receipts, among: range | None = None) -> Self:
+        """Look at the events whose index is in `among`; at all, without it."""
+        chosen = range(len(sent.sent)) if among is None else among
+        arrived = [
+            (number - sent.first, at)
+            for number, at in zip(receipts.numbers, receipts.times, strict=True)
+            if number - sent.first in chosen
+        ]
+        return cls(
+            sent.sent[chosen.start] if chosen else sent.report["began"],
+            [at for at in map(sent.accepted.__getitem__, chosen) if at],
+            [at for _, at in arrived],
+            [max(0, at - sent.accepted[i]) for i, at in arrived if sent.accepted[i]],
+            [at - sent.sent[i] for i, at in arrived],
+        )
+
+    def beside(self, other: "Part") -> "Part":
+        """Add what was sent at the same time."""
+        return Part(
+            min(self.began, other.began),
+            [*self.accepted, *other.accepted],
+            [*self.received, *other.received],
+            [*self.latencies, *other.latencies],
+            [*self.whole, *other.whole],
+        )
+
+    def figures(self) -> dict[str, Any]:
+        """Return rates, lag and latencies.
+
+        Rates are over the whole phase, the last delivery included. `latency_ms` is from the 202's
+        arrival at the sender to the delivery's at the receiver; `end_to_end_ms` from the sending.
+        """
+        last_accepted = max(self.accepted, default=self.began)
+        last_received = max(self.received, default=self.began)
+        return {
+            "accepted_per_s": _rate(len(self.accepted), self.began, last_accepted),
+            "delivered_per_s": _rate(len(self.received), self.began, last_received),
+            "lag_s": round(max(0, last_received - last_accepted) / _SECOND, 3),
+            "latency_ms": _percentiles(sorted(self.latencies)),
+            "end_to_end_ms": _percentiles(sorted(self.whole)),
+            "accepted": len(self.accepted),
+            "delivered": len(self.received),
+        }
+
+
+def of_flow(sent: Sent, receipts: Receipts, fanout: int) -> dict[str, Any]:
+    """Return the figures of events that were sent and delivered at the same time."""
+    found = Part.of(sent, receipts).figures()
     accepted = sent.report["accepted"]
-    last_accepted = max(sent.accepted, default=began)
-    last_received = max((at for _, at in arrived), default=began)
-    latencies = sorted(max(0, at - sent.accepted[i]) for i, at in arrived if sent.accepted[i])
-    whole = sorted(at - sent.sent[i] for i, at in arrived)
-    return {
-        "accepted_per_s": _rate(accepted, began, last_accepted),
-        "delivered_per_s": _rate(len(arrived), began, last_received),
-        "lag_s": round(max(0, last_received - last_accepted) / _SECOND, 3),
-        "latency_ms": _percentiles(latencies),
-        "end_to_end_ms": _percentiles(whole),
-        "accepted": accepted,
-        "delivered": len(arrived),
-        "missing": accepted * fanout - len(arrived),
-    } | _checks(sent, receipts)
+    missing = accepted * fanout - found["delivered"]
+    return found | {"accepted": accepted, "missing": missing} | checks(receipts, sent)
 
 
 def of_drain(sent: Sent, receipts: Receipts, began: int) -> dict[str, Any]:
@@ -110,7 +145,7 @@ def of_drain(sent: Sent, receipts: Receipts, began: int) -> dict[str, Any]:
         "accepted": accepted,
         "delivered": delivered,
         "missing": accepted - len(receipts.times),
-    } | _checks(sent, receipts)
+    } | checks(receipts, sent)
 
 
 def costs(spent: Spent, delivered: int) -> dict[str, Any]:
@@ -132,10 +167,11 @@ def costs(spent: Spent, delivered: int) -> dict[str, Any]:
     }
 
 
-def _checks(sent: Sent, receipts: Receipts) -> dict[str, Any]:
+def checks(receipts: Receipts, *sent: Sent) -> dict[str, Any]:
+    """Return what would spoil the figures: refusals, duplicates, wrong signatures."""
     return {
-        "refused": sent.report["refused"],
-        "refusal": sent.report["refusal"],
+        "refused": sum(each.report["refused"] for each in sent),
+        "refusal": next((why for each in sent if (why := each.report["refusal"])), ""),
         "duplicate_deliveries": receipts.report["duplicates"],
         "signatures_checked": receipts.report["checked"],
         "signatures_wrong": receipts.report["wrong"],

@@ -26,7 +26,8 @@ from hookline.security.keys import new_key
 _MOST_ORIGINS = 256  # receivers' ports, over which many integrations are spread
 _QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/bench"
 _AWS_SECRET = "made up: nothing on loopback checks it"  # noqa: S105 - no secret
-_AT_ONCE = 16  # integrations that are made at a time
+_AT_ONCE = 16  # integrations that are made at a time: enough to keep the service busy
+_NUMBERS = 10**9  # events' numbers for each of several loads: more than any sends
 _REQUEST = 30.0  # seconds for one call of the API
 
 
@@ -47,7 +48,9 @@ class Stage:
     _files: "itertools.count[int]" = field(default_factory=itertools.count)
 
     @asynccontextmanager
-    async def service(self, *arguments: str) -> AsyncIterator[tuple[Service, Gauge]]:
+    async def service(
+        self, *arguments: str, **settings: str
+    ) -> AsyncIterator[tuple[Service, Gauge]]:
         """Run the service on this place's database, which outlives it."""
         variables = {
             "DATA_DIR": str(self.directory / "data"),
@@ -55,6 +58,8 @@ class Stage:
             "ADMIN_KEY": self.key,
             "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8",
             "SQS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['queue']}",
+            "SHUTDOWN_GRACE": "1",  # what hangs when the figures are taken is not waited for
+            **settings,
         }
         crew = ("--processes", str(self.options.processes)) if self.options.processes > 1 else ()
         async with service(self.directory, variables, *crew, *arguments) as running:
@@ -78,35 +83,45 @@ class Stage:
 
     async def subscribe_dead(self, running: Service, pbx: bytes) -> str:
         """Make an integration whose target accepts connections and never answers."""
-        transmission = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{self.ports['dead']}/"}
+        transmission = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{self.ports['dead'][0]}/"}
         (dead,) = await self._create(running, [self._request("dead", pbx, transmission)])
         return dead
 
     async def send(self, running: Service, **order: Any) -> Sent:  # noqa: ANN401 - load.Order's fields
         """Have the generator send; return when it has its last answer."""
-        scenario = self.scenario
-        out = self.directory / f"sent-{next(self._files)}"
-        report = await self.generator.ask(
-            "run",
-            **{
-                "port": running.port,
-                "key": self.key,
-                "first": self.next_number,
-                "out": str(out),
-                "counters": str(self.directory / "counters"),
-                "batch": scenario.batch,
-                "connections": scenario.connections,
-                "pbxs": scenario.pbxs,
-                "zipf": scenario.zipf,
-                "fanout": scenario.fanout,
-                **order,
-            },
-        )
-        sent = Sent.read(out, self.next_number, report)
-        self.next_number += len(sent.sent)
-        if not report["accepted"]:
-            raise BenchFailed(f"The service accepted no event: {report['refusal']}")
+        (sent,) = await self.send_at_once(running, order)
         return sent
+
+    async def send_at_once(self, running: Service, *orders: Mapping[str, Any]) -> list[Sent]:
+        """Have the generator send several loads side by side; `pbxs` is a range."""
+        whole = [self._order(running, index, order) for index, order in enumerate(orders)]
+        answer = await self.generator.ask("run", orders=whole)
+        found = [
+            Sent.read(Path(order["out"]), order["first"], report)
+            for order, report in zip(whole, answer["reports"], strict=True)
+        ]
+        self.next_number = found[-1].first + len(found[-1].sent)
+        for sent in found:
+            if not sent.report["accepted"]:
+                raise BenchFailed(f"The service accepted no event: {sent.report['refusal']}")
+        return found
+
+    def _order(self, running: Service, index: int, order: Mapping[str, Any]) -> dict[str, Any]:
+        scenario = self.scenario
+        pbxs: range = order.get("pbxs", range(scenario.pbxs))
+        return {
+            "port": running.port,
+            "key": self.key,
+            "first": self.next_number + index * _NUMBERS,
+            "out": str(self.directory / f"sent-{next(self._files)}"),
+            "counters": str(self.directory / "counters"),
+            "batch": scenario.batch,
+            "connections": scenario.connections,
+            "zipf": scenario.zipf,
+            "fanout": scenario.fanout,
+            **order,
+            "pbxs": (pbxs.start, pbxs.stop, pbxs.step),
+        }
 
     def complaints(self) -> list[str]:
         """Return what the service logged as errors: the name of each kind, with its count."""
@@ -131,7 +146,8 @@ class Stage:
                 "secretAccessKey": _AWS_SECRET,
             }
         else:
-            ports = self.ports["webhooks"]
+            hangs = self.scenario.hang and index in self.scenario.trouble
+            ports = self.ports["dead" if hangs else "webhooks"]
             url = f"http://127.0.0.1:{ports[index % len(ports)]}/hooks/{index}"
             transmission = {"type": "WEBHOOK", "url": url}
         return self._request(f"bench {index}", pbx_serial(pbx), transmission)
@@ -190,6 +206,7 @@ async def stage(scenario: Scenario, layout: Layout, options: Options) -> AsyncIt
             "listen",
             counters=str(directory / "counters"),
             webhooks=min(scenario.integrations, _MOST_ORIGINS),
+            dead=min(len(scenario.trouble), _MOST_ORIGINS),
         )
         yield Stage(
             scenario, directory, layout, counters, receiver, generator, ports, new_key(), options
