@@ -1,13 +1,13 @@
 """How fast others drain the same deliveries, on this machine, in this run, beside Hookline.
 
-    .venv/bin/python benchmarks/compare.py [--seconds 10] [--results FILE] [NAME]…
+    .venv/bin/python benchmarks/compare.py [--seconds 10] [--processes 1] [--results FILE] [NAME]…
 
 Deliveries wait; then the worker starts. All send the same bytes with the same signatures to the
 same receiver, and use the same Postgres with the same settings (arq: Redis with `appendfsync
 always`, so that what was taken is on disk as well). The environment needs the dependency group
 `bench`; graphile-worker needs Node and npm, which fetches it; arq needs `redis-server` (Debian's
-package). What is not there is left out, with a sentence. FILE also shows the figures that `make
-bench` left in benchmarks/figures.json.
+package). What is not there is left out, with a sentence. Each program runs in the same number of
+processes. FILE keeps what else it holds.
 """
 
 import argparse
@@ -19,14 +19,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from delivery import IN_FLIGHT
-from results import Drained, markdown
+from results import Drained, comparison, write
 from stores import postgres, redis
 
 from hookline import logs
@@ -79,16 +79,17 @@ def available() -> list[Candidate]:
     return found
 
 
-async def hookline(layout: Layout, seconds: float) -> Drained:
+async def hookline(layout: Layout, seconds: float, processes: int) -> Drained:
     scenario = next(each for each in SCENARIOS if each.name == "drain")
     with Lines("Hookline") as tell:
-        found = await flows.run(scenario, layout, tell, Options(seconds, in_flight=IN_FLIGHT))
+        options = Options(seconds, IN_FLIGHT, processes)
+        found = await flows.run(scenario, layout, tell, options)
     cost = found["cpu_us_per_delivery"]
     rate, memory = found["delivered_per_s"], found["rss_mb"]
     return Drained("Hookline", rate, cost["service"], cost["postgres"], memory)
 
 
-async def drain(candidate: Candidate, layout: Layout, seconds: float) -> Drained:
+async def drain(candidate: Candidate, layout: Layout, seconds: float, processes: int) -> Drained:
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(passable_directory())
         counters = Counters.make(directory / "counters")
@@ -101,40 +102,45 @@ async def drain(candidate: Candidate, layout: Layout, seconds: float) -> Drained
         environment = os.environ | named | {"BENCH_DELIVERY": json.dumps(delivery)}
         log = directory / "worker.log"
 
-        count = int(candidate.per_second * seconds)
+        count = int(candidate.per_second * seconds * processes)
         print(f"{candidate.name}: {count:,} deliveries wait …", flush=True)
         filling = (*candidate.command, "fill", str(count))
         async with running(filling, directory, log, environment) as filler:
             if await filler.wait():
                 raise BenchFailed(log.read_text())
         working = (*candidate.command, "work")
-        worker = await stack.enter_async_context(running(working, directory, log, environment))
-        layout.pin("service", [worker.pid])
-        process = psutil.Process(worker.pid)
-        return await measured(candidate, counters, (process, store), count, seconds)
+        workers = [
+            await stack.enter_async_context(running(working, directory, log, environment))
+            for _ in range(processes)
+        ]
+        layout.pin("service", [worker.pid for worker in workers])
+        started = [psutil.Process(worker.pid) for worker in workers]
+        return await measured(candidate, counters, (started, store), count, seconds)
 
 
 async def measured(
     candidate: Candidate,
     counters: Counters,
-    roots: tuple[psutil.Process, psutil.Process],
+    roots: tuple[Sequence[psutil.Process], psutil.Process],
     count: int,
     seconds: float,
 ) -> Drained:
-    """Watch the worker from its first delivery until all are made or the time is over."""
+    """Watch the workers from their first delivery until all are made or the time is over."""
+    workers, store = roots
     await until(counters, 1, START)
     began, first = time.monotonic(), counters.view[Counter.RECEIVED]
-    before = [processor_time(root) for root in roots]
+    before = sum(map(processor_time, workers)), processor_time(store)
     await until(counters, count, seconds)
     ended, delivered = time.monotonic(), counters.view[Counter.RECEIVED] - first
     if delivered + first >= count:
         ended = counters.view[Counter.LAST_RECEIPT] / 1e9
     if not delivered:
         raise BenchFailed(f"{candidate.name} delivered nothing.")
-    after = [processor_time(root) for root in roots]
-    worker, store = ((a - b) / delivered * 1e6 for a, b in zip(after, before, strict=True))
-    memory = max(process.memory_info().rss for process in family(roots[0])) / 1e6
-    return Drained(candidate.name, delivered / (ended - began), worker, store, memory)
+    after = sum(map(processor_time, workers)), processor_time(store)
+    worker, stored = ((a - b) / delivered * 1e6 for a, b in zip(after, before, strict=True))
+    every = [process for root in workers for process in family(root)]
+    memory = max(process.memory_info().rss for process in every) / 1e6
+    return Drained(candidate.name, delivered / (ended - began), worker, stored, memory)
 
 
 async def prepared(receiver: Helper, directory: Path) -> dict[str, str]:
@@ -169,19 +175,20 @@ def passable_directory() -> Iterator[Path]:
         yield directory
 
 
-async def compare(chosen: list[Candidate], seconds: float) -> str:
-    layout = layout_of_this_machine(pinned=True)
-    machine = report.machine(layout, Options(seconds))
-    rows = [await hookline(layout, seconds)]
+async def compare(chosen: list[Candidate], seconds: float, processes: int) -> str:
+    layout = layout_of_this_machine(pinned=True, processes=processes)
+    machine = report.machine(layout, Options(seconds, processes=processes))
+    rows = [await hookline(layout, seconds, processes)]
     for candidate in chosen:
-        rows.append(await drain(candidate, layout, seconds))
+        rows.append(await drain(candidate, layout, seconds, processes))
         print(f"{candidate.name}: {rows[-1].per_s:,.0f}/s", flush=True)
-    return markdown(machine, rows, seconds, HERE / "figures.json")
+    return comparison(machine, rows, seconds, processes)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
+    parser.add_argument("--processes", type=int, default=1, choices=range(1, 65), metavar="N")
     parser.add_argument("--results", type=Path)
     parser.add_argument("names", nargs="*", help="beginnings of names; all by default")
     options = parser.parse_args()
@@ -189,10 +196,10 @@ def main() -> None:
     chosen = available()
     if options.names:
         chosen = [each for each in chosen if each.name.lower().startswith(tuple(options.names))]
-    text = asyncio.run(compare(chosen, options.seconds))
+    text = asyncio.run(compare(chosen, options.seconds, options.processes))
     print(text)
     if options.results is not None:
-        options.results.write_text(text, encoding="utf-8")
+        write(options.results, "comparison", text)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,35 @@
-"""Writes RESULTS.md: the comparison's rows, and the figures that `make bench` left, if it did."""
+"""Writes the two parts of RESULTS.md, each of which keeps the other's.
 
+    .venv/bin/python benchmarks/results.py FIGURES --results FILE
+
+shows what `hookline bench --json FIGURES` measured; compare.py writes the comparison.
+"""
+
+import argparse
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from hookline.cli.bench import ratios, report
+
+EMPTY = """# Hookline's speed, and what teams run today beside it
+
+What each figure means: [docs/benchmark.md](../docs/benchmark.md).
+µs: processor time for one delivery.
+
+<!-- comparison: written by `make bench-compare` -->
+<!-- end of comparison -->
+
+<!-- scenarios: written by `make bench-results` -->
+<!-- end of scenarios -->
+"""
+SCENARIO_COLUMNS = (
+    *("scenario", "what", "accepted/s", "delivered/s", "lag s", "p50 ms", "p99 ms"),
+    *("sent p50", "sent p99", "µs in all", "service", "load", "MB"),
+)
 
 
 @dataclass(frozen=True)
@@ -15,70 +40,98 @@ class Drained:
     per_s: float
     worker_us: float
     store_us: float
-    memory_mb: float
+    memory_mb: float  # of the largest process
 
 
-def markdown(
-    machine: Mapping[str, Any], rows: Sequence[Drained], seconds: float, figures: Path
+def write(file: Path, name: str, part: str) -> None:
+    """Put a part into the file in place of what it held of that name."""
+    text = file.read_text(encoding="utf-8") if file.exists() else EMPTY
+    file.write_text(with_part(text, name, part), encoding="utf-8")
+
+
+def with_part(text: str, name: str, part: str) -> str:
+    """Return the text with what stands between a part's two marks replaced."""
+    marks = re.compile(rf"(<!-- {name}: [^\n]*-->\n).*?(<!-- end of {name} -->)", re.DOTALL)
+    if not marks.search(text):
+        raise ValueError(f"The marks around {name!r} are gone; put them back, or start anew.")
+    return marks.sub(lambda found: f"{found[1]}\n{part.strip()}\n\n{found[2]}", text)
+
+
+def comparison(
+    machine: Mapping[str, Any], rows: Sequence[Drained], seconds: float, processes: int
 ) -> str:
+    """Return the part that compares programs; the first row is Hookline's."""
     ours = rows[0].per_s
-    table = "\n".join(
-        f"| {row.name} | {row.per_s:,.0f} | {ours / row.per_s:.1f} × | {row.worker_us:,.0f} |"
-        f" {row.store_us:,.0f} | {row.worker_us + row.store_us:,.0f} | {row.memory_mb:,.0f} |"
-        for row in rows
+    columns = ("drain", "deliveries/s", "Hookline is faster by")
+    table = _table(
+        (*columns, "µs worker", "µs store", "µs both", "MB a process"),
+        (
+            (
+                row.name,
+                f"{row.per_s:,.0f}",
+                f"{ours / row.per_s:.1f} ×",
+                *(f"{us:,.0f}" for us in (row.worker_us, row.store_us)),
+                f"{row.worker_us + row.store_us:,.0f}",
+                f"{row.memory_mb:,.0f}",
+            )
+            for row in rows
+        ),
     )
-    return f"""# Hookline's speed, and what teams run today beside it
+    many = "one process" if processes == 1 else f"{processes} processes"
+    return f"""## The same deliveries with other programs
 
-Written by `benchmarks/compare.py`. µs: processor time for one delivery.
+Deliveries (1.4 kB, two signatures, one webhook on loopback) wait; then the worker starts: {many}
+each, with 64 deliveries in flight in each, one program after another in the same run. The store is
+the same Postgres with the same settings; for arq it is a Redis that has each command on disk before
+it answers. graphile-worker fetches and completes jobs in batches.
 
-## The same deliveries with other programs
-
-Deliveries (1.4 kB, two signatures, one webhook on loopback) wait; then the worker starts: one
-process each with 64 deliveries in flight, one after another in the same run. The store is the same
-Postgres with the same settings; for arq it is a Redis that has each command on disk before it
-answers. graphile-worker fetches and completes jobs in batches.
-
-| drain | deliveries/s | Hookline is faster by | µs worker | µs store | µs both | MB |
-| --- | ---: | ---: | ---: | ---: | ---: | ---: |
 {table}
 
 {_circumstances(machine)}
 
-    make bench-compare    # compare.py --seconds {seconds:g} --results benchmarks/RESULTS.md
-{_scenarios(figures)}"""
-
-
-def _scenarios(figures: Path) -> str:
-    """Return a table of what `hookline bench` wrote, if it has."""
-    if not figures.exists():
-        return ""
-    document = json.loads(figures.read_text(encoding="utf-8"))
-    table = "\n".join(_row(name, each) for name, each in document["scenarios"].items())
-    return f"""
-## The scenarios of `hookline bench`
-
-Latency is from the sending (open loop: from when it was due) to the receipt, accepting included.
-
-| scenario | what | accepted/s | delivered/s | lag s | p50 ms | p99 ms | µs in all | service | MB |
-| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
-{table}
-
-{_circumstances(document["machine"])}
-
-    make bench    # hookline bench --json benchmarks/figures.json --svg benchmarks/figures.svg
-
-![Deliveries a second, and what each costs](figures.svg)
+    compare.py --seconds {seconds:g} --processes {processes} --results benchmarks/RESULTS.md
 """
 
 
-def _row(name: str, each: Mapping[str, Any]) -> str:
-    cpu, latency = each["cpu_us_per_delivery"], each["end_to_end_ms"] or {}
-    p50, p99 = (f"{latency[q]:.1f}" if q in latency else "–" for q in ("p50", "p99"))
-    return (
-        f"| {name} | {each['what']} | {each['accepted_per_s']:,.0f} |"
-        f" {each['delivered_per_s']:,.0f} | {each['lag_s']:.2f} | {p50} | {p99} |"
-        f" {cpu['total']:,.0f} | {cpu['service']:,.0f} | {each['rss_mb']:,.0f} |"
+def scenarios(document: Mapping[str, Any], drawing: str | None = None) -> str:
+    """Return the part that shows a result of `hookline bench`, and a drawing of it."""
+    measured: Mapping[str, Mapping[str, Any]] = document["scenarios"]
+    parts = [
+        "## The scenarios of `hookline bench`",
+        _table(SCENARIO_COLUMNS, [_row(name, each) for name, each in measured.items()], words=2),
+    ]
+    if shares := ratios.rows(measured):
+        parts += ["### What the others get", _table(ratios.COLUMNS, shares)]
+    said = [f"- {name}: {each}" for name, one in measured.items() for each in report.remarks(one)]
+    said += [f"- {name} could not be run: {why}" for name, why in document["failed"].items()]
+    parts += ["\n".join(said)] if said else []
+    parts += [_circumstances(document["machine"]), f"    {document['command']}"]
+    if drawing is not None:
+        parts.append(f"![Deliveries a second, and what each costs]({drawing})")
+    return "\n\n".join(parts)
+
+
+def _row(name: str, each: Mapping[str, Any]) -> tuple[str, ...]:
+    cpu, latency, whole = (
+        each[key] or {} for key in ("cpu_us_per_delivery", "latency_ms", "end_to_end_ms")
     )
+    return (
+        name,
+        each["what"],
+        f"{each['accepted_per_s']:,.0f}",
+        f"{each['delivered_per_s']:,.0f}",
+        f"{each['lag_s']:.2f}",
+        *(f"{of[q]:,.1f}" if q in of else "–" for of in (latency, whole) for q in ("p50", "p99")),
+        *(f"{cpu[part]:,.0f}" for part in ("total", "service")),
+        f"{cpu['receiver'] + cpu['generator']:,.0f}",
+        f"{each['rss_mb']:,.0f}",
+    )
+
+
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str]], words: int = 1) -> str:
+    """Return a table whose first columns hold words, and the others numbers."""
+    rule = ["---"] * words + ["---:"] * (len(columns) - words)
+    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, rule, *rows))
 
 
 def _circumstances(machine: Mapping[str, Any]) -> str:
@@ -88,3 +141,19 @@ def _circumstances(machine: Mapping[str, Any]) -> str:
         f" {machine['layout']}.\nAt {machine['at']}; load average before: {load};"
         f" a page is on disk in {machine['commit_to_disk_ms']} ms."
     )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figures", type=Path)
+    parser.add_argument("--results", type=Path, required=True)
+    chosen = parser.parse_args()
+    document = json.loads(chosen.figures.read_text(encoding="utf-8"))
+    drawing = chosen.figures.with_suffix(".svg")
+    beside = drawing.exists() and drawing.parent.samefile(chosen.results.parent)
+    write(chosen.results, "scenarios", scenarios(document, drawing.name if beside else None))
+    print(f"The scenarios are in {chosen.results}.")
+
+
+if __name__ == "__main__":
+    main()
