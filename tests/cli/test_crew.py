@@ -11,9 +11,14 @@ RUNNING = r"running in 2 processes"
 
 
 def members(command: Command) -> list[psutil.Process]:
-    return [
-        child for child in psutil.Process(command.pid).children() if "--member" in child.cmdline()
-    ]
+    return [child for child in psutil.Process(command.pid).children() if is_member(child)]
+
+
+def is_member(process: psutil.Process) -> bool:
+    try:
+        return "--member" in process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return False  # it has just ended
 
 
 async def served(command: Command) -> str:

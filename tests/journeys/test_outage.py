@@ -52,6 +52,7 @@ async def test_the_api_says_come_again_and_recovers_by_itself(
             assert_come_again(answer)
         assert (await service.api.get("/livez")).status_code == 200
         assert (await service.api.get("/readyz")).status_code == 503
+        assert "\nhookline_database_up 0.0\n" in (await service.api.get("/metrics")).text
 
         await server.start()
         await eventually(lambda: ready(service), bool)

@@ -47,11 +47,11 @@ class Bench:
         self._secrets = {"admin_key": new_key(), "encryption_keys": generate_key()}
 
     @asynccontextmanager
-    async def running(self, **changes: object) -> AsyncIterator[Services]:
+    async def running(self, *, engine: bool = True, **changes: object) -> AsyncIterator[Services]:
         """Run one process's parts until the block ends; settings that are not named are quick."""
         chosen = {"database_url": self._dsn, "data_dir": self._folder, **self._secrets}
         settings = Settings(_env_file=None, **(chosen | _QUICK | changes))  # type: ignore[arg-type]  # parsed there
-        async with open_runtime(settings) as services:
+        async with open_runtime(settings, engine=engine) as services:
             yield services
 
     async def ask(self, query: str, *arguments: object) -> list[tuple[object, ...]]:

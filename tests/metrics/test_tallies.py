@@ -1,0 +1,215 @@
+"""A crew's numbers: added up, never lower than before, whoever answers and whoever died."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hookline.dispatch.backlog import Bounds
+from hookline.dispatch.ingest import Receipt
+from hookline.domain.health import HealthState
+from hookline.domain.ids import new_uuid
+from hookline.errors import Unavailable
+from hookline.metrics import scrape
+from hookline.metrics.counts import Counts
+from hookline.metrics.scrape import Metrics
+from hookline.metrics.tallies import Tallies, added
+from support.engines import eventually
+from support.scraping import Scraped, parsed
+
+if TYPE_CHECKING:
+    from hookline.metrics.families import Numbers
+
+ACCEPTED = "hookline_events_total"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Nobody:
+    def find(self, integration_id: str) -> None:
+        del integration_id
+
+
+class Member:
+    """One process of a crew: its counts, and its answer to a scrape."""
+
+    def __init__(self, folder: Path, number: int, clock: Callable[[], float]) -> None:
+        self.counts = Counts(Nobody())
+        self.metrics = Metrics(
+            self.counts,
+            Bounds.none(),
+            no_integrations,
+            refused_keys=lambda: 0,
+            refused_rate=lambda: 0,
+            tallies=Tallies(folder / str(number), clock=clock),
+        )
+
+    def accept(self, events: int) -> None:
+        self.counts.accepted([Receipt(new_uuid(), duplicate=False, deliveries=1)] * events)
+
+    async def scrape(self) -> Scraped:
+        return parsed((await self.metrics.text()).decode())
+
+    async def accepted(self) -> float:
+        return (await self.scrape()).value(ACCEPTED, result="accepted")
+
+
+async def no_integrations() -> dict[HealthState, int]:
+    return dict.fromkeys(HealthState, 0)
+
+
+def alone(
+    census: Callable[[], Awaitable[Mapping[HealthState, int]]], clock: Callable[[], float]
+) -> Metrics:
+    return Metrics(
+        Counts(Nobody()),
+        Bounds.none(),
+        census,
+        refused_keys=lambda: 3,
+        refused_rate=lambda: 4,
+        clock=clock,
+    )
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def crew(tmp_path: Path, clock: Clock) -> list[Member]:
+    return [Member(tmp_path, number, clock) for number in range(3)]
+
+
+async def test_whoever_is_asked_answers_for_all(crew: list[Member]) -> None:
+    for number, member in enumerate(crew):
+        member.accept(10**number)
+        await member.scrape()
+    assert [await member.accepted() for member in crew] == [111, 111, 111]
+    seen = await crew[0].scrape()
+    assert seen.value("hookline_processes") == 3
+    memory = seen.labelled("process_resident_memory_bytes", "member")
+    assert memory.keys() == {"0", "1", "2"}
+    assert all(taken > 1_000_000 for taken in memory.values())
+
+
+async def test_no_answer_is_lower_than_one_before_it(crew: list[Member]) -> None:
+    last = 0.0
+    for turn in range(30):
+        crew[turn % 3].accept(turn)
+        accepted = await crew[(turn * 2) % 3].accepted()
+        assert accepted >= last
+        last = accepted
+    assert await crew[0].accepted() <= sum(range(30))
+    for member in crew:
+        last = await member.accepted()
+    assert last == sum(range(30))
+
+
+async def test_what_a_dead_member_counted_stays_and_what_it_held_does_not(
+    crew: list[Member], tmp_path: Path, clock: Clock
+) -> None:
+    for member in crew:
+        member.accept(5)
+        await member.scrape()
+    clock.now += 60
+    seen = await crew[0].scrape()
+    assert seen.value(ACCEPTED, result="accepted") == 15
+    assert seen.value("hookline_processes") == 1
+    assert seen.labelled("process_resident_memory_bytes", "member").keys() == {"0"}
+    again = Member(tmp_path, 1, clock)
+    again.accept(1)
+    assert await again.accepted() == 16
+    assert names_in(tmp_path) == ["0", "1", "2"], "the files are bounded by the crew's size"
+
+
+async def test_a_member_writes_before_anybody_asks(tmp_path: Path, clock: Clock) -> None:
+    quiet, asked = (Member(tmp_path, number, clock) for number in range(2))
+    quiet.accept(7)
+    keeping = asyncio.create_task(quiet.metrics.keep())
+    assert await eventually(asked.accepted, lambda accepted: accepted >= 7) == 7
+    keeping.cancel()
+
+
+async def test_a_member_that_cannot_write_gives_no_lower_answer(
+    tmp_path: Path, clock: Clock
+) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    member = Member(folder, 0, clock)
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError):
+        await member.scrape()
+
+
+def test_numbers_are_added_series_by_series() -> None:
+    one: Numbers = {"a": {("x",): [1.0], ("y",): [2.0]}, "h": {(): [1.0, 0.0, 0.5]}}
+    other: Numbers = {"a": {("y",): [3.0], ("z",): [4.0]}, "h": {(): [0.0, 2.0, 2.5]}}
+    assert added([one, other]) == {
+        "a": {("x",): [1.0], ("y",): [5.0], ("z",): [4.0]},
+        "h": {(): [1.0, 2.0, 3.0]},
+    }
+    assert one["a"]["y",] == [2.0], "what is added stays as it was"
+    assert added([]) == {}
+
+
+async def test_while_the_database_is_away_the_rest_is_told(clock: Clock) -> None:
+    away = True
+
+    async def census() -> Mapping[HealthState, int]:
+        if away:
+            raise Unavailable("The database is away.")
+        return await no_integrations()
+
+    metrics = alone(census, clock)
+    seen = parsed((await metrics.text()).decode())
+    assert seen.value("hookline_database_up") == 0
+    assert "hookline_integrations" not in seen.kinds, "old numbers would pass for new ones"
+    assert seen.value("hookline_keys_refused_total") == 3
+    assert seen.value("hookline_events_refused_total", reason="rate") == 4
+    away = False
+    clock.now += 1
+    back = parsed((await metrics.text()).decode())
+    assert back.value("hookline_database_up") == 1
+    assert back.value("hookline_integrations", state="healthy") == 0
+
+
+async def test_a_database_that_hangs_is_not_waited_for(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scrape, "_PATIENCE", 0.01)
+
+    async def census() -> Mapping[HealthState, int]:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    seen = parsed((await alone(census, clock).text()).decode())
+    assert seen.value("hookline_database_up") == 0
+
+
+async def test_many_scrapes_ask_the_database_once_a_second(clock: Clock) -> None:
+    asked = 0
+
+    async def census() -> Mapping[HealthState, int]:
+        nonlocal asked
+        asked += 1
+        return await no_integrations()
+
+    metrics = alone(census, clock)
+    await asyncio.gather(*(metrics.text() for _ in range(20)))
+    assert asked == 1
+    clock.now += 1
+    await metrics.text()
+    assert asked == 2
