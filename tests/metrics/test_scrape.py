@@ -205,4 +205,4 @@ async def test_every_series_is_there_from_the_start_and_no_other_comes(
     assert set(last.series) == set(first.series)
     ours = {name for name in first.kinds if name.startswith("hookline_")}
     assert ours == {name.removesuffix("_total") for name in FAMILIES}
-    assert len([name for name, _ in first.series if name.startswith("hookline_")]) < 250
+    assert len([name for name, _ in first.series if name.startswith("hookline_")]) < 200

@@ -1,4 +1,4 @@
-"""What one process counts, as plain numbers: an event and an attempt cost a microsecond at most.
+"""What one process counts, as plain numbers: an attempt costs a microsecond, an event less.
 
 What counts, and when:
 
@@ -118,30 +118,25 @@ class Counts:
         self, saw: Callable[[Claimed, Settlement], None]
     ) -> Callable[[Claimed, Settlement], None]:
         """Return who is told of each attempt in place of `saw`: counts it, and tells `saw`."""
+        find, ways, delays = self._find, self._ways, self._delays  # looked up once, not each time
 
-        def both(job: Claimed, settlement: Settlement) -> None:
-            self.attempted(job, settlement)
+        def attempted(job: Claimed, settlement: Settlement) -> None:
+            sent = settlement.sent
+            if sent is not None:
+                known = find(job.integration_id)
+                way = ways[type(None if known is None else known.target)]
+                took = sent.duration_ms / _MS
+                way.ends[type(settlement.outcome), sent.error] += 1
+                way.counts[bisect_left(way.bounds, took)] += 1
+                way.total += took
+                if not job.attempts:
+                    waited = sent.started_at.timestamp() - (job.id.int >> _ID_TIME) / _MS
+                    delays.counts[bisect_left(delays.bounds, waited)] += 1
+                    if waited > 0:  # ids are ahead of a clock that was put back
+                        delays.total += waited
             saw(job, settlement)
 
-        return both
-
-    def attempted(self, job: Claimed, settlement: Settlement) -> None:
-        """Count an attempt that ended."""
-        sent = settlement.sent
-        if sent is None:
-            return
-        known = self._find(job.integration_id)
-        way = self._ways[type(None if known is None else known.target)]
-        took = sent.duration_ms / _MS
-        way.ends[type(settlement.outcome), sent.error] += 1
-        way.counts[bisect_left(way.bounds, took)] += 1
-        way.total += took
-        if not job.attempts:
-            delays = self._delays
-            waited = sent.started_at.timestamp() - (job.id.int >> _ID_TIME) / _MS
-            delays.counts[bisect_left(delays.bounds, waited)] += 1
-            if waited > 0:  # ids are ahead of a clock that was put back
-                delays.total += waited
+        return attempted
 
     def settled(self, batch: Sequence[Settlement], ours: Collection[UUID]) -> None:
         """Count deliveries that ended, and outcomes that were fenced off."""
