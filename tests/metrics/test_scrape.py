@@ -165,7 +165,7 @@ async def test_events_that_are_refused_for_now_are_told_by_reason(
 async def test_without_an_engine_the_states_are_known_all_the_same(
     bench: Bench, receivers: Targets
 ) -> None:
-    async with bench.running() as delivering, bench.running(engine=False) as taking:
+    async with bench.running() as delivering, bench.taking() as taking:
         await an_integration(taking, receivers.url("well"))
         await until_states(taking, healthy=1)
         await send(taking, 1, 2)

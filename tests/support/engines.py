@@ -47,12 +47,20 @@ class Bench:
         self._secrets = {"admin_key": new_key(), "encryption_keys": generate_key()}
 
     @asynccontextmanager
-    async def running(self, *, engine: bool = True, **changes: object) -> AsyncIterator[Services]:
+    async def running(self, **changes: object) -> AsyncIterator[Services]:
         """Run one process's parts until the block ends; settings that are not named are quick."""
-        chosen = {"database_url": self._dsn, "data_dir": self._folder, **self._secrets}
-        settings = Settings(_env_file=None, **(chosen | _QUICK | changes))  # type: ignore[arg-type]  # parsed there
-        async with open_runtime(settings, engine=engine) as services:
+        async with open_runtime(self._settings(changes)) as services:
             yield services
+
+    @asynccontextmanager
+    async def taking(self, **changes: object) -> AsyncIterator[Services]:
+        """Run the parts of a process that delivers nothing itself."""
+        async with open_runtime(self._settings(changes), engine=False) as services:
+            yield services
+
+    def _settings(self, changes: dict[str, object]) -> Settings:
+        chosen = {"database_url": self._dsn, "data_dir": self._folder, **self._secrets}
+        return Settings(_env_file=None, **(chosen | _QUICK | changes))  # type: ignore[arg-type]  # parsed there
 
     async def ask(self, query: str, *arguments: object) -> list[tuple[object, ...]]:
         """Return the rows of a query."""
