@@ -18,8 +18,10 @@ from hookline.db.away import refusal_explained
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.dispatch.housekeeping import keep_house
+from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
+from hookline.queue.clock import DueTimes
 from hookline.queue.partitions import PartitionKeeper
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
@@ -62,8 +64,10 @@ async def open_records(settings: Settings, dsn: str, stack: AsyncExitStack) -> A
     return records
 
 
-async def keep_partitions(settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack) -> None:
-    """Make today's partitions before anything is stored, and keep house from then on."""
+async def keep_house_and_time(
+    settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack
+) -> None:
+    """Make today's partitions before anything is stored; from then on keep house, and due times."""
     keeper = PartitionKeeper(
         pool,
         retention_days=settings.retention_days,
@@ -71,6 +75,13 @@ async def keep_partitions(settings: Settings, pool: asyncpg.Pool, stack: AsyncEx
     )
     await keeper.keep()
     background(stack, keep_house(keeper, interval=_HOUSEKEEPING), "housekeeping")
+    due_times = DueTimes(
+        pool,
+        lease_seconds=lease_of(settings),
+        longest_delay=max(settings.retry_delays, default=0.0) * (1 + DEFAULT_JITTER),
+        longest_wait=settings.retry_after_cap,
+    )
+    background(stack, keep_house(due_times, interval=settings.poll_interval), "clock")
 
 
 def keyring_of(settings: Settings) -> KeyRing:

@@ -61,7 +61,7 @@ from hookline.metrics.tallies import Tallies
 from hookline.openings import (
     background,
     duplicate_window_of,
-    keep_partitions,
+    keep_house_and_time,
     keyring_of,
     lease_of,
     open_database,
@@ -108,7 +108,7 @@ async def open_runtime(
         pool = await stack.enter_async_context(
             connections.pool(dsn, size=settings.database_pool_size)
         )
-        await keep_partitions(settings, pool, stack)
+        await keep_house_and_time(settings, pool, stack)
         queue = CountedQueue(
             pool,
             lease_seconds=lease_of(settings),

@@ -1,5 +1,6 @@
 """Real processes, real faults, and an account of each at the end of the run."""
 
+import os
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from support.account import Account
+from support.clock import find_library
 from support.databases import Databases
 from support.engines import Bench
 from support.ledger import Ledger, keeping_books
@@ -23,6 +25,20 @@ def folder() -> Iterator[Path]:
     """A folder in which a Postgres can live, also as root."""
     with passable_folder() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def clock_library() -> Path:
+    """The libfaketime that programs are run with whose clock is to step."""
+    library = find_library()
+    if library is None:
+        sentence = (
+            "NOT RUN with a clock that steps: install libfaketime (apt-get install faketime)."
+        )
+        if os.environ.get("CI"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    return library
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
 """The service's clock steps an hour forwards and back: nothing is lost, nothing comes twice.
 
-What is due and what a lease is worth are Postgres' to say, by its own clock; a process' clock makes
-ids, and so says on which day's partition an event lies.
+What is due and what a lease is worth are Postgres' to say, by its own clock (`test_postgres_clock`
+steps that); a process' clock makes ids, and so says on which day's partition an event lies.
 """
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 
 from hookline.domain.ids import created_at
 from support.account import Account, the_account
-from support.clock import SteppedClock, find_library
+from support.clock import SteppedClock
 from support.ledger import Ledger
 from support.service import Services
 from support.traffic import Traffic
@@ -24,16 +23,8 @@ NO_SUCH_DAY = 24 * 10  # hours ahead: partitions are made for three days
 
 
 @pytest.fixture
-def clock(tmp_path: Path) -> SteppedClock:
-    library = find_library()
-    if library is None:
-        sentence = (
-            "NOT RUN with a clock that steps: install libfaketime (apt-get install faketime)."
-        )
-        if os.environ.get("CI"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    return SteppedClock(tmp_path, library)
+def clock(tmp_path: Path, clock_library: Path) -> SteppedClock:
+    return SteppedClock(tmp_path, clock_library)
 
 
 async def test_a_clock_that_steps_an_hour_forwards_and_back_loses_nothing(

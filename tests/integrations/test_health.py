@@ -49,10 +49,12 @@ async def change(service: IntegrationService, integration_id: str, **fields: obj
     await service.change(ADMIN, integration_id, patch, None)
 
 
-async def make_probe_due(transactions: Transactions, integration_id: str) -> None:
+async def make_probe_due(
+    transactions: Transactions, integration_id: str, ahead: timedelta = timedelta(seconds=-1)
+) -> None:
     async with transactions.noting() as session:
         row = await session.get_one(IntegrationHealth, integration_id)
-        row.paused_until = datetime.now(UTC) - timedelta(seconds=1)
+        row.paused_until = datetime.now(UTC) + ahead
 
 
 async def test_a_new_integration_is_healthy_and_takes_no_row(
@@ -96,6 +98,17 @@ async def test_of_many_processes_one_takes_a_step(records: HealthRecords, made: 
     for step in steps:
         taken = await asyncio.gather(*(records.take({made: step}) for _ in range(6)))
         assert sum(made in changed for changed in taken) == 1
+
+
+async def test_a_probe_does_not_wait_for_an_hour_that_the_clock_lost(
+    records: HealthRecords, transactions: Transactions, made: str
+) -> None:
+    await paused(records, made)
+    await make_probe_due(transactions, made, ahead=timedelta(hours=1))
+    assert (await records.load())[made].probe_in == 0
+    assert await records.take_probes([made]) == {made}
+    assert 0 < (await records.load())[made].probe_in <= 60
+    assert await records.take_probes([made]) == set()
 
 
 async def test_a_step_that_comes_too_late_changes_nothing(

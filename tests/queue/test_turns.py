@@ -63,6 +63,18 @@ async def test_time_that_passed_unused_is_not_saved_up(
     assert (await take(queue, lane)).granted == 2
 
 
+async def test_a_lane_does_not_wait_for_an_hour_that_the_clock_lost(
+    queue: PostgresQueue, partitioned: asyncpg.Pool
+) -> None:
+    lane = limited("turns9", 50, 0.1)
+    await known(queue, lane)
+    await pass_time(partitioned, "turns9", -3600)
+    assert (await take(queue, lane)).granted == 1
+    again = await take(queue, lane)
+    assert again.granted == 0
+    assert 9 < again.next_in <= 10
+
+
 async def test_many_processes_together_get_no_more_than_one(queue: PostgresQueue) -> None:
     lane = limited("turns5", 10, 0.5)
     await asyncio.gather(*(queue.take_turns([lane]) for _ in range(5)))

@@ -6,10 +6,17 @@ wall's clock does not touch them.
 """
 
 import platform
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+
+import pytest
+
+from hookline.db.embedded import programs
+from hookline.db.embedded.identity import Identity
 
 _IN_WHEEL = "vendor/libfaketime/src/libfaketime.so.1"  # for Linux on x86-64
 _PLACES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")
@@ -41,6 +48,28 @@ class SteppedClock:
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "FAKETIME_DONT_RESET": "1",
         }
+
+
+@contextmanager
+def clock_of_servers(folder: Path, library: Path) -> Iterator[SteppedClock]:
+    """Have every bundled Postgres that is started in the block live by a clock of ours.
+
+    The library is copied to where any user may read it. The launcher does without: it changes its
+    user, and what the library shares between processes belongs to its first one.
+    """
+    copied = folder / "libfaketime.so"
+    shutil.copy(library, copied)
+    copied.chmod(0o755)
+    clock = SteppedClock(folder, copied)
+    launcher = programs._launcher
+
+    def and_then(who: Identity) -> list[str]:
+        variables = (f"{name}={value}" for name, value in clock.environment.items())
+        return [*launcher(who), "/usr/bin/env", *variables]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(programs, "_launcher", and_then)
+        yield clock
 
 
 def find_library() -> Path | None:

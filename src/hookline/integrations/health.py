@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Final
 
-from sqlalchemy import Double, Row, TextClause, cast, delete, func, select, text
+from sqlalchemy import Double, Row, TextClause, case, cast, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import IntegrationHealth
@@ -69,10 +69,15 @@ _PROBE = text(
             cast(:longest as float8),
             cast(:first as float8) * power(2, least(probes + 1, 30))
         ))
-    where integration_id = any(cast(:ids as text[])) and paused_until <= now()
+    where integration_id = any(cast(:ids as text[]))
+        and (
+            paused_until <= now()
+            or paused_until > now() + make_interval(secs => cast(:latest as float8))
+        )
     returning integration_id
     """
 )
+_SLACK = 60.0  # seconds beyond the longest interval: then the clock went back since the last probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,8 @@ class HealthRecords:
 
     async def load(self) -> dict[str, Known]:
         """Return every integration that is not healthy. Raises Unavailable."""
-        left = func.extract("epoch", IntegrationHealth.paused_until - func.now())
-        probe_in = func.coalesce(cast(left, Double), inf)
+        left = cast(func.extract("epoch", IntegrationHealth.paused_until - func.now()), Double)
+        probe_in = case((left.is_(None), inf), (left > self._latest_probe, 0.0), else_=left)
         async with self._transactions.reading() as session:
             rows = (await session.execute(select(IntegrationHealth, probe_in))).all()
         return {row.integration_id: Known(health_of(row), seconds) for row, seconds in rows}
@@ -146,9 +151,14 @@ class HealthRecords:
                     "ids": list(integration_ids),
                     "first": self._rules.first_probe,
                     "longest": self._rules.longest_probe,
+                    "latest": self._latest_probe,
                 },
             )
             return set(taken.scalars())
+
+    @property
+    def _latest_probe(self) -> float:
+        return self._rules.longest_probe + _SLACK
 
 
 async def find_health(

@@ -2,6 +2,8 @@
 -- $3, per second, has not used up yet. At `used_until` all is used up that was let go so far; a
 -- tenth of a second's worth, or one, may go at once. Rows are locked in order: no deadlocks. A lane
 -- that was never asked for is only noted, and granted none: two processes may ask at the same time.
+-- No lane uses up more than it may let go at once: what is used up a minute beyond that was so
+-- before the clock went back, or at a lower rate.
 with asked as (
     select *, greatest(1, rate * 0.1) as burst
     from unnest($1::text[], $2::int[], $3::float8[]) as lane (integration_id, room, rate)
@@ -13,14 +15,23 @@ known as (
     order by integration_id
     for update
 ),
-turns as (
+used as (
     select
-        asked.integration_id, rate, burst, known.used_until,
-        greatest(0, least(
-            room, floor(burst - extract(epoch from known.used_until - now())::float8 * rate)
-        ))::int as granted
+        asked.*,
+        case
+            when used_until > now() + make_interval(secs => burst / rate + 60) then now()
+            else used_until
+        end as used_until
     from asked
     join known on known.integration_id = asked.integration_id
+),
+turns as (
+    select
+        integration_id, rate, burst, used_until,
+        greatest(0, least(
+            room, floor(burst - extract(epoch from used_until - now())::float8 * rate)
+        ))::int as granted
+    from used
 ),
 spent as (
     update rate_limits

@@ -1,0 +1,75 @@
+"""Follows the database's clock, by which everything is due: what it lost is not waited for again.
+
+A clock that goes forwards needs nothing: leases run out sooner, and are fenced. One that is put
+back, or that of another server after a failover, would leave all that waits to wait for so long.
+"""
+
+import time
+from collections.abc import Callable
+
+import asyncpg
+
+from hookline.db.away import unavailable_when_away
+from hookline.logs import get_logger
+from hookline.queue.statements import statement
+
+_STEP = 1.0  # seconds; a daemon that puts a clock right bit by bit stays far below, between looks
+_AT_ONCE = 20_000  # deliveries a statement: short transactions, whatever the backlog
+_NOW = "select extract(epoch from clock_timestamp())::float8"
+_LOG = get_logger(__name__)
+
+
+class DueTimes:
+    """Brings due times down when the database's clock went back.
+
+    A lease lasts `lease_seconds`, a retry waits `longest_delay` seconds, or as many as
+    `longest_wait` where its receiver asked for it. Any number of processes may do this at once.
+    """
+
+    def __init__(
+        self,
+        pool: asyncpg.Pool,
+        *,
+        lease_seconds: float,
+        longest_delay: float,
+        longest_wait: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pool = pool
+        self._lease_seconds = lease_seconds
+        self._longest_delay = longest_delay
+        self._longest_wait = max(longest_wait, longest_delay)
+        self._clock = clock
+        self._ahead: float | None = None  # of the database's clock, at the least, before ours
+        self._hasten = statement("hasten")
+
+    async def keep(self) -> None:
+        """Compare the clocks, and mend what is due too late. Raises Unavailable.
+
+        The first look does not know what went before: it mends what no clock in order explains.
+        """
+        with unavailable_when_away():
+            asked_at = self._clock()
+            now = await self._pool.fetchval(_NOW)
+            answered_at = self._clock()
+            if self._ahead is None:
+                await self._bring_down(self._longest_wait)
+            elif now - asked_at < self._ahead - _STEP:
+                seconds = round(self._ahead - (now - asked_at), 1)
+                _LOG.warning("clock.went_back", seconds=seconds)
+                await self._bring_down(self._longest_delay)
+            self._ahead = now - answered_at
+
+    async def _bring_down(self, longest_retry: float) -> None:
+        hastened = taken = await self._take(longest_retry)
+        while taken == _AT_ONCE:
+            taken = await self._take(longest_retry)
+            hastened += taken
+        if hastened:
+            _LOG.warning("clock.hastened", deliveries=hastened)
+
+    async def _take(self, longest_retry: float) -> int:
+        taken: int = await self._pool.fetchval(
+            self._hasten, self._lease_seconds, longest_retry, _AT_ONCE
+        )
+        return taken
