@@ -24,7 +24,6 @@ from http import HTTPStatus
 from importlib.util import find_spec
 from ipaddress import ip_address, ip_network
 from multiprocessing.connection import Connection
-from typing import cast
 from uuid import uuid4
 
 import aiohttp
@@ -38,7 +37,7 @@ from hookline.domain.targets import WebhookTarget
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.policy import EgressPolicy, Vetted
 from hookline.security.egress.targets import Origin
-from hookline.security.egress.transport import GuardedTransport
+from hookline.security.egress.transport import GuardedTransport, Heard
 from hookline.sinks.base import Shipment
 from hookline.sinks.webhook import WebhookSink
 
@@ -127,16 +126,20 @@ class Bench:
             self.tls.load_verify_locations(cadata=authority.decode())
 
     async def ours(self, stack: AsyncExitStack) -> Send:
-        transport = await stack.enter_async_context(GuardedTransport(self.policy, tls=self.tls))
-        url = httpx.URL(self.url)
+        transport = GuardedTransport(self.policy, tls=self.tls)
+        stack.push_async_callback(transport.aclose)
+        origin = Origin(self.scheme, HOST, self.port)
+        head = b"POST /hook HTTP/1.1\r\nhost: %s\r\ncontent-length: %d\r\n%s\r\n" % (
+            origin.authority.encode(),
+            len(BODY),
+            b"".join(b"%s: %s\r\n" % header for header in HEADERS),
+        )
 
         async def send() -> None:
+            heard = Heard()
             async with asyncio.timeout(DEADLINE):
-                request = httpx.Request("POST", url, headers=HEADERS, stream=httpx.ByteStream(BODY))
-                response = await transport.handle_async_request(request)
-                stream = cast("httpx.AsyncByteStream", response.stream)
-                expect([chunk async for chunk in stream] == [b"ok"])
-                await stream.aclose()
+                await transport.exchange(origin, head, BODY, heard)
+            expect(heard.answer is not None and heard.answer.raw == b"ok")
 
         return send
 

@@ -1,24 +1,28 @@
 """What every sink takes and promises; tests/sinks/contract.py holds each one to it."""
 
-from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from hookline.domain.deliveries import Sent
 from hookline.domain.targets import Target
 
 
-@dataclass(frozen=True, slots=True)
-class Shipment:
+class Shipment(msgspec.Struct, frozen=True, gc=False):
     """One copy of one event on its way to one target; every attempt ships the same bytes."""
 
     delivery_id: UUID
-    body: bytes = field(repr=False)  # canonical JSON, `integrationId` in place, never re-serialised
+    body: bytes  # canonical JSON, `integrationId` in place, never re-serialised
     target: Target
     event_type: str
     subject: str  # the envelope's `id`: all events of one call share it
     pbx: str | None
     company: str
+
+    def __repr__(self) -> str:
+        """Show what it is, and nothing of what it says."""
+        return f"Shipment({self.delivery_id!s}, {self.event_type!r}, to {self.target!r})"
 
 
 class Sink(Protocol):

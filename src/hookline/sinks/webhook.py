@@ -4,24 +4,26 @@ One deadline covers the whole attempt: name, connection, TLS, request, head and 
 A status of 200–299 delivers, and nothing that follows it can undo that.
 """
 
-import asyncio
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final, cast
+from http import HTTPStatus
+from typing import Final
 
 import httpx
+import msgspec
 
 from hookline import __version__
+from hookline.deadlines import Deadlines
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.retry_after import parse_retry_after
 from hookline.domain.targets import Target, WebhookTarget
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
 from hookline.security.egress import failures
-from hookline.security.egress.targets import parse_url
-from hookline.security.egress.transport import KEPT_BODY, GuardedTransport
+from hookline.security.egress.connection import Answer
+from hookline.security.egress.targets import Origin, parse_url
+from hookline.security.egress.transport import GuardedTransport, Heard
 from hookline.security.signatures import standard_webhooks, x_signature
 from hookline.sinks.base import Shipment
 
@@ -30,7 +32,6 @@ log = get_logger(__name__)
 USER_AGENT: Final = f"Hookline/{__version__}"
 
 _LONGEST_DETAIL: Final = 300  # characters in a log line
-_GONE: Final = 410
 _TRY_AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
 # The narrowest first: ours are kinds of httpx's, and a transport that is not ours raises those.
 _KINDS: Final[tuple[tuple[type[Exception], ErrorKind], ...]] = (
@@ -54,14 +55,10 @@ class WebhookSink:
     """
 
     def __init__(
-        self,
-        transport: httpx.AsyncBaseTransport,
-        *,
-        timeout: float = 5.0,
-        user_agent: str = USER_AGENT,
+        self, transport: GuardedTransport, *, timeout: float = 5.0, user_agent: str = USER_AGENT
     ) -> None:
         self._transport = transport
-        self._timeout = timeout
+        self._deadlines = Deadlines(timeout)
         self._user_agent = user_agent
 
     async def send(self, shipment: Shipment) -> Sent:
@@ -70,11 +67,13 @@ class WebhookSink:
         if not isinstance(target, WebhookTarget):
             raise TypeError(f"the webhook sink can't send to {type(target).__name__}")
         started_at, began = datetime.now(UTC), time.perf_counter()
-        heard = _Heard()
+        heard = Heard()
         error: ErrorKind | None = None
         try:
-            async with asyncio.timeout(self._timeout):
-                await self._exchange(self._request(shipment, target, started_at), heard)
+            with self._deadlines.start():
+                address = _address(target.url, target.headers, self._user_agent)
+                head = _head(address, shipment, target, int(started_at.timestamp()))
+                await self._transport.exchange(address.origin, head, shipment.body, heard)
         except TimeoutError:
             error = ErrorKind.TIMEOUT
         except httpx.HTTPError as failure:
@@ -82,20 +81,12 @@ class WebhookSink:
             self._tell_operator(shipment, target, error, failure)
         except InvalidInput:  # a URL that was kept under earlier rules
             error = ErrorKind.BLOCKED
-        verdict, error = _judge(heard.status, error)
-        return Sent(
-            verdict=verdict,
-            started_at=started_at,
-            duration_ms=round((time.perf_counter() - began) * 1000),
-            error=error,
-            status_code=heard.status,
-            response=bytes(heard.body),
-            retry_after=_retry_after(heard.retry_after),
-        )
+        duration = round((time.perf_counter() - began) * 1000)
+        return _sent(heard, error, started_at, duration)
 
     async def forget(self, target: Target) -> None:
         """Close what is kept open for the target's origin."""
-        if isinstance(target, WebhookTarget) and isinstance(self._transport, GuardedTransport):
+        if isinstance(target, WebhookTarget):
             try:
                 self._transport.forget(parse_url(target.url).origin)
             except InvalidInput:
@@ -104,26 +95,6 @@ class WebhookSink:
     async def aclose(self) -> None:
         """Close every connection that is kept."""
         await self._transport.aclose()
-
-    def _request(
-        self, shipment: Shipment, target: WebhookTarget, started_at: datetime
-    ) -> httpx.Request:
-        prepared = _prepare(target.url, target.headers, self._user_agent)
-        message_id, timestamp = str(shipment.delivery_id), int(started_at.timestamp())
-        body = shipment.body
-        headers = [
-            *prepared.headers,
-            (b"x-signature", x_signature(target.secrets[0], body).encode()),
-            (b"webhook-id", message_id.encode()),
-            (b"webhook-timestamp", b"%d" % timestamp),
-            (
-                b"webhook-signature",
-                standard_webhooks(target.secrets, message_id, timestamp, body).encode(),
-            ),
-        ]
-        # A stream, and not content: httpx then adds no header of its own and copies nothing.
-        stream = httpx.ByteStream(body)
-        return httpx.Request("POST", prepared.url, headers=headers, stream=stream)
 
     def _tell_operator(
         self, shipment: Shipment, target: WebhookTarget, error: ErrorKind, failure: httpx.HTTPError
@@ -137,57 +108,66 @@ class WebhookSink:
             detail=str(failure)[:_LONGEST_DETAIL],
         )
 
-    async def _exchange(self, request: httpx.Request, heard: "_Heard") -> None:
-        response = await self._transport.handle_async_request(request)
-        heard.status = response.status_code
-        if heard.status in _TRY_AGAIN:
-            heard.retry_after = response.headers.get("retry-after")
-        stream = cast("httpx.AsyncByteStream", response.stream)
-        try:
-            async for chunk in stream:
-                if len(heard.body) == KEPT_BODY:
-                    break  # ours never gives more, and then ends when the connection can be kept
-                heard.body += chunk[: KEPT_BODY - len(heard.body)]
-        finally:
-            await stream.aclose()
 
+class _Address(msgspec.Struct, frozen=True):
+    """What is the same in every request to a target: whom to ask, and how its head begins."""
 
-class _Heard:
-    """What of an answer had come, also when the attempt was cut short."""
-
-    __slots__ = ("body", "retry_after", "status")
-
-    def __init__(self) -> None:
-        self.status: int | None = None
-        self.retry_after: str | None = None
-        self.body = bytearray()
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """What is the same in every request to a target."""
-
-    url: httpx.URL
-    headers: tuple[tuple[bytes, bytes], ...]
+    origin: Origin
+    start: bytes
 
 
 @lru_cache(maxsize=4096)
-def _prepare(url: str, headers: tuple[tuple[str, str], ...], user_agent: str) -> _Prepared:
-    try:
-        parsed = httpx.URL(parse_url(url).url)
-    except httpx.InvalidURL as error:
-        raise failures.TargetBlocked(str(error)) from error
-    own = (("content-type", "application/json"), ("user-agent", user_agent))
-    return _Prepared(parsed, tuple((n.encode(), v.encode()) for n, v in (*own, *headers)))
+def _address(url: str, headers: tuple[tuple[str, str], ...], user_agent: str) -> _Address:
+    endpoint = parse_url(url)
+    lines = [
+        f"POST {endpoint.rest or '/'} HTTP/1.1",
+        f"host: {endpoint.origin.authority}",
+        "content-type: application/json",
+        f"user-agent: {user_agent}",
+        *(f"{name}: {value}" for name, value in headers),
+    ]
+    if any("\r" in line or "\n" in line for line in lines):
+        raise httpx.LocalProtocolError("a header holds a line break")
+    return _Address(endpoint.origin, "".join(f"{line}\r\n" for line in lines).encode())
+
+
+def _head(address: _Address, shipment: Shipment, target: WebhookTarget, timestamp: int) -> bytes:
+    """Print the request's head: what is the same each time, and this attempt's own lines."""
+    body, message_id = shipment.body, str(shipment.delivery_id)
+    own = (
+        f"content-length: {len(body)}\r\n"
+        f"x-signature: {x_signature(target.secrets[0], body)}\r\n"
+        f"webhook-id: {message_id}\r\n"
+        f"webhook-timestamp: {timestamp}\r\n"
+        f"webhook-signature: {standard_webhooks(target.secrets, message_id, timestamp, body)}\r\n"
+        "\r\n"
+    )
+    return address.start + own.encode("ascii")
+
+
+def _sent(heard: Heard, error: ErrorKind | None, started_at: datetime, duration_ms: int) -> Sent:
+    """Judge what was heard, and the failure if there was one."""
+    answer = heard.answer
+    status = None if answer is None else answer.status
+    verdict, error = _judge(status, error)
+    return Sent(
+        verdict=verdict,
+        started_at=started_at,
+        duration_ms=duration_ms,
+        error=error,
+        status_code=status,
+        response=b"" if answer is None else bytes(answer.raw),
+        retry_after=_retry_after(answer) if answer is not None and status in _TRY_AGAIN else None,
+    )
 
 
 def _judge(status: int | None, error: ErrorKind | None) -> tuple[Verdict, ErrorKind | None]:
     """Turn a status, a failure or both into what the attempt means: the contract's table."""
-    if status is not None and httpx.codes.is_success(status):
+    if status is not None and HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return Verdict.DELIVERED, None
     if error is not None:
         return _VERDICTS.get(error, Verdict.RETRY), error
-    if status == _GONE:
+    if status == HTTPStatus.GONE:
         return Verdict.GONE, ErrorKind.STATUS
     return (Verdict.RETRY if status in _TRY_AGAIN else Verdict.REJECTED), ErrorKind.STATUS
 
@@ -196,5 +176,9 @@ def _kind(failure: httpx.HTTPError) -> ErrorKind:
     return next(kind for exception, kind in _KINDS if isinstance(failure, exception))
 
 
-def _retry_after(value: str | None) -> float | None:
-    return None if value is None else parse_retry_after(value, datetime.now(UTC))
+def _retry_after(answer: Answer) -> float | None:
+    """Return the seconds that the answer asks to wait; several headers are one, with commas."""
+    values = [value for name, value in answer.headers if name.lower() == b"retry-after"]
+    if not values:
+        return None
+    return parse_retry_after(b", ".join(values).decode("latin-1"), datetime.now(UTC))

@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
 import pytest
 
 from hookline.domain.deliveries import ErrorKind, Verdict
@@ -14,7 +13,6 @@ from hookline.errors import ConfigurationError
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
 from hookline.security.egress.proxy import Proxy
-from hookline.security.egress.transport import GuardedTransport
 from hookline.security.egress.trust import client_tls
 from sinks.contract import delivers, fails_as
 from support.certificates import Authority, until_tls_1_1
@@ -220,21 +218,6 @@ async def test_no_proxy_of_the_environment_is_called(
         await delivers(sink, webhook_shipment(url(receiver, "http")))
     with pytest.raises(BlockingIOError):
         proxies_of_the_environment.accept()
-
-
-async def test_it_serves_httpxs_own_client() -> None:
-    policy = EgressPolicy(LOOPBACK)
-    async with (
-        receiving() as receiver,
-        httpx.AsyncClient(transport=GuardedTransport(policy), trust_env=False) as client,
-    ):
-        response = await client.post(url(receiver, "http", "127.0.0.1"), json={"a": 1})
-        assert (response.status_code, response.content) == (200, b"ok")
-        async with client.stream("GET", url(receiver, "http", "127.0.0.1")) as streamed:
-            assert await streamed.aread() == b"ok"
-            with pytest.raises(httpx.StreamError):
-                _ = [chunk async for chunk in streamed.stream]  # type: ignore[union-attr]  # ours
-    assert [request.body for request in receiver.requests] == [b'{"a":1}', b""]
 
 
 class ConnectProxy:

@@ -1,8 +1,8 @@
 import asyncio
 import json
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.domain.targets import WebhookTarget

@@ -7,7 +7,6 @@ and headers are complete, whatever follows can only end the answer, not undo it.
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import cast
 
@@ -83,18 +82,10 @@ class Connection(asyncio.Protocol):
             await self._progress()
         return self._answer
 
-    async def body(self, answer: Answer) -> AsyncIterator[bytes]:
-        """Yield what is kept of the body as it comes; what cuts it short just ends it."""
-        given = 0
-        while True:
-            if given < len(answer.raw):
-                chunk = bytes(answer.raw[given:])
-                given += len(chunk)
-                yield chunk
-            elif answer.complete:
-                return
-            else:
-                await self._progress()
+    async def finish(self, answer: Answer) -> None:
+        """Wait for the end of the answer; what cuts it short just ends it."""
+        while not answer.complete:
+            await self._progress()
 
     @property
     def usable(self) -> bool:
