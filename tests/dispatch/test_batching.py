@@ -3,6 +3,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
+from structlog.testing import capture_logs
 
 from hookline.dispatch.batching import Batcher
 from hookline.errors import Overloaded, Unavailable
@@ -47,9 +48,28 @@ def a_batcher(flushes: Flushes, *, largest: int = 500, writers: int = 1) -> Batc
     return Batcher(flushes, name="test", largest=largest, writers=writers)
 
 
+class Told:
+    """Waits as a task would, without one: a future gets what a waiter is told."""
+
+    def __init__(self) -> None:
+        self.future: asyncio.Future[list[str]] = asyncio.get_running_loop().create_future()
+
+    def answer(self, results: Sequence[str]) -> None:
+        self.future.set_result(list(results))
+
+    def refuse(self, error: Exception) -> None:
+        self.future.set_exception(error)
+
+
+def offer(batcher: Batcher[int, str], items: Sequence[int]) -> asyncio.Future[list[str]]:
+    told = Told()
+    batcher.offer(items, told)
+    return told.future
+
+
 async def test_each_caller_gets_its_own_results_in_order(flushes: Flushes) -> None:
     batcher = a_batcher(flushes)
-    offered = [batcher.offer([1, 2]), batcher.offer([]), batcher.offer([3])]
+    offered = [offer(batcher, [1, 2]), offer(batcher, []), offer(batcher, [3])]
     assert [await each for each in offered] == [["1!", "2!"], [], ["3!"]]
     assert flushes.batches == [[1, 2, 3]]
 
@@ -75,7 +95,7 @@ async def test_batches_are_of_whole_submissions_and_bounded(flushes: Flushes) ->
 
 async def test_a_submission_larger_than_a_batch_is_written_alone(flushes: Flushes) -> None:
     batcher = a_batcher(flushes, largest=2)
-    offered = [batcher.offer([1, 2, 3]), batcher.offer([4])]
+    offered = [offer(batcher, [1, 2, 3]), offer(batcher, [4])]
     assert [await each for each in offered] == [["1!", "2!", "3!"], ["4!"]]
     assert flushes.batches == [[1, 2, 3], [4]]
 
@@ -137,7 +157,7 @@ async def test_idle_means_that_everything_is_written(flushes: Flushes) -> None:
     batcher = a_batcher(flushes, largest=1)
     await batcher.idle()
     flushes.hold()
-    futures = [batcher.offer([number]) for number in range(3)]
+    futures = [offer(batcher, [number]) for number in range(3)]
     idle = asyncio.create_task(batcher.idle())
     await flushes.began.wait()
     assert not idle.done()
@@ -150,9 +170,22 @@ async def test_what_comes_in_the_moment_a_writer_ends_is_written(flushes: Flushe
     """A writer's last step answers its callers, who may offer more before its task is done."""
     batcher = a_batcher(flushes)
     second: list[asyncio.Future[list[str]]] = []
-    first = batcher.offer([1])
-    first.add_done_callback(lambda _: second.append(batcher.offer([2])))
+    first = offer(batcher, [1])
+    first.add_done_callback(lambda _: second.append(offer(batcher, [2])))
     assert await first == ["1!"]
     [offered] = second
     async with asyncio.timeout(10):
         assert await offered == ["2!"]
+
+
+async def test_who_chokes_on_its_answer_costs_others_nothing(flushes: Flushes) -> None:
+    class Choking(Told):
+        def answer(self, results: Sequence[str]) -> None:
+            raise ValueError(results)
+
+    batcher = a_batcher(flushes)
+    with capture_logs() as logs:
+        batcher.offer([1], Choking())
+        assert await offer(batcher, [2]) == ["2!"]
+    assert [log["event"] for log in logs] == ["batch.answer_failed"]
+    assert await batcher.submit([3]) == ["3!"]

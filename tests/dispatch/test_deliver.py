@@ -1,7 +1,7 @@
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 
 from hookline.dispatch.deliver import Deliverer
 from hookline.domain.deliveries import (

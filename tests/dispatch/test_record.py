@@ -20,7 +20,8 @@ from hookline.domain.deliveries import (
 )
 from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
-from hookline.queue.port import Settlement
+from hookline.queue.port import Claimed, Settlement
+from support.jobs import a_job
 
 
 class Settling:
@@ -51,15 +52,15 @@ class Written:
         self.said: dict[UUID, bool] = {}
 
     def offer(self, settlement: Settlement) -> None:
-        def written(ours: bool) -> None:  # noqa: FBT001 - the recorder's own form
-            self.said[settlement.id] = ours
+        def written(job: Claimed, _offered: Settlement, ours: bool) -> None:  # noqa: FBT001 - the recorder's own form
+            self.said[job.id] = ours
 
-        self._recorder.offer(settlement, "int001", written)
+        job = a_job("int001", identifier=settlement.id)
+        self._recorder.offer(job, settlement, written)
 
     async def all(self) -> dict[UUID, bool]:
         async with asyncio.timeout(30):
             await self._recorder.idle()
-            await asyncio.sleep(0)  # callbacks of futures run a turn later
         return self.said
 
 

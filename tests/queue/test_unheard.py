@@ -1,11 +1,11 @@
 """Leases whose taker never heard that it has them: given back, not waited out."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 
 import asyncpg
 import pytest
+from msgspec.structs import replace
 
 from hookline.db.connections import pool
 from hookline.domain.deliveries import Delivered

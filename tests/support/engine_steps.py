@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from hookline.domain.targets import TransmissionType
 from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent

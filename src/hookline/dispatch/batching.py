@@ -3,22 +3,33 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar, cast
+from typing import Generic, Protocol, TypeVar, cast
+
+import msgspec
 
 from hookline.errors import Overloaded, Unavailable
 from hookline.logs import get_logger
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
+ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
 _BUSY = 4  # submissions in a batch from which on many callers are at work
 _LOG = get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _Submission(Generic[ItemT, ResultT]):
+class Waiter(Protocol[ResultT_contra]):
+    """Who is told what became of a submission, once."""
+
+    def answer(self, results: Sequence[ResultT_contra]) -> None:
+        """Take one result for each item, in order."""
+
+    def refuse(self, error: Exception) -> None:
+        """Take what `flush` raised instead."""
+
+
+class _Submission(msgspec.Struct, Generic[ItemT, ResultT]):
     items: Sequence[ItemT]
-    done: asyncio.Future[list[ResultT]]
+    waiter: Waiter[ResultT]
 
 
 class Batcher(Generic[ItemT, ResultT]):
@@ -49,20 +60,20 @@ class Batcher(Generic[ItemT, ResultT]):
         self._gathered: deque[_Submission[ItemT, ResultT]] = deque()
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def submit(self, items: Sequence[ItemT]) -> list[ResultT]:
+    async def submit(self, items: Sequence[ItemT]) -> Sequence[ResultT]:
         """Have these items written with whatever else is due; return their results in order.
 
         Raises what `flush` raised. A caller that is cancelled gives up the answer, not the write.
         """
-        return await self.offer(items)
+        waiter = _Caller[ResultT](asyncio.get_running_loop().create_future())
+        self.offer(items, waiter)
+        return await waiter.done
 
-    def offer(self, items: Sequence[ItemT]) -> asyncio.Future[list[ResultT]]:
-        """As `submit`, without waiting: the future gets the results, or what `flush` raised."""
-        submission = _Submission[ItemT, ResultT](items, asyncio.get_running_loop().create_future())
-        self._gathered.append(submission)
+    def offer(self, items: Sequence[ItemT], waiter: Waiter[ResultT]) -> None:
+        """As `submit`, without waiting: the waiter is told."""
+        self._gathered.append(_Submission(items, waiter))
         if len(self._writing) < self._writers:
             self._start_writer()
-        return submission.done
 
     async def idle(self) -> None:
         """Return when nothing is being written and nothing waits to be."""
@@ -108,16 +119,34 @@ class Batcher(Generic[ItemT, ResultT]):
             _answer(batch, results)
 
 
+class _Caller(Generic[ResultT]):
+    """A task that waits, or has given up waiting."""
+
+    __slots__ = ("done",)
+
+    def __init__(self, done: asyncio.Future[Sequence[ResultT]]) -> None:
+        self.done = done
+
+    def answer(self, results: Sequence[ResultT]) -> None:
+        if not self.done.done():
+            self.done.set_result(results)
+
+    def refuse(self, error: Exception) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
 def _answer(batch: list[_Submission[ItemT, ResultT]], results: list[ResultT]) -> None:
     position = 0
     for each in batch:
         end = position + len(each.items)
-        if not each.done.done():
-            each.done.set_result(results[position:end])
+        try:
+            each.waiter.answer(results[position:end])
+        except Exception:  # noqa: BLE001 - what one makes of its answer must not cost others theirs
+            _LOG.exception("batch.answer_failed")
         position = end
 
 
 def _refuse(batch: list[_Submission[ItemT, ResultT]], error: Exception) -> None:
     for each in batch:
-        if not each.done.done():
-            each.done.set_exception(error)
+        each.waiter.refuse(error)

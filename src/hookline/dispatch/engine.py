@@ -6,8 +6,10 @@ its next poll.
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
 
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.deliver import Deliverer
@@ -28,8 +30,7 @@ _POLL_SHARE = 5  # a poll may take a sixth of the time at most, however many hin
 _LOG = get_logger(__name__)
 
 
-@dataclass(slots=True)
-class _Held:
+class _Held(msgspec.Struct):
     """A delivery that is leased to this process, until its outcome is written."""
 
     job: Claimed
@@ -246,20 +247,21 @@ class Engine:
         self._saw(job, settlement)
 
     def _record(self, job: Claimed, settlement: Settlement) -> None:
-        current = replace(settlement, lease=self._held[job.id].lease)
+        lease = self._held[job.id].lease
+        if lease != settlement.lease:
+            settlement = replace(settlement, lease=lease)
+        self._recorder.offer(job, settlement, self._written)
 
-        def written(ours: bool) -> None:  # noqa: FBT001 - the recorder's answer, its only argument
-            if not ours and self._held[job.id].lease != current.lease:
-                self._record(job, settlement)  # it came to us again while this waited
-                return
-            self._lose(job)
-            if isinstance(settlement.outcome, RetryAt):
-                self._lanes.expect(job.integration_id, settlement.outcome.delay)
-            elif self._lanes.rules_of(job.integration_id).ordered:
-                self._lanes.expect(job.integration_id)  # its successor may go now
-            self._wake_for_room()
-
-        self._recorder.offer(current, job.integration_id, written)
+    def _written(self, job: Claimed, settlement: Settlement, ours: bool) -> None:  # noqa: FBT001 - the recorder's answer
+        if not ours and self._held[job.id].lease != settlement.lease:
+            self._record(job, settlement)  # it came to us again while this waited
+            return
+        self._lose(job)
+        if isinstance(settlement.outcome, RetryAt):
+            self._lanes.expect(job.integration_id, settlement.outcome.delay)
+        elif self._lanes.rules_of(job.integration_id).ordered:
+            self._lanes.expect(job.integration_id)  # its successor may go now
+        self._wake_for_room()
 
     def _lose(self, job: Claimed) -> None:
         """Stop holding a delivery, and so renewing its lease."""

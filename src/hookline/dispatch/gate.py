@@ -6,7 +6,8 @@ was revoked before an event arrived is refused, in every process, without a quer
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from hookline.domain.access import Principal
 from hookline.domain.events import Event

@@ -1,9 +1,10 @@
 """Many events in, one statement out; what is born leased starts at once."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from hookline.dispatch.backlog import Bounds
 from hookline.dispatch.batching import Batcher
@@ -25,8 +26,7 @@ _PAUSE = 0.002  # seconds; what a sender waits longer under load buys half the s
 _MOST_REMATCHES = 20  # times that integrations may change while one batch is being matched
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(msgspec.Struct, frozen=True, gc=False):
     """What became of one accepted event: its id, or the id of the same event sent before."""
 
     event_id: UUID
@@ -43,14 +43,12 @@ class Admission(Protocol):
         """Check again, as of a newer revision; raise what says why they are not taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Offer:
+class _Offer(msgspec.Struct, frozen=True, gc=False):
     event: Event
     admission: Admission | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Planned:
+class _Planned(msgspec.Struct, frozen=True, gc=False):
     stored: NewEvent
     deliveries: list[NewDelivery]
 

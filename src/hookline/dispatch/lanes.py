@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from hookline.dispatch.windows import Window
 from hookline.queue.port import Claimed, Lane, Waiting
 
@@ -18,8 +20,7 @@ _SHARE = 4  # no lane and no claim takes more than a quarter of what is free: so
 _TICK = 1e-9  # seconds between two moments that a coarse clock does not tell apart
 
 
-@dataclass(frozen=True, slots=True)
-class LaneRules:
+class LaneRules(msgspec.Struct, frozen=True, gc=False):
     """What an integration allows: deliveries in flight at once, and whether order is kept.
 
     A paused lane holds nothing but a probe. A rate limit, in deliveries a second, is kept by

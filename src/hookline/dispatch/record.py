@@ -1,20 +1,24 @@
 """Many outcomes in, one statement out."""
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from uuid import UUID
+
+import msgspec
+from msgspec.structs import replace
 
 from hookline.db.reconnect import once_back
 from hookline.dispatch.batching import Batcher
 from hookline.domain.deliveries import Delivered, Failed, Outcome, RetryAt, Skipped
 from hookline.errors import Unavailable
 from hookline.logs import get_logger
-from hookline.queue.port import Queue, Settlement
+from hookline.queue.port import Claimed, Queue, Settlement
 
 _PAUSE = 0.01  # seconds; nobody waits for an outcome to be written, only leases do
 _LOG = get_logger(__name__)
+
+Written = Callable[[Claimed, Settlement, bool], None]
+"""Is told of a delivery, the outcome as it was offered, and whether the lease was still ours."""
 
 
 class Recorder:
@@ -31,23 +35,9 @@ class Recorder:
         )
         self.stuck = False  # the database was away at the last try, and outcomes wait
 
-    def offer(
-        self, settlement: Settlement, integration_id: str, written: Callable[[bool], None]
-    ) -> None:
+    def offer(self, job: Claimed, settlement: Settlement, written: Written) -> None:
         """Have one outcome written; `written` is told then whether the lease was still ours."""
-
-        def done(future: asyncio.Future[list[bool]]) -> None:
-            if future.cancelled():
-                return
-            ours = False
-            if error := future.exception():
-                _LOG.error("delivery.unrecorded", delivery=str(settlement.id), exc_info=error)
-            else:
-                [ours] = future.result()
-                _tell(settlement, integration_id, ours=ours)
-            written(ours)
-
-        self._batcher.offer([settlement]).add_done_callback(done)
+        self._batcher.offer([settlement], _Offer(job, settlement, written))
 
     async def idle(self) -> None:
         """Return when every outcome that was offered is written."""
@@ -73,6 +63,25 @@ class Recorder:
             raise
         self.stuck = False
         return ours
+
+
+class _Offer(msgspec.Struct, frozen=True, gc=False):
+    """One outcome on its way to the database, and whom to tell."""
+
+    job: Claimed
+    settlement: Settlement
+    written: Written
+
+    def answer(self, results: Sequence[bool]) -> None:
+        """Tell whether it was ours to write."""
+        [ours] = results
+        _tell(self.settlement, self.job.integration_id, ours=ours)
+        self.written(self.job, self.settlement, ours)
+
+    def refuse(self, error: Exception) -> None:
+        """Tell that it could not be written: its lease is lost to us."""
+        _LOG.error("delivery.unrecorded", delivery=str(self.job.id), exc_info=error)
+        self.written(self.job, self.settlement, False)  # noqa: FBT003 - the answer to "ours?"
 
 
 def _tell(settlement: Settlement, integration_id: str, *, ours: bool) -> None:

@@ -5,7 +5,8 @@ What waits for its turn waits in the database, unleased: that costs no attempt a
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from hookline.dispatch.lanes import Lanes
 from hookline.queue.port import Claimed, Lane, Queue

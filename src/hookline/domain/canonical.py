@@ -52,6 +52,8 @@ def _settled_object(document: dict[str, object]) -> dict[str, object]:
     for key, value in document.items():
         if key < ":" and is_index(key):  # the comparison spares most keys the call
             indexed = True
+        if type(value) is str:  # most are
+            continue
         settle = _SETTLERS.get(type(value))
         if settle is not None and (settled := settle(value)) is not value:
             changed[key] = settled

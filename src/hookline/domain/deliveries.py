@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+import msgspec
+
 
 class Status(StrEnum):
     """Where a delivery stands; all but `pending` are final until somebody asks for a retry."""
@@ -69,8 +71,7 @@ class Verdict(StrEnum):
     INTERNAL = "internal"
 
 
-@dataclass(frozen=True, slots=True)
-class Sent:
+class Sent(msgspec.Struct, frozen=True, gc=False):
     """What a sink found out by sending once. A failing target is this value, never an exception.
 
     `response` holds at most 4 KiB of what was answered, as raw bytes; `retry_after` is seconds

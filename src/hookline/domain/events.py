@@ -5,13 +5,16 @@ What is stored, signed and delivered is `payload`; nothing re-serialises it afte
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import cast
 from uuid import UUID
+
+import msgspec
 
 from hookline.domain.batches import split_batch
 from hookline.domain.canonical import canonical, is_index
 from hookline.domain.documents import parse_document
+from hookline.domain.ids import uuid_of
 from hookline.errors import (
     ConfigurationError,
     FieldProblem,
@@ -46,8 +49,7 @@ class Limits:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(msgspec.Struct, frozen=True, gc=False):
     """One event as it was accepted: what routes it, and the bytes that receivers get."""
 
     subject: str  # the envelope's `id`: all events of one call share it
@@ -55,8 +57,12 @@ class Event:
     company: str
     time: int  # milliseconds since the epoch, when the PBX sent it
     type: str
-    payload: bytes = field(repr=False)  # the canonical envelope, without `integrationId`
-    splice: int = field(repr=False)  # where in `payload` the `integrationId` member goes
+    payload: bytes  # the canonical envelope, without `integrationId`
+    splice: int  # where in `payload` the `integrationId` member goes
+
+    def __repr__(self) -> str:
+        """Show what routes it, and nothing of what it says."""
+        return f"Event({self.type!r}, subject={self.subject!r}, pbx={self.pbx!r})"
 
     def body_for(self, integration_id: str) -> bytes:
         """Return the copy for one integration: the bytes that are signed and sent."""
@@ -66,7 +72,7 @@ class Event:
     def digest(self, pbx: str | None) -> UUID:
         """Return what duplicates share: 128 bits of SHA-256 over the routed PBX and the payload."""
         routed = b"" if pbx is None else pbx.encode()
-        return UUID(bytes=hashlib.sha256(b"\0".join((routed, self.payload))).digest()[:16])
+        return uuid_of(hashlib.sha256(b"\0".join((routed, self.payload))).digest()[:16])
 
 
 def parse_event(raw: bytes, limits: Limits) -> Event:

@@ -6,16 +6,16 @@ runs out by itself, and the delivery is due again: a process that dies loses not
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Protocol
 from uuid import UUID
+
+import msgspec
 
 from hookline.domain.deliveries import Outcome, Sent, SkipReason
 from hookline.domain.events import Event
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(msgspec.Struct, frozen=True, gc=False):
     """An event to store, with the note of who does not get it. `event.pbx` is what routed it."""
 
     id: UUID
@@ -24,8 +24,7 @@ class NewEvent:
     skipped: str | None  # JSON text, reason → integration ids
 
 
-@dataclass(frozen=True, slots=True)
-class NewDelivery:
+class NewDelivery(msgspec.Struct, frozen=True, gc=False):
     """A delivery to store with its event; `leased` ones are born held by the caller."""
 
     id: UUID
@@ -36,23 +35,20 @@ class NewDelivery:
     leased: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Appended:
+class Appended(msgspec.Struct, frozen=True, gc=False):
     """Which events are stored now; and for each digest seen before, the event it first was."""
 
     fresh: frozenset[UUID]
     firsts: dict[UUID, UUID]
 
 
-@dataclass(frozen=True, slots=True)
-class StaleSnapshot:
+class StaleSnapshot(msgspec.Struct, frozen=True, gc=False):
     """Nothing was stored: integrations changed since the caller's snapshot."""
 
     revision: int
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(msgspec.Struct, frozen=True, gc=False):
     """A request for at most `room` due deliveries of one integration."""
 
     integration_id: str
@@ -61,16 +57,14 @@ class Lane:
     rate_limit: float | None = None  # deliveries a second; see `take_turns`
 
 
-@dataclass(frozen=True, slots=True)
-class Turns:
+class Turns(msgspec.Struct, frozen=True, gc=False):
     """How many deliveries a rate limit lets go now, and in how many seconds the next one."""
 
     granted: int
     next_in: float
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(msgspec.Struct, frozen=True, gc=False):
     """A delivery that is leased to the caller, with its event's canonical bytes."""
 
     id: UUID
@@ -81,11 +75,10 @@ class Claimed:
     claims: int  # leases taken so far, this one included
     once: bool  # asked for by hand: no automatic retry behind this attempt
     revision: int  # of integrations when it was leased: whoever delivers it must know that one
-    event: Event = field(repr=False)
+    event: Event
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True, gc=False):
     """What became of one leased delivery; `sent` is None where no attempt was made."""
 
     id: UUID
@@ -95,8 +88,7 @@ class Settlement:
     sent: Sent | None
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True, gc=False):
     """An integration that has pending deliveries; the first is due in `due_in` seconds (or was)."""
 
     integration_id: str
