@@ -36,12 +36,21 @@ async def admit_sender(request: Request) -> Sender:
     services = services_of(request)
     await services.strangers.look_at(request)
     try:
-        sender = await services.gate.enter(request.headers.get("authorization"))
+        sender = await services.gate.enter(_authorization(request))
     except NotAuthenticated:
         services.strangers.count(request)
         raise
     services.allowances.spend_event(sender.principal)
     return sender
+
+
+def _authorization(request: Request) -> str | None:
+    """Return the header as it came; Starlette's own look-up decodes all the others as well."""
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            header: str = value.decode("latin-1")
+            return header
+    return None
 
 
 def require(*roles: Role) -> Callable[..., Awaitable[Principal]]:

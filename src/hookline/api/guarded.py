@@ -3,7 +3,6 @@
 FastAPI would read a whole body, of any size and depth, before it asks who sends it.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from email.message import Message
 from typing import Any
@@ -11,14 +10,17 @@ from typing import Any
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from starlette.types import Receive
 
 from hookline.api.auth import authenticate
+from hookline.deadlines import Deadlines
 from hookline.domain.documents import parse_document
 from hookline.errors import MalformedBody, TooLarge, UnsupportedBody
 
 MOST_BYTES = 1024 * 1024  # an integration takes a few kilobytes
 _SLOWEST_BODY = 60.0  # seconds; a sender that trickles must not hold memory for ever
 _DEEPEST = 16  # an integration nests four levels
+_BODIES = Deadlines(_SLOWEST_BODY)
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as Starlette declares it
 
@@ -62,8 +64,8 @@ async def read_bounded(request: Request, most: int) -> bytes:
     """
     _look_at_head(request, most)
     try:
-        async with asyncio.timeout(_SLOWEST_BODY):
-            return await _read(request, most)
+        with _BODIES.start():
+            return await _read(request.receive, most)
     except TimeoutError as error:
         raise MalformedBody(f"The body did not end within {_SLOWEST_BODY:.0f} seconds.") from error
     except ClientDisconnect as error:
@@ -79,14 +81,19 @@ def _look_at_head(request: Request, most: int) -> None:
             raise UnsupportedBody("Send the body as it is, without a Content-Encoding.")
 
 
-async def _read(request: Request, most: int) -> bytes:
+async def _read(receive: Receive, most: int) -> bytes:
     parts: list[bytes] = []
-    size = 0
-    async for part in request.stream():
+    size, more = 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        part = message.get("body", b"")
         size += len(part)
         if size > most:
             raise _too_large(most)
         parts.append(part)
+        more = message.get("more_body", False)
     return b"".join(parts)
 
 
