@@ -89,7 +89,7 @@ it answers. graphile-worker fetches and completes jobs in batches.
 
 {_circumstances(machine)}
 
-    compare.py --seconds {seconds:g} --processes {processes} --results benchmarks/RESULTS.md
+    .venv/bin/python benchmarks/compare.py --seconds {seconds:g} --processes {processes} --results benchmarks/RESULTS.md
 """
 
 
@@ -102,7 +102,8 @@ def scenarios(document: Mapping[str, Any], drawing: str | None = None) -> str:
     ]
     if shares := ratios.rows(measured):
         parts += ["### What the others get", _table(ratios.COLUMNS, shares)]
-    said = [f"- {name}: {each}" for name, one in measured.items() for each in report.remarks(one)]
+    said = [f"- {each}" for each in report.provisos(document["machine"])]
+    said += [f"- {name}: {each}" for name, one in measured.items() for each in report.remarks(one)]
     said += [f"- {name} could not be run: {why}" for name, why in document["failed"].items()]
     parts += ["\n".join(said)] if said else []
     parts += [_circumstances(document["machine"]), f"    {document['command']}"]

@@ -16,6 +16,7 @@ MACHINE: dict[str, Any] = {
     "at": "2026-01-02T03:04:05+00:00",
     "load_average_before": [0.5, 0.25, 0.0],
     "commit_to_disk_ms": 0.3,
+    "seconds": 10.0,
 }
 ROWS = [
     Drained("Hookline", 9_000.0, 100.0, 50.0, 120.0),
@@ -68,6 +69,14 @@ def test_the_figures_stand_with_machine_date_load_and_command() -> None:
     assert "    hookline bench --seconds 10 --processes 1\n" in text
     assert "- single: the service waited for its processor 25% of the time" in text
     assert text.endswith("(figures.svg)")
+
+
+def test_a_short_run_is_told_from_a_whole_one() -> None:
+    whole = measured(single=figures(what="one by one"))
+    short = whole | {"machine": MACHINE | {"seconds": 2.0}}
+
+    assert "prepares less" in scenarios(short)
+    assert "prepares less" not in scenarios(whole)
 
 
 def test_what_could_not_be_run_is_said() -> None:

@@ -16,7 +16,7 @@ from hookline import __version__
 from hookline.cli import terminal
 from hookline.cli.bench import ratios
 from hookline.cli.bench.layout import Layout
-from hookline.cli.bench.scenarios import Options
+from hookline.cli.bench.scenarios import WHOLE, Options
 
 Figures = Mapping[str, Any]  # of one scenario, as the JSON has them
 
@@ -84,9 +84,21 @@ def show(document: Mapping[str, Any]) -> None:
         "µs: processor time for one delivery. Latency: from the 202 to the receipt, 0 where the"
         " receipt was first; `sent`: from the sending."
     )
+    for proviso in provisos(around):
+        terminal.say(proviso)
     for name, figures in scenarios.items():
         for remark in remarks(figures):
             terminal.say(f"{name}: {remark}", {name: "bold yellow"})
+
+
+def provisos(around: Mapping[str, Any]) -> list[str]:
+    """Return what has to be known of all figures of a run."""
+    if around["seconds"] >= WHOLE:
+        return []
+    return [
+        f"A run of less than {WHOLE:g} s prepares less: fewer integrations, and less that waits,"
+        " than the scenarios say."
+    ]
 
 
 def remarks(figures: Figures) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Final
 
-_WHOLE = 10.0  # seconds that a scenario in its full size is measured for
+WHOLE: Final = 10.0  # seconds that a scenario in its full size is measured for
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class Scenario:
 
     def for_a_run_of(self, seconds: float) -> "Scenario":
         """Return the scenario with less to prepare where it is measured for less than 10 s."""
-        share = min(1.0, seconds / _WHOLE)
+        share = min(1.0, seconds / WHOLE)
         smaller = replace(
             self,
             waiting=int(self.waiting * share) // self.batch * self.batch,
