@@ -89,7 +89,7 @@ it answers. graphile-worker fetches and completes jobs in batches.
 
 {_circumstances(machine)}
 
-    .venv/bin/python benchmarks/compare.py --seconds {seconds:g} --processes {processes} --results benchmarks/RESULTS.md
+    .venv/bin/python benchmarks/compare.py --seconds {seconds:g} --processes {processes}
 """
 
 

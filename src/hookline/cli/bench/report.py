@@ -95,10 +95,8 @@ def provisos(around: Mapping[str, Any]) -> list[str]:
     """Return what has to be known of all figures of a run."""
     if around["seconds"] >= WHOLE:
         return []
-    return [
-        f"A run of less than {WHOLE:g} s prepares less: fewer integrations, and less that waits,"
-        " than the scenarios say."
-    ]
+    what = "fewer integrations, and less that waits, than the scenarios say"
+    return [f"A run of less than {WHOLE:g} s prepares less: {what}."]
 
 
 def remarks(figures: Figures) -> list[str]:
