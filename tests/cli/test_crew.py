@@ -1,5 +1,6 @@
 import asyncio
 import signal
+from pathlib import Path
 
 import httpx
 import psutil
@@ -19,6 +20,11 @@ def is_member(process: psutil.Process) -> bool:
         return "--member" in process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return False  # it has just ended
+
+
+def tally_of(member: psutil.Process) -> Path:
+    [named] = [each for each in member.cmdline() if each.startswith("--tally=")]
+    return Path(named.removeprefix("--tally="))
 
 
 async def served(command: Command) -> str:
@@ -65,10 +71,12 @@ async def test_members_end_when_their_parent_is_killed(made_terminal: Terminal) 
     command = await made_terminal.start("serve", "--processes", "2")
     await served(command)
     crew = members(command)
+    folders = {tally.parent for tally in map(tally_of, crew)}
 
     command.process.send_signal(signal.SIGKILL)
 
     await gone(crew)
+    assert [folder.exists() for folder in folders] == [False], "they clean up behind it"
     again = await made_terminal.start("serve", "--processes", "2")
     assert await ready(await served(again))
     assert await again.stop() == 0

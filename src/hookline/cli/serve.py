@@ -67,6 +67,7 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
     from hookline.app import create_app  # noqa: PLC0415
     from hookline.cli.crew import READY, until_orphaned  # noqa: PLC0415
     from hookline.cli.serving import answer  # noqa: PLC0415
+    from hookline.metrics.tallies import leave  # noqa: PLC0415
     from hookline.runtime import open_runtime  # noqa: PLC0415
 
     application = create_app(
@@ -82,10 +83,16 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
         else:
             terminal.panel("Hookline is running", run.facts())
 
+    orphaned = asyncio.Event()
+
+    def stop_as_orphan() -> None:
+        orphaned.set()
+        stopping.on_signal()
+
     # Not left to uvicorn, which turns a start's sentence into a traceback.
     async with application.router.lifespan_context(application), AsyncExitStack() as stack:
         if run.member:
-            watch = asyncio.create_task(until_orphaned(stopping.on_signal), name="parent-watch")
+            watch = asyncio.create_task(until_orphaned(stop_as_orphan), name="parent-watch")
             stack.callback(watch.cancel)
         await answer(
             application,
@@ -96,6 +103,8 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
             most_connections=run.settings.max_connections,
             trusted_proxies=run.settings.trusted_proxies,
         )
+    if run.tally is not None and orphaned.is_set():
+        leave(run.tally)
 
 
 async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None:

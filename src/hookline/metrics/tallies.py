@@ -8,6 +8,7 @@ predecessor's counters, so these outlive it, and there are never more files than
 """
 
 import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
@@ -64,6 +65,13 @@ class Tallies:
         numbered = [each for each in self._path.parent.iterdir() if each.name.isdigit()]
         found = [_read(path) for path in sorted(numbered, key=lambda path: int(path.name))]
         return [tally for tally in found if tally is not None]
+
+
+def leave(path: Path) -> None:
+    """Remove a member's file, and with the last one the folder: the crew that made it is gone."""
+    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # others are in it still
+        path.parent.rmdir()
 
 
 def added(parts: Iterable[Numbers]) -> Numbers:
