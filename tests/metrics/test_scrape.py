@@ -5,6 +5,7 @@ import pytest
 from hookline.api.deps import Services
 from hookline.domain.catalogue import load_catalogue
 from hookline.errors import Overloaded
+from hookline.metrics import scrape as scraping
 from hookline.metrics.families import FAMILIES
 from support.engines import (
     ADMIN,
@@ -20,8 +21,14 @@ from support.scraping import Scraped, scrape
 from support.targets import Targets
 
 
+@pytest.fixture(autouse=True)
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the database asked at every scrape, not once a second."""
+    monkeypatch.setattr(scraping, "_FRESH", 0.0)
+
+
 async def until_states(services: Services, **expected: int) -> Scraped:
-    """Wait until integrations are in these states, as the metrics have it a second later."""
+    """Wait until integrations are in these states, as the metrics have it."""
     return await eventually(
         lambda: scrape(services),
         lambda seen: (
@@ -134,7 +141,7 @@ async def test_what_waits_for_a_deleted_integration_is_counted_as_skipped(
     bench: Bench, receivers: Targets
 ) -> None:
     receivers.modes["slow"] = "hang"
-    async with bench.running(delivery_timeout=1, retry_delays="60") as services:
+    async with bench.running(delivery_timeout=0.3, retry_delays="60") as services:
         slow = await an_integration(services, receivers.url("slow"), maxInFlight=1)
         await send(services, *range(20))
         await receivers.until(lambda seen: seen.open["slow"] == 1)

@@ -213,3 +213,13 @@ async def test_many_scrapes_ask_the_database_once_a_second(clock: Clock) -> None
     clock.now += 1
     await metrics.text()
     assert asked == 2
+
+
+async def test_who_asks_and_goes_away_leaves_whole_files(crew: list[Member]) -> None:
+    for turn in range(1, 30):
+        crew[0].accept(1)
+        asking = asyncio.create_task(crew[0].scrape())
+        await asyncio.sleep(0)  # it has begun
+        asking.cancel()
+        assert await crew[0].accepted() == turn
+        assert await crew[1].accepted() == turn

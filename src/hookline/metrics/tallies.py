@@ -12,17 +12,16 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from hookline.logs import get_logger
 from hookline.metrics.families import Numbers
 
 WRITE_EVERY: Final = 2.0  # seconds; scrapes are seconds apart, and a file costs a millisecond
 _SILENT_AFTER: Final = 3 * WRITE_EVERY + 4.0  # a busy machine may hold a member up for seconds
-_LOG = get_logger(__name__)
 
 
 class Tally(msgspec.Struct, frozen=True):
@@ -41,21 +40,21 @@ class Tallies:
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
-        self._writing = asyncio.Lock()
+        self._files = ThreadPoolExecutor(1, "tallies")  # one by one, also where who asked is gone
         self.member = int(path.name)
         before = _read(path)
         self._inherited: Numbers = {} if before is None else before.counters
 
     async def write(self, counters: Numbers, gauges: Numbers, process: dict[str, float]) -> None:
         """Write this member's numbers, with those that it inherited. Raises OSError."""
-        async with self._writing:
-            whole = added([self._inherited, counters])
-            tally = Tally(self.member, self._clock(), whole, gauges, process)
-            await asyncio.to_thread(_write, self._path, tally)
+        whole = added([self._inherited, counters])
+        tally = Tally(self.member, self._clock(), whole, gauges, process)
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(self._files, _write, self._path, tally)
 
     async def read(self) -> list[Tally]:
         """Return what each member wrote last."""
-        return await asyncio.to_thread(self._read_all)
+        return await asyncio.get_running_loop().run_in_executor(self._files, self._read_all)
 
     def alive(self, tally: Tally) -> bool:
         """Whether a member has written lately: one that died leaves only its counters."""
