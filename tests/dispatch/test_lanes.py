@@ -45,6 +45,14 @@ def claimed(lanes: Lanes, asked: list[Lane], count: int, *, size: int = 10) -> N
     lanes.claimed(asked, jobs, lanes.moment(), most_bytes=NEVER_CUT)
 
 
+def hear_of(lanes: Lanes, name: str) -> None:
+    """Have an attempt end, so that the lane is known to answer."""
+    assert lanes.reserve(name, 1)
+    assert lanes.admit(a_job(name, size=1))
+    assert lanes.attempt_ended(name) is None
+    lanes.let_go(name, 1)
+
+
 class TestReserving:
     def test_a_lane_takes_what_it_can_hold_and_no_more(self, lanes: Lanes) -> None:
         taken = [lanes.reserve("a", 10) for _ in range(PLACES + 1)]
@@ -179,6 +187,7 @@ class TestClaiming:
     ) -> None:
         lanes = Lanes(rules.__getitem__, most_held=2, most_bytes=100_000, clock=clock)
         for name in "abcd":
+            hear_of(lanes, name)
             lanes.expect(name)
         seen = []
         for _ in range(4):

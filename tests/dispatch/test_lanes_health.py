@@ -51,6 +51,16 @@ def ended(lanes: Lanes, job: Claimed) -> Claimed | None:
     return following
 
 
+def hear_of(lanes: Lanes, *names: str) -> None:
+    """Have one attempt of each lane end, so that it is known to answer."""
+    for name in names:
+        assert lanes.reserve(name, 1)
+        job = a_job(name)
+        assert lanes.admit(job)
+        assert lanes.attempt_ended(name) is None
+        lanes.let_go(name, 1)
+
+
 def given_back(lanes: Lanes, jobs: list[Claimed]) -> int:
     for job in jobs:
         lanes.let_go(job.integration_id, len(job.event.payload))
@@ -87,6 +97,7 @@ def test_what_a_narrowed_lane_holds_too_much_is_given_back_newest_first() -> Non
 
 def test_successes_widen_it_until_all_of_it_is_open() -> None:
     lanes = lanes_of(lambda _: WIDE)
+    hear_of(lanes, "comes1")
     [*_, last] = claimed(lanes, "comes1", 8)
     lanes.slow_down("comes1")
     assert lanes.slow_held == 8
@@ -98,6 +109,7 @@ def test_successes_widen_it_until_all_of_it_is_open() -> None:
 
 def test_lanes_that_struggle_share_one_half_whatever_their_number() -> None:
     lanes = lanes_of(lambda _: WIDE, most_held=64)
+    hear_of(lanes, "well01", "well02")
     for number in range(200):
         [job] = claimed(lanes, f"hang{number}", 1)
         lanes.slow_down(job.integration_id)
@@ -107,16 +119,71 @@ def test_lanes_that_struggle_share_one_half_whatever_their_number() -> None:
         claimed(lanes, name, room)
     assert lanes.held == lanes.slow_held == 32
     assert asked(lanes) == {}
+    assert not lanes.reserve("never1", 1), "nothing was ever heard of it: it waits for its half"
     assert lanes.reserve("well01", 1)
     lanes.expect("well02")
     assert "well02" in asked(lanes)
 
 
+def test_lanes_whose_targets_say_nothing_share_one_half_before_they_time_out() -> None:
+    lanes = lanes_of(lambda _: WIDE, most_held=64)
+    hear_of(lanes, "well01")
+    hanging = [f"hang{number}" for number in range(200)]
+    for name in hanging:
+        lanes.expect(name)
+    while requests := asked(lanes):
+        for name, room in requests.items():
+            claimed(lanes, name, room)
+    assert lanes.held == lanes.slow_held == 32
+    assert lanes.reserve("well01", 1), "there is always room for a target that answers"
+
+
+def test_a_target_that_falls_silent_is_slow_from_then_on() -> None:
+    clock = Clock()
+    lanes = Lanes(lambda _: WIDE, most_held=64, most_bytes=PLENTY, clock=clock)
+    hear_of(lanes, "quiet1")
+    claimed(lanes, "quiet1", 2)
+    clock.now += 0.4
+    assert lanes.reserve("quiet1", 1)
+    assert lanes.slow_held == 0, "a moment is nothing to mind"
+    clock.now += 0.2
+    assert lanes.reserve("quiet1", 1)
+    assert lanes.slow_held == 4
+
+
+def test_answers_are_remembered_for_minutes_of_quiet() -> None:
+    clock = Clock()
+    lanes = Lanes(lambda _: WIDE, most_held=64, most_bytes=PLENTY, clock=clock)
+    hear_of(lanes, "seldom")
+    for wait, slow in ((300.0, 0), (400.0, 1)):
+        clock.now += wait
+        lanes.found([], lanes.moment())
+        assert lanes.reserve("seldom", 1)
+        assert lanes.slow_held == slow
+        lanes.let_go("seldom", 1)
+
+
+def test_an_answer_makes_a_silent_lane_like_any_other() -> None:
+    clock = Clock()
+    lanes = Lanes(lambda _: WIDE, most_held=64, most_bytes=PLENTY, clock=clock)
+    first, second = claimed(lanes, "quiet1", 2)
+    clock.now += 1.0
+    lanes.expect("quiet1")
+    assert asked(lanes)
+    assert lanes.slow_held == 2
+    assert ended(lanes, first) is None
+    assert lanes.slow_held == 0
+    assert ended(lanes, second) is None
+    assert (lanes.held, lanes.slow_held) == (0, 0)
+
+
 def test_lanes_that_do_well_leave_their_half_to_those_that_struggle() -> None:
     lanes = lanes_of(lambda _: WIDE, most_held=64)
-    for number in range(300):
-        lanes.reserve(f"busy{number}", 1)
-    assert lanes.held <= 64
+    busy = [f"busy{number}" for number in range(300)]
+    hear_of(lanes, *busy)
+    for name in busy:
+        lanes.reserve(name, 1)
+    assert 32 < lanes.held <= 64
     assert lanes.slow_held == 0
 
 
@@ -189,6 +256,7 @@ def test_lanes_with_work_are_asked_for_in_turn() -> None:
     """A large tenant's thousand lanes come first once, and behind the small one's from then on."""
     lanes = lanes_of(lambda _: WIDE, most_held=8)
     names = [f"large{number}" for number in range(20)] + ["small1"]
+    hear_of(lanes, *names)
     for name in names:
         lanes.expect(name)
     turns: list[str] = []

@@ -17,6 +17,8 @@ from hookline.queue.port import Claimed, Lane, Waiting
 
 _AT_HAND = 3  # leased deliveries for each one in flight: hides a claim behind three attempts
 _SHARE = 4  # no lane and no claim takes more than a quarter of what is free: some always is
+_SILENT = 0.5  # seconds without any answer after which a target may be one that hangs
+_REMEMBERED = 600.0  # seconds for which an answer shows that a target is not one of those
 _TICK = 1e-9  # seconds between two moments that a coarse clock does not tell apart
 
 
@@ -47,7 +49,9 @@ class _Lane:
     noted_at: float = 0.0  # when `due_at` was last learnt
     not_before: float = 0.0  # when its rate limit allows the next one
     window: Window = field(default_factory=Window)
-    slow: bool = False  # its window is narrowed
+    heard_at: float = 0.0  # when an attempt last ended, or the only one began
+    heard: bool = False  # whether an attempt has ever ended
+    slow: bool = True  # see `Lanes._mark`
     probing: bool = False  # it is paused, and one delivery may go
 
 
@@ -57,8 +61,10 @@ class Lanes:
 
     `most_held` bounds the leased deliveries of all lanes together and `most_bytes` their payloads.
     A lane gets a share of what is left, so that many lanes whose targets hang leave room for the
-    others, and all lanes whose targets struggle share one half. What is held stays so until its
-    outcome is written, so a database that is away stops the engine instead of filling its memory.
+    others, and all slow lanes share one half: those whose targets struggle, those of which nothing
+    was heard for a while, and those of which nothing was ever heard, until it is. What is held
+    stays so until its outcome is written, so a database that is away stops the engine instead of
+    filling its memory.
     Times are those of `moment`, in seconds.
     """
 
@@ -68,7 +74,7 @@ class Lanes:
     clock: Callable[[], float] = time.monotonic
     held: int = 0
     bytes_held: int = 0
-    slow_held: int = 0  # of `held`, what lanes hold whose targets struggle
+    slow_held: int = 0  # of `held`, what the slow lanes hold
     _lanes: dict[str, _Lane] = field(default_factory=dict)
     _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
     _latest: float = 0.0
@@ -89,6 +95,7 @@ class Lanes:
         rules = self.rules_of(integration_id)
         if rules.ordered or rules.paused or rules.rate_limit is not None:
             return False
+        self._mark(lane)
         if lane.held >= self._limit(lane, rules, self._left(lane)):
             return False
         left = self.most_bytes - self.bytes_held
@@ -108,6 +115,8 @@ class Lanes:
         else:
             may_start = lane.in_flight < lane.window.width(rules.max_in_flight)
         if may_start:
+            if not lane.in_flight:
+                lane.heard_at = self.clock()
             lane.in_flight += 1
             return True
         lane.at_hand.append(job)
@@ -116,6 +125,9 @@ class Lanes:
     def attempt_ended(self, integration_id: str) -> Claimed | None:
         """End an attempt; return the delivery at hand that takes its slot, if there is one."""
         lane = self._lanes[integration_id]
+        lane.heard, lane.heard_at = True, self.clock()
+        if lane.slow:
+            self._mark(lane)
         rules = self.rules_of(integration_id)
         within = lane.in_flight <= lane.window.width(rules.max_in_flight)
         if lane.at_hand and within and not rules.paused:
@@ -138,7 +150,7 @@ class Lanes:
     def speed_up(self, integration_id: str) -> None:
         """Widen a lane again, a little, after a success."""
         lane = self._lanes[integration_id]
-        if lane.slow:
+        if lane.window.narrowed:
             lane.window.grow(self.rules_of(integration_id).max_in_flight)
             self._mark(lane)
 
@@ -201,7 +213,8 @@ class Lanes:
     def found(self, waiting: Sequence[Waiting], asked_at: float) -> None:
         """Take the database's word, as of `asked_at`, for what waits where.
 
-        What was noted since then is newer and stays. Lanes without work or leases are forgotten.
+        What was noted since then is newer and stays. Lanes without work or leases are forgotten,
+        some minutes after their targets were last heard of.
         """
         for each in waiting:
             lane = self._lane(each.integration_id)
@@ -213,7 +226,7 @@ class Lanes:
         for integration_id, lane in list(self._lanes.items()):
             if integration_id not in named and lane.noted_at < asked_at:
                 self._note(integration_id, lane, None)
-                if lane.held == 0:
+                if lane.held == 0 and lane.heard_at < asked_at - _REMEMBERED:
                     del self._lanes[integration_id]
 
     @property
@@ -239,6 +252,7 @@ class Lanes:
                 continue
             if _turn_of(lane, rules, lane.due_at) > now:
                 continue
+            self._mark(lane)
             room = self._room(lane, rules, self._left(lane, taken, slow_taken))
             if room > 0:
                 asked.append(Lane(integration_id, room, rules.ordered, rules.rate_limit))
@@ -275,6 +289,7 @@ class Lanes:
         for integration_id in self._noted:
             lane = self._lanes[integration_id]
             rules = self.rules_of(integration_id)
+            self._mark(lane)
             if lane.due_at is not None and self._room(lane, rules, self._left(lane)) > 0:
                 due.append(_turn_of(lane, rules, lane.due_at))
         return max(0.0, min(due) - self.clock()) if due else None
@@ -310,15 +325,18 @@ class Lanes:
 
     def _mark(self, lane: _Lane) -> None:
         """Count a lane among the slow ones, or no longer."""
-        if lane.slow != lane.window.narrowed:
-            lane.slow = lane.window.narrowed
+        silent = lane.in_flight > 0 and self.clock() - lane.heard_at > _SILENT
+        slow = silent or lane.window.narrowed or not lane.heard
+        if lane.slow != slow:
+            lane.slow = slow
             self.slow_held += lane.held if lane.slow else -lane.held
 
     def _left(self, lane: _Lane, taken: int = 0, slow_taken: int = 0) -> int:
         """Return how many places are free to this lane, besides those already taken."""
         left = self.most_held - self.held - taken
         if lane.slow:
-            left = min(left, self.most_held // 2 - self.slow_held - slow_taken)
+            half = max(1, self.most_held // 2)
+            left = min(left, half - self.slow_held - slow_taken)
         return left
 
     def _limit(self, lane: _Lane, rules: LaneRules, left: int) -> int:
