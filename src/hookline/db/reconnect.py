@@ -1,6 +1,7 @@
 """Waits out a database that is away."""
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import tenacity
@@ -16,6 +17,8 @@ async def once_back(call: Callable[[], Awaitable[ResultT]]) -> ResultT:
     Waits up to two seconds between tries, at random, so that many waiters do not return at once.
     Ends early only by cancellation; any other error is raised as it is.
     """
+    with suppress(Unavailable):  # most often nothing is away, and nothing else is needed
+        return await call()
 
     async def attempt() -> ResultT:  # tenacity awaits only what is a coroutine function itself
         return await call()

@@ -65,7 +65,7 @@ class Batcher(Generic[ItemT, ResultT]):
 
         Raises what `flush` raised. A caller that is cancelled gives up the answer, not the write.
         """
-        waiter = _Caller[ResultT](asyncio.get_running_loop().create_future())
+        waiter: _Caller[ResultT] = _Caller(asyncio.get_running_loop().create_future())
         self.offer(items, waiter)
         return await waiter.done
 
