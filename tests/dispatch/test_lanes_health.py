@@ -8,6 +8,7 @@ from support.queue_contract import an_event
 PLENTY = 1_000_000
 WIDE = LaneRules(max_in_flight=8, ordered=False)
 PAUSED = LaneRules(max_in_flight=8, ordered=False, paused=True)
+WIDEST = WIDE.capacity(8)  # what its lane holds at the most, at hand and in flight
 LIMITED = LaneRules(max_in_flight=8, ordered=False, rate_limit=5.0)
 
 
@@ -73,8 +74,8 @@ def asked(lanes: Lanes) -> dict[str, int]:
 
 def test_a_target_that_hangs_soon_holds_one_place() -> None:
     lanes = lanes_of(lambda _: WIDE)
-    started = claimed(lanes, "hangs1", 32)
-    assert (len(started), lanes.held) == (8, 32)
+    started = claimed(lanes, "hangs1", WIDEST)
+    assert (len(started), lanes.held) == (8, WIDEST)
     while len(started) > 1:
         following = []
         for job in started:
@@ -83,16 +84,15 @@ def test_a_target_that_hangs_soon_holds_one_place() -> None:
                 following.append(successor)
         started = following
     assert lanes.in_flight() == {"hangs1": 1}
-    assert lanes.held <= 4
+    assert lanes.held <= WIDE.capacity(1)
 
 
 def test_what_a_narrowed_lane_holds_too_much_is_given_back_newest_first() -> None:
     lanes = lanes_of(lambda _: WIDE)
-    claimed(lanes, "slow01", 32)
+    claimed(lanes, "slow01", WIDEST)
     surplus = lanes.slow_down("slow01")
-    assert len(surplus) == 32 - 4 * (1 + 3)
-    assert given_back(lanes, surplus) == 16
-    assert lanes.held == lanes.slow_held == 16
+    assert given_back(lanes, surplus) == len(surplus) == WIDEST // 2
+    assert lanes.held == lanes.slow_held == WIDEST // 2
 
 
 def test_successes_widen_it_until_all_of_it_is_open() -> None:
@@ -220,14 +220,14 @@ def test_a_probe_that_finds_nothing_is_not_kept_for_later() -> None:
 def test_what_a_paused_lane_holds_is_set_aside_and_it_begins_anew_from_one() -> None:
     rules = {"target": WIDE}
     lanes = lanes_of(lambda name: rules[name])
-    started = claimed(lanes, "target", 32)
+    started = claimed(lanes, "target", WIDEST)
     rules["target"] = PAUSED
-    assert given_back(lanes, lanes.set_aside(["target", "unheard"])) == 24
+    assert given_back(lanes, lanes.set_aside(["target", "unheard"])) == WIDEST - 8
     for job in started:
         assert ended(lanes, job) is None
     rules["target"] = WIDE
     lanes.expect("target")
-    assert asked(lanes) == {"target": 4}
+    assert asked(lanes) == {"target": WIDE.capacity(1)}
     assert len(claimed(lanes, "target", 4)) == 1
 
 

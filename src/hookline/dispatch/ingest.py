@@ -22,7 +22,7 @@ from hookline.queue.port import (
     StaleSnapshot,
 )
 
-_PAUSE = 0.002  # seconds; what a sender waits longer under load buys half the statements
+_PAUSE = 0.001  # seconds; what a sender waits longer under load buys half the statements
 _MOST_REMATCHES = 20  # times that integrations may change while one batch is being matched
 
 

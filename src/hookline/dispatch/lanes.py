@@ -15,7 +15,7 @@ import msgspec
 from hookline.dispatch.windows import Window
 from hookline.queue.port import Claimed, Lane, Waiting
 
-_AT_HAND = 3  # leased deliveries for each one in flight: hides a claim behind three attempts
+_AT_HAND = 7  # for each one in flight: hides a claim, and the writing of outcomes, behind attempts
 _SHARE = 4  # no lane and no claim takes more than a quarter of what is free: some always is
 _SILENT = 0.5  # seconds without any answer after which a target may be one that hangs
 _REMEMBERED = 600.0  # seconds for which an answer shows that a target is not one of those
