@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
 from fastapi import APIRouter, Request, Response
 
 from hookline.api.auth import admit_sender
@@ -19,6 +18,7 @@ from hookline.api.envelopes import (
 from hookline.api.guarded import read_bounded
 from hookline.api.problems import problem_document
 from hookline.api.responses import failures
+from hookline.api.shortcuts import Accepted
 from hookline.dispatch.gate import Sender
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.events import Event, Limits, parse_batch, parse_event
@@ -48,7 +48,7 @@ async def send_event(request: Request) -> Response:
     raw = await read_bounded(request, services.limits.event_bytes)
     event = sender.route(parse_event(raw, services.limits))
     [receipt] = await services.ingest.accept((event,), sender)
-    return _Accepted(
+    return Accepted(
         {
             "eventId": str(receipt.event_id),
             "duplicate": receipt.duplicate,
@@ -77,7 +77,7 @@ async def send_event_batch(request: Request) -> Response:
     items = await _parsed(raw, services.limits)
     services.allowances.charge_events(sender.principal, len(items) - 1)
     results = await _accept(services, sender, items)
-    return _Accepted({"results": [_result(each) for each in results]})
+    return Accepted({"results": [_result(each) for each in results]})
 
 
 SHORTCUTS: Final = {
@@ -122,16 +122,3 @@ def _result(result: Receipt | HooklineError) -> dict[str, Any]:  # Any: a JSON d
         return {"status": "invalid", "error": problem_document(result)}
     status = "duplicate" if result.duplicate else "accepted"
     return {"status": status, "eventId": str(result.event_id)}
-
-
-class _Accepted(Response):
-    """A 202, with no more made for it than it needs."""
-
-    def __init__(self, document: dict[str, Any]) -> None:  # Any: a JSON document
-        self.status_code = 202
-        self.background = None
-        self.body = orjson.dumps(document)
-        self.raw_headers = [
-            (b"content-length", b"%d" % len(self.body)),
-            (b"content-type", b"application/json"),
-        ]

@@ -9,7 +9,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from hookline.api.shortcuts import ANSWER_AT_ONCE
 
 _HEAD_SECONDS = 10.0  # from the connection, or a request's first byte, to the end of its head
 _MOST_HEAD_BYTES = 64 * 1024  # what servers take is 8 to 64 KiB
@@ -85,6 +87,8 @@ class Caller(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request over; what comes as a trailer goes nowhere."""
         super().on_headers_complete()
+        at_once: Any = partial(_answer_at_once, self.cycle)  # Any: a function, where ASGI has dicts
+        self.scope["extensions"] = {ANSWER_AT_ONCE: at_once}
         self._in_head = self._answered = False
         self._received = 0
         self._ends = None
@@ -134,6 +138,23 @@ class Caller(HttpToolsProtocol):
             head = b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(head % (status, phrase))
         self.transport.close()
+
+
+def _answer_at_once(cycle: RequestResponseCycle, head: bytes, body: bytes) -> bool:
+    """Write a whole answer, and tell whether it was: see ANSWER_AT_ONCE.
+
+    As `RequestResponseCycle.send` does it for an open connection that nothing holds up.
+    """
+    held_up = cycle.flow.write_paused or cycle.disconnected or not cycle.keep_alive
+    if held_up or cycle.response_started:
+        return False
+    own = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
+    cycle.response_started = cycle.response_complete = True
+    cycle.waiting_for_100_continue = False
+    cycle.transport.write(b"%b%b\r\n%b" % (head, own, body))
+    cycle.message_event.set()
+    cycle.on_response()
+    return True
 
 
 def callers(most: int) -> Callable[..., Caller]:
