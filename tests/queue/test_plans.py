@@ -10,6 +10,7 @@ import pytest
 from hookline.db.connections import pool
 from hookline.db.partitions import is_partition
 from hookline.domain.ids import lowest_uuid, new_uuid
+from hookline.queue.arrays import flags, plain, texts
 from hookline.queue.statements import statement
 from support import filled_store, plans
 from support.databases import Databases
@@ -39,14 +40,15 @@ def arguments(name: str, sample: Sample) -> list[object]:
     held, leases = sample.leased[:100], [7] * 100
     claim = [sample.integrations, [16] * len(sample.integrations), 9, 60.0, 1_000_000]
     statuses = ["delivered"] * 50 + ["pending"] * 50
-    outcomes = [statuses, [None] * 100, [5.0] * 100, [1] * 100]
-    attempts = [held, [1] * 100, [_NOW] * 100, [5] * 100, statuses, [None] * 100]
+    ids, ones, nothing = plain(held), plain([1] * 100), texts([None] * 100)
+    outcomes = [ids, plain(leases), texts(statuses), nothing, plain([5.0] * 100), ones]
+    attempts = [ids, ones, [_NOW] * 100, plain([5] * 100), texts(statuses), nothing]
     every: dict[str, list[object]] = {
         "append": _append(sample),
         "firsts": [sample.digests],
         "claim": claim,
         "claim_ordered": claim,
-        "settle": [held, leases, *outcomes, *attempts, [200] * 100, [b"answer"] * 100],
+        "settle": [*outcomes, *attempts, [200] * 100, [b"answer"] * 100],
         "release": [held, leases],
         "give_back": [7, held[:50], sample.integrations[:5]],
         "renew": [held, leases, 60.0],
@@ -60,11 +62,13 @@ def arguments(name: str, sample: Sample) -> list[object]:
 def _append(sample: Sample) -> list[object]:
     ids = [new_uuid() for _ in range(_NEW)]
     digests = [*sample.digests[:10], *(uuid.uuid4() for _ in range(_NEW - 10))]
-    texts = [["x"] * _NEW for _ in range(4)]
-    events = [ids, digests, *texts, [0] * _NEW, [b"payload"] * _NEW, [1] * _NEW, [None] * _NEW]
-    deliveries = [[new_uuid() for _ in ids], ids, ["int001"] * _NEW, ["x"] * _NEW, [None] * _NEW]
+    words, ones, nothing = texts(["x"] * _NEW), plain([1] * _NEW), texts([None] * _NEW)
+    payloads = [b"payload"] * _NEW
+    events = [plain(ids), plain(digests), *[words] * 4, ones, payloads, ones, nothing]
+    born = plain(new_uuid() for _ in ids)
+    deliveries = [born, plain(ids), texts(["int001"] * _NEW), words, nothing]
     edge = lowest_uuid(_NOW - timedelta(hours=48))
-    return [1, edge, *events, 60.0, 5, *deliveries, [True] * _NEW]
+    return [1, edge, *events, 60.0, 5, *deliveries, flags([True] * _NEW)]
 
 
 @pytest.fixture(scope="module")

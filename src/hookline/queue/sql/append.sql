@@ -8,8 +8,9 @@ with current as (
 incoming as (
     select *
     from unnest(
-        $3::uuid[], $4::uuid[], $5::text[], $6::text[], $7::text[], $8::text[],
-        $9::bigint[], $10::bytea[], $11::int[], $12::text[]
+        $3::text::uuid[], $4::text::uuid[], $5::text::text[], $6::text::text[],
+        $7::text::text[], $8::text::text[], $9::text::bigint[], $10::bytea[], $11::text::int[],
+        $12::text::text[]
     ) as event (id, digest, pbx, company, type, subject, time, payload, splice, skipped)
     where (select value from current) = $1::bigint
 ),
@@ -40,7 +41,8 @@ queued as (
         case when leased then now() + make_interval(secs => $13::float8) else now() end,
         case when leased then $14::bigint end
     from unnest(
-        $15::uuid[], $16::uuid[], $17::text[], $18::text[], $19::text[], $20::bool[]
+        $15::text::uuid[], $16::text::uuid[], $17::text::text[], $18::text::text[],
+        $19::text::text[], $20::text::bool[]
     ) as delivery (id, event_id, integration_id, type, ordering, leased)
     where event_id in (select event_id from fresh)
 )

@@ -6,12 +6,13 @@
 with settled as (
     select *
     from unnest(
-        $1::uuid[], $2::bigint[], $3::text[], $4::text[], $5::float8[], $6::int2[]
+        $1::text::uuid[], $2::text::bigint[], $3::text::text[], $4::text::text[],
+        $5::text::float8[], $6::text::int2[]
     ) as outcome (id, lease, status, reason, delay, number)
 ),
 taken as (
     delete from pending
-    where id = any($1::uuid[]) and lease = any($2::bigint[])
+    where id = any(array(select id from settled)) and lease = any(array(select lease from settled))
     returning *
 ),
 ours as (
@@ -44,8 +45,8 @@ kept as (
     )
     select attempt.*
     from unnest(
-        $7::uuid[], $8::int2[], $9::timestamptz[], $10::int[], $11::text[], $12::text[],
-        $13::int2[], $14::bytea[]
+        $7::text::uuid[], $8::text::int2[], $9::timestamptz[], $10::text::int[],
+        $11::text::text[], $12::text::text[], $13::int2[], $14::bytea[]
     ) as attempt (
         delivery_id, number, started_at, duration_ms, outcome, error, status_code, response
     )
