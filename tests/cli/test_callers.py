@@ -10,6 +10,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from hookline.api.guarded import read_bounded
+from hookline.api.shortcuts import Accepted, Shortcuts
 from hookline.cli import callers
 from hookline.cli.serving import address_of, answer, listener
 from hookline.cli.stopping import Stopping
@@ -43,7 +45,11 @@ async def whence(request: Request) -> Response:
     return PlainTextResponse(f"{request.url.scheme} {request.client.host}")
 
 
-APP = Starlette(
+async def accept(request: Request) -> Response:
+    return Accepted({"got": len(await read_bounded(request, 100))})
+
+
+ROUTES = Starlette(
     routes=[
         Route("/echo", echo, methods=["POST"]),
         Route("/early", early, methods=["POST"]),
@@ -51,6 +57,7 @@ APP = Starlette(
         Route("/whence", whence),
     ]
 )
+APP = Shortcuts(ROUTES, {("POST", "/accept"): accept})
 Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
@@ -233,3 +240,78 @@ async def test_only_a_trusted_proxy_is_believed(trusted: tuple[str, ...], seen: 
             b"x-forwarded-for: 203.0.113.9, 198.51.100.7\r\n\r\n"
         )
         assert (await everything(reader)).endswith(b"\r\n\r\n" + seen)
+
+
+def posted(body: bytes, *more: bytes, version: bytes = b"1.1") -> bytes:
+    lines = (b"host: a", b"content-length: %d" % len(body), *more)
+    return b"POST /accept HTTP/%b\r\n%b\r\n\r\n%b" % (version, b"\r\n".join(lines), body)
+
+
+async def answers(dial: Dial, *parts: bytes) -> list[tuple[bytes, dict[bytes, bytes], bytes]]:
+    """Send these bytes one after another; return the status, headers and body of each answer."""
+    reader, writer = await dial()
+    for part in parts:
+        writer.write(part)
+        await writer.drain()
+        await asyncio.sleep(0)
+    found = []
+    heads = (await everything(reader)).split(b"HTTP/1.1 ")[1:]
+    for one in heads:
+        head, _, body = one.partition(b"\r\n\r\n")
+        status_line, *lines = head.split(b"\r\n")
+        headers = dict(line.split(b": ", 1) for line in lines)
+        found.append((status_line, headers, body))
+    return found
+
+
+LAST = b"connection: close"
+
+
+async def test_an_answer_in_one_piece_says_what_one_in_two_says() -> None:
+    async with serving() as dial:
+        [whole, usual] = await answers(dial, posted(b"{}"), posted(b"{}", LAST))
+    assert whole[0] == usual[0] == b"202 Accepted"
+    assert whole[2] == usual[2] == b'{"got":2}'
+    assert usual[1].pop(b"connection") == b"close"
+    assert whole[1] == usual[1]
+    assert {b"date", b"content-length", b"content-type", b"cache-control"} <= whole[1].keys()
+
+
+async def test_many_in_one_segment_are_answered_in_order() -> None:
+    many = [posted(b"x" * size) for size in range(20)]
+    async with serving() as dial:
+        found = await answers(dial, b"".join(many) + posted(b"", LAST))
+    assert [body for _, _, body in found] == [b'{"got":%d}' % n for n in [*range(20), 0]]
+
+
+async def test_a_body_in_parts_is_waited_for() -> None:
+    head, _, body = posted(b"x" * 50, LAST).partition(b"\r\n\r\n")
+    async with serving() as dial:
+        [found] = await answers(dial, head + b"\r\n\r\n", body[:20], body[20:])
+    assert found[2] == b'{"got":50}'
+
+
+async def test_a_body_that_is_there_has_the_same_bound() -> None:
+    chunked = b"POST /accept HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+    chunks = b"%x\r\n%b\r\n0\r\n\r\n" % (101, b"x" * 101)
+    async with serving() as dial:
+        refused = await answers(dial, posted(b"x" * 101, LAST))
+        found = await answers(dial, chunked + chunks)
+    assert [one[0][:3] for one in (*refused, *found)] == [b"413", b"413"]
+
+
+async def test_who_asks_first_whether_to_continue_is_told_so() -> None:
+    head, _, body = posted(b"x" * 50, LAST, b"expect: 100-continue").partition(b"\r\n\r\n")
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(head + b"\r\n\r\n")
+        async with asyncio.timeout(SOON):
+            assert await reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        writer.write(body)
+        assert (await everything(reader)).endswith(b'{"got":50}')
+
+
+async def test_an_old_caller_is_answered_and_left() -> None:
+    async with serving() as dial:
+        [found] = await answers(dial, posted(b"{}", version=b"1.0"))
+    assert (found[0], found[2]) == (b"202 Accepted", b'{"got":2}')

@@ -13,15 +13,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from hookline.api.at_once import at_once_of
 from hookline.api.headers import ADDED
 from hookline.api.problems import answer_for
 
 Operation = Callable[[Request], Awaitable[Response]]
-
-ANSWER_AT_ONCE: Final = "hookline.answer_at_once"
-"""The ASGI extension by which our own server takes an answer in one piece: a function of the head's
-bytes, without the server's own headers and the empty line, and the body's. It tells whether it has
-sent them; if not, they go as two messages."""
 
 _TYPE: Final = (b"content-type", b"application/json")
 _START: Final = b"HTTP/1.1 202 Accepted\r\n" + b"".join(
@@ -63,8 +59,8 @@ class Shortcuts:
         except Exception as error:  # noqa: BLE001 - every error has an answer
             response = answer_for(error)
         if isinstance(response, Accepted):
-            at_once = scope.get("extensions", {}).get(ANSWER_AT_ONCE)
-            if at_once is not None and at_once(response.head, response.body):
+            at_once = at_once_of(scope)
+            if at_once is not None and at_once.answer(response.head, bytes(response.body)):
                 return
         response.raw_headers.extend(ADDED)
         await response(scope, receive, send)
