@@ -108,7 +108,9 @@ def open_sinks(
         proxy=Proxy.parse(settings.egress_proxy.get_secret_value())
         if settings.egress_proxy
         else None,
-        limits=PoolLimits(in_use=most, in_use_per_origin=most, idle_per_origin=_MOST_IDLE),
+        limits=PoolLimits(
+            in_use=most, in_use_per_origin=most, idle=most, idle_per_origin=_MOST_IDLE
+        ),
     )
     webhook = WebhookSink(transport, timeout=settings.delivery_timeout)
     sqs = SqsSink(

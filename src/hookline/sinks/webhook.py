@@ -116,7 +116,7 @@ class _Address(msgspec.Struct, frozen=True):
     start: bytes
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def _address(url: str, headers: tuple[tuple[str, str], ...], user_agent: str) -> _Address:
     endpoint = parse_url(url)
     lines = [

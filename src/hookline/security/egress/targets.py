@@ -10,6 +10,7 @@ from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import idna
+import msgspec
 
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.security.egress.addresses import Address
@@ -29,8 +30,7 @@ _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 _UNPRINTABLE = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True):
     """Whom a connection is made with. `host` is lower-case ASCII: a name or a bare address."""
 
     scheme: str
@@ -61,7 +61,7 @@ class BadHost(ValueError):
     """A host that is neither a DNS name nor an address in its usual form; a sentence says so."""
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=16_384)
 def parse_url(url: str) -> Endpoint:
     """Understand a target's URL, or raise InvalidInput with the sentence for its field."""
     if len(url) > MAX_URL:
