@@ -13,7 +13,7 @@ from hookline.logs import get_logger
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
-_BUSY = 4  # submissions in a batch from which on many callers are at work
+_BUSY = 2  # submissions in a batch from which on many callers are at work
 _LOG = get_logger(__name__)
 
 

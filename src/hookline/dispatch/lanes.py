@@ -16,7 +16,8 @@ from hookline.dispatch.windows import Window
 from hookline.queue.port import Claimed, Lane, Waiting
 
 _AT_HAND = 7  # for each one in flight: hides a claim, and the writing of outcomes, behind attempts
-_SHARE = 4  # no lane and no claim takes more than a quarter of what is free: some always is
+_SHARE = 4  # no slow lane and no claim takes more than a quarter of what is free: some always is
+_SHARE_OF_FAST = 2  # whose places are soon free again
 _SILENT = 0.5  # seconds without any answer after which a target may be one that hangs
 _REMEMBERED = 600.0  # seconds for which an answer shows that a target is not one of those
 _TICK = 1e-9  # seconds between two moments that a coarse clock does not tell apart
@@ -344,7 +345,8 @@ class Lanes:
         if left <= 0:
             return 0
         width = lane.window.width(rules.max_in_flight)
-        return min(rules.capacity(width), max(1, left // _SHARE))
+        share = left // (_SHARE if lane.slow else _SHARE_OF_FAST)
+        return min(rules.capacity(width), max(1, share))
 
     def _room(self, lane: _Lane, rules: LaneRules, left: int) -> int:
         """Return how many to ask for: a small claim is not worth its round trip."""
