@@ -184,3 +184,21 @@ async def test_what_is_to_be_told_is_hinted_at(
         await outbox.count({target: Exhausted(1)})
         await client.execute("select")
         assert heard.empty(), "the next notice of it is not due yet"
+
+
+async def test_a_group_waits_its_minute_and_no_hour_that_the_clock_lost(
+    service: IntegrationService, outbox: Outbox, database: str
+) -> None:
+    target = await made(service)
+    await outbox.count({target: Exhausted(1)})
+    assert len(await taken(outbox)) == 1
+    async with connection(database) as client:
+        await client.execute("truncate notices")
+    await outbox.count({target: Exhausted(2)})
+    assert not await outbox.has_work()
+    assert await taken(outbox) == []
+    async with connection(database) as client:
+        await client.execute("update exhausted_deliveries set due_at = now() + interval '1 hour'")
+    assert await outbox.has_work()
+    [notice] = await taken(outbox)
+    assert notice.notice.data["count"] == 2

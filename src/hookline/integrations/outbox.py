@@ -30,11 +30,13 @@ _MOST_GROUPS = 500  # a transaction: the others are as due in the next round
 LOCK: Final = 7524882318093774954  # an advisory lock of its own: one process at a time
 _ALONE = text("select pg_try_advisory_xact_lock(:lock)").bindparams(lock=LOCK)
 _TELL = text("select pg_notify(:channel, '')").bindparams(channel=NOTICES_CHANNEL)
+_IS_DUE = "due_at not between now() + interval '1 microsecond' and now() + interval '2 minutes'"
+"""Whose minute is over; what lies further ahead is from before the database's clock went back."""
 _WORK = text(
-    """
+    f"""
     select exists (select from notices)
-        or exists (select from exhausted_deliveries where due_at <= now())
-    """
+        or exists (select from exhausted_deliveries where {_IS_DUE})
+    """  # noqa: S608 - our own words
 )
 _WRITE = text(
     """
@@ -130,7 +132,7 @@ class Outbox:
             # Whoever counts is not waited for, and so cannot deadlock with this: the next round.
             due = (
                 select(ExhaustedDeliveries)
-                .where(ExhaustedDeliveries.due_at <= func.now())
+                .where(text(_IS_DUE))
                 .order_by(ExhaustedDeliveries.due_at)
                 .limit(_MOST_GROUPS)
                 .with_for_update(skip_locked=True)
