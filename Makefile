@@ -6,7 +6,8 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 API := PYTHONPATH=openapi $(BIN)/python -m apitools
 UPGRADE ?=
 SECONDS ?= 60
-PROCESSES ?= 1
+PROCESSES ?=
+WITH_PROCESSES = $(if $(PROCESSES),--processes $(PROCESSES))
 
 .PHONY: help run demo test soak fuzz audit check openapi clients api-changelog format bench bench-smoke bench-results bench-compare lock clean
 .DEFAULT_GOAL := help
@@ -57,19 +58,19 @@ format: .venv/dev  ## put every file in shape, and the settings into the README
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
 	@PYTHONPATH=tests $(BIN)/python -m support.readme
 
-bench: .venv/runtime  ## every scenario of hookline bench (SCENARIOS='single drain' for some, PROCESSES=2 for two)
+bench: .venv/runtime  ## every scenario of hookline bench (SCENARIOS='single drain' for some, PROCESSES=1 for one process)
 	@mkdir -p build
-	@$(BIN)/hookline bench $(SCENARIOS) --processes $(PROCESSES) --json build/bench.json --svg build/bench.svg
+	@$(BIN)/hookline bench $(SCENARIOS) $(WITH_PROCESSES) --json build/bench.json --svg build/bench.svg
 
 bench-smoke: .venv/runtime  ## each scenario for a second: that it runs, not how fast
 	@$(BIN)/hookline bench --seconds 1
 
 bench-results: .venv/runtime  ## the same, into benchmarks/RESULTS.md
-	@$(BIN)/hookline bench $(SCENARIOS) --processes $(PROCESSES) --json benchmarks/figures.json --svg benchmarks/figures.svg; \
+	@$(BIN)/hookline bench $(SCENARIOS) $(WITH_PROCESSES) --json benchmarks/figures.json --svg benchmarks/figures.svg; \
 	ended=$$?; $(BIN)/python benchmarks/results.py benchmarks/figures.json --results benchmarks/RESULTS.md && exit $$ended
 
 bench-compare: .venv/bench  ## the same deliveries with what teams run today, into benchmarks/RESULTS.md
-	@$(BIN)/python benchmarks/compare.py --processes $(PROCESSES) --results benchmarks/RESULTS.md
+	@$(BIN)/python benchmarks/compare.py $(WITH_PROCESSES) --results benchmarks/RESULTS.md
 
 lock: .venv/dev  ## resolve the requirements again (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) $(UPGRADE) --group pyproject.toml:build -o requirements/build.txt

@@ -39,16 +39,21 @@ def bench(  # noqa: PLR0913 - each is an option of the command
             min=1, max=1000, help="The integrations' maxInFlight; else each scenario's own."
         ),
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes of the service.")] = 1,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=64, help="Processes of the service; else half the processors, but two."
+        ),
+    ] = None,
 ) -> None:
     """Measure the service with its own Postgres, a generator and a receiver on this machine."""
-    from hookline.cli.bench.layout import layout_of_this_machine  # noqa: PLC0415
+    from hookline.cli.bench.layout import layout_of_this_machine, usual_processes  # noqa: PLC0415
     from hookline.cli.bench.scenarios import Options  # noqa: PLC0415
     from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
 
     chosen = _chosen(scenarios or [])
-    options = Options(seconds, in_flight, processes)
-    layout = layout_of_this_machine(pinned=pin, processes=processes)
+    options = Options(seconds, in_flight, processes or usual_processes())
+    layout = layout_of_this_machine(pinned=pin, processes=options.processes)
     document: dict[str, Any] = {
         "command": _command([each.name for each in chosen if scenarios], options),
         "scenarios": {},

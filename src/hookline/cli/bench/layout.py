@@ -45,6 +45,15 @@ def layout_of_this_machine(*, pinned: bool, processes: int = 1) -> Layout:
     return spread(sorted(os.sched_getaffinity(0)), processes)
 
 
+def usual_processes() -> int:
+    """Return how many processes of the service suit this machine: half its processors, but two.
+
+    Of two processors both serve: where one waits for the database, the other has work.
+    """
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+    return min(cores, max(2, cores // 2))
+
+
 def spread(cores: Sequence[int], processes: int) -> Layout:
     """Share these processors out."""
     own, others = cores[:processes], cores[processes:]
