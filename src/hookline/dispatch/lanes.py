@@ -242,11 +242,14 @@ class Lanes:
         """
         now = self.clock()
         taken = slow_taken = 0
+        slow_free = self._slow_free
         asked = []
         for integration_id in list(self._noted):
             lane = self._lanes[integration_id]
             if lane.due_at is None or lane.due_at > now:
                 continue
+            if lane.slow and slow_taken >= slow_free:
+                continue  # before its rules are asked for: hundreds may wait for the slow half
             rules = self.rules_of(integration_id)
             if rules.paused and not lane.probing:
                 del self._noted[integration_id]  # until it is probed, resumed or found again
@@ -289,9 +292,11 @@ class Lanes:
         due: list[float] = []
         for integration_id in self._noted:
             lane = self._lanes[integration_id]
+            if lane.due_at is None or (lane.slow and self._slow_free <= 0):
+                continue
             rules = self.rules_of(integration_id)
             self._mark(lane)
-            if lane.due_at is not None and self._room(lane, rules, self._left(lane)) > 0:
+            if self._room(lane, rules, self._left(lane)) > 0:
                 due.append(_turn_of(lane, rules, lane.due_at))
         return max(0.0, min(due) - self.clock()) if due else None
 
@@ -335,10 +340,12 @@ class Lanes:
     def _left(self, lane: _Lane, taken: int = 0, slow_taken: int = 0) -> int:
         """Return how many places are free to this lane, besides those already taken."""
         left = self.most_held - self.held - taken
-        if lane.slow:
-            half = max(1, self.most_held // 2)
-            left = min(left, half - self.slow_held - slow_taken)
-        return left
+        return min(left, self._slow_free - slow_taken) if lane.slow else left
+
+    @property
+    def _slow_free(self) -> int:
+        """How many places are free to all slow lanes together."""
+        return max(1, self.most_held // 2) - self.slow_held
 
     def _limit(self, lane: _Lane, rules: LaneRules, left: int) -> int:
         """Return how many a lane may hold while `left` places are free to it."""
