@@ -42,7 +42,7 @@ async def explored(starter: Services, service: Service, *options: str) -> tuple[
 
 
 async def test_it_finds_nothing(starter: Services, service: Service) -> None:
-    code, report = await explored(starter, service, "--seed", "20260131", "--max-examples", "6")
+    code, report = await explored(starter, service, "--seed", "20260131", "--max-examples", "3")
     assert code == 0, report
     assert "Tested: " in report
     await service.stop()
