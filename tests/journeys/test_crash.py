@@ -12,6 +12,7 @@ from support.service import PATIENCE, Service, Services, gathered
 
 EVENTS = 400
 SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1"}  # seconds: a dead process's leases end in 3
+QUITE_SOON = {"DELIVERY_TIMEOUT": "5", "LEASE_MARGIN": "1"}
 LATER = {"DELIVERY_TIMEOUT": "10", "LEASE_MARGIN": "1"}  # no attempt times out while a test waits
 
 
@@ -81,7 +82,7 @@ async def test_of_hundreds_of_events_none_that_was_accepted_is_lost(at_home: Ser
 async def test_another_process_takes_over_what_a_dead_one_held(together: Services) -> None:
     gate = Gate()
     async with receiving(gate) as receiver:
-        dying, heir = await together.start(**LATER), await together.start(**LATER)
+        dying, heir = await together.start(**QUITE_SOON), await together.start(**QUITE_SOON)
         integration = await dying.an_integration(receiver, maxInFlight=4)
         results = await dying.send_batch([numbered(number) for number in range(20)])
         await receiver.until_asked(4, within=PATIENCE)  # from both, which share maxInFlight
@@ -95,7 +96,7 @@ async def test_another_process_takes_over_what_a_dead_one_held(together: Service
         copies = by_delivery(receiver)
         twice = [some for some in copies.values() if len(some) > 1]
         assert len(copies) == len(results)
-        assert 1 <= len(twice) < 4, "what the dead one had under way, and nothing of the other's"
+        assert 1 <= len(twice) <= 4, "what the dead one had under way: how much it shared by then"
         assert {some[0].headers["webhook-id"] for some in twice} <= {
             request.headers["webhook-id"] for request in gate.waited
         }

@@ -13,6 +13,16 @@ from support.databases import Databases
 
 WINDOW = timedelta(hours=48)
 
+_LONG = {"test_plans.py", "test_unheard.py"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave what takes long, and depends little on the version, to the soak on the oldest."""
+    for item in items:
+        if item.path.name in _LONG and "oldest_postgres" in item.name:
+            item.add_marker(pytest.mark.soak)
+
 
 @pytest.fixture(scope="session")
 def oldest_postgres() -> Iterator[str]:
