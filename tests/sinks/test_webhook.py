@@ -43,6 +43,23 @@ async def test_a_copy_arrives_with_its_bytes_headers_and_signatures() -> None:
     assert Webhook(f"whsec_{SECRET}").verify(body, request.headers) == json.loads(body)
 
 
+@pytest.mark.parametrize(
+    ("saved", "asked"),
+    [
+        ("", "/"),
+        ("?tenant=7", "/?tenant=7"),
+        ("/hook", "/hook"),
+        ("/höok?a=ü", "/h%C3%B6ok?a=%C3%BC"),
+        ("/a%2Fb?c=%20d", "/a%2Fb?c=%20d"),
+        ('/{"x"}', "/%7B%22x%22%7D"),
+    ],
+)
+async def test_the_request_line_is_ascii_and_begins_with_a_path(saved: str, asked: str) -> None:
+    async with receiving() as receiver, webhook_sink() as sink:
+        await delivers(sink, webhook_shipment(to(receiver, saved)))
+    assert receiver.requests[0].line == f"POST {asked} HTTP/1.1"
+
+
 async def test_while_a_secret_rotates_both_sign() -> None:
     async with receiving() as receiver, webhook_sink() as sink:
         shipment = webhook_shipment(to(receiver), secrets=(SECRET, OLD_SECRET))

@@ -119,8 +119,12 @@ class _Address(msgspec.Struct, frozen=True):
 @lru_cache(maxsize=16_384)
 def _address(url: str, headers: tuple[tuple[str, str], ...], user_agent: str) -> _Address:
     endpoint = parse_url(url)
+    try:
+        path = httpx.URL(endpoint.url).raw_path.decode("ascii")
+    except httpx.InvalidURL as error:
+        raise failures.TargetBlocked(str(error)) from error
     lines = [
-        f"POST {endpoint.rest or '/'} HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         f"host: {endpoint.origin.authority}",
         "content-type: application/json",
         f"user-agent: {user_agent}",
