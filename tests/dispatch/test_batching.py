@@ -189,3 +189,17 @@ async def test_who_chokes_on_its_answer_costs_others_nothing(flushes: Flushes) -
         assert await offer(batcher, [2]) == ["2!"]
     assert [log["event"] for log in logs] == ["batch.answer_failed"]
     assert await batcher.submit([3]) == ["3!"]
+
+
+async def test_who_chokes_on_a_refusal_costs_others_nothing(flushes: Flushes) -> None:
+    class Choking(Told):
+        def refuse(self, error: Exception) -> None:
+            raise ValueError from error
+
+    batcher = a_batcher(flushes)
+    flushes.refuse = lambda _items: Unavailable("away")
+    with capture_logs() as logs:
+        batcher.offer([1], Choking())
+        with pytest.raises(Unavailable):
+            await offer(batcher, [2])
+    assert [log["event"] for log in logs] == ["batch.answer_failed"]

@@ -14,7 +14,8 @@ ResultT = TypeVar("ResultT")
 async def once_back(call: Callable[[], Awaitable[ResultT]]) -> ResultT:
     """Return what `call` returns, trying again for as long as it raises Unavailable.
 
-    Waits up to two seconds between tries, at random, so that many waiters do not return at once.
+    Tries again at once, then waits up to two seconds between tries, at random, so that many waiters
+    do not return at once.
     Ends early only by cancellation; any other error is raised as it is.
     """
     with suppress(Unavailable):  # most often nothing is away, and nothing else is needed

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
@@ -140,13 +141,21 @@ def _answer(batch: list[_Submission[ItemT, ResultT]], results: list[ResultT]) ->
     position = 0
     for each in batch:
         end = position + len(each.items)
-        try:
+        with _told():
             each.waiter.answer(results[position:end])
-        except Exception:  # noqa: BLE001 - what one makes of its answer must not cost others theirs
-            _LOG.exception("batch.answer_failed")
         position = end
 
 
 def _refuse(batch: list[_Submission[ItemT, ResultT]], error: Exception) -> None:
     for each in batch:
-        each.waiter.refuse(error)
+        with _told():
+            each.waiter.refuse(error)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Log what one makes of its answer: it must not cost others theirs."""
+    try:
+        yield
+    except Exception:  # noqa: BLE001 - as above
+        _LOG.exception("batch.answer_failed")
