@@ -4,17 +4,12 @@ A round shares what attempts told, puts aside what paused lanes hold, and lets p
 processes one probes a target at a time, and only where something waits for it.
 """
 
-import asyncio
 from collections.abc import Callable, Sequence
 
 from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.lanes import Lanes
-from hookline.errors import Unavailable
-from hookline.logs import get_logger
+from hookline.dispatch.rounds import Rounds
 from hookline.queue.port import Claimed
-
-_BREATHER = 0.2  # seconds between two rounds at the least, however many hints come
-_LOG = get_logger(__name__)
 
 
 class Circuits:
@@ -32,29 +27,15 @@ class Circuits:
         self._lanes = lanes
         self._give_back = give_back
         self._wake = wake
-        self._hint = asyncio.Event()
+        self._rounds = Rounds("circuits")
 
     def soon(self) -> None:
         """Have a round soon: somebody changed something."""
-        self._hint.set()
+        self._rounds.soon()
 
     async def run(self, interval: float) -> None:
         """Have a round every `interval` seconds, or when one is hinted at, until cancelled."""
-        while True:
-            try:
-                await self.round()
-            except Unavailable:
-                _LOG.warning("circuits.database_away")
-            except Exception:  # noqa: BLE001 - without rounds a paused target stays so for ever
-                _LOG.exception("circuits.failed")
-            await asyncio.sleep(min(_BREATHER, interval))
-            try:
-                async with asyncio.timeout(interval):
-                    await self._hint.wait()
-            except TimeoutError:
-                continue
-            finally:
-                self._hint.clear()
+        await self._rounds.run(self.round, interval)
 
     async def round(self) -> None:
         """Share and learn, put aside what is paused, let probes go. Raises Unavailable."""

@@ -6,18 +6,18 @@ accepted by a process that died before it could say so is accepted again, and in
 duplicate, as its bytes come from its row alone.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from hookline.dispatch.ingest import Receipt
+from hookline.dispatch.rounds import Rounds
 from hookline.domain.events import Event
 from hookline.domain.notices import WrittenNotice
-from hookline.errors import InvalidInput, Overloaded, Unavailable
+from hookline.errors import InvalidInput
 from hookline.integrations.outbox import Outbox
 from hookline.logs import get_logger
 
 _AT_ONCE = 100  # notices in one transaction and one batch of events
-_BREATHER = 0.2  # seconds between two rounds at the least, however many hints come
 _LOG = get_logger(__name__)
 
 
@@ -29,29 +29,15 @@ class Notices:
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._hint = asyncio.Event()
+        self._rounds = Rounds("notices")
 
     def soon(self) -> None:
         """Look soon: somebody has something to tell."""
-        self._hint.set()
+        self._rounds.soon()
 
     async def run(self, accept: Accept, interval: float) -> None:
         """Look every `interval` seconds, or when one is hinted at, until cancelled."""
-        while True:
-            try:
-                await self.round(accept)
-            except (Overloaded, Unavailable) as error:
-                _LOG.warning("notices.waiting", reason=str(error))
-            except Exception:  # noqa: BLE001 - the loop must go on: others want their notices
-                _LOG.exception("notices.failed")
-            await asyncio.sleep(min(_BREATHER, interval))
-            try:
-                async with asyncio.timeout(interval):
-                    await self._hint.wait()
-            except TimeoutError:
-                continue
-            finally:
-                self._hint.clear()
+        await self._rounds.run(partial(self.round, accept), interval)
 
     async def round(self, accept: Accept) -> None:
         """Have everything accepted that is to be told now.
