@@ -18,7 +18,6 @@ import pstats
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from ipaddress import ip_address
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -324,7 +323,6 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
-    ip_address("127.0.0.1")
     for name, part in (("single", single), ("drain", drain)):
         if options.part not in {None, name}:
             continue
