@@ -137,7 +137,7 @@ async def test_a_full_backlog_pushes_back_and_what_was_accepted_is_delivered(
     async with bench.running(max_pending=300, delivery_timeout=0.3) as services:
         slow = await an_integration(services, receivers.url("slow"))
         accepted = await sent_until_refused(services)
-        assert 300 <= accepted <= 1_000
+        assert 250 <= accepted <= 1_000, "fifty may count twice: by the store, and when answered"
         receivers.modes["slow"] = 200
         await change(services, slow, enabled=True)
         await bench.until_settled()

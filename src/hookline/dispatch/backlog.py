@@ -17,7 +17,8 @@ class Bounds:
     """How much may wait: deliveries in all, and bytes of events that this process has in hand.
 
     `count` asks the store about how many deliveries are pending. Between two answers, what this
-    process stored itself is added.
+    process stored itself is added: what is stored just while the store counts may be added twice,
+    or not at all, until the next answer.
     """
 
     def __init__(
