@@ -21,9 +21,9 @@ run: .venv/runtime  ## the service on http://127.0.0.1:8080, with its own Postgr
 demo: .venv/runtime  ## sample events through a service of its own to a receiver, live
 	@$(BIN)/hookline demo
 
-test: .venv/dev .venv/npm .venv/generator  ## every test, but those of make soak
+test: .venv/dev .venv/npm .venv/generator  ## every test, but those of make soak, on every processor
 	@PYTHONPATH=tests $(BIN)/python -m support.system_postgres
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 soak: .venv/dev  ## the tests that take long
 	@$(BIN)/python -m pytest -m soak

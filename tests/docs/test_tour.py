@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -13,6 +12,7 @@ import pytest
 
 from factories import Json
 from support.places import passable_folder
+from support.ports import free_port
 from support.readme import code_blocks
 from support.service import PATIENCE
 from support.terminal import Terminal
@@ -137,9 +137,3 @@ def documents_in(text: str) -> list[Json]:
 def document_in(text: str) -> Json:
     [document] = documents_in(text)
     return document
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port: int = taken.getsockname()[1]
-    return port

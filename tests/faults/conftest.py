@@ -1,7 +1,6 @@
 """Real processes, real faults, and an account of each at the end of the run."""
 
 import os
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
@@ -14,10 +13,11 @@ from support.engines import Bench
 from support.ledger import Ledger, keeping_books
 from support.own_postgres import OwnPostgres, migrated, own_postgres
 from support.places import passable_folder
+from support.ports import free_port
 from support.service import Services, services
 from support.targets import Targets, targets
 
-_ACCOUNTS = pytest.StashKey[list[tuple[str, Account]]]()
+_ACCOUNT = "account"  # a property of tests, so that it comes from whichever process ran them
 
 
 @pytest.fixture
@@ -72,25 +72,20 @@ async def ledger() -> AsyncIterator[Ledger]:
 @pytest.fixture
 def port() -> str:
     """A port that nobody has: what is started again there is found again."""
-    return free_port()
+    return str(free_port())
 
 
 @pytest.fixture
 def free_ports() -> tuple[str, str]:
-    return free_port(), free_port()
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        return str(taken.getsockname()[1])
+    return str(free_port()), str(free_port())
 
 
 @pytest.fixture
-def closed(request: pytest.FixtureRequest) -> Callable[[Account], Account]:
+def closed(record_property: Callable[[str, object], None]) -> Callable[[Account], Account]:
     """Close an account: print it at the run's end, and see that nothing is lost or torn."""
 
     def close(account: Account) -> Account:
-        request.config.stash.setdefault(_ACCOUNTS, []).append((request.node.name, account))
+        record_property(_ACCOUNT, str(account))
         assert (account.lost, account.torn) == (0, 0), account
         return account
 
@@ -110,11 +105,16 @@ async def receivers() -> AsyncIterator[Targets]:
         yield opened
 
 
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    accounts = config.stash.get(_ACCOUNTS, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    accounts = [
+        f"{report.nodeid.rpartition('::')[-1]}: {account}"
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+        if report.when == "call"
+        for name, account in report.user_properties
+        if name == _ACCOUNT
+    ]
     if accounts:
         terminalreporter.section("accounts")
-    for name, account in accounts:
-        terminalreporter.line(f"{name}: {account}")
+    for line in accounts:
+        terminalreporter.line(line)

@@ -87,6 +87,7 @@ def test_spaces_and_the_url_safe_alphabet_are_taken() -> None:
         (b64encode(b"x" * 33).decode(), "has 33 bytes instead of 32"),
         (f"{FIRST},{FIRST}", "names the same key twice"),
     ],
+    ids=("empty", "second empty", "no base64", "not ASCII", "short", "long", "twice"),
 )
 def test_a_wrong_key_is_told_by_its_place_and_not_shown(text: str, sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence) as caught:

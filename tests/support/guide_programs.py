@@ -4,7 +4,6 @@ import asyncio
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -17,6 +16,7 @@ import pytest
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from apitools.node import NODE
+from support.ports import free_port
 from support.service import eventually
 
 GUIDE: Final = Path(__file__).parents[2] / "docs" / "receivers.md"
@@ -123,7 +123,7 @@ class Running:
 async def running(language: Language, folder: Path, secret: str) -> AsyncIterator[Running]:
     """Run the guide's receiver in a language for the time of the block."""
     (folder / language.file).write_text(printed(language.name, language.fence), encoding="utf-8")
-    port = _free_port()
+    port = free_port()
     env = {**os.environ, "SECRET": secret, "PORT": str(port), "TMPDIR": str(folder)}
     if language.build is not None:
         await asyncio.to_thread(_build, language.build(folder), folder, env)
@@ -147,12 +147,6 @@ def _build(command: Command, folder: Path, env: dict[str, str]) -> None:
     )
     if ran.returncode:
         pytest.fail(ran.stdout + ran.stderr)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-        return port
 
 
 async def _until_open(port: int) -> None:
