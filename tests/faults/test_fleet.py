@@ -13,6 +13,7 @@ from support.traffic import Traffic
 
 MOST = 6  # deliveries at once
 SLOW = 0.1  # seconds for an answer
+PATIENT = {"DELIVERY_TIMEOUT": "60"}
 SOON = {"DELIVERY_TIMEOUT": "1", "LEASE_MARGIN": "1"}
 
 Close = Callable[[Account], Account]
@@ -21,13 +22,16 @@ Close = Callable[[Account], Account]
 async def test_workers_together_keep_to_max_in_flight(
     together: Services, ledger: Ledger, closed: Close
 ) -> None:
-    service = await together.start("--no-engine", **SOON)
+    service = await together.start("--no-engine")
     await service.an_integration(ledger, maxInFlight=MOST)
     traffic = Traffic([service.url], together.admin_key)
     ledger.delay = SLOW
-    await asyncio.gather(together.a_worker(**SOON), together.a_worker(**SOON))
+    ledger.hold()
+    await asyncio.gather(together.a_worker(**PATIENT), together.a_worker(**PATIENT))
 
     await traffic.send(100)
+    await ledger.until_under_way(MOST)
+    ledger.release()
 
     account = closed(await the_account(service, traffic, ledger))
     assert ledger.most_under_way == MOST
