@@ -5,7 +5,7 @@ import time
 
 from hookline.api.deps import Services
 from hookline.errors import Overloaded
-from support.engines import Bench, an_integration, change, eventually, send, until_paused
+from support.engines import Bench, an_integration, change, eventually, send
 from support.targets import Targets
 
 HANGING, WELL, EVENTS = 40, 40, 12
@@ -93,7 +93,7 @@ async def test_a_target_that_is_back_is_not_stampeded(bench: Bench, receivers: T
     receivers.modes["back"] = 503
     async with bench.running(probe_interval=0.3) as services:
         back = await an_integration(services, receivers.url("back"), maxInFlight=6)
-        await until_paused(services, back)
+        await bench.until_paused(services, back)
         for start in range(0, 2_000, 500):
             await send(services, *range(start, start + 500))
         receivers.peak.clear()
@@ -111,7 +111,7 @@ async def test_two_processes_together_do_not_stampede_a_target_that_is_back(
     receivers.modes["back"] = 503
     async with bench.running(probe_interval=0.3) as one, bench.running(probe_interval=0.3) as other:
         back = await an_integration(one, receivers.url("back"), maxInFlight=6)
-        await until_paused(one, back)
+        await bench.until_paused(one, back)
         for start in range(0, 1_000, 500):
             await send(other, *range(start, start + 500))
         receivers.peak.clear()

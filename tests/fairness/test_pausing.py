@@ -9,7 +9,6 @@ from support.engines import (
     eventually,
     health_of,
     send,
-    until_paused,
     until_state,
 )
 from support.targets import Targets
@@ -27,7 +26,7 @@ async def test_what_is_down_is_paused_and_costs_no_more_attempts(
     receivers.modes["down"] = 503
     async with bench.running() as services:
         down = await an_integration(services, receivers.url("down"))
-        health = await until_paused(services, down)
+        health = await bench.until_paused(services, down)
         assert health.last_error == "status"
         assert health.next_probe_at is not None
         await eventually(lambda: bench.outcomes(down), lambda rows: rows != [])
@@ -50,7 +49,7 @@ async def test_one_probe_brings_it_back_and_the_backlog_flows_as_allowed(
     receivers.modes["down"] = 503
     async with bench.running(probe_interval=0.3, max_in_flight=256) as services:
         down = await an_integration(services, receivers.url("down"), maxInFlight=4)
-        await until_paused(services, down)
+        await bench.until_paused(services, down)
         await send(services, *range(1_000, 1_300))
         receivers.peak.clear()
         refused = receivers.arrived("down")
@@ -68,7 +67,7 @@ async def test_probes_of_two_processes_go_one_at_a_time(bench: Bench, receivers:
     async with bench.running(**quick) as one, bench.running(**quick) as other:
         down = await an_integration(one, receivers.url("down"))
         await send(other, *range(3))
-        await until_paused(one, down)
+        await bench.until_paused(one, down)
         await send(one, *range(100, 120))
 
         async def probes() -> int:
@@ -89,7 +88,7 @@ async def test_a_pause_is_known_to_a_process_that_starts_later(
     receivers.modes["down"] = 503
     async with bench.running() as services:
         down = await an_integration(services, receivers.url("down"))
-        await until_paused(services, down)
+        await bench.until_paused(services, down)
     before = receivers.arrived("down")
     async with bench.running() as services:
         await send(services, *range(10, 20))
@@ -121,7 +120,7 @@ async def test_days_without_a_delivery_disable_and_end_what_waits_as_skipped(
     async with bench.running(auto_disable_days=days, probe_interval=0.1) as services:
         await an_integration(services, receivers.url("watcher"), events={"service": "all"})
         down = await an_integration(services, receivers.url("down"))
-        await until_paused(services, down)
+        await bench.until_paused(services, down)
         await send(services, *range(10, 40))
         health = await until_state(services, down, "disabled")
         assert (health.disabled_reason, health.disabled_by) == ("failing", "hookline")
@@ -145,7 +144,7 @@ async def test_others_are_told_and_the_one_concerned_is_not(
         down = await an_integration(services, receivers.url("down"), name="CRM", events=everything)
         watching = {"service": "all"}
         await an_integration(services, receivers.url("watcher"), events=watching)
-        await until_paused(services, down)
+        await bench.until_paused(services, down)
         await receivers.until(lambda seen: "integration:paused" in dict(told(seen)))
         receivers.modes["down"] = 200
         await send(services, 99)
@@ -176,7 +175,7 @@ async def test_a_notice_that_cannot_be_delivered_makes_no_further_notice(
         watcher = await an_integration(
             services, receivers.url("watcher"), events={"service": "all"}
         )
-        await until_paused(services, down)
+        await bench.until_paused(services, down)
         await receivers.until(lambda seen: seen.arrived("watcher") >= 2)
         await eventually(
             lambda: bench.outcomes(watcher), lambda rows: sum(int(str(r[3])) for r in rows) >= 2

@@ -14,7 +14,6 @@ from support.engines import (
     change,
     eventually,
     send,
-    until_paused,
     until_state,
 )
 from support.scraping import Scraped, scrape
@@ -107,7 +106,7 @@ async def test_the_states_of_integrations_and_how_they_came_to_be(
         await send(services, 1)
         await until_state(services, gone, "disabled")
         down = await an_integration(services, receivers.url("down"))
-        await until_paused(services, down)
+        await bench.until_paused(services, down)
         seen = await until_states(services, healthy=1, paused=1, disabled=2)
         assert seen.value("hookline_database_up") == 1
         await eventually(
@@ -129,7 +128,7 @@ async def test_a_recovery_is_counted(bench: Bench, receivers: Targets) -> None:
     receivers.modes["down"] = 503
     async with bench.running(probe_interval=0.2) as services:
         down = await an_integration(services, receivers.url("down"))
-        await until_paused(services, down)
+        await bench.until_paused(services, down)
         receivers.modes["down"] = 200
         await send(services, 1)
         await until_state(services, down, "healthy")
@@ -190,7 +189,7 @@ async def test_nothing_says_whose_a_number_is(bench: Bench, receivers: Targets) 
     async with bench.running() as services:
         found = await an_integration(services, receivers.url("secret-path"), name="Confidential")
         [event] = await send(services, 1, company="it_marked", pbx="marked000001")
-        await until_paused(services, found)
+        await bench.until_paused(services, found)
         text = (await scrape(services)).text
 
     kinds = [kind.name for kind in load_catalogue().types]
@@ -206,7 +205,7 @@ async def test_every_series_is_there_from_the_start_and_no_other_comes(
         first = await scrape(services)
         for name in ("odd", "well"):
             await an_integration(services, receivers.url(name))
-        await until_paused(services, await an_integration(services, receivers.url("down")))
+        await bench.until_paused(services, await an_integration(services, receivers.url("down")))
         last = await until_states(services, healthy=1, failing=1, paused=1)
 
     assert set(last.series) == set(first.series)

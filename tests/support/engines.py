@@ -93,6 +93,26 @@ class Bench:
 
         await eventually(pending, lambda count: count == 0)
 
+    async def until_paused(self, services: Services, integration_id: str) -> schemas.Health:
+        """Send events until an integration, whose target is down, is paused and at rest."""
+        numbers = itertools.count(1_000_000)
+
+        async def one_more() -> schemas.Health:
+            await send(services, next(numbers))
+            return await health_of(services, integration_id)
+
+        async def leased() -> int:
+            [(count,)] = await self.ask(
+                "select count(*) from pending where integration_id = $1 and lease is not null",
+                integration_id,
+            )
+            assert isinstance(count, int)
+            return count
+
+        health = await eventually(one_more, lambda health: health.state == "paused")
+        await eventually(leased, lambda count: count == 0)  # what was under way has ended
+        return health
+
 
 async def eventually(
     ask: Callable[[], Awaitable[Answer]], claim: Callable[[Answer], bool]
@@ -141,14 +161,3 @@ async def until_state(services: Services, integration_id: str, state: str) -> sc
     return await eventually(
         lambda: health_of(services, integration_id), lambda health: health.state == state
     )
-
-
-async def until_paused(services: Services, integration_id: str) -> schemas.Health:
-    """Send events until an integration, whose target is down, is paused."""
-    numbers = itertools.count(1_000_000)
-
-    async def one_more() -> schemas.Health:
-        await send(services, next(numbers))
-        return await health_of(services, integration_id)
-
-    return await eventually(one_more, lambda health: health.state == "paused")
