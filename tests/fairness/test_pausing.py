@@ -116,12 +116,13 @@ async def test_days_without_a_delivery_disable_and_end_what_waits_as_skipped(
     bench: Bench, receivers: Targets
 ) -> None:
     receivers.modes["down"] = 503
-    days = 0.5 / 86_400
-    async with bench.running(auto_disable_days=days, probe_interval=0.1) as services:
+    async with bench.running(auto_disable_days=5, probe_interval=0.1) as services:
         await an_integration(services, receivers.url("watcher"), events={"service": "all"})
         down = await an_integration(services, receivers.url("down"))
         await bench.until_paused(services, down)
         await send(services, *range(10, 40))
+        await bench.ask("update integration_health set failing_since = now() - interval '5 days'")
+        await bench.ask("update revision set value = value + 1")
         health = await until_state(services, down, "disabled")
         assert (health.disabled_reason, health.disabled_by) == ("failing", "hookline")
         await bench.until_settled()
