@@ -69,13 +69,16 @@ async def test_a_step_of_the_databases_clock_loses_nothing_and_repeats_at_most_w
     first, second = await over.start(**patient), await over.start(**patient)
     await first.an_integration(ledger, maxInFlight=MOST)
     traffic = Traffic([first.url, second.url], over.admin_key)
-    ledger.delay = 0.15
+    ledger.delay = 0.03
     off = []
 
     async with traffic.flowing():
-        for hours in (0, 1, 0, -1, 0):
+        for hours, sign in ((0, ""), (1, "forward"), (0, "back"), (-1, "back"), (0, "forward")):
             clock.step(hours=hours)
             off.append(await hours_off(over))
+            for service in (first, second):
+                if sign:
+                    await service.command.complains(rf'"clock\.went_{sign}"')
             await traffic.until_accepted(25)
 
     await the_account(first, traffic, ledger)

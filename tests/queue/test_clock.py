@@ -112,6 +112,21 @@ async def test_the_first_look_mends_only_what_no_clock_in_order_explains(
     assert due["asked1"] > WAIT - 10
 
 
+async def test_a_step_forwards_and_back_between_two_looks_is_mended_a_minute_later(
+    queue: PostgresQueue, due_times: DueTimes, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "_SWEEP_EVERY", 0.5)  # a minute of this clock would be a step
+    await due_times.keep()
+    await store(queue, to="waits3")
+    await clocks.put_back(HOUR)
+    clocks.now -= HOUR  # what was stored is an hour ahead, and no look saw why
+    await due_times.keep()
+    assert (await due_in(queue))["waits3"] > HOUR - 10
+    clocks.now += 0.5
+    await due_times.keep()
+    assert (await due_in(queue))["waits3"] <= 0
+
+
 async def test_what_could_not_be_mended_is_mended_at_the_next_look(
     queue: PostgresQueue, clocks: Clocks, partitioned: asyncpg.Pool, database: str
 ) -> None:

@@ -32,6 +32,15 @@ class Command:
                 self.said += line.decode()
         return found
 
+    async def complains(self, pattern: str, within: float = START) -> None:
+        """Wait until it logs one line more that matches `pattern`."""
+        assert self.process.stderr is not None
+        async with asyncio.timeout(within):
+            while line := await self.process.stderr.readline():
+                if re.search(pattern, line.decode()):
+                    return
+        raise AssertionError(f"it ended and never complained of {pattern}")
+
     async def ends(self, within: float = START) -> int:
         """Wait for the end and return the exit code."""
         async with asyncio.timeout(within):

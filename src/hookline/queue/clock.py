@@ -2,8 +2,11 @@
 
 A clock that goes forwards needs nothing: leases run out sooner, and are fenced. One that is put
 back, or that of another server after a failover, would leave all that waits to wait for so long.
+One that goes forwards and back between two looks is not seen, so from time to time whatever no
+clock in order explains is mended unasked.
 """
 
+import math
 import time
 from collections.abc import Callable
 
@@ -14,6 +17,7 @@ from hookline.logs import get_logger
 from hookline.queue.statements import statement
 
 _STEP = 1.0  # seconds; a daemon that puts a clock right bit by bit stays far below, between looks
+_SWEEP_EVERY = 60.0  # seconds; it reads all that waits, some 0.2 s for a million deliveries
 _AT_ONCE = 20_000  # deliveries a statement: short transactions, whatever the backlog
 _NOW = "select extract(epoch from clock_timestamp())::float8"
 _LOG = get_logger(__name__)
@@ -40,25 +44,30 @@ class DueTimes:
         self._longest_delay = longest_delay
         self._longest_wait = max(longest_wait, longest_delay)
         self._clock = clock
-        self._ahead: float | None = None  # of the database's clock, at the least, before ours
+        self._ahead: tuple[float, float] | None = None  # of ours, at the least and at the most
+        self._next_sweep = -math.inf
         self._hasten = statement("hasten")
 
     async def keep(self) -> None:
         """Compare the clocks, and mend what is due too late. Raises Unavailable.
 
-        The first look does not know what went before: it mends what no clock in order explains.
+        The first look does not know what went before, and sweeps.
         """
         with unavailable_when_away():
             asked_at = self._clock()
             now = await self._pool.fetchval(_NOW)
             answered_at = self._clock()
-            if self._ahead is None:
-                await self._bring_down(self._longest_wait)
-            elif now - asked_at < self._ahead - _STEP:
-                seconds = round(self._ahead - (now - asked_at), 1)
-                _LOG.warning("clock.went_back", seconds=seconds)
+            ahead = now - answered_at, now - asked_at
+            least, most = self._ahead or ahead
+            if ahead[1] < least - _STEP:
+                _LOG.warning("clock.went_back", seconds=round(least - ahead[1], 1))
                 await self._bring_down(self._longest_delay)
-            self._ahead = now - answered_at
+            elif ahead[0] > most + _STEP:
+                _LOG.warning("clock.went_forward", seconds=round(ahead[0] - most, 1))
+            elif asked_at >= self._next_sweep:
+                await self._bring_down(self._longest_wait)
+                self._next_sweep = asked_at + _SWEEP_EVERY
+            self._ahead = ahead
 
     async def _bring_down(self, longest_retry: float) -> None:
         hastened = taken = await self._take(longest_retry)
