@@ -28,7 +28,8 @@ from hookline.dispatch.exhausted import ExhaustedTally
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.ingest import Ingest
-from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.dispatch.lane import LaneRules
+from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.notices import Notices
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.refreshing import Refresher

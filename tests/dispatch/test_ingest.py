@@ -11,7 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from factories import Json, a_principal, a_webhook, an_event
 from hookline.db import connections
 from hookline.dispatch.ingest import Ingest
-from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.dispatch.lane import LaneRules
+from hookline.dispatch.lanes import Lanes
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.errors import Forbidden, Overloaded, Unavailable
@@ -135,7 +136,7 @@ class TestAccepting:
         assert bench.announced == 1
         assert [lane.integration_id for lane in bench.lanes.claimable()] == []
         for job in bench.started:
-            bench.lanes.let_go(made, len(job.event.payload))
+            bench.lanes.cancel(made, len(job.event.payload))
         assert [lane.integration_id for lane in bench.lanes.claimable()] == [made]
 
     async def test_without_an_engine_everything_waits_and_is_announced(self, bench: Bench) -> None:

@@ -1,7 +1,8 @@
 import pytest
 
-from hookline.dispatch.lanes import LaneRules, Lanes
-from hookline.queue.port import Lane, Waiting
+from hookline.dispatch.lane import LaneRules
+from hookline.dispatch.lanes import Lanes
+from hookline.queue.port import Claimed, Lane, Waiting
 from support.jobs import a_job
 
 NEVER_CUT = 1_000_000
@@ -39,10 +40,11 @@ def lanes(clock: Clock, rules: Rules) -> Lanes:
     return Lanes(rules.__getitem__, most_held=1000, most_bytes=100_000, clock=clock)
 
 
-def claimed(lanes: Lanes, asked: list[Lane], count: int, *, size: int = 10) -> None:
-    """Tell the lanes that a claim of one lane brought so many."""
+def claimed(lanes: Lanes, asked: list[Lane], count: int, *, size: int = 10) -> list[Claimed]:
+    """Tell the lanes that a claim of one lane brought so many; return them."""
     jobs = [a_job(asked[0].integration_id, size=size) for _ in range(count)]
     lanes.claimed(asked, jobs, lanes.moment(), most_bytes=NEVER_CUT)
+    return jobs
 
 
 def hear_of(lanes: Lanes, name: str) -> None:
@@ -76,7 +78,7 @@ class TestReserving:
         assert not lanes.reserve("a", 100_001)
         assert lanes.reserve("a", 100_000)
         assert not lanes.reserve("b", 1)
-        lanes.let_go("a", 100_000)
+        lanes.cancel("a", 100_000)
         assert lanes.reserve("b", 1)
 
     def test_lanes_whose_targets_hang_leave_room_for_others(
@@ -87,7 +89,7 @@ class TestReserving:
             while lanes.reserve(f"hangs-{number}", 1):
                 pass
             assert lanes.reserve(f"fine-{number}", 1), f"{number + 1} hanging lanes took it all"
-            lanes.let_go(f"fine-{number}", 1)
+            lanes.cancel(f"fine-{number}", 1)
         assert lanes.held <= 100
 
     def test_large_payloads_of_one_lane_leave_bytes_for_others(self, lanes: Lanes) -> None:
@@ -142,17 +144,47 @@ class TestClaiming:
         lanes.expect("later", due_in=3.0)
         assert lanes.claimable() == [Lane("a", PLACES)]
 
-    def test_a_lane_asks_again_when_half_its_places_are_free(self, lanes: Lanes) -> None:
+    def test_a_lane_asks_again_when_half_of_it_is_attempted(self, lanes: Lanes) -> None:
         lanes.expect("a")
-        claimed(lanes, lanes.claimable(), PLACES)
+        for job in claimed(lanes, lanes.claimable(), PLACES):
+            lanes.admit(job)
         assert lanes.claimable() == []
         assert lanes.next_due() is None
         for _ in range(PLACES // 2 - 1):
-            lanes.let_go("a", 10)
+            lanes.attempt_ended("a")
+        assert not lanes.wants_more("a")
         assert lanes.claimable() == []
-        lanes.let_go("a", 10)
+        lanes.attempt_ended("a")
+        assert lanes.wants_more("a")
         assert lanes.next_due() == 0.0
         assert lanes.claimable() == [Lane("a", PLACES // 2)]
+
+    def test_what_waits_to_be_written_counts_among_all_that_is_held(
+        self, clock: Clock, rules: Rules
+    ) -> None:
+        lanes = Lanes(rules.__getitem__, most_held=4, most_bytes=1_000_000, clock=clock)
+        lanes.expect("a")
+        written = 0
+        while asked := lanes.claimable():
+            for job in claimed(lanes, asked, asked[0].room):
+                lanes.admit(job)
+                lanes.attempt_ended("a")
+                written += 1
+        assert written == lanes.held == 4
+        assert not lanes.wants_more("a")
+        lanes.let_go("a", 10)
+        assert lanes.wants_more("a")
+        assert lanes.claimable() == [Lane("a", 1)]
+
+    def test_a_lane_wants_more_once_its_rate_allows_it(
+        self, lanes: Lanes, rules: Rules, clock: Clock
+    ) -> None:
+        rules["a"] = LaneRules(max_in_flight=2, ordered=False, rate_limit=1.0)
+        lanes.expect("a")
+        lanes.not_before("a", 3.0)
+        assert not lanes.wants_more("a")
+        clock.now += 3.0
+        assert lanes.wants_more("a")
 
     def test_a_lane_that_gave_less_than_asked_has_no_more(self, lanes: Lanes) -> None:
         lanes.expect("a")
@@ -203,7 +235,7 @@ class TestClaiming:
         lanes.expect("b")
         assert lanes.claimable() == []
         assert lanes.next_due() is None
-        lanes.let_go("a", size)
+        lanes.cancel("a", size)
         assert lanes.next_due() == 0.0
         assert lanes.claimable() == [Lane("b", PLACES)]
 
@@ -256,4 +288,6 @@ class TestPolling:
     ) -> None:
         with pytest.raises(KeyError):
             lanes.let_go("never-seen", 1)
+        with pytest.raises(KeyError):
+            lanes.cancel("never-seen", 1)
         assert lanes.held == 0

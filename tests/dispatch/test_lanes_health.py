@@ -1,6 +1,7 @@
 from collections.abc import Callable
 
-from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.dispatch.lane import LaneRules
+from hookline.dispatch.lanes import Lanes
 from hookline.domain.ids import new_uuid
 from hookline.queue.port import Claimed, Lane, Waiting
 from support.queue_contract import an_event

@@ -4,7 +4,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.strategies import DataObject, booleans, data, floats, integers, sampled_from
 
-from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.dispatch.lane import LaneRules
+from hookline.dispatch.lanes import Lanes
 from hookline.queue.port import Claimed, Waiting
 from support.jobs import a_job
 
@@ -43,7 +44,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
     def an_event_comes(self, name: str, size: int) -> None:
         if self.lanes.reserve(name, size):
             assert not self.allowed[name].ordered
-            assert len(self.held(name)) < self.most_of(name)
+            assert len(self.ahead(name)) < self.most_of(name)
             self.reserved.append(a_job(name, size=size))
 
     @precondition(lambda self: self.reserved)
@@ -53,7 +54,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
         if stored:
             self.admit(job)
         else:
-            self.lanes.let_go(job.integration_id, len(job.event.payload))
+            self.lanes.cancel(job.integration_id, len(job.event.payload))
 
     @rule(name=names, due_in=floats(0, 20))
     def work_is_expected(self, name: str, due_in: float) -> None:
@@ -73,7 +74,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
         jobs: list[Claimed] = []
         for lane in asked:
             name = lane.integration_id
-            assert len(self.held(name)) + lane.room <= self.most_of(name)
+            assert len(self.ahead(name)) + lane.room <= self.most_of(name)
             for _ in range(draws.draw(integers(0, lane.room))):
                 if sum(len(job.event.payload) for job in jobs) < most_bytes:
                     jobs.append(a_job(lane.integration_id, size=size))
@@ -132,9 +133,13 @@ class LanesAgainstModel(RuleBasedStateMachine):
         rules = self.allowed[name]
         return rules.capacity(rules.max_in_flight)
 
+    def ahead(self, name: str) -> list[Claimed]:
+        reserved = [job for job in self.reserved if job.integration_id == name]
+        return self.running[name] + self.at_hand[name] + reserved
+
     def held(self, name: str) -> list[Claimed]:
-        others = [job for job in self.unwritten + self.reserved if job.integration_id == name]
-        return self.running[name] + self.at_hand[name] + others
+        unwritten = [job for job in self.unwritten if job.integration_id == name]
+        return self.ahead(name) + unwritten
 
     def admit(self, job: Claimed) -> None:
         name = job.integration_id

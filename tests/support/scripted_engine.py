@@ -12,7 +12,8 @@ import asyncpg
 from hookline.db.connections import AWAY
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
-from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.dispatch.lane import LaneRules
+from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.record import Recorder
 from hookline.domain.retries import RetryPolicy
 from hookline.domain.targets import TransmissionType

@@ -91,7 +91,9 @@ class Engine:
         `leased_at` is when the lease was asked for, by the lanes' clock; now, if it is left out.
         """
         if self._stopping:
-            self._start_slot(self._give_back(jobs))
+            for job in jobs:
+                self._lanes.cancel(job.integration_id, len(job.event.payload))
+            self._start_slot(self._return(jobs))
             return
         since = self._lanes.clock() if leased_at is None else leased_at
         for job in jobs:
@@ -127,7 +129,7 @@ class Engine:
         pumping = self._tasks[:1]
         try:
             async with asyncio.timeout(grace):
-                await self._give_back(self._lanes.take_at_hand())
+                self.give_back(self._lanes.take_at_hand())
                 while running := self._slots | {task for task in pumping if not task.done()}:
                     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 await self._recorder.idle()
@@ -189,7 +191,7 @@ class Engine:
             return False
         known.lease = job.lease
         known.until = asked_at + self._queue.lease_seconds
-        self._lanes.let_go(job.integration_id, len(job.event.payload))
+        self._lanes.cancel(job.integration_id, len(job.event.payload))
         return True
 
     async def _until_next_work(self) -> float:
@@ -224,8 +226,10 @@ class Engine:
             except Exception:  # noqa: BLE001 - the lane goes on; the lease runs out, and is counted
                 _LOG.exception("delivery.abandoned", delivery=str(job.id))
                 self._lose(job)
-            job = self._lanes.attempt_ended(job.integration_id)
-        self._wake_for_room()
+            integration_id = job.integration_id
+            job = self._lanes.attempt_ended(integration_id)
+            if self._lanes.wants_more(integration_id):
+                self._wake.set()
 
     async def _attempt(self, job: Claimed) -> None:
         if self._held[job.id].until <= self._lanes.clock():
@@ -310,14 +314,3 @@ class Engine:
     async def _release(self, jobs: Sequence[Claimed]) -> list[None]:
         await self._queue.release(jobs)
         return [None] * len(jobs)
-
-    async def _give_back(self, jobs: Sequence[Claimed]) -> None:
-        if not jobs:
-            return
-        try:
-            await self._queue.release(jobs)
-        except Unavailable:
-            _LOG.warning("engine.release_failed", leases=len(jobs))
-        for job in jobs:
-            self._held.pop(job.id, None)
-            self._lanes.let_go(job.integration_id, len(job.event.payload))

@@ -186,7 +186,7 @@ class Ingest:
         for each in planned:
             for delivery in each.deliveries:
                 if delivery.leased and self._lanes is not None:
-                    self._lanes.let_go(delivery.integration_id, len(each.stored.event.payload))
+                    self._lanes.cancel(delivery.integration_id, len(each.stored.event.payload))
 
     def _claimed(self, delivery: NewDelivery, event: Event, revision: int) -> Claimed:
         return Claimed(

@@ -6,54 +6,17 @@ The rest stays in the database, and claims ask only for lanes that have room.
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
-from hookline.dispatch.windows import Window
+from hookline.dispatch.lane import LaneRules, LaneState
 from hookline.queue.port import Claimed, Lane, Waiting
 
-_AT_HAND = 7  # for each one in flight: hides a claim, and the writing of outcomes, behind attempts
 _SHARE = 4  # no slow lane and no claim takes more than a quarter of what is free: some always is
 _SHARE_OF_FAST = 2  # whose places are soon free again
 _SILENT = 0.5  # seconds without any answer after which a target may be one that hangs
 _REMEMBERED = 600.0  # seconds for which an answer shows that a target is not one of those
 _TICK = 1e-9  # seconds between two moments that a coarse clock does not tell apart
-
-
-class LaneRules(msgspec.Struct, frozen=True, gc=False):
-    """What an integration allows: deliveries in flight at once, and whether order is kept.
-
-    A paused lane holds nothing but a probe. A rate limit, in deliveries a second, is kept by
-    whoever claims, so such a lane holds no more than it may start at once.
-    """
-
-    max_in_flight: int
-    ordered: bool
-    paused: bool = False
-    rate_limit: float | None = None
-
-    def capacity(self, width: int) -> int:
-        """How many leased deliveries the lane holds at the most, of which `width` in flight."""
-        return width if self.rate_limit is not None else width * (1 + _AT_HAND)
-
-
-@dataclass(slots=True)
-class _Lane:
-    held: int = 0  # reserved, at hand or in flight
-    bytes_held: int = 0
-    in_flight: int = 0
-    at_hand: deque[Claimed] = field(default_factory=deque)
-    due_at: float | None = None  # when the database may have work for it; None: nothing known
-    noted_at: float = 0.0  # when `due_at` was last learnt
-    not_before: float = 0.0  # when its rate limit allows the next one
-    window: Window = field(default_factory=Window)
-    heard_at: float = 0.0  # when an attempt last ended, or the only one began
-    heard: bool = False  # whether an attempt has ever ended
-    slow: bool = True  # see `Lanes._mark`
-    probing: bool = False  # it is paused, and one delivery may go
 
 
 @dataclass(slots=True)
@@ -76,7 +39,7 @@ class Lanes:
     held: int = 0
     bytes_held: int = 0
     slow_held: int = 0  # of `held`, what the slow lanes hold
-    _lanes: dict[str, _Lane] = field(default_factory=dict)
+    _lanes: dict[str, LaneState] = field(default_factory=dict)
     _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
     _latest: float = 0.0
 
@@ -97,7 +60,7 @@ class Lanes:
         if rules.ordered or rules.paused or rules.rate_limit is not None:
             return False
         self._mark(lane)
-        if lane.held >= self._limit(lane, rules, self._left(lane)):
+        if lane.ahead >= self._limit(lane, rules, self._left(lane)):
             return False
         left = self.most_bytes - self.bytes_held
         if size > left or lane.bytes_held > left // _SHARE:
@@ -110,6 +73,7 @@ class Lanes:
     def admit(self, job: Claimed) -> bool:
         """Take a leased delivery that is held; True: start it now, False: it waits at hand."""
         lane = self._lanes[job.integration_id]
+        lane.reserved -= 1
         rules = self.rules_of(job.integration_id)
         if rules.paused:
             may_start, lane.probing = lane.probing, False
@@ -145,7 +109,7 @@ class Lanes:
         rules = self.rules_of(integration_id)
         lane.window.shrink(rules.max_in_flight, lane.in_flight)
         self._mark(lane)
-        surplus = lane.held - rules.capacity(lane.window.width(rules.max_in_flight))
+        surplus = lane.ahead - rules.capacity(lane.window.width(rules.max_in_flight))
         return [lane.at_hand.pop() for _ in range(min(surplus, len(lane.at_hand)))]
 
     def speed_up(self, integration_id: str) -> None:
@@ -191,6 +155,11 @@ class Lanes:
     def not_before(self, integration_id: str, seconds: float) -> None:
         """Ask for nothing more for a lane until so many seconds from now: its rate is used up."""
         self._lane(integration_id).not_before = self.clock() + seconds
+
+    def cancel(self, integration_id: str, size: int) -> None:
+        """Give up a place whose delivery is not to be admitted."""
+        self._lanes[integration_id].reserved -= 1
+        self.let_go(integration_id, size)
 
     def let_go(self, integration_id: str, size: int) -> None:
         """Stop holding a delivery: its outcome is written, or it is not (or no longer) ours."""
@@ -254,7 +223,7 @@ class Lanes:
             if rules.paused and not lane.probing:
                 del self._noted[integration_id]  # until it is probed, resumed or found again
                 continue
-            if _turn_of(lane, rules, lane.due_at) > now:
+            if lane.turn(rules, lane.due_at) > now:
                 continue
             self._mark(lane)
             room = self._room(lane, rules, self._left(lane, taken, slow_taken))
@@ -297,8 +266,18 @@ class Lanes:
             rules = self.rules_of(integration_id)
             self._mark(lane)
             if self._room(lane, rules, self._left(lane)) > 0:
-                due.append(_turn_of(lane, rules, lane.due_at))
+                due.append(lane.turn(rules, lane.due_at))
         return max(0.0, min(due) - self.clock()) if due else None
+
+    def wants_more(self, integration_id: str) -> bool:
+        """Tell whether to claim for a lane now."""
+        lane = self._lanes[integration_id]
+        if lane.due_at is None or (lane.slow and self._slow_free <= 0):
+            return False
+        rules = self.rules_of(integration_id)
+        if self._room(lane, rules, self._left(lane)) <= 0:
+            return False
+        return lane.turn(rules, lane.due_at) <= self.clock()
 
     @property
     def expecting(self) -> bool:
@@ -316,20 +295,20 @@ class Lanes:
         """Return how many attempts run now in each lane that has any."""
         return {name: lane.in_flight for name, lane in self._lanes.items() if lane.in_flight}
 
-    def _lane(self, integration_id: str) -> _Lane:
+    def _lane(self, integration_id: str) -> LaneState:
         lane = self._lanes.get(integration_id)
         if lane is None:
-            lane = self._lanes[integration_id] = _Lane()
+            lane = self._lanes[integration_id] = LaneState()
         return lane
 
-    def _note(self, integration_id: str, lane: _Lane, due_at: float | None) -> None:
+    def _note(self, integration_id: str, lane: LaneState, due_at: float | None) -> None:
         lane.due_at = due_at
         if due_at is None:
             self._noted.pop(integration_id, None)
         else:
             self._noted.setdefault(integration_id)
 
-    def _mark(self, lane: _Lane) -> None:
+    def _mark(self, lane: LaneState) -> None:
         """Count a lane among the slow ones, or no longer."""
         silent = lane.in_flight > 0 and self.clock() - lane.heard_at > _SILENT
         slow = silent or lane.window.narrowed or not lane.heard
@@ -337,7 +316,7 @@ class Lanes:
             lane.slow = slow
             self.slow_held += lane.held if lane.slow else -lane.held
 
-    def _left(self, lane: _Lane, taken: int = 0, slow_taken: int = 0) -> int:
+    def _left(self, lane: LaneState, taken: int = 0, slow_taken: int = 0) -> int:
         """Return how many places are free to this lane, besides those already taken."""
         left = self.most_held - self.held - taken
         return min(left, self._slow_free - slow_taken) if lane.slow else left
@@ -347,30 +326,26 @@ class Lanes:
         """How many places are free to all slow lanes together."""
         return max(1, self.most_held // 2) - self.slow_held
 
-    def _limit(self, lane: _Lane, rules: LaneRules, left: int) -> int:
-        """Return how many a lane may hold while `left` places are free to it."""
+    def _limit(self, lane: LaneState, rules: LaneRules, left: int) -> int:
+        """Return how many a lane may have ahead of it while `left` places are free to it."""
         if left <= 0:
             return 0
         width = lane.window.width(rules.max_in_flight)
         share = left // (_SHARE if lane.slow else _SHARE_OF_FAST)
         return min(rules.capacity(width), max(1, share))
 
-    def _room(self, lane: _Lane, rules: LaneRules, left: int) -> int:
+    def _room(self, lane: LaneState, rules: LaneRules, left: int) -> int:
         """Return how many to ask for: a small claim is not worth its round trip."""
         if rules.paused:
             return int(lane.probing and left > 0)
         limit = self._limit(lane, rules, left)
         too_large = lane.bytes_held > self.bytes_to_claim or self.bytes_to_claim <= 0
-        return 0 if too_large or lane.held * 2 > limit else limit - lane.held
+        return 0 if too_large or lane.ahead * 2 > limit else limit - lane.ahead
 
-    def _hold(self, lane: _Lane, size: int) -> None:
+    def _hold(self, lane: LaneState, size: int) -> None:
         lane.held += 1
+        lane.reserved += 1
         lane.bytes_held += size
         self.held += 1
         self.slow_held += lane.slow
         self.bytes_held += size
-
-
-def _turn_of(lane: _Lane, rules: LaneRules, due_at: float) -> float:
-    """Return when a lane may be asked for: when work is due, and its rate allows it."""
-    return due_at if rules.rate_limit is None else max(due_at, lane.not_before)

@@ -1,0 +1,56 @@
+"""One integration's lane: what it allows, what it holds, and when it may have more."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import msgspec
+
+from hookline.dispatch.windows import Window
+from hookline.queue.port import Claimed
+
+_AT_HAND = 7  # for each one in flight: hides a claim, and the writing of outcomes, behind attempts
+
+
+class LaneRules(msgspec.Struct, frozen=True, gc=False):
+    """What an integration allows: deliveries in flight at once, and whether order is kept.
+
+    A paused lane holds nothing but a probe. A rate limit, in deliveries a second, is kept by
+    whoever claims, so such a lane holds no more than it may start at once.
+    """
+
+    max_in_flight: int
+    ordered: bool
+    paused: bool = False
+    rate_limit: float | None = None
+
+    def capacity(self, width: int) -> int:
+        """How many leased deliveries it may have ahead at most, of which `width` in flight."""
+        return width if self.rate_limit is not None else width * (1 + _AT_HAND)
+
+
+@dataclass(slots=True)
+class LaneState:
+    """What one integration has in this process's hands, and what it is known to have elsewhere."""
+
+    held: int = 0  # reserved, at hand, in flight, or waiting for its outcome to be written
+    bytes_held: int = 0
+    reserved: int = 0  # places of deliveries that are being leased
+    in_flight: int = 0
+    at_hand: deque[Claimed] = field(default_factory=deque)
+    due_at: float | None = None  # when the database may have work for it; None: nothing known
+    noted_at: float = 0.0  # when `due_at` was last learnt
+    not_before: float = 0.0  # when its rate limit allows the next one
+    window: Window = field(default_factory=Window)
+    heard_at: float = 0.0  # when an attempt last ended, or the only one began
+    heard: bool = False  # whether an attempt has ever ended
+    slow: bool = True  # see `Lanes._mark`
+    probing: bool = False  # it is paused, and one delivery may go
+
+    @property
+    def ahead(self) -> int:
+        """How many of what it holds are still to be attempted, or just are."""
+        return self.reserved + len(self.at_hand) + self.in_flight
+
+    def turn(self, rules: LaneRules, due_at: float) -> float:
+        """Return when it may be asked for: when work is due, and its rate allows it."""
+        return due_at if rules.rate_limit is None else max(due_at, self.not_before)
