@@ -8,7 +8,7 @@ import msgspec
 from hookline.dispatch.windows import Window
 from hookline.queue.port import Claimed
 
-_AT_HAND = 7  # for each one in flight: hides a claim, and the writing of outcomes, behind attempts
+_AT_HAND = 7  # for each one in flight: hides a claim behind attempts
 
 
 class LaneRules(msgspec.Struct, frozen=True, gc=False):
