@@ -90,7 +90,7 @@ class Engine:
 
         `leased_at` is when the lease was asked for, by the lanes' clock; now, if it is left out.
         """
-        if self._stopping:
+        if self._stopping and jobs:
             for job in jobs:
                 self._lanes.cancel(job.integration_id, len(job.event.payload))
             self._start_slot(self._return(jobs))
