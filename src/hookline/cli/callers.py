@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
+from weakref import proxy
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -146,7 +147,7 @@ class _AtOnce:
     __slots__ = ("_cycle",)
 
     def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = cycle
+        self._cycle = proxy(cycle)  # whose scope holds us: a ring, left to the garbage collector
 
     def body(self) -> bytes | None:
         """Take the body, as `RequestResponseCycle.receive` does when all of it has come."""
