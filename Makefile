@@ -9,7 +9,7 @@ SECONDS ?= 60
 PROCESSES ?=
 WITH_PROCESSES = $(if $(PROCESSES),--processes $(PROCESSES))
 
-.PHONY: help run demo test soak fuzz audit check openapi clients api-changelog format bench bench-smoke bench-results bench-compare lock clean
+.PHONY: help run demo test soak fuzz audit check openapi clients api-changelog format bench bench-smoke bench-results bench-compare bench-workers lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made here
@@ -71,6 +71,9 @@ bench-results: .venv/runtime  ## the same, into benchmarks/RESULTS.md
 
 bench-compare: .venv/bench  ## the same deliveries with what teams run today, into benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/compare.py $(WITH_PROCESSES) --results benchmarks/RESULTS.md
+
+bench-workers: .venv/runtime  ## 1, 2 and 4 workers on one backlog, into benchmarks/RESULTS.md
+	@$(BIN)/python benchmarks/workers.py --results benchmarks/RESULTS.md
 
 lock: .venv/dev  ## resolve the requirements again (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) $(UPGRADE) --group pyproject.toml:build -o requirements/build.txt

@@ -18,23 +18,23 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 from delivery import IN_FLIGHT
+from draining import drained
 from results import Drained, comparison, write
 from stores import postgres, redis
 
 from hookline import logs
 from hookline.cli.bench import flows, report
-from hookline.cli.bench.counters import Counter, Counters
+from hookline.cli.bench.counters import Counters
 from hookline.cli.bench.events import DIGITS, Template, pbx_serial
 from hookline.cli.bench.layout import Layout, layout_of_this_machine
-from hookline.cli.bench.measure import family, processor_time
+from hookline.cli.bench.measure import family
 from hookline.cli.bench.processes import BenchFailed, Helper, helper, running
 from hookline.cli.bench.scenarios import SCENARIOS, Options
 from hookline.cli.bench.telling import Lines
@@ -42,8 +42,6 @@ from hookline.domain.events import Limits, parse_event
 from hookline.domain.ids import new_integration_id, new_webhook_secret
 
 HERE = Path(__file__).parent
-START = 60.0  # seconds until a worker's first delivery
-LOOK_EVERY = 0.02  # seconds
 
 
 @dataclass(frozen=True)
@@ -115,32 +113,7 @@ async def drain(candidate: Candidate, layout: Layout, seconds: float, processes:
         ]
         layout.pin("service", [worker.pid for worker in workers])
         started = [psutil.Process(worker.pid) for worker in workers]
-        return await measured(candidate, counters, (started, store), count, seconds)
-
-
-async def measured(
-    candidate: Candidate,
-    counters: Counters,
-    roots: tuple[Sequence[psutil.Process], psutil.Process],
-    count: int,
-    seconds: float,
-) -> Drained:
-    """Watch the workers from their first delivery until all are made or the time is over."""
-    workers, store = roots
-    await until(counters, 1, START)
-    began, first = time.monotonic(), counters.view[Counter.RECEIVED]
-    before = sum(map(processor_time, workers)), processor_time(store)
-    await until(counters, count, seconds)
-    ended, delivered = time.monotonic(), counters.view[Counter.RECEIVED] - first
-    if delivered + first >= count:
-        ended = counters.view[Counter.LAST_RECEIPT] / 1e9
-    if not delivered:
-        raise BenchFailed(f"{candidate.name} delivered nothing.")
-    after = sum(map(processor_time, workers)), processor_time(store)
-    worker, stored = ((a - b) / delivered * 1e6 for a, b in zip(after, before, strict=True))
-    every = [process for root in workers for process in family(root)]
-    memory = max(process.memory_info().rss for process in every) / 1e6
-    return Drained(candidate.name, delivered / (ended - began), worker, stored, memory)
+        return await drained(candidate.name, counters, (started, store), count, seconds)
 
 
 async def prepared(receiver: Helper, directory: Path) -> dict[str, str]:
@@ -158,12 +131,6 @@ async def prepared(receiver: Helper, directory: Path) -> dict[str, str]:
         "head": body[:start],
         "tail": body[start + DIGITS :],
     }
-
-
-async def until(counters: Counters, count: int, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while counters.view[Counter.RECEIVED] < count and time.monotonic() < deadline:  # noqa: ASYNC110 - another process counts
-        await asyncio.sleep(LOOK_EVERY)
 
 
 @contextmanager

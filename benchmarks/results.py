@@ -1,8 +1,9 @@
-"""Writes the two parts of RESULTS.md, each of which keeps the other's.
+"""Writes the three parts of RESULTS.md, each of which keeps the others'.
 
     .venv/bin/python benchmarks/results.py FIGURES --results FILE
 
-shows what `hookline bench --json FIGURES` measured; compare.py writes the comparison.
+shows what `hookline bench --json FIGURES` measured; compare.py writes the comparison, and
+workers.py what several workers do with one backlog.
 """
 
 import argparse
@@ -25,6 +26,9 @@ What each figure means: [docs/benchmark.md](../docs/benchmark.md).
 
 <!-- scenarios: written by `make bench-results` -->
 <!-- end of scenarios -->
+
+<!-- workers: written by `make bench-workers` -->
+<!-- end of workers -->
 """
 SCENARIO_COLUMNS = (
     *("scenario", "what", "accepted/s", "delivered/s", "lag s", "p50 ms", "p99 ms"),
@@ -90,6 +94,35 @@ it answers. graphile-worker fetches and completes jobs in batches.
 {_circumstances(machine)}
 
     .venv/bin/python benchmarks/compare.py --seconds {seconds:g} --processes {processes}
+"""
+
+
+def workers(machine: Mapping[str, Any], rows: Sequence[Drained], count: int) -> str:
+    """Return the part that tells how several workers share a backlog; each row is a number."""
+    table = _table(
+        ("workers", "deliveries/s", "µs workers", "µs Postgres", "µs both", "MB a process"),
+        (
+            (
+                row.name,
+                f"{row.per_s:,.0f}",
+                *(f"{us:,.0f}" for us in (row.worker_us, row.store_us)),
+                f"{row.worker_us + row.store_us:,.0f}",
+                f"{row.memory_mb:,.0f}",
+            )
+            for row in rows
+        ),
+    )
+    numbers = " ".join(row.name for row in rows)
+    return f"""## Several workers on one backlog
+
+{count:,} deliveries wait in one Postgres; then so many `hookline worker` start. Every delivery came
+once: the program fails otherwise. Workers, Postgres and the receiver share the processors.
+
+{table}
+
+{_circumstances(machine)}
+
+    .venv/bin/python benchmarks/workers.py --deliveries {count} {numbers}
 """
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results import EMPTY, Drained, comparison, main, scenarios, with_part, write
+from results import EMPTY, Drained, comparison, main, scenarios, with_part, workers, write
 
 from support.bench_figures import figures
 from support.readme import ROOT
@@ -37,6 +37,16 @@ def test_each_part_keeps_the_other() -> None:
     assert with_part(both, "comparison", "Nothing else.").count("| single | one by one |") == 1
     assert with_part(both, "scenarios", "Nothing else.").count("| Another | 300 | 30.0 × |") == 1
     assert with_part(both, "scenarios", "A").startswith(EMPTY.partition("<!--")[0])
+
+
+def test_workers_have_a_row_for_each_number_and_the_command_to_see_it_again() -> None:
+    rows = [Drained("1", 9_000.0, 100.0, 50.0, 120.0), Drained("2", 12_000.0, 90.4, 40.0, 110.0)]
+
+    part = with_part(EMPTY, "workers", workers(MACHINE, rows, 60_000))
+
+    assert "60,000 deliveries wait" in part
+    assert "| 1 | 9,000 | 100 | 50 | 150 | 120 |\n| 2 | 12,000 | 90 | 40 | 130 | 110 |" in part
+    assert "    .venv/bin/python benchmarks/workers.py --deliveries 60000 1 2\n" in part
 
 
 def test_writing_again_changes_nothing(tmp_path: Path) -> None:
