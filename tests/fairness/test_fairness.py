@@ -3,6 +3,8 @@
 import asyncio
 import time
 
+import pytest
+
 from hookline.api.deps import Services
 from hookline.errors import Overloaded
 from support.engines import Bench, an_integration, change, eventually, send
@@ -90,16 +92,28 @@ async def test_a_limit_that_is_taken_away_lets_everything_go(
 
 
 async def test_a_target_that_is_back_is_not_stampeded(bench: Bench, receivers: Targets) -> None:
+    await comes_back(bench, receivers, waiting=2_000)
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(1_800)
+async def test_a_target_that_is_back_with_a_hundred_thousand_waiting_is_not_stampeded(
+    bench: Bench, receivers: Targets
+) -> None:
+    await comes_back(bench, receivers, waiting=100_000)
+
+
+async def comes_back(bench: Bench, receivers: Targets, *, waiting: int) -> None:
     receivers.modes["back"] = 503
     async with bench.running(probe_interval=0.3) as services:
         back = await an_integration(services, receivers.url("back"), maxInFlight=6)
         await bench.until_paused(services, back)
-        for start in range(0, 2_000, 500):
+        for start in range(0, waiting, 500):
             await send(services, *range(start, start + 500))
         receivers.peak.clear()
         refused = receivers.arrived("back")
         receivers.modes["back"] = 200
-        await bench.until_settled()
+        await bench.until_settled(within=60 + waiting / 100)
         assert receivers.peak["back"] <= 6
         assert await bench.ended_as(back, "failed") <= refused, "waiting cost no attempt"
         assert await bench.ended_as(back, "delivered") == receivers.arrived("back") - refused
