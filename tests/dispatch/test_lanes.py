@@ -144,20 +144,20 @@ class TestClaiming:
         lanes.expect("later", due_in=3.0)
         assert lanes.claimable() == [Lane("a", PLACES)]
 
-    def test_a_lane_asks_again_when_half_of_it_is_attempted(self, lanes: Lanes) -> None:
+    def test_a_lane_asks_again_when_a_quarter_of_it_is_attempted(self, lanes: Lanes) -> None:
         lanes.expect("a")
         for job in claimed(lanes, lanes.claimable(), PLACES):
             lanes.admit(job)
         assert lanes.claimable() == []
         assert lanes.next_due() is None
-        for _ in range(PLACES // 2 - 1):
+        for _ in range(PLACES // 4 - 1):
             lanes.attempt_ended("a")
         assert not lanes.wants_more("a")
         assert lanes.claimable() == []
         lanes.attempt_ended("a")
         assert lanes.wants_more("a")
         assert lanes.next_due() == 0.0
-        assert lanes.claimable() == [Lane("a", PLACES // 2)]
+        assert lanes.claimable() == [Lane("a", PLACES // 4)]
 
     def test_what_waits_to_be_written_counts_among_all_that_is_held(
         self, clock: Clock, rules: Rules

@@ -14,6 +14,7 @@ from hookline.queue.port import Claimed, Lane, Waiting
 
 _SHARE = 4  # no slow lane and no claim takes more than a quarter of what is free: some always is
 _SHARE_OF_FAST = 2  # whose places are soon free again
+_ENOUGH = 0.75  # of a lane's places: with more in hand, it is not claimed for
 _SILENT = 0.5  # seconds without any answer after which a target may be one that hangs
 _REMEMBERED = 600.0  # seconds for which an answer shows that a target is not one of those
 _TICK = 1e-9  # seconds between two moments that a coarse clock does not tell apart
@@ -205,7 +206,7 @@ class Lanes:
         return (self.most_bytes - self.bytes_held) // _SHARE
 
     def claimable(self) -> list[Lane]:
-        """Return the lanes with work due and half of their places free, and how much to ask for.
+        """Return the lanes with work due and a quarter of their places free, and what to ask for.
 
         Lanes that were asked for go behind the others: what is left is given out in turn.
         """
@@ -335,12 +336,12 @@ class Lanes:
         return min(rules.capacity(width), max(1, share))
 
     def _room(self, lane: LaneState, rules: LaneRules, left: int) -> int:
-        """Return how many to ask for: a small claim is not worth its round trip."""
+        """Return how many to ask for: few are not worth a round trip, and late ones idle."""
         if rules.paused:
             return int(lane.probing and left > 0)
         limit = self._limit(lane, rules, left)
         too_large = lane.bytes_held > self.bytes_to_claim or self.bytes_to_claim <= 0
-        return 0 if too_large or lane.ahead * 2 > limit else limit - lane.ahead
+        return 0 if too_large or lane.ahead > limit * _ENOUGH else limit - lane.ahead
 
     def _hold(self, lane: LaneState, size: int) -> None:
         lane.held += 1
