@@ -5,19 +5,24 @@ bytes; Standard Webhooks (https://www.standardwebhooks.com) with what the secret
 """
 
 import binascii
-import hmac
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from hashlib import sha256
+from functools import lru_cache
+from hmac import compare_digest
 from typing import Final
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 PREFIX: Final = "whsec_"  # before the secret, where the Standard Webhooks libraries take it
 TOLERANCE: Final = 300  # seconds that a timestamp may be off, as in the libraries
 
+_MOST_KEYED = 4_096  # secrets whose keyed states are kept: a kilobyte each
+
 
 def x_signature(secret: str, body: bytes) -> str:
     """Return lower-case hex, without a prefix."""
-    return hmac.digest(secret.encode(), body, sha256).hex()
+    return _signed(_keyed(secret), body).hex()
 
 
 def standard_webhooks(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:
@@ -28,7 +33,7 @@ def standard_webhooks(secrets: Sequence[str], message_id: str, timestamp: int, b
     """
     content = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
     return " ".join(
-        f"v1,{b64encode(hmac.digest(_key(secret), content, sha256)).decode()}" for secret in secrets
+        f"v1,{b64encode(_signed(_keyed_as_base64(secret), content)).decode()}" for secret in secrets
     )
 
 
@@ -52,9 +57,21 @@ def verify_standard_webhooks(  # noqa: PLR0913 - three headers, the body, the se
     return any(_same(expected, candidate) for candidate in given.split(" "))
 
 
-def _key(secret: str) -> bytes:
+def _signed(keyed: HMAC, content: bytes) -> bytes:
+    state = keyed.copy()  # half the time of keying one: the key takes two blocks of the hash
+    state.update(content)
+    return state.finalize()
+
+
+@lru_cache(maxsize=_MOST_KEYED)
+def _keyed(secret: str) -> HMAC:
+    return HMAC(secret.encode(), SHA256())
+
+
+@lru_cache(maxsize=_MOST_KEYED)
+def _keyed_as_base64(secret: str) -> HMAC:
     try:
-        return b64decode(secret.removeprefix(PREFIX), validate=True)
+        return HMAC(b64decode(secret.removeprefix(PREFIX), validate=True), SHA256())
     except binascii.Error as error:
         raise ValueError(
             "The secret is not base64, so it cannot key a webhook-signature."
@@ -67,4 +84,4 @@ def _seconds(timestamp: str) -> int | None:
 
 
 def _same(expected: str, given: str) -> bool:
-    return hmac.compare_digest(expected.encode(), given.encode(errors="backslashreplace"))
+    return compare_digest(expected.encode(), given.encode(errors="backslashreplace"))
