@@ -20,7 +20,7 @@ from draining import drained
 from results import Drained, workers, write
 
 from hookline import logs
-from hookline.cli.bench import report
+from hookline.cli.bench import phases, report
 from hookline.cli.bench.layout import Layout
 from hookline.cli.bench.processes import BenchFailed, running
 from hookline.cli.bench.scenarios import SCENARIOS, Options
@@ -34,13 +34,12 @@ LONGEST = 120.0  # seconds for a backlog
 
 async def shared_by(number: int, count: int) -> Drained:
     drain = next(each for each in SCENARIOS if each.name == "drain")
-    options = Options()
     async with AsyncExitStack() as stack:
         place = await stack.enter_async_context(
-            stage(replace(drain, waiting=count), Layout(), options)
+            stage(replace(drain, waiting=count), Layout(), Options())
         )
         service, gauge = await stack.enter_async_context(place.service("--no-engine"))
-        await place.subscribe(service)
+        live = await place.subscribe(service)
         await place.send(service, count=count)
         command = (sys.executable, "-m", "hookline", "worker")
         environment, log = environment_of(place), place.directory / "workers.log"
@@ -51,6 +50,7 @@ async def shared_by(number: int, count: int) -> Drained:
         store = psutil.Process(gauge.postmaster)
         roots = [psutil.Process(each.pid) for each in started], store
         row = await drained(f"{number}", place.counters, roots, count, LONGEST)
+        await phases.settled(gauge, live)  # until then one that was claimed twice may still come
         receipts = await place.receipts()
         if receipts.report["duplicates"] or len(receipts.numbers) != count:
             raise BenchFailed(
