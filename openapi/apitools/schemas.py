@@ -55,6 +55,9 @@ class _Comparison:
             if names in self._seen:
                 return
             self._seen.add(names)
+        if all(names) and names[0] != names[1]:
+            was, now = (name.rpartition("/")[2] for name in names)
+            yield broken(f"schema `{was}`", f"generated clients call it `{now}`")
         old, new = _resolved(old, self._schemas.old), _resolved(new, self._schemas.new)
         options = _options(old, self._schemas.old), _options(new, self._schemas.new)
         if any(len(each) > 1 for each in options):

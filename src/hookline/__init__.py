@@ -1,3 +1,3 @@
 """Hookline: PBX events to webhooks and SQS queues, durable, signed and bounded."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

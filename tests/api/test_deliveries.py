@@ -4,7 +4,7 @@ import asyncpg
 import pytest
 
 from factories import Json
-from hookline.domain.deliveries import Failed, FailReason, RetryAt, SkipReason, Status
+from hookline.domain.deliveries import DeliveryStatus, Failed, FailReason, RetryAt, SkipReason
 from hookline.domain.ids import new_uuid
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys
@@ -203,16 +203,18 @@ async def test_a_deleted_integrations_deliveries_stay_listed(
     assert "deleted" in refused.json()["detail"]
 
 
-@pytest.mark.parametrize("outcome", [Status.DELIVERED, Status.FAILED, Status.SKIPPED])
+@pytest.mark.parametrize(
+    "outcome", [DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.SKIPPED]
+)
 async def test_a_finished_delivery_is_due_for_one_more_attempt(
-    api: Api, queue: PostgresQueue, announced: Announced, outcome: Status
+    api: Api, queue: PostgresQueue, announced: Announced, outcome: DeliveryStatus
 ) -> None:
     integration = await an_integration(api, pbx=(pbx := a_pbx()))
     await send(api, pbx=pbx)
-    if outcome is Status.SKIPPED:
+    if outcome is DeliveryStatus.SKIPPED:
         await queue.skip(integration, SkipReason.DISABLED, limit=10)
     else:
-        failed = Failed(FailReason.EXHAUSTED) if outcome is Status.FAILED else None
+        failed = Failed(FailReason.EXHAUSTED) if outcome is DeliveryStatus.FAILED else None
         await settle(queue, integration, failed)
     [before] = await listed(api, f"integrationId={integration}")
     assert before["status"] == outcome

@@ -3,7 +3,7 @@ from ipaddress import IPv4Address
 from factories import a_principal, a_webhook
 from hookline.db import connections
 from hookline.domain.catalogue import load_catalogue
-from hookline.integrations.requests import NewIntegration
+from hookline.integrations.requests import IntegrationCreate
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.security.egress.policy import EgressPolicy
@@ -21,7 +21,7 @@ async def create(dsn: str, keys: str) -> str:
     service = IntegrationService(
         Transactions(engine), KeyRing.parse(keys), policy, load_catalogue()
     )
-    made = await service.create(a_principal(), NewIntegration.model_validate(a_webhook()))
+    made = await service.create(a_principal(), IntegrationCreate.model_validate(a_webhook()))
     await engine.dispose()
     return made.integration.id
 

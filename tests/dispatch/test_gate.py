@@ -17,7 +17,7 @@ from hookline.errors import Forbidden, NotAuthenticated
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
-from hookline.integrations.requests import PbxDescription
+from hookline.integrations.requests import PbxPut
 from hookline.integrations.revision import Transactions
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.queue.partitions import PartitionKeeper
@@ -135,7 +135,7 @@ async def test_a_pbx_described_as_anothers_after_the_key_entered_is_refused(
     sender = await process.enter(await process.keys.create(Role.INGEST, company=company))
     own, alien = event("own", company=company), event("alien", pbx=pbx, company=company)
     assert sender.route(alien) == alien
-    await process.pbxs.describe(pbx, PbxDescription(company="another", license="x-bees"))
+    await process.pbxs.describe(pbx, PbxPut(company="another", license="x-bees"))
     with pytest.raises(Forbidden):
         await process.ingest.accept([own, alien], sender)
     assert (await process.stored("own"), await process.stored("alien")) == (0, 0)

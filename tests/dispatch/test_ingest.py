@@ -16,7 +16,7 @@ from hookline.dispatch.lanes import Lanes
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.errors import Forbidden, Overloaded, Unavailable
-from hookline.integrations.requests import IntegrationChanges, NewIntegration
+from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
@@ -84,7 +84,7 @@ class Bench:
     async def make(self, **changes: object) -> str:
         chosen = {"events": {"call": "all"}} | changes
         document = a_webhook(url="https://93.184.215.14/", **chosen)
-        new = NewIntegration.model_validate(document)
+        new = IntegrationCreate.model_validate(document)
         return (await self.integrations.create(ADMIN, new)).integration.id
 
     async def pending(self, integration_id: str) -> list[asyncpg.Record]:
@@ -197,7 +197,7 @@ class TestChanges:
 
         async def somebody_makes_another() -> None:
             second.append(await bench.make())
-            changes = IntegrationChanges.model_validate({"enabled": False})
+            changes = IntegrationPatch.model_validate({"enabled": False})
             await bench.integrations.change(ADMIN, first, changes, None)
 
         bench.queue.before = somebody_makes_another

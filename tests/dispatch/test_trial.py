@@ -13,7 +13,7 @@ from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.targets import Target, TransmissionType, WebhookTarget
 from hookline.errors import InvalidInput, NotFound
 from hookline.integrations.pbxs import PbxService
-from hookline.integrations.requests import NewIntegration, PbxDescription
+from hookline.integrations.requests import IntegrationCreate, PbxPut
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
@@ -58,7 +58,7 @@ class Bench:
         self.tester = trial.Tester(subscriptions, sinks, catalogue)
 
     async def make(self, document: Json) -> str:
-        made = await self.integrations.create(ADMIN, NewIntegration.model_validate(document))
+        made = await self.integrations.create(ADMIN, IntegrationCreate.model_validate(document))
         return made.integration.id
 
 
@@ -109,7 +109,7 @@ async def test_a_companys_integration_gets_examples_without_a_pbx(bench: Bench) 
 
 async def test_the_company_on_a_pbxs_record_is_filled_in(bench: Bench) -> None:
     integration = await bench.make(a_queue(pbx=PBX))
-    description = PbxDescription(company="it_recorded", license="x-bees")
+    description = PbxPut(company="it_recorded", license="x-bees")
     await bench.pbxs.describe(PBX, description)
     tested = await bench.tester.test(integration, "call:completed")
     assert json.loads(tested.body)["company"] == "it_recorded"

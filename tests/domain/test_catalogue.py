@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from hookline.domain.catalogue import EventType, Format, load_catalogue
+from hookline.domain.catalogue import EventFormat, EventType, load_catalogue
 
 CATALOGUE = load_catalogue()
 PAYLOADS = sorted((Path(__file__).parents[1] / "events").glob("*/*.json"))
@@ -106,7 +106,7 @@ def test_the_licence_rule_covers_exactly_two_types() -> None:
 
 
 def test_only_transcripts_as_text_are_text() -> None:
-    assert {kind.name for kind in CATALOGUE.types if kind.format is Format.TEXT} == {
+    assert {kind.name for kind in CATALOGUE.types if kind.format is EventFormat.TEXT} == {
         "call:transcription:text:completed",
         "conference:transcription:text:completed",
     }

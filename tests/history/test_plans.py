@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql
 from factories import a_principal
 from hookline.db.partitions import of_days
 from hookline.domain.access import Principal, Role
-from hookline.domain.deliveries import Status
+from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import lowest_uuid
 from hookline.history import statements
 from hookline.history.statements import Period, WantedDeliveries, WantedEvents
@@ -84,9 +84,9 @@ async def plan(connection: asyncpg.Connection, query: Select[*tuple[Any, ...]]) 
     [
         WantedDeliveries(),
         WantedDeliveries(integration_id="int007"),
-        WantedDeliveries(integration_id="int007", statuses=frozenset({Status.FAILED})),
+        WantedDeliveries(integration_id="int007", statuses=frozenset({DeliveryStatus.FAILED})),
         WantedDeliveries(type="type-3", created=Period(since=SINCE)),
-        WantedDeliveries(statuses=frozenset({Status.PENDING})),
+        WantedDeliveries(statuses=frozenset({DeliveryStatus.PENDING})),
     ],
 )
 async def test_lists_of_deliveries_use_indexes(

@@ -11,7 +11,7 @@ from hookline.domain.deliveries import ErrorKind
 from hookline.domain.health import Fail, HealthRules, HealthState, Pause, Recover
 from hookline.integrations import schemas
 from hookline.integrations.health import HEALTH_CHANNEL, HealthRecords
-from hookline.integrations.requests import IntegrationChanges, NewIntegration
+from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from support.postgres_clients import ask, connection
@@ -31,11 +31,11 @@ def records(transactions: Transactions) -> HealthRecords:
 @pytest.fixture
 async def made(service: IntegrationService) -> str:
     """The id of an integration of the test's own."""
-    new = NewIntegration.model_validate(a_webhook())
+    new = IntegrationCreate.model_validate(a_webhook())
     return (await service.create(ADMIN, new)).integration.id
 
 
-async def shown(service: IntegrationService, integration_id: str) -> schemas.Health:
+async def shown(service: IntegrationService, integration_id: str) -> schemas.IntegrationHealth:
     return (await service.read(ADMIN, integration_id)).integration.health
 
 
@@ -45,7 +45,7 @@ async def paused(records: HealthRecords, integration_id: str) -> None:
 
 
 async def change(service: IntegrationService, integration_id: str, **fields: object) -> None:
-    patch = IntegrationChanges.model_validate(fields)
+    patch = IntegrationPatch.model_validate(fields)
     await service.change(ADMIN, integration_id, patch, None)
 
 
@@ -125,7 +125,7 @@ async def test_a_step_that_comes_too_late_changes_nothing(
 async def test_many_steps_are_one_transaction(
     service: IntegrationService, records: HealthRecords
 ) -> None:
-    new = NewIntegration.model_validate(a_webhook())
+    new = IntegrationCreate.model_validate(a_webhook())
     ids = [(await service.create(ADMIN, new)).integration.id for _ in range(3)]
     assert set(await records.take(dict.fromkeys(ids, FAIL))) == set(ids)
     mixed: dict[str, Fail | Pause | Recover] = {ids[0]: PAUSE, ids[1]: Recover(), ids[2]: FAIL}
@@ -251,7 +251,7 @@ async def test_what_is_disabled_or_deleted_does_not_begin_to_fail(
 async def test_a_rate_limit_is_kept_changed_and_removed(
     service: IntegrationService,
 ) -> None:
-    new = NewIntegration.model_validate(a_webhook(rateLimit=2.5))
+    new = IntegrationCreate.model_validate(a_webhook(rateLimit=2.5))
     made = (await service.create(ADMIN, new)).integration
     assert made.rate_limit == 2.5
     for sent, kept in (

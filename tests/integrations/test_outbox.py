@@ -13,7 +13,7 @@ from hookline.domain.notices import Exhausted, WrittenNotice, paused
 from hookline.integrations.health import HealthRecords
 from hookline.integrations.outbox import NOTICES_CHANNEL, Outbox, announce
 from hookline.integrations.pbxs import PbxService
-from hookline.integrations.requests import IntegrationChanges, NewIntegration, PbxDescription
+from hookline.integrations.requests import IntegrationCreate, IntegrationPatch, PbxPut
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from support.postgres_clients import connection
@@ -31,12 +31,12 @@ async def outbox(transactions: Transactions, database: str) -> AsyncIterator[Out
 
 
 async def made(service: IntegrationService, **changes: object) -> str:
-    new = NewIntegration.model_validate(a_webhook(**changes))
+    new = IntegrationCreate.model_validate(a_webhook(**changes))
     return (await service.create(ADMIN, new)).integration.id
 
 
 async def change(service: IntegrationService, integration_id: str, **fields: object) -> None:
-    patch = IntegrationChanges.model_validate(fields)
+    patch = IntegrationPatch.model_validate(fields)
     await service.change(ADMIN, integration_id, patch, None)
 
 
@@ -137,13 +137,13 @@ async def test_only_a_company_that_is_vouched_for_is_named(
     service: IntegrationService, pbxs: PbxService, outbox: Outbox
 ) -> None:
     manager = a_principal(Role.MANAGER, pbx="000000000042")
-    new = NewIntegration.model_validate(a_webhook(pbx="000000000042", company="it_w000042"))
+    new = IntegrationCreate.model_validate(a_webhook(pbx="000000000042", company="it_w000042"))
     target = (await service.create(manager, new)).integration.id
     await change(service, target, enabled=False)
     [notice] = await taken(outbox)
     assert (notice.pbx, notice.company) == ("000000000042", None)
     described = {"company": "it_w000099", "license": "x-bees"}
-    await pbxs.describe("000000000042", PbxDescription.model_validate(described))
+    await pbxs.describe("000000000042", PbxPut.model_validate(described))
     await change(service, target, enabled=True)
     await change(service, target, enabled=False)
     [notice] = await taken(outbox)

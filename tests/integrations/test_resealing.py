@@ -12,7 +12,7 @@ from hookline.db.models import Integration as Row
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.targets import SqsTarget, WebhookTarget
 from hookline.errors import BrokenSeal
-from hookline.integrations.requests import IntegrationChanges, NewIntegration
+from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.resealing import Resealed, Resealing
 from hookline.integrations.revision import Transactions
 from hookline.integrations.sealing import open_target
@@ -56,7 +56,7 @@ def resealing(transactions: Transactions) -> Resealing:
 
 
 async def made(service: IntegrationService, document: object = None) -> str:
-    new = NewIntegration.model_validate(document or a_webhook(headers=HEADERS))
+    new = IntegrationCreate.model_validate(document or a_webhook(headers=HEADERS))
     return (await service.create(ADMIN, new)).integration.id
 
 
@@ -152,7 +152,7 @@ async def test_who_changes_a_secret_meanwhile_wins(
             if not changed:
                 changed.append((await current.rotate_secret(ADMIN, rotated, timedelta(0))).secret)
                 headers = {"transmission": {"headers": {"X-Token": "8"}}}
-                patch = IntegrationChanges.model_validate(headers)
+                patch = IntegrationPatch.model_validate(headers)
                 await old.change(ADMIN, patched, patch, None)
             return await super()._reseal(row)  # type: ignore[arg-type]  # passed on unseen
 

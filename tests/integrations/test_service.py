@@ -8,7 +8,7 @@ from factories import SECRET_ACCESS_KEY, a_principal, a_queue, a_webhook
 from hookline.db.models import Integration, Revision
 from hookline.domain.targets import SqsTarget, WebhookTarget
 from hookline.errors import BrokenSeal, InvalidInput, PreconditionFailed
-from hookline.integrations.requests import IntegrationChanges, NewIntegration
+from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
 from hookline.integrations.sealing import open_target
 from hookline.integrations.service import IntegrationService
@@ -20,7 +20,7 @@ ADMIN = a_principal()
 
 async def create(service: IntegrationService, document: object = None) -> str:
     """Return the id of a new integration."""
-    new = NewIntegration.model_validate(document or a_webhook())
+    new = IntegrationCreate.model_validate(document or a_webhook())
     return (await service.create(ADMIN, new)).integration.id
 
 
@@ -40,7 +40,7 @@ async def test_every_change_carries_the_revision_that_it_made(
     integration_id = await create(service)
     made = (await row_of(transactions, integration_id)).revision
     assert made == await revision_of(transactions)
-    await service.change(ADMIN, integration_id, IntegrationChanges(name="x"), None)
+    await service.change(ADMIN, integration_id, IntegrationPatch(name="x"), None)
     changed = (await row_of(transactions, integration_id)).revision
     assert changed == await revision_of(transactions) == made + 1
     await service.delete(ADMIN, integration_id, None)
@@ -52,7 +52,7 @@ async def test_a_refused_change_moves_nothing(
 ) -> None:
     integration_id = await create(service)
     before = await revision_of(transactions)
-    wrong = IntegrationChanges(name="New", events={"calls": "all"})
+    wrong = IntegrationPatch(name="New", events={"calls": "all"})
     with pytest.raises(InvalidInput):
         await service.change(ADMIN, integration_id, wrong, None)
     assert await revision_of(transactions) == before
@@ -74,7 +74,7 @@ async def test_a_change_is_announced_once_it_is_committed(
 async def test_of_two_changes_on_one_version_one_is_refused(service: IntegrationService) -> None:
     integration_id = await create(service)
     version = (await service.read(ADMIN, integration_id)).version
-    patches = [IntegrationChanges(name=name) for name in ("one", "two", "three")]
+    patches = [IntegrationPatch(name=name) for name in ("one", "two", "three")]
     results = await asyncio.gather(
         *(service.change(ADMIN, integration_id, patch, frozenset({version})) for patch in patches),
         return_exceptions=True,
@@ -87,9 +87,9 @@ async def test_of_two_changes_on_one_version_one_is_refused(service: Integration
 async def test_changes_of_different_fields_at_once_all_last(service: IntegrationService) -> None:
     integration_id = await create(service)
     await asyncio.gather(
-        service.change(ADMIN, integration_id, IntegrationChanges(name="New"), None),
-        service.change(ADMIN, integration_id, IntegrationChanges(max_in_flight=3), None),
-        service.change(ADMIN, integration_id, IntegrationChanges(events={"chat": "all"}), None),
+        service.change(ADMIN, integration_id, IntegrationPatch(name="New"), None),
+        service.change(ADMIN, integration_id, IntegrationPatch(max_in_flight=3), None),
+        service.change(ADMIN, integration_id, IntegrationPatch(events={"chat": "all"}), None),
     )
     shown = (await service.read(ADMIN, integration_id)).integration
     assert (shown.name, shown.max_in_flight) == ("New", 3)
@@ -162,7 +162,7 @@ async def test_a_target_that_is_gone_switches_its_integration_off(
     assert await service.disable_gone(integration_id, "https://crm.example.com/") is False
     health = (await service.read(ADMIN, integration_id)).integration.health
     assert (health.state, health.disabled_reason) == ("disabled", "gone")
-    await service.change(ADMIN, integration_id, IntegrationChanges(enabled=False), None)
+    await service.change(ADMIN, integration_id, IntegrationPatch(enabled=False), None)
     assert (await service.read(ADMIN, integration_id)).integration.health == health
-    on = await service.change(ADMIN, integration_id, IntegrationChanges(enabled=True), None)
+    on = await service.change(ADMIN, integration_id, IntegrationPatch(enabled=True), None)
     assert (on.integration.health.state, on.integration.health.disabled_reason) == ("healthy", None)

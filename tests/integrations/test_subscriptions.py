@@ -15,7 +15,7 @@ from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.targets import WebhookTarget
 from hookline.errors import BrokenSeal, Unavailable
 from hookline.integrations.pbxs import PbxService
-from hookline.integrations.requests import IntegrationChanges, NewIntegration, PbxDescription
+from hookline.integrations.requests import IntegrationCreate, IntegrationPatch, PbxPut
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscription, Subscriptions
@@ -47,11 +47,11 @@ class Bench:
     async def make(self, document: Json | None = None, **changes: object) -> str:
         asked = (document or a_webhook(events=EVERYTHING)) | {"pbx": self.pbx} | changes
         asked = {name: value for name, value in asked.items() if value is not None}
-        new = NewIntegration.model_validate(asked)
+        new = IntegrationCreate.model_validate(asked)
         return (await self.integrations.create(ADMIN, new)).integration.id
 
     async def change(self, integration_id: str, **fields: object) -> None:
-        changes = IntegrationChanges.model_validate(fields)
+        changes = IntegrationPatch.model_validate(fields)
         await self.integrations.change(ADMIN, integration_id, changes, None)
 
     async def describe(self, licence: str, *, presence: bool, company: str | None = None) -> None:
@@ -60,7 +60,7 @@ class Bench:
             "license": licence,
             "presenceEvents": presence,
         }
-        await self.pbxs.describe(self.pbx, PbxDescription.model_validate(document))
+        await self.pbxs.describe(self.pbx, PbxPut.model_validate(document))
 
     def event(self, kind: str = "call:start", **changes: object) -> Event:
         document = an_event(**{"type": kind, "pbx": self.pbx, "company": self.company} | changes)

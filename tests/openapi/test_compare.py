@@ -38,6 +38,15 @@ def integrations(document: Node) -> Node:
     return found
 
 
+def rename(name: str, other: str) -> Edit:
+    def edit(document: Node) -> None:
+        text = json.dumps(document).replace(f'schemas/{name}"', f'schemas/{other}"')
+        document.update(json.loads(text))
+        schemas(document)[other] = schemas(document).pop(name)
+
+    return edit
+
+
 BREAKS: dict[str, tuple[Edit, str]] = {
     "an operation that goes": (
         lambda d: integrations(d).pop("get"),
@@ -46,6 +55,10 @@ BREAKS: dict[str, tuple[Edit, str]] = {
     "another operation id": (
         lambda d: integrations(d)["get"].update(operationId="allIntegrations"),
         "generated clients call it `allIntegrations`",
+    ),
+    "another name of a schema": (
+        rename("IntegrationCreate", "NewIntegration"),
+        "schema `IntegrationCreate`: generated clients call it `NewIntegration`",
     ),
     "a role that is shut out": (
         lambda d: integrations(d)["get"].update(security=[{"adminKey": []}]),
@@ -60,15 +73,15 @@ BREAKS: dict[str, tuple[Edit, str]] = {
         "is required now",
     ),
     "a request field that is demanded": (
-        lambda d: schemas(d)["NewIntegration"]["required"].append("maxInFlight"),
+        lambda d: schemas(d)["IntegrationCreate"]["required"].append("maxInFlight"),
         "body · `maxInFlight`: is required now",
     ),
     "a request field that goes": (
-        lambda d: fields(d, "NewIntegration").pop("maxInFlight"),
+        lambda d: fields(d, "IntegrationCreate").pop("maxInFlight"),
         "body · `maxInFlight`: is gone",
     ),
     "a narrower bound": (
-        lambda d: fields(d, "NewIntegration")["maxInFlight"].update(maximum=10),
+        lambda d: fields(d, "IntegrationCreate")["maxInFlight"].update(maximum=10),
         "`maximum` is `10`, and was `1000`",
     ),
     "a choice that is taken away": (
@@ -76,7 +89,7 @@ BREAKS: dict[str, tuple[Edit, str]] = {
         "is never `x-bees` any more",
     ),
     "a kind of target that goes": (
-        lambda d: schemas(d)["NewTransmission"]["oneOf"].pop(),
+        lambda d: schemas(d)["TransmissionCreate"]["oneOf"].pop(),
         "is never `AWS_SQS` any more",
     ),
     "an answered field that goes": (
@@ -119,7 +132,7 @@ HARMLESS: dict[str, tuple[Edit, Effect | None]] = {
         Effect.ADDED,
     ),
     "a new optional request field": (
-        lambda d: fields(d, "NewIntegration").update(note={"type": "string"}),
+        lambda d: fields(d, "IntegrationCreate").update(note={"type": "string"}),
         Effect.ADDED,
     ),
     "a new answered field": (
@@ -132,7 +145,7 @@ HARMLESS: dict[str, tuple[Edit, Effect | None]] = {
     ),
     "another choice": (lambda d: schemas(d)["PbxLicence"]["enum"].append("uc"), Effect.ADDED),
     "a wider bound": (
-        lambda d: fields(d, "NewIntegration")["maxInFlight"].update(maximum=5000),
+        lambda d: fields(d, "IntegrationCreate")["maxInFlight"].update(maximum=5000),
         Effect.RELAXED,
     ),
     "a field that is no longer demanded": (

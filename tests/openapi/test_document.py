@@ -75,10 +75,10 @@ def test_requests_and_answers_are_references_to_named_schemas() -> None:
 
 
 def test_secrets_are_marked() -> None:
-    assert SCHEMAS["NewSqsTransmission"]["properties"]["secretAccessKey"]["writeOnly"]
-    assert SCHEMAS["TransmissionChanges"]["properties"]["secretAccessKey"]["writeOnly"]
+    assert SCHEMAS["SqsTransmissionCreate"]["properties"]["secretAccessKey"]["writeOnly"]
+    assert SCHEMAS["TransmissionPatch"]["properties"]["secretAccessKey"]["writeOnly"]
     assert SCHEMAS["WebhookTransmission"]["properties"]["secret"]["readOnly"]
-    assert "secret" not in SCHEMAS["NewWebhookTransmission"]["properties"]
+    assert "secret" not in SCHEMAS["WebhookTransmissionCreate"]["properties"]
     assert "secretAccessKey" not in SCHEMAS["SqsTransmission"]["properties"]
 
 

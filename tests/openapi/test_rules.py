@@ -110,7 +110,12 @@ def test_answers_may_gain_fields_and_requests_may_not() -> None:
     asked = requested()
     closed = {name for name in SCHEMAS if SCHEMAS[name].get("additionalProperties") is False}
     assert closed <= asked
-    assert {"NewIntegration", "IntegrationChanges", "SecretRotation", "TestRequest"} <= closed
+    assert {
+        "IntegrationCreate",
+        "IntegrationPatch",
+        "SecretRotationRequest",
+        "TestRequest",
+    } <= closed
 
 
 def test_unions_of_objects_have_a_discriminator() -> None:
@@ -127,7 +132,7 @@ def test_what_only_answers_show_and_what_they_never_show_is_marked() -> None:
     for field in ("id", "health", "createdAt", "updatedAt"):
         assert shown[field]["readOnly"]
     assert SCHEMAS["WebhookTransmission"]["properties"]["secret"]["readOnly"]
-    assert SCHEMAS["NewSqsTransmission"]["properties"]["secretAccessKey"]["writeOnly"]
+    assert SCHEMAS["SqsTransmissionCreate"]["properties"]["secretAccessKey"]["writeOnly"]
 
 
 @pytest.mark.parametrize("kind", CATALOGUE.types, ids=by_name)

@@ -15,7 +15,7 @@ from factories import Json, a_principal, a_webhook, an_event
 from hookline.api.deps import Services
 from hookline.domain.events import Limits, parse_event
 from hookline.integrations import schemas
-from hookline.integrations.requests import IntegrationChanges, NewIntegration
+from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.runtime import open_runtime
 from hookline.security.keys import new_key
 from hookline.security.secrets import generate_key
@@ -92,11 +92,13 @@ class Bench:
 
         await eventually(pending, lambda some: some is False, within=within)
 
-    async def until_paused(self, services: Services, integration_id: str) -> schemas.Health:
+    async def until_paused(
+        self, services: Services, integration_id: str
+    ) -> schemas.IntegrationHealth:
         """Send events until an integration, whose target is down, is paused and at rest."""
         numbers = itertools.count(1_000_000)
 
-        async def one_more() -> schemas.Health:
+        async def one_more() -> schemas.IntegrationHealth:
             await send(services, next(numbers))
             return await health_of(services, integration_id)
 
@@ -134,7 +136,7 @@ async def eventually(
 
 async def an_integration(services: Services, url: str, **changes: object) -> str:
     """Create a webhook integration of the usual PBX and return its id."""
-    new = NewIntegration.model_validate(a_webhook(url=url, events={"call": "all"}) | changes)
+    new = IntegrationCreate.model_validate(a_webhook(url=url, events={"call": "all"}) | changes)
     return (await services.integrations.create(ADMIN, new)).integration.id
 
 
@@ -149,16 +151,18 @@ async def send(services: Services, *numbers: int, **changes: object) -> list[UUI
 
 async def change(services: Services, integration_id: str, **fields: object) -> None:
     """Patch an integration."""
-    patch = IntegrationChanges.model_validate(fields)
+    patch = IntegrationPatch.model_validate(fields)
     await services.integrations.change(ADMIN, integration_id, patch, None)
 
 
-async def health_of(services: Services, integration_id: str) -> schemas.Health:
+async def health_of(services: Services, integration_id: str) -> schemas.IntegrationHealth:
     """Return how an integration fares, as the API shows it."""
     return (await services.integrations.read(ADMIN, integration_id)).integration.health
 
 
-async def until_state(services: Services, integration_id: str, state: str) -> schemas.Health:
+async def until_state(
+    services: Services, integration_id: str, state: str
+) -> schemas.IntegrationHealth:
     """Wait until an integration is in this state."""
     return await eventually(
         lambda: health_of(services, integration_id), lambda health: health.state == state

@@ -28,7 +28,7 @@ from hookline.domain.health import HealthRules
 from hookline.domain.ids import new_uuid
 from hookline.integrations.health import HealthRecords
 from hookline.integrations.outbox import Outbox
-from hookline.integrations.requests import IntegrationChanges, NewIntegration
+from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
@@ -71,13 +71,13 @@ class Process:
         self.accepted: list[Event] = []
 
     async def an_integration(self, **changes: object) -> str:
-        new = NewIntegration.model_validate(a_webhook(**changes))
+        new = IntegrationCreate.model_validate(a_webhook(**changes))
         made = (await self.integrations.create(ADMIN, new)).integration.id
         await self.subscriptions.catch_up()
         return made
 
     async def change(self, integration_id: str, **fields: object) -> None:
-        patch = IntegrationChanges.model_validate(fields)
+        patch = IntegrationPatch.model_validate(fields)
         await self.integrations.change(ADMIN, integration_id, patch, None)
 
     def saw(

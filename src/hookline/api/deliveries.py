@@ -9,7 +9,7 @@ from hookline.api.deps import ServicesDep
 from hookline.api.history import EventTypeFilter, Since, Until, existing_id, period
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.responses import failures
-from hookline.domain.deliveries import Status
+from hookline.domain.deliveries import DeliveryStatus
 from hookline.history.schemas import Delivery, DeliveryPage
 from hookline.history.statements import WantedDeliveries
 from hookline.integrations.fields import Line
@@ -32,7 +32,7 @@ async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
         ),
     ] = None,
     status: Annotated[
-        list[Status] | None,
+        list[DeliveryStatus] | None,
         Query(description="Only those that stand so; may be given several times."),
     ] = None,
     type: EventTypeFilter = None,  # noqa: A002 - the parameter's name in the API

@@ -35,7 +35,7 @@ BatchStatus = TypeAliasType(
 )
 
 
-class NewEvent(BaseModel):
+class EventCreate(BaseModel):
     """An event as a PBX sends it, without `integrationId`; further members are passed on."""
 
     model_config = ConfigDict(extra="allow")
@@ -71,10 +71,10 @@ class NewEvent(BaseModel):
     data: EventData
 
 
-class NewEventBatch(BaseModel):
+class EventBatchCreate(BaseModel):
     """Up to 1,000 events."""
 
-    events: list[NewEvent] = Field(
+    events: list[EventCreate] = Field(
         max_length=1000, description="The events, in the order in which they are answered."
     )
 
@@ -137,7 +137,7 @@ def request_of(model: type[BaseModel]) -> dict[str, Any]:
 def request_schemas() -> dict[str, Any]:
     """Return the schemas that `request_of` refers to, by name."""
     _, schemas = models_json_schema(
-        [(NewEvent, "validation"), (NewEventBatch, "validation")],
+        [(EventCreate, "validation"), (EventBatchCreate, "validation")],
         ref_template="#/components/schemas/{model}",
     )
     definitions: dict[str, Any] = schemas["$defs"]

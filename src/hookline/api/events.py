@@ -10,9 +10,9 @@ from hookline.api.auth import admit_sender
 from hookline.api.deps import Services, services_of
 from hookline.api.envelopes import (
     BatchReceipt,
+    EventBatchCreate,
+    EventCreate,
     EventReceipt,
-    NewEvent,
-    NewEventBatch,
     request_of,
 )
 from hookline.api.guarded import read_bounded
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/events", tags=["Events"])
     status_code=202,
     response_model=EventReceipt,
     responses=failures(400, 403, 413, 415, 422),
-    openapi_extra=request_of(NewEvent),
+    openapi_extra=request_of(EventCreate),
 )
 async def send_event(request: Request) -> Response:
     """Send one event.
@@ -63,7 +63,7 @@ async def send_event(request: Request) -> Response:
     response_model=BatchReceipt,
     response_model_exclude_unset=True,
     responses=failures(400, 403, 413, 415, 422),
-    openapi_extra=request_of(NewEventBatch),
+    openapi_extra=request_of(EventBatchCreate),
 )
 async def send_event_batch(request: Request) -> Response:
     """Send many events.

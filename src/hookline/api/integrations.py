@@ -18,7 +18,11 @@ from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import CompanyId, PbxSerial
 from hookline.integrations.repository import Wanted
-from hookline.integrations.requests import IntegrationChanges, NewIntegration, SecretRotation
+from hookline.integrations.requests import (
+    IntegrationCreate,
+    IntegrationPatch,
+    SecretRotationRequest,
+)
 from hookline.integrations.schemas import Integration, IntegrationPage, SigningSecret
 
 router = APIRouter(prefix="/v1/integrations", tags=["Integrations"], route_class=GuardedRoute)
@@ -37,7 +41,7 @@ IntegrationPath = Annotated[
 async def create_integration(
     caller: Manager,
     services: ServicesDep,
-    new: Annotated[NewIntegration, Body(openapi_examples=NEW_INTEGRATION)],
+    new: Annotated[IntegrationCreate, Body(openapi_examples=NEW_INTEGRATION)],
     response: Response,
 ) -> Integration:
     """Create an integration.
@@ -104,7 +108,7 @@ async def update_integration(  # noqa: PLR0913 - each is a part of the request
     services: ServicesDep,
     integration_id: IntegrationPath,
     patch: Annotated[
-        IntegrationChanges,
+        IntegrationPatch,
         Body(media_type="application/merge-patch+json", openapi_examples=INTEGRATION_CHANGES),
     ],
     response: Response,
@@ -154,7 +158,7 @@ async def rotate_integration_secret(
     caller: Manager,
     services: ServicesDep,
     integration_id: IntegrationPath,
-    rotation: Annotated[SecretRotation, Body(default_factory=SecretRotation)],
+    rotation: Annotated[SecretRotationRequest, Body(default_factory=SecretRotationRequest)],
 ) -> SigningSecret:
     """Give a webhook a new secret.
 

@@ -10,7 +10,7 @@ from hookline.api.examples import PBX_DESCRIPTION
 from hookline.api.guarded import GuardedRoute
 from hookline.api.responses import failures
 from hookline.integrations.fields import PbxSerial
-from hookline.integrations.requests import PbxDescription
+from hookline.integrations.requests import PbxPut
 from hookline.integrations.schemas import PbxRecord
 
 router = APIRouter(prefix="/v1/pbxs", tags=["PBX records"], route_class=GuardedRoute)
@@ -23,7 +23,7 @@ async def put_pbx(
     _caller: Admin,
     services: ServicesDep,
     pbx: PbxPath,
-    description: Annotated[PbxDescription, Body(openapi_examples=PBX_DESCRIPTION)],
+    description: Annotated[PbxPut, Body(openapi_examples=PBX_DESCRIPTION)],
 ) -> PbxRecord:
     """Describe a PBX.
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-from hookline.domain.catalogue import Format
+from hookline.domain.catalogue import EventFormat
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.history.schemas import StatusCode
 from hookline.integrations.fields import Document, Moment
@@ -112,7 +112,7 @@ class EventTypeDescription(Document):
     name: str = Field(description="The name in `type`.", examples=["call:completed"])
     title: str = Field(description="The name for people.", examples=["Call completed"])
     description: str = Field(description="When it is sent, and what it tells.")
-    format: Format = Field(
+    format: EventFormat = Field(
         description="`json`: structured content. `text`: the content is one text in the envelope."
     )
     licensed: bool = Field(description="Whether the PBX's licence decides if it is sent.")

@@ -18,7 +18,7 @@ SERVICE: Final = "service"  # the group of Hookline's own events, which no PBX m
 JsonObject = Mapping[str, Any]  # any JSON: these documents are passed on, not looked into
 
 
-class Format(StrEnum):
+class EventFormat(StrEnum):
     """What an event's content is: structured, or one text inside the envelope."""
 
     JSON = "json"
@@ -38,7 +38,7 @@ class EventType:
     group: str
     title: str
     description: str
-    format: Format
+    format: EventFormat
     licensed: bool
     example: JsonObject = field(repr=False, compare=False)
     schema: JsonObject = field(repr=False, compare=False)
@@ -143,7 +143,7 @@ def _event_type(group: str, entry: JsonObject) -> EventType:
         group=group,
         title=entry["title"],
         description=entry["description"],
-        format=Format(entry["format"]),
+        format=EventFormat(entry["format"]),
         licensed=entry["licensed"],
         example=entry["example"],
         schema=entry["schema"],

@@ -7,7 +7,7 @@ from enum import StrEnum
 import msgspec
 
 
-class Status(StrEnum):
+class DeliveryStatus(StrEnum):
     """Where a delivery stands; all but `pending` are final until somebody asks for a retry."""
 
     PENDING = "pending"

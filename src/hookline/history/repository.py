@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hookline.db.away import unavailable_when_away
 from hookline.domain.access import Principal
-from hookline.domain.deliveries import Status
+from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import created_at
 from hookline.errors import NotFound
 from hookline.history import statements
@@ -151,7 +151,7 @@ def _summary(row: RowMapping) -> EventSummary:
 def _outcome(row: RowMapping) -> IntegrationOutcome:
     return IntegrationOutcome(
         integration_id=row["integration_id"],
-        status=Status(row["status"]),
+        status=DeliveryStatus(row["status"]),
         reason=row["reason"],
         delivery_id=row["id"],
     )
@@ -163,7 +163,7 @@ def _delivery(row: RowMapping, attempts: list[Attempt]) -> Delivery:
         event_id=row["event_id"],
         integration_id=row["integration_id"],
         type=row["type"],
-        status=Status(row["status"]),
+        status=DeliveryStatus(row["status"]),
         reason=row["reason"],
         next_attempt_at=row["next_attempt_at"],
         created_at=created_at(row["id"]),

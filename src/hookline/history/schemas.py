@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypeAliasType
 
-from hookline.domain.deliveries import ErrorKind, FailReason, SkipReason, Status
+from hookline.domain.deliveries import DeliveryStatus, ErrorKind, FailReason, SkipReason
 
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 EventId = Annotated[
@@ -30,8 +30,8 @@ Pbx = Annotated[
         examples=["000000000001"],
     ),
 ]
-Reason = TypeAliasType(
-    "Reason",
+OutcomeReason = TypeAliasType(
+    "OutcomeReason",
     Annotated[
         SkipReason | FailReason,
         Field(
@@ -101,8 +101,8 @@ class Delivery(Record):
     event_id: EventId
     integration_id: IntegrationId
     type: EventTypeName
-    status: Status
-    reason: Reason | None = Field(description="Why, where it was `skipped` or has `failed`.")
+    status: DeliveryStatus
+    reason: OutcomeReason | None = Field(description="Why, where it was `skipped` or has `failed`.")
     next_attempt_at: Moment | None = Field(
         description="When a `pending` delivery is due; `null` while it is being attempted."
     )
@@ -121,8 +121,8 @@ class IntegrationOutcome(Record):
     """What became of an event for one integration that was considered for it."""
 
     integration_id: IntegrationId
-    status: Status
-    reason: Reason | None = Field(description="Why, where it was `skipped` or has `failed`.")
+    status: DeliveryStatus
+    reason: OutcomeReason | None = Field(description="Why, where it was `skipped` or has `failed`.")
     delivery_id: UUID | None = Field(description="Its delivery; `null` where there never was one.")
 
 

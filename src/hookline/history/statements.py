@@ -40,7 +40,7 @@ from hookline.db.models import (
 )
 from hookline.db.visibility import events_seen_by, integrations_seen_by
 from hookline.domain.access import Principal
-from hookline.domain.deliveries import Status
+from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import created_at, lowest_uuid
 
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no UUIDv7 names an earlier one
@@ -74,7 +74,7 @@ class WantedDeliveries:
     """Which deliveries a list is about; None, and no statuses: whatever it is."""
 
     integration_id: str | None = None
-    statuses: frozenset[Status] = frozenset()
+    statuses: frozenset[DeliveryStatus] = frozenset()
     type: str | None = None
     created: Period = Period()
 
@@ -171,7 +171,7 @@ def _columns(table: DeliveryTable) -> list[_Column]:
         return [*shared, finished.status, finished.reason, never]
     return [
         *shared,
-        literal(Status.PENDING.value).label("status"),
+        literal(DeliveryStatus.PENDING.value).label("status"),
         cast(null(), Text).label("reason"),
         _next_attempt(),
     ]
@@ -214,14 +214,14 @@ def _arm(
     return select(of_each).select_from(each.join(of_each, true()))
 
 
-def _holds(table: DeliveryTable, statuses: frozenset[Status]) -> bool:
+def _holds(table: DeliveryTable, statuses: frozenset[DeliveryStatus]) -> bool:
     """Tell whether deliveries of these statuses can be in this table."""
     if not statuses:
         return True
     return (
-        Status.PENDING in statuses
+        DeliveryStatus.PENDING in statuses
         if table is PendingDelivery
-        else bool(statuses - {Status.PENDING})
+        else bool(statuses - {DeliveryStatus.PENDING})
     )
 
 

@@ -5,22 +5,20 @@ from datetime import UTC, datetime
 from hookline.db.models import Integration as Row
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.checks import Checks
-from hookline.integrations.requests import IntegrationChanges, TransmissionChanges
+from hookline.integrations.requests import IntegrationPatch, TransmissionPatch
 from hookline.integrations.sealing import open_headers, seal_headers, secret_binding
 from hookline.security.secrets import KeyRing
 
 _NO_NULL = "This can't be removed; send a value, or leave the field out."
 
 
-async def check_url(patch: IntegrationChanges, row: Row, checks: Checks) -> None:
+async def check_url(patch: IntegrationPatch, row: Row, checks: Checks) -> None:
     """Check a new URL, which may take a look-up of its host and so is done outside transactions."""
     if patch.transmission is not None and patch.transmission.url is not None:
         await checks.url(TransmissionType(row.type), patch.transmission.url)
 
 
-def apply(
-    patch: IntegrationChanges, row: Row, keyring: KeyRing, checks: Checks, *, by: str
-) -> None:
+def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *, by: str) -> None:
     """Change the row as the patch says; raise InvalidInput, before any change, for what is wrong.
 
     `checks` may bring problems that were found before; `by` names who sent the patch.
@@ -44,7 +42,7 @@ def apply(
         switch(row, enabled=patch.enabled, reason="manual", by=by)
 
 
-def starts_afresh(patch: IntegrationChanges) -> bool:
+def starts_afresh(patch: IntegrationPatch) -> bool:
     """Whether what is known of the health no longer counts: it is enabled, or goes elsewhere."""
     return patch.enabled is True or (
         patch.transmission is not None and patch.transmission.url is not None
@@ -61,7 +59,7 @@ def switch(row: Row, *, enabled: bool, reason: str, by: str) -> None:
     row.enabled = enabled
 
 
-def _refuse_nulls(patch: IntegrationChanges, checks: Checks) -> None:
+def _refuse_nulls(patch: IntegrationPatch, checks: Checks) -> None:
     for name in patch.model_fields_set - {"filter", "rate_limit"}:
         if getattr(patch, name) is None:
             checks.refuse(_path(patch, name), _NO_NULL)
@@ -73,12 +71,12 @@ def _refuse_nulls(patch: IntegrationChanges, checks: Checks) -> None:
             checks.refuse(f"transmission.{_path(transmission, name)}", _NO_NULL)
 
 
-def _path(model: IntegrationChanges | TransmissionChanges, name: str) -> str:
+def _path(model: IntegrationPatch | TransmissionPatch, name: str) -> str:
     return type(model).model_fields[name].alias or name
 
 
 def _merged_events(
-    patch: IntegrationChanges, row: Row, checks: Checks
+    patch: IntegrationPatch, row: Row, checks: Checks
 ) -> dict[str, str | list[str]] | None:
     if patch.events is None:
         return None
@@ -87,7 +85,7 @@ def _merged_events(
 
 
 def _merged_headers(
-    patch: TransmissionChanges | None, row: Row, keyring: KeyRing, checks: Checks
+    patch: TransmissionPatch | None, row: Row, keyring: KeyRing, checks: Checks
 ) -> dict[str, str] | None:
     """Return all headers as they will be, or None where they stay; names differ in case only."""
     if patch is None or "headers" not in patch.model_fields_set:
@@ -104,7 +102,7 @@ def _merged_headers(
     return merged
 
 
-def _check_aws_key(patch: TransmissionChanges | None, row: Row, checks: Checks) -> None:
+def _check_aws_key(patch: TransmissionPatch | None, row: Row, checks: Checks) -> None:
     if patch is None:
         return
     sent = patch.model_fields_set & {"access_key_id", "secret_access_key"}
@@ -118,7 +116,7 @@ def _check_aws_key(patch: TransmissionChanges | None, row: Row, checks: Checks) 
         checks.refuse(path, "An AWS key is replaced as a pair: send both of its parts.")
 
 
-def _change_target(patch: TransmissionChanges, row: Row, keyring: KeyRing) -> None:
+def _change_target(patch: TransmissionPatch, row: Row, keyring: KeyRing) -> None:
     row.url = patch.url or row.url
     if patch.access_key_id is not None and patch.secret_access_key is not None:
         row.access_key_id = patch.access_key_id

@@ -6,27 +6,27 @@ from hookline.db.models import Integration as Row
 from hookline.domain.ids import new_uuid, new_webhook_secret
 from hookline.integrations.changes import switch
 from hookline.integrations.checks import Checks
-from hookline.integrations.requests import NewIntegration, NewSqsTransmission
+from hookline.integrations.requests import IntegrationCreate, SqsTransmissionCreate
 from hookline.integrations.sealing import seal_headers, secret_binding
 from hookline.security.secrets import KeyRing
 
 
-async def check_new(new: NewIntegration, checks: Checks) -> dict[str, str | list[str]]:
+async def check_new(new: IntegrationCreate, checks: Checks) -> dict[str, str | list[str]]:
     """Return the selection to keep; raise InvalidInput with every field that is wrong."""
     transmission = new.transmission
     await checks.url(transmission.type, transmission.url)
-    if not isinstance(transmission, NewSqsTransmission):
+    if not isinstance(transmission, SqsTransmissionCreate):
         checks.headers(transmission.headers)
     events = checks.events(new.events)
     checks.raise_any()
     return events or {}
 
 
-def row_of(new: NewIntegration, integration_id: str, keyring: KeyRing, *, by: str) -> Row:
+def row_of(new: IntegrationCreate, integration_id: str, keyring: KeyRing, *, by: str) -> Row:
     """Return the row of a checked integration; its tenancy, events and revision are to be added."""
     now = datetime.now(UTC)
     transmission = new.transmission
-    if isinstance(transmission, NewSqsTransmission):
+    if isinstance(transmission, SqsTransmissionCreate):
         secret, headers, key_id = transmission.secret_access_key, {}, transmission.access_key_id
     else:
         secret, headers, key_id = new_webhook_secret(), transmission.headers, None

@@ -188,8 +188,8 @@ EventSelection = TypeAliasType(
         ),
     ],
 )
-EventSelectionChanges = TypeAliasType(
-    "EventSelectionChanges",
+EventSelectionPatch = TypeAliasType(
+    "EventSelectionPatch",
     Annotated[
         dict[str, GroupChoice | None],
         Field(

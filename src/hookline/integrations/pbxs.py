@@ -6,7 +6,7 @@ from hookline.db.models import Pbx
 from hookline.domain.access import Principal
 from hookline.errors import NotFound
 from hookline.integrations import repository
-from hookline.integrations.requests import PbxDescription
+from hookline.integrations.requests import PbxPut
 from hookline.integrations.revision import Change, Transactions
 from hookline.integrations.schemas import PbxRecord
 
@@ -17,7 +17,7 @@ class PbxService:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    async def describe(self, pbx: str, description: PbxDescription) -> PbxRecord:
+    async def describe(self, pbx: str, description: PbxPut) -> PbxRecord:
         """Keep what is known of a PBX; it holds for the next accepted event.
 
         The companies of the PBX's integrations are judged again: one that the record confirms is

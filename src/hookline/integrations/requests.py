@@ -20,7 +20,7 @@ from hookline.integrations.fields import (
     CustomHeaders,
     Document,
     EventSelection,
-    EventSelectionChanges,
+    EventSelectionPatch,
     IntegrationName,
     MaxInFlight,
     PbxSerial,
@@ -31,7 +31,7 @@ from hookline.integrations.fields import (
 )
 
 
-class NewWebhookTransmission(Document):
+class WebhookTransmissionCreate(Document):
     """Copies by HTTPS POST. Hookline makes the signing secret; the answer holds it."""
 
     type: Literal[TransmissionType.WEBHOOK] = Field(description="An HTTPS webhook.")
@@ -39,7 +39,7 @@ class NewWebhookTransmission(Document):
     headers: CustomHeaders = Field(default_factory=dict)
 
 
-class NewSqsTransmission(Document):
+class SqsTransmissionCreate(Document):
     """Copies as messages to a queue of AWS SQS, sent with the customer's own AWS key."""
 
     type: Literal[TransmissionType.AWS_SQS] = Field(description="A queue of AWS SQS.")
@@ -48,16 +48,16 @@ class NewSqsTransmission(Document):
     secret_access_key: SecretAccessKey
 
 
-NewTransmission = TypeAliasType(
-    "NewTransmission",
+TransmissionCreate = TypeAliasType(
+    "TransmissionCreate",
     Annotated[
-        NewWebhookTransmission | NewSqsTransmission,
+        WebhookTransmissionCreate | SqsTransmissionCreate,
         Field(discriminator="type", description="Where copies are to go, told apart by `type`."),
     ],
 )
 
 
-class NewIntegration(Document):
+class IntegrationCreate(Document):
     """What to create. `pbx` and `company` come from the key where it is bound to one."""
 
     pbx: PbxSerial | None = Field(
@@ -72,7 +72,7 @@ class NewIntegration(Document):
     )
     name: IntegrationName
     enabled: Switch = Field(default=True, description="Whether it gets events from the start.")
-    transmission: NewTransmission
+    transmission: TransmissionCreate
     events: EventSelection
     filter: None = Field(
         None, description="Reserved for content filters; only `null` is possible so far."
@@ -85,8 +85,8 @@ class NewIntegration(Document):
     )
 
 
-HeaderChanges = TypeAliasType(
-    "HeaderChanges",
+CustomHeadersPatch = TypeAliasType(
+    "CustomHeadersPatch",
     Annotated[
         dict[str, str | None],
         Field(
@@ -102,11 +102,11 @@ HeaderChanges = TypeAliasType(
 )
 
 
-class TransmissionChanges(Document):
+class TransmissionPatch(Document):
     """Changes of where copies go. `type` stays for life; a webhook's secret is rotated instead."""
 
     url: TargetUrl | None = None
-    headers: HeaderChanges | None = Field(
+    headers: CustomHeadersPatch | None = Field(
         default_factory=lambda: None,  # a default that isn't described: null has a meaning here
         description="Webhooks only; `null` removes all headers.",
     )
@@ -114,7 +114,7 @@ class TransmissionChanges(Document):
     secret_access_key: SecretAccessKey | None = None
 
 
-class IntegrationChanges(Document):
+class IntegrationPatch(Document):
     """A JSON merge patch (RFC 7396): fields that are left out stay as they are."""
 
     name: IntegrationName | None = None
@@ -122,8 +122,8 @@ class IntegrationChanges(Document):
         None,
         description="Enabling also clears the health: a paused integration is sent to at once.",
     )
-    transmission: TransmissionChanges | None = None
-    events: EventSelectionChanges | None = None
+    transmission: TransmissionPatch | None = None
+    events: EventSelectionPatch | None = None
     filter: None = Field(
         None, description="Reserved for content filters; only `null` is possible so far."
     )
@@ -135,7 +135,7 @@ class IntegrationChanges(Document):
     )
 
 
-class SecretRotation(Document):
+class SecretRotationRequest(Document):
     """How to rotate a secret."""
 
     grace_period_hours: int = Field(
@@ -160,7 +160,7 @@ PbxLicence = TypeAliasType(
 )
 
 
-class PbxDescription(Document):
+class PbxPut(Document):
     """What is known of a PBX."""
 
     company: CompanyId

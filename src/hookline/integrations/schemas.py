@@ -24,7 +24,7 @@ from hookline.integrations.fields import (
     RateLimit,
     TargetUrl,
 )
-from hookline.integrations.requests import PbxDescription
+from hookline.integrations.requests import PbxPut
 
 READ_ONLY: dict[str, Any] = {"readOnly": True}  # Any: as pydantic declares it
 
@@ -81,7 +81,7 @@ DisabledReason = TypeAliasType(
 )
 
 
-class Health(Document):
+class IntegrationHealth(Document):
     """How an integration fares."""
 
     state: HealthState = Field(
@@ -120,7 +120,7 @@ class Integration(Document):
     filter: None = Field(description="Reserved for content filters.")
     max_in_flight: MaxInFlight
     rate_limit: RateLimit | None = Field(description=RATE_LIMIT, examples=[20])
-    health: Health = Field(json_schema_extra=READ_ONLY)
+    health: IntegrationHealth = Field(json_schema_extra=READ_ONLY)
     created_at: Moment = Field(description="When it was created.", json_schema_extra=READ_ONLY)
     updated_at: Moment = Field(description="When it was last changed.", json_schema_extra=READ_ONLY)
 
@@ -149,7 +149,7 @@ class SigningSecret(Document):
     )
 
 
-class PbxRecord(PbxDescription):
+class PbxRecord(PbxPut):
     """A PBX, its company and its licence."""
 
     pbx: PbxSerial

@@ -25,7 +25,7 @@ from hookline.integrations.creation import check_new, row_of
 from hookline.integrations.health import clear_health, find_health, health_before
 from hookline.integrations.outbox import announce
 from hookline.integrations.repository import Wanted
-from hookline.integrations.requests import IntegrationChanges, NewIntegration
+from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Change, Transactions
 from hookline.integrations.schemas import SigningSecret
 from hookline.integrations.sealing import old_secret_binding, open_secret, secret_binding
@@ -56,7 +56,7 @@ class IntegrationService:
         self._catalogue = catalogue
         self._views = Views(keyring, catalogue)
 
-    async def create(self, principal: Principal, new: NewIntegration) -> Versioned:
+    async def create(self, principal: Principal, new: IntegrationCreate) -> Versioned:
         """Make an integration; what is returned holds a webhook's secret.
 
         Raises InvalidInput with every wrong field, Forbidden for another tenant's PBX or company.
@@ -94,7 +94,7 @@ class IntegrationService:
         self,
         principal: Principal,
         integration_id: str,
-        patch: IntegrationChanges,
+        patch: IntegrationPatch,
         allowed: Versions,
     ) -> Versioned:
         """Merge a patch into an integration.

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from hookline.db.models import Integration as Row
-from hookline.db.models import IntegrationHealth
+from hookline.db.models import IntegrationHealth as HealthRow
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.health import HealthState
 from hookline.domain.selection import restore_selection
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.schemas import (
-    Health,
     Integration,
+    IntegrationHealth,
     SigningSecret,
     SqsTransmission,
     Transmission,
@@ -41,7 +41,7 @@ class Views:
         self._catalogue = catalogue
 
     def integration(
-        self, row: Row, health: IntegrationHealth | None = None, *, with_secret: bool = False
+        self, row: Row, health: HealthRow | None = None, *, with_secret: bool = False
     ) -> Versioned:
         """Return what is shown of a row; a webhook's secret only where it is asked for."""
         shown = Integration(
@@ -83,10 +83,10 @@ class Views:
         return shown
 
 
-def _health(row: Row, health: IntegrationHealth | None) -> Health:
+def _health(row: Row, health: HealthRow | None) -> IntegrationHealth:
     """Show how an integration fares; one that is switched off keeps telling why it failed."""
     state = HealthState.HEALTHY if health is None else HealthState(health.state)
-    return Health.model_validate(
+    return IntegrationHealth.model_validate(
         {
             "state": state if row.enabled else HealthState.DISABLED,
             "failingSince": health and health.failing_since,

@@ -22,12 +22,12 @@ from hookline.dispatch.deliver import transmission
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.deliveries import (
     Delivered,
+    DeliveryStatus,
     ErrorKind,
     Failed,
     Outcome,
     RetryAt,
     SkipReason,
-    Status,
 )
 from hookline.domain.health import HealthState
 from hookline.domain.targets import SqsTarget, WebhookTarget
@@ -149,12 +149,14 @@ class Counts:
             if isinstance(outcome, Delivered):
                 self._delivered += 1
             elif not isinstance(outcome, RetryAt):
-                status = Status.FAILED if isinstance(outcome, Failed) else Status.SKIPPED
+                status = (
+                    DeliveryStatus.FAILED if isinstance(outcome, Failed) else DeliveryStatus.SKIPPED
+                )
                 self._end(status, outcome.reason, 1)
 
     def skipped(self, reason: SkipReason, deliveries: int) -> None:
         """Count deliveries that ended without having been claimed."""
-        self._end(Status.SKIPPED, reason, deliveries)
+        self._end(DeliveryStatus.SKIPPED, reason, deliveries)
 
     def changed(self, state: HealthState) -> None:
         """Count a change of an integration's health, once it is written."""
@@ -172,7 +174,7 @@ class Counts:
         }
         found["hookline_deliveries_created_total"][()] = [self._created]
         found["hookline_deliveries_settled_total"] |= {
-            (Status.DELIVERED, NO_REASON): [self._delivered],
+            (DeliveryStatus.DELIVERED, NO_REASON): [self._delivered],
             **{ending: [count] for ending, count in self._ended.items()},
         }
         found["hookline_settlements_fenced_total"][()] = [self._fenced]
@@ -184,7 +186,7 @@ class Counts:
             _describe(found, _NAMES[target], way)
         return found
 
-    def _end(self, status: Status, reason: str, deliveries: int) -> None:
+    def _end(self, status: DeliveryStatus, reason: str, deliveries: int) -> None:
         ending = (status, reason)
         self._ended[ending] = self._ended.get(ending, 0) + deliveries
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import product
 from typing import Final
 
-from hookline.domain.deliveries import ErrorKind, FailReason, SkipReason, Status
+from hookline.domain.deliveries import DeliveryStatus, ErrorKind, FailReason, SkipReason
 from hookline.domain.health import HealthState
 from hookline.domain.targets import TransmissionType
 
@@ -50,9 +50,9 @@ ATTEMPT_OUTCOMES: Final = ("delivered", "retry", "failed")  # as the API calls t
 TRANSMISSIONS: Final = (*TransmissionType, UNKNOWN)
 CHANGED_TO: Final = tuple(HealthState)
 _ENDINGS: Final = (
-    (Status.DELIVERED, NO_REASON),
-    *((Status.FAILED, reason) for reason in FailReason),
-    *((Status.SKIPPED, reason) for reason in (SkipReason.DELETED, SkipReason.DISABLED)),
+    (DeliveryStatus.DELIVERED, NO_REASON),
+    *((DeliveryStatus.FAILED, reason) for reason in FailReason),
+    *((DeliveryStatus.SKIPPED, reason) for reason in (SkipReason.DELETED, SkipReason.DISABLED)),
 )
 
 DURATION_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -12,12 +12,12 @@ import asyncpg
 from hookline.db.connections import AWAY
 from hookline.domain.deliveries import (
     Delivered,
+    DeliveryStatus,
     Failed,
     Outcome,
     RetryAt,
     Skipped,
     SkipReason,
-    Status,
 )
 from hookline.domain.events import Event
 from hookline.domain.ids import lowest_uuid
@@ -269,16 +269,16 @@ def _claimed(row: asyncpg.Record, lease: int) -> Claimed:
     )
 
 
-def _written(outcome: Outcome) -> tuple[Status, str | None, float]:
+def _written(outcome: Outcome) -> tuple[DeliveryStatus, str | None, float]:
     match outcome:
         case Delivered():
-            return Status.DELIVERED, None, 0.0
+            return DeliveryStatus.DELIVERED, None, 0.0
         case RetryAt(delay=delay):
-            return Status.PENDING, None, delay
+            return DeliveryStatus.PENDING, None, delay
         case Failed(reason=reason):
-            return Status.FAILED, reason, 0.0
+            return DeliveryStatus.FAILED, reason, 0.0
         case Skipped(reason=skipped):
-            return Status.SKIPPED, skipped, 0.0
+            return DeliveryStatus.SKIPPED, skipped, 0.0
 
 
 def _attempt_outcome(outcome: Outcome) -> str:

@@ -26,27 +26,27 @@ from hookline_client.models import (
     Delivery,
     DeliveryPage,
     DeliveryStatus,
+    EventBatchCreate,
     EventCatalogue,
+    EventCreate,
     EventData,
     EventReceipt,
     EventRecord,
     EventSelection,
     Integration,
-    IntegrationChanges,
+    IntegrationCreate,
     IntegrationPage,
+    IntegrationPatch,
     InvalidInputProblem,
-    NewEvent,
-    NewEventBatch,
-    NewIntegration,
-    NewSqsTransmission,
-    NewWebhookTransmission,
     Problem,
-    SecretRotation,
+    SecretRotationRequest,
     SigningSecret,
     SqsTransmission,
+    SqsTransmissionCreate,
     TestRequest,
     TestResult,
     WebhookTransmission,
+    WebhookTransmissionCreate,
 )
 from hookline_client.types import Unset
 
@@ -78,8 +78,8 @@ def create_webhook(client: AuthenticatedClient) -> Integration:
     events = EventSelection()
     events["call"] = "all"
     events["analytics"] = ["call:completed"]
-    transmission = NewWebhookTransmission(type_="WEBHOOK", url=os.environ["RECEIVER"])
-    new = NewIntegration(name="CRM", pbx=PBX, transmission=transmission, events=events)
+    transmission = WebhookTransmissionCreate(type_="WEBHOOK", url=os.environ["RECEIVER"])
+    new = IntegrationCreate(name="CRM", pbx=PBX, transmission=transmission, events=events)
     made = create_integration.sync(client=client, body=new)
     assert isinstance(made, Integration), made
     return made
@@ -88,13 +88,13 @@ def create_webhook(client: AuthenticatedClient) -> Integration:
 def create_queue(client: AuthenticatedClient) -> Integration:
     events = EventSelection()
     events["chat"] = "all"
-    transmission = NewSqsTransmission(
+    transmission = SqsTransmissionCreate(
         type_="AWS_SQS",
         url="https://sqs.eu-central-1.amazonaws.com/123456789012/pbx-events",
         access_key_id="AKIAIOSFODNN7EXAMPLE",
         secret_access_key="wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
     )
-    new = NewIntegration(name="Warehouse", pbx=PBX, transmission=transmission, events=events)
+    new = IntegrationCreate(name="Warehouse", pbx=PBX, transmission=transmission, events=events)
     made = create_integration.sync(client=client, body=new)
     assert isinstance(made, Integration), made
     return made
@@ -112,12 +112,12 @@ def access_key_id(queue: Integration) -> str:
 
 
 def wrong_fields(client: AuthenticatedClient) -> list[str]:
-    transmission = NewWebhookTransmission(
+    transmission = WebhookTransmissionCreate(
         type_="WEBHOOK", url="https://user:word@crm.example.com/hook"
     )
     events = EventSelection()
     events["call"] = ["call:nonsense"]
-    new = NewIntegration(name="CRM", pbx=PBX, transmission=transmission, events=events)
+    new = IntegrationCreate(name="CRM", pbx=PBX, transmission=transmission, events=events)
     problem = create_integration.sync(client=client, body=new)
     assert isinstance(problem, InvalidInputProblem), problem
     return [error.path for error in problem.errors]
@@ -136,7 +136,7 @@ def pages(client: AuthenticatedClient) -> Iterator[list[str]]:
 def secrets(client: AuthenticatedClient, webhook: Integration) -> dict[str, bool]:
     assert isinstance(webhook.transmission, WebhookTransmission)
     first = webhook.transmission.secret
-    rotation = SecretRotation(grace_period_hours=1)
+    rotation = SecretRotationRequest(grace_period_hours=1)
     rotated = rotate_integration_secret.sync(webhook.id, client=client, body=rotation)
     assert isinstance(rotated, SigningSecret), rotated
     return {
@@ -146,9 +146,9 @@ def secrets(client: AuthenticatedClient, webhook: Integration) -> dict[str, bool
     }
 
 
-def an_event(call: str, **rest: object) -> NewEvent:
+def an_event(call: str, **rest: object) -> EventCreate:
     data = EventData.from_dict({"direction": "inbound", **rest})
-    return NewEvent(
+    return EventCreate(
         id=call,
         pbx=PBX,
         company="it_w000001",
@@ -160,7 +160,7 @@ def an_event(call: str, **rest: object) -> NewEvent:
 
 def batch(client: AuthenticatedClient) -> list[str]:
     events = [an_event("one"), an_event("one"), an_event("")]
-    receipt = send_event_batch.sync(client=client, body=NewEventBatch(events=events))
+    receipt = send_event_batch.sync(client=client, body=EventBatchCreate(events=events))
     assert isinstance(receipt, BatchReceipt), receipt
     told = []
     for result in receipt.results:
@@ -215,7 +215,7 @@ def delivered(client: AuthenticatedClient, identifier: UUID, *, attempts: int) -
 
 def change(client: AuthenticatedClient, webhook: Integration) -> list[object]:
     read = get_integration.sync_detailed(webhook.id, client=client)
-    changes = IntegrationChanges(enabled=False, rate_limit=5.0)
+    changes = IntegrationPatch(enabled=False, rate_limit=5.0)
     tag = read.headers["etag"]
     changed = update_integration.sync(webhook.id, client=client, body=changes, if_match=tag)
     assert isinstance(changed, Integration), changed

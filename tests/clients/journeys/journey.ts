@@ -19,7 +19,7 @@ import {
   testIntegration,
   updateIntegration,
 } from "./client/sdk.gen.js";
-import type { BatchResult, Delivery, Integration, NewEvent, Webhooks } from "./client/types.gen.js";
+import type { BatchResult, Delivery, Integration, EventCreate, Webhooks } from "./client/types.gen.js";
 
 const PBX = "000000000001";
 const PATIENCE = 30_000; // milliseconds
@@ -116,7 +116,7 @@ async function secrets({ id, transmission }: Integration): Promise<Record<string
   };
 }
 
-function anEvent(id: string): NewEvent {
+function anEvent(id: string): EventCreate {
   return {
     id,
     pbx: PBX,

@@ -7,33 +7,18 @@ from typing import Any
 Schema = dict[str, Any]  # Any: a JSON document
 
 _PREFIX = "#/components/schemas/"
-_RENAMED = {  # names that say enough in our modules, but not in a client's one namespace
-    "Format": "EventFormat",
-    "Health": "IntegrationHealth",
-    "Reason": "OutcomeReason",
-    "Status": "DeliveryStatus",
-}
 
 
 def set_components_right(document: Schema) -> None:
     """Set every schema of the document right, in place."""
-    renamed: Schema = json.loads(_with_new_names(json.dumps(document)), parse_float=_whole)
-    document.clear()
-    document.update(renamed)
+    document.update(json.loads(json.dumps(document), parse_float=_whole))
     schemas = document["components"]["schemas"]
-    schemas.update({_RENAMED[old]: schemas.pop(old) for old in _RENAMED if old in schemas})
     asked = _asked(document)
     for name, schema in schemas.items():
         _drop_titles(schema)
         if name not in asked and schema.get("additionalProperties") is False:
             del schema["additionalProperties"]  # an answer may gain fields
     document["components"]["schemas"] = dict(sorted(schemas.items()))
-
-
-def _with_new_names(text: str) -> str:
-    for old, new in _RENAMED.items():
-        text = text.replace(f'"{_PREFIX}{old}"', f'"{_PREFIX}{new}"')
-    return text
 
 
 def _whole(text: str) -> float:
