@@ -13,6 +13,7 @@ HooklineError
 ├── Conflict                the object is in a state that forbids this
 │   └── PreconditionFailed  If-Match names a version that is no longer current
 ├── Overloaded              a bound is reached; come again later
+│   └── QuotaExceeded           one that is some tenants' own, so that others are not refused
 ├── Unavailable             the database is away; come again later
 └── BrokenSeal              a sealed secret that cannot be opened here
 
@@ -20,6 +21,7 @@ Each carries one sentence that a person can act on. What becomes which status is
 api/problems.py alone.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -89,6 +91,18 @@ class Overloaded(HooklineError):
     def __init__(self, message: str, *, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class QuotaExceeded(Overloaded):
+    """Some tenants have as much waiting as they may; events of others would have been taken.
+
+    `refused` says why for each event that was not, by its position among those handed in.
+    """
+
+    def __init__(self, refused: Mapping[int, Overloaded]) -> None:
+        first = next(iter(refused.values()))
+        super().__init__(str(first), retry_after=first.retry_after)
+        self.refused = refused
 
 
 class Unavailable(HooklineError):

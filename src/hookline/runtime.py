@@ -35,6 +35,7 @@ from hookline.dispatch.record import Recorder
 from hookline.dispatch.refreshing import Refresher
 from hookline.dispatch.shares import Shares
 from hookline.dispatch.trial import Tester
+from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, load_catalogue
 from hookline.domain.events import Limits
 from hookline.domain.health import HealthRules
@@ -120,7 +121,7 @@ async def open_runtime(
         notices = Notices(Outbox(transactions))
         listened = {CHANNEL: Refresher(subscriptions).soon, NOTICES_CHANNEL: notices.soon}
 
-        bounds = _bounds(settings, queue, stack)
+        bounds = _bounds(settings, queue, subscriptions, stack)
         _follow_departures(queue, sinks, subscriptions, stack)
 
         lanes = None
@@ -247,9 +248,17 @@ def _directory(transactions: Transactions, stack: AsyncExitStack) -> KeyDirector
     return keys
 
 
-def _bounds(settings: Settings, queue: PostgresQueue, stack: AsyncExitStack) -> Bounds:
+def _bounds(
+    settings: Settings, queue: PostgresQueue, subscriptions: Subscriptions, stack: AsyncExitStack
+) -> Bounds:
+    async def count() -> dict[Tenant, int]:
+        return subscriptions.by_tenant(await queue.backlog())
+
     bounds = Bounds(
-        queue.backlog, most_pending=settings.max_pending, most_bytes=_MOST_BYTES_IN_HAND
+        count,
+        most_pending=settings.max_pending,
+        most_bytes=_MOST_BYTES_IN_HAND,
+        share=settings.max_pending_share,
     )
     background(stack, bounds.watch(settings.poll_interval), "backlog")
     return bounds

@@ -1,61 +1,113 @@
+from collections.abc import Mapping
+
 import pytest
 
-from hookline.dispatch.backlog import Bounds
+from hookline.dispatch.backlog import Bounds, Demand
+from hookline.domain.access import Tenant
 from hookline.errors import Overloaded
+
+A, B = Tenant(None, "1"), Tenant(None, "2")
 
 
 class Store:
     """A store that has as much pending as a test says."""
 
-    def __init__(self, pending: int = 0) -> None:
-        self.pending = pending
+    def __init__(self, **pending: int) -> None:
+        self.pending = {Tenant(None, pbx.removeprefix("pbx")): n for pbx, n in pending.items()}
 
-    async def backlog(self) -> int:
+    async def backlog(self) -> Mapping[Tenant, int]:
         return self.pending
 
 
-def bounds(store: Store, *, pending: int = 10, size: int = 100) -> Bounds:
-    return Bounds(store.backlog, most_pending=pending, most_bytes=size)
+async def bounds(store: Store, *, pending: int = 10, size: int = 100) -> Bounds:
+    made = Bounds(store.backlog, most_pending=pending, most_bytes=size, share=0.4)
+    await made.look()
+    return made
 
 
-async def test_a_full_backlog_refuses_and_says_when_to_come_again() -> None:
-    store = Store(10)
-    kept = bounds(store)
-    kept.enter(1)
-    kept.leave(1, 0)
+def of(tenant: Tenant, *, deliveries: int = 1, size: int = 1) -> dict[Tenant, Demand]:
+    return {tenant: Demand(deliveries, size)}
+
+
+async def test_a_tenant_with_its_share_is_refused_and_another_is_not() -> None:
+    kept = await bounds(Store(pbx1=4))
+    assert not await kept.enter(of(B))
+    refused = await kept.enter(of(A) | of(B))
+    assert set(refused) == {A}
+    assert "PBX 1" in str(refused[A])
+    assert refused[A].retry_after >= 1
+    assert kept.pending == 5, "what was refused counts for nothing, B's of the same request as well"
+
+
+async def test_all_shares_in_use_refuse_everybody() -> None:
+    kept = await bounds(Store(pbx1=9, pbx2=4, pbx3=2))
+    with pytest.raises(Overloaded, match="Too many"):
+        await kept.enter(of(Tenant(None, "4")))
+
+
+async def test_who_is_alone_may_have_all_of_it() -> None:
+    kept = await bounds(Store(pbx1=9))
+    assert not await kept.enter(of(A))
+    assert await kept.enter(of(A))
+
+
+async def test_what_is_being_stored_counts_with_all_that_it_comes_to() -> None:
+    kept = await bounds(Store(pbx2=1))
+    hundredfold = of(A, deliveries=100)
+    assert not await kept.enter(hundredfold)
+    assert await kept.enter(of(A))
+    kept.leave(hundredfold, {A: 3})
+    assert not await kept.enter(of(A)), "it was sent before, and only three were new"
+    assert await kept.enter(of(A))
+
+
+async def test_what_is_being_stored_while_the_store_counts_is_not_forgotten() -> None:
+    kept = await bounds(Store(pbx2=1))
+    demand = of(A, deliveries=4)
+    await kept.enter(demand)
     await kept.look()
-    with pytest.raises(Overloaded) as refused:
-        kept.enter(1)
-    assert refused.value.retry_after >= 1
-    store.pending = 9
-    await kept.look()
-    kept.enter(1)
+    assert await kept.enter(of(A))
+    kept.leave(demand, {})
+    assert not await kept.enter(of(A))
 
 
-async def test_between_two_looks_its_own_deliveries_count() -> None:
-    kept = bounds(Store())
-    await kept.look()
-    kept.enter(1)
-    kept.leave(1, deliveries=10)
-    with pytest.raises(Overloaded):
-        kept.enter(1)
+async def test_nobody_is_refused_by_an_old_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1_000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    store = Store(pbx1=10, pbx2=1)
+    kept = await bounds(store)
+    store.pending = {B: 1}
+    assert await kept.enter(of(A))
+    now += 1.0
+    assert not await kept.enter(of(A))
 
 
-def test_what_is_in_hand_is_bounded_by_its_bytes() -> None:
-    kept = bounds(Store())
-    kept.enter(60)
-    kept.enter(40)
-    with pytest.raises(Overloaded) as refused:
-        kept.enter(1)
-    assert refused.value.retry_after >= 1
-    kept.leave(60, 0)
-    kept.enter(60)
+async def test_what_is_in_hand_is_bounded_by_its_bytes_for_each_tenant() -> None:
+    kept = await bounds(Store())
+    of_a, of_b = of(A, size=60), of(B, size=20)
+    assert not await kept.enter(of_a)
+    assert not await kept.enter(of_b)
+    refused = await kept.enter(of(A))
+    assert refused[A].retry_after >= 1
+    kept.leave(of_a, {})
+    assert not await kept.enter(of(A))
 
 
-def test_one_that_is_larger_than_the_bound_goes_alone() -> None:
-    kept = bounds(Store())
-    kept.enter(5_000)
-    with pytest.raises(Overloaded):
-        kept.enter(1)
-    kept.leave(5_000, 0)
-    kept.enter(1)
+async def test_events_that_are_larger_than_the_bound_go_alone() -> None:
+    kept = await bounds(Store())
+    large = of(A, size=5_000)
+    assert not await kept.enter(large)
+    assert await kept.enter(of(A))
+    assert not await kept.enter(of(B))
+    kept.leave(large, {})
+    assert not await kept.enter(of(A))
+
+
+async def test_two_requests_that_come_to_no_delivery_end_in_any_order() -> None:
+    kept = await bounds(Store())
+    nothing = of(A, deliveries=0)
+    await kept.enter(nothing)
+    await kept.enter(nothing)
+    kept.leave(nothing, {})
+    kept.leave(nothing, {})
+    assert kept.pending == 0

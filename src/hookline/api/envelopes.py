@@ -30,7 +30,10 @@ BatchStatus = TypeAliasType(
     "BatchStatus",
     Annotated[
         Literal["accepted", "duplicate", "invalid"],
-        Field(description="`accepted`: stored. `duplicate`: stored before. `invalid`: not stored."),
+        Field(
+            description="`accepted`: stored. `duplicate`: stored before. `invalid`: not stored; "
+            "`error` says why, and in `retryAfter` whether it can be sent again as it is."
+        ),
     ],
 )
 
@@ -105,6 +108,13 @@ class RefusedEvent(Document):
     detail: str = Field(description="A sentence for the person who has to act.")
     errors: list[WrongField] | None = Field(
         None, description="Every wrong field, its path from the event's root."
+    )
+    retry_after: int | None = Field(
+        None,
+        ge=1,
+        description="For `/problems/overloaded` alone: seconds after which to send the event"
+        " again, as its PBX or company has as many deliveries waiting as one may have.",
+        examples=[5],
     )
 
 

@@ -22,7 +22,13 @@ from hookline.api.shortcuts import Accepted
 from hookline.dispatch.gate import Sender
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.events import Event, Limits, parse_batch, parse_event
-from hookline.errors import Forbidden, HooklineError, InvalidInput
+from hookline.errors import (
+    Forbidden,
+    HooklineError,
+    InvalidInput,
+    Overloaded,
+    QuotaExceeded,
+)
 
 _QUICKLY_PARSED = 256 * 1024  # bytes; more would keep the event loop from others for milliseconds
 _MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
@@ -96,16 +102,27 @@ async def _parsed(raw: bytes, limits: Limits) -> list[Event | HooklineError]:
 async def _accept(
     services: Services, sender: Sender, items: Sequence[Event | HooklineError]
 ) -> list[Receipt | HooklineError]:
-    """Accept what may be sent; where that changes meanwhile, nothing was stored: look again."""
+    """Accept what may be sent now; where that is less than it seemed, nothing was: look again.
+
+    Events of tenants that have as much waiting as they may are refused one by one, or as a whole
+    batch where there are no others.
+    """
     for _ in range(_MOST_CHECKS):
         routed = [_routed(sender, item) for item in items]
+        places = [at for at, item in enumerate(routed) if isinstance(item, Event)]
         events = [item for item in routed if isinstance(item, Event)]
         try:
             receipts = iter(await services.ingest.accept(events, sender) if events else ())
         except Forbidden:
             continue
+        except QuotaExceeded as error:
+            if len(error.refused) == len(events):
+                raise
+            refused = {places[at]: why for at, why in error.refused.items()}
+            items = [refused.get(at, item) for at, item in enumerate(items)]
+            continue
         return [next(receipts) if isinstance(item, Event) else item for item in routed]
-    raise Forbidden("What this key may send changed while the batch was being accepted.")
+    raise Overloaded("What this key may send changes too fast; send this again.", retry_after=1.0)
 
 
 def _routed(sender: Sender, item: Event | HooklineError) -> Event | HooklineError:

@@ -108,7 +108,13 @@ def problem_document(error: HooklineError) -> dict[str, Any]:  # Any: a JSON doc
     if isinstance(error, InvalidInput):
         document["detail"] = _summary(error.fields)
         document["errors"] = _listed(error.fields)
+    if isinstance(error, Overloaded):
+        document["retryAfter"] = _retry_after(error)
     return document
+
+
+def _retry_after(error: Overloaded | Unavailable) -> int:
+    return max(1, ceil(error.retry_after))
 
 
 def _kind_of(error: HooklineError) -> Kind | None:
@@ -124,7 +130,7 @@ def _headers(error: HooklineError, kind: Kind) -> dict[str, str]:
     if isinstance(error, errors.NotAuthenticated):
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Overloaded | Unavailable):
-        headers["Retry-After"] = str(max(1, ceil(error.retry_after)))
+        headers["Retry-After"] = str(_retry_after(error))
     if kind.status == _CLOSED_CONNECTION:
         headers["Connection"] = "close"
     return headers

@@ -6,12 +6,13 @@ from uuid import UUID
 
 import msgspec
 
-from hookline.dispatch.backlog import Bounds
+from hookline.dispatch.backlog import Bounds, Demand
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.lanes import Lanes
+from hookline.domain.access import Tenant
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
-from hookline.errors import HooklineError, Overloaded
+from hookline.errors import HooklineError, Overloaded, QuotaExceeded
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.queue.port import (
     Appended,
@@ -88,21 +89,38 @@ class Ingest:
     ) -> list[Receipt]:
         """Store events (routed: `pbx` is set where one is known) and have them delivered.
 
-        Raises Unavailable while the database is away, Overloaded where a bound is reached, or what
-        a renewed `admission` raised, and then nothing is stored.
+        Raises Unavailable while the database is away, Overloaded where a bound is reached,
+        QuotaExceeded where it is some tenants' own, or what a renewed `admission` raised, and then
+        nothing is stored.
         """
-        size = sum(len(event.payload) for event in events)
-        self._bounds.enter(size)
+        tenants = [self._subscriptions.tenant_of(event) for event in events]
+        demands = self._demands(events, tenants)
+        if refused := await self._bounds.enter(demands):
+            places = enumerate(tenants)
+            raise QuotaExceeded({at: refused[each] for at, each in places if each in refused})
+        made: dict[Tenant, int] = {}
         receipts: list[Receipt] = []
         try:
             answers = await self._batcher.submit([_Offer(event, admission) for event in events])
-            for answer in answers:
+            for tenant, answer in zip(tenants, answers, strict=True):
                 if isinstance(answer, HooklineError):
                     raise answer
+                made[tenant] = made.get(tenant, 0) + answer.deliveries
                 receipts.append(answer)
         finally:
-            self._bounds.leave(size, sum(receipt.deliveries for receipt in receipts))
+            self._bounds.leave(demands, made)
         return receipts
+
+    def _demands(self, events: Sequence[Event], tenants: Sequence[Tenant]) -> dict[Tenant, Demand]:
+        """Foresee what events come to, as integrations are known at this moment."""
+        demands: dict[Tenant, Demand] = {}
+        for event, tenant in zip(events, tenants, strict=True):
+            demand = demands.get(tenant)
+            if demand is None:
+                demand = demands[tenant] = Demand()
+            demand.deliveries += len(self._subscriptions.match(event).wanted)
+            demand.size += len(event.payload)
+        return demands
 
     async def idle(self) -> None:
         """Return when everything that was handed in is answered."""

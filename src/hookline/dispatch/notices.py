@@ -13,7 +13,7 @@ from hookline.dispatch.ingest import Receipt
 from hookline.dispatch.rounds import Rounds
 from hookline.domain.events import Event
 from hookline.domain.notices import WrittenNotice
-from hookline.errors import InvalidInput
+from hookline.errors import InvalidInput, QuotaExceeded
 from hookline.integrations.outbox import Outbox
 from hookline.logs import get_logger
 
@@ -22,6 +22,8 @@ _LOG = get_logger(__name__)
 
 
 Accept = Callable[[Sequence[Event]], Awaitable[Sequence[Receipt]]]
+_Readable = tuple[WrittenNotice, Event]
+_Told = tuple[_Readable, Receipt]
 
 
 class Notices:
@@ -53,11 +55,26 @@ class Notices:
     async def _send(self, accept: Accept) -> int:
         async with self._outbox.taking(_AT_ONCE) as written:
             readable = [(each, event) for each in written if (event := _event(each)) is not None]
-            if readable:
-                receipts = await accept([event for _, event in readable])
-                for (each, _), receipt in zip(readable, receipts, strict=True):
-                    _tell(each, receipt)
+            for (each, _), receipt in await _accepted(readable, accept):
+                _tell(each, receipt)
         return len(written)
+
+
+async def _accepted(readable: Sequence[_Readable], accept: Accept) -> list[_Told]:
+    """Have notices accepted, without those of tenants that have as much waiting as they may.
+
+    Those are dropped: a tenant that floods its own backlog keeps nobody else's notices waiting.
+    """
+    while readable:
+        try:
+            receipts = await accept([event for _, event in readable])
+        except QuotaExceeded as error:
+            for at in error.refused:
+                _LOG.warning("notice.dropped", integration=readable[at][0].notice.integration_id)
+            readable = [each for at, each in enumerate(readable) if at not in error.refused]
+        else:
+            return list(zip(readable, receipts, strict=True))
+    return []
 
 
 def _event(written: WrittenNotice) -> Event | None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from hookline.errors import FieldProblem, InvalidInput
@@ -13,6 +14,19 @@ class Role(StrEnum):
     ADMIN = "admin"  # everything
     MANAGER = "manager"  # integrations and deliveries of one PBX or one company
     INGEST = "ingest"  # sends events, for one PBX, one company or all; sees nothing
+
+
+class Tenant(NamedTuple):
+    """Whose something is: a PBX's, a company's, or a PBX's that is on record as a company's."""
+
+    company: str | None
+    pbx: str | None
+
+    def __str__(self) -> str:
+        pbx, company = f"PBX {self.pbx}", f"company {self.company}"
+        if self.company is None:
+            return pbx
+        return company if self.pbx is None else f"{pbx} of {company}"
 
 
 def check_scope(role: Role, *, pbx: str | None, company: str | None) -> None:

@@ -7,7 +7,7 @@ every process, and matching itself does no I/O.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -15,6 +15,7 @@ import orjson
 from sqlalchemy import select
 
 from hookline.db.models import Integration, Pbx, Revision
+from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
@@ -124,6 +125,28 @@ class Subscriptions:
         """Return the company that a PBX is known to belong to."""
         policy = self._pbxs.get(pbx)
         return policy.company if policy else None
+
+    def tenant_of(self, event: Event) -> Tenant:
+        """Return whose a routed event is: its PBX's, or without one its company's."""
+        if event.pbx is None:
+            return Tenant(event.company, None)
+        return Tenant(self.company_of(event.pbx), event.pbx)
+
+    def by_tenant(self, counted: Mapping[str, int]) -> dict[Tenant, int]:
+        """Add up numbers of integrations by whose those are; deleted ones are nobody's."""
+        sums: dict[Tenant, int] = {}
+        for integration_id, count in counted.items():
+            owner = self.owner_of(integration_id)
+            sums[owner] = sums.get(owner, 0) + count
+        return sums
+
+    def owner_of(self, integration_id: str) -> Tenant:
+        """Return whose an integration is, as its PBX's record says now."""
+        known = self._all.get(integration_id)
+        if known is None:
+            return Tenant(None, None)
+        company = known.company if known.pbx is None else self.company_of(known.pbx)
+        return Tenant(company, known.pbx)
 
     def match(self, event: Event) -> Match:
         """Say who gets an event: the integrations of its PBX, without one those of its company."""

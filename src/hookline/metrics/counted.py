@@ -12,7 +12,7 @@ from hookline.dispatch.ingest import Admission, Receipt
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.health import Fail, Health, HealthRules, HealthState, Pause, Recover
-from hookline.errors import HooklineError
+from hookline.errors import HooklineError, QuotaExceeded
 from hookline.integrations.health import HealthRecords
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
@@ -57,7 +57,8 @@ class CountedIngest:
         try:
             receipts = await self._accept(events, admission)
         except HooklineError as error:
-            self._counts.refused(error, len(events))
+            refused = error.refused if isinstance(error, QuotaExceeded) else events
+            self._counts.refused(error, len(refused))
             raise
         self._counts.accepted(receipts)
         return receipts

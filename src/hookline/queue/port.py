@@ -127,8 +127,11 @@ class Queue(Protocol):
     async def return_turns(self, unused: Sequence[Lane]) -> None:
         """Give back turns that found nothing to deliver, each lane's `room` of them."""
 
-    async def backlog(self) -> int:
-        """Return about how many deliveries are pending; cheap, however many there are."""
+    async def backlog(self) -> dict[str, int]:
+        """Return about how many deliveries of each integration are pending.
+
+        Cheap, however many there are: of very many, those with few may be missing.
+        """
 
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
         """Write what became of leased deliveries; return the ids that were still the caller's."""

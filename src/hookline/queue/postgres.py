@@ -164,10 +164,10 @@ class PostgresQueue:
         await self._pool.execute(self._return_turns, *_turns(unused))
 
     @_unavailable_when_away
-    async def backlog(self) -> int:
-        """Return how many deliveries are pending; of very many, what the statistics say."""
-        count: int = await self._pool.fetchval(self._backlog)
-        return count
+    async def backlog(self) -> dict[str, int]:
+        """Return how many deliveries are pending; of very many, as a sample of the table says."""
+        rows = await self._pool.fetch(self._backlog)
+        return {row["integration_id"]: row["waiting"] for row in rows}
 
     @_unavailable_when_away
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:

@@ -235,8 +235,17 @@ class Settings(BaseSettings):
         5_000_000,
         ge=1,
         le=1_000_000_000,
-        description="Deliveries that may wait in all; above it events are answered 429. About"
-        " 0.3 kB of disk each, besides the events.",
+        description="Deliveries that may wait; above it events are answered 429. About 0.3 kB of"
+        " disk each, besides the events. What one tenant has beyond its share does not count"
+        " against others, so the disk must have room for twice as many.",
+    )
+    max_pending_share: float = Field(
+        0.1,
+        ge=0.001,
+        le=1,
+        description="Share of MAX_PENDING that one PBX or company may fill while others wait, and"
+        " one PBX of a company half of that; its events alone are answered 429 then. So a dead"
+        " target of one tenant never costs others their deliveries.",
     )
     retention_days: int = Field(
         30, ge=1, le=3_650, description="Days that events, deliveries and attempts are kept."
