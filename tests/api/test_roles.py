@@ -189,7 +189,7 @@ async def test_lists_hold_nothing_of_others(api: Api, keys: Keys, there: Tenant,
     for key in here.managers:
         for asked in ("", f"?pbx={there.pbx}", f"?integrationId={there.objects['integrationId']}"):
             answer = await api.get(OPERATIONS[name][1] + asked, key=key)
-            assert answer.status_code == 200
+            assert answer.status_code in {200, 422}  # 422: a parameter of another list
             assert not any(found in answer.text for found in there.objects.values())
 
 

@@ -88,7 +88,7 @@ async def test_changes_of_different_fields_at_once_all_last(service: Integration
     integration_id = await create(service)
     await asyncio.gather(
         service.change(ADMIN, integration_id, IntegrationPatch(name="New"), None),
-        service.change(ADMIN, integration_id, IntegrationPatch(max_in_flight=3), None),
+        service.change(ADMIN, integration_id, IntegrationPatch(maxInFlight=3), None),
         service.change(ADMIN, integration_id, IntegrationPatch(events={"chat": "all"}), None),
     )
     shown = (await service.read(ADMIN, integration_id)).integration

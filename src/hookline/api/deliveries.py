@@ -3,18 +3,20 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
+from pydantic import Field
 
 from hookline.api.auth import Manager
 from hookline.api.deps import ServicesDep
-from hookline.api.history import EventTypeFilter, Since, Until, existing_id, period
+from hookline.api.guarded import GuardedRoute
+from hookline.api.history import EventTypeFilter, Since, Until, existing_id
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.responses import failures
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.history.schemas import Delivery, DeliveryPage
-from hookline.history.statements import WantedDeliveries
-from hookline.integrations.fields import Line
+from hookline.history.statements import Period, WantedDeliveries
+from hookline.integrations.fields import PRINTABLE
 
-router = APIRouter(prefix="/v1/deliveries", tags=["Deliveries"])
+router = APIRouter(prefix="/v1/deliveries", tags=["Deliveries"], route_class=GuardedRoute)
 
 
 @router.get("", responses=failures(403, 422))
@@ -23,10 +25,9 @@ async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     caller: Manager,
     services: ServicesDep,
     integration_id: Annotated[
-        Line | None,
+        Annotated[str, Field(min_length=1, max_length=64), PRINTABLE] | None,
         Query(
             alias="integrationId",
-            max_length=64,
             description="Only those to this integration, deleted or not.",
             examples=["s95eum"],
         ),
@@ -47,7 +48,7 @@ async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     inside the key's scope are listed.
     """
     statuses = frozenset(status or ())
-    wanted = WantedDeliveries(integration_id, statuses, type, period(since, until))
+    wanted = WantedDeliveries(integration_id, statuses, type, Period(since, until))
     listing = ("deliveries", integration_id, sorted(statuses), type, wanted.created)
     found = await services.history.deliveries(
         caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
@@ -57,7 +58,7 @@ async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     return DeliveryPage(items=shown, next=following)
 
 
-@router.get("/{deliveryId}", responses=failures(403, 404))
+@router.get("/{deliveryId}", responses=failures(403, 404, 422))
 async def get_delivery(
     *,
     caller: Manager,
@@ -75,7 +76,7 @@ async def get_delivery(
     return await services.history.delivery(caller, existing_id(delivery_id, "delivery"))
 
 
-@router.post("/{deliveryId}/retry", status_code=202, responses=failures(403, 404, 409))
+@router.post("/{deliveryId}/retry", status_code=202, responses=failures(403, 404, 409, 422))
 async def retry_delivery(
     *,
     caller: Manager,

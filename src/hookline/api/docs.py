@@ -13,6 +13,7 @@ from fastapi import Path as PathParameter
 from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 
 from hookline.api.openapi import document_of
+from hookline.api.parameters import StrictRoute
 from hookline.api.problems import INTERNAL, KINDS, OF_HTTP, Kind
 from hookline.api.reference import reference_page
 from hookline.errors import NotFound
@@ -65,10 +66,12 @@ _EXPLAINED: dict[str, tuple[Kind, str]] = {
 }
 
 
-@router.get("/v1/openapi.json")
 async def openapi_document(request: Request) -> JSONResponse:
     """Return the OpenAPI document of this version."""
     return JSONResponse(document_of(request.app))
+
+
+router.add_api_route("/v1/openapi.json", openapi_document, route_class_override=StrictRoute)
 
 
 @router.get("/docs")

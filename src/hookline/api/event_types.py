@@ -4,14 +4,15 @@ from fastapi import APIRouter
 
 from hookline.api.auth import AnyRole
 from hookline.api.deps import ServicesDep
+from hookline.api.guarded import GuardedRoute
 from hookline.api.responses import failures
 from hookline.api.schemas import EventCatalogue, EventGroup, EventTypeDescription
 from hookline.domain.catalogue import EventType, Group
 
-router = APIRouter(prefix="/v1/event-types", tags=["Event types"])
+router = APIRouter(prefix="/v1/event-types", tags=["Event types"], route_class=GuardedRoute)
 
 
-@router.get("", responses=failures())
+@router.get("", responses=failures(422))
 async def list_event_types(_caller: AnyRole, services: ServicesDep) -> EventCatalogue:
     """List every event type.
 

@@ -16,6 +16,7 @@ from hookline.api.envelopes import (
     request_of,
 )
 from hookline.api.guarded import read_bounded
+from hookline.api.parameters import refuse_unknown_parameters
 from hookline.api.problems import problem_document
 from hookline.api.responses import failures
 from hookline.api.shortcuts import Accepted
@@ -51,6 +52,7 @@ async def send_event(request: Request) -> Response:
     """
     services = services_of(request)
     sender = await admit_sender(request)
+    refuse_unknown_parameters(request)
     raw = await read_bounded(request, services.limits.event_bytes)
     event = sender.route(parse_event(raw, services.limits))
     [receipt] = await services.ingest.accept((event,), sender)
@@ -79,6 +81,7 @@ async def send_event_batch(request: Request) -> Response:
     """
     services = services_of(request)
     sender = await admit_sender(request)
+    refuse_unknown_parameters(request)
     raw = await read_bounded(request, services.limits.batch_bytes)
     items = await _parsed(raw, services.limits)
     services.allowances.charge_events(sender.principal, len(items) - 1)

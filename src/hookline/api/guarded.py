@@ -3,9 +3,9 @@
 FastAPI would read a whole body, of any size and depth, before it asks who sends it.
 """
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from email.message import Message
-from typing import Any
+from typing import Final
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -14,29 +14,31 @@ from starlette.types import Receive
 
 from hookline.api.at_once import at_once_of
 from hookline.api.auth import authenticate
+from hookline.api.parameters import Handler, StrictRoute
 from hookline.deadlines import Deadlines
-from hookline.domain.documents import parse_document
+from hookline.domain.documents import parse_unambiguous
 from hookline.errors import MalformedBody, TooLarge, UnsupportedBody
 
 MOST_BYTES = 1024 * 1024  # an integration takes a few kilobytes
 _SLOWEST_BODY = 60.0  # seconds; a sender that trickles must not hold memory for ever
 _DEEPEST = 16  # an integration nests four levels
+_JSON: Final = "application/json"
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 _BODIES = Deadlines(_SLOWEST_BODY)
 
-Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as Starlette declares it
 
-
-class GuardedRoute(APIRoute):
+class GuardedRoute(StrictRoute):
     """A route whose caller is known, and whose JSON body is bounded and parsed, at its start."""
 
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler."""
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
+        types = _types_of(self)
 
         async def guarded(request: Request) -> Response:
             await authenticate(request)
-            return await handle(await _with_document(request) if takes_body else request)
+            return await handle(await _with_document(request, types) if takes_body else request)
 
         return guarded
 
@@ -103,26 +105,30 @@ async def _read(receive: Receive, most: int) -> bytes:
     return b"".join(parts)
 
 
-async def _with_document(request: Request) -> Request:
+async def _with_document(request: Request, types: Sequence[str]) -> Request:
     raw = await read_bounded(request, MOST_BYTES)
     if not raw.strip():
         return _ReadRequest(request, b"", None)
-    _refuse_other_types(request)
-    document = parse_document(raw, depth=_DEEPEST)
+    _refuse_other_types(request, types)
+    document = parse_unambiguous(raw, depth=_DEEPEST)
     if not isinstance(document, dict):
         raise MalformedBody("The body must be one JSON object.")
     return _ReadRequest(request, raw, document)
 
 
-def _refuse_other_types(request: Request) -> None:
+def _types_of(route: APIRoute) -> Sequence[str]:
+    """Return the media types that a route takes: the one that it documents, and plain JSON."""
+    documented = getattr(route.body_field and route.body_field.field_info, "media_type", _JSON)
+    return tuple(dict.fromkeys((documented, _JSON)))
+
+
+def _refuse_other_types(request: Request, types: Sequence[str]) -> None:
     message = Message()
-    message["content-type"] = request.headers.get("content-type", "")
-    subtype = message.get_content_subtype()
-    if message.get_content_maintype() == "application" and (
-        subtype == "json" or subtype.endswith("+json")
-    ):
-        return
-    raise UnsupportedBody("Send JSON, with the header Content-Type: application/json.")
+    message["content-type"] = ", ".join(request.headers.getlist("content-type"))
+    if message.get_content_type() not in types or "/" not in message["content-type"]:
+        raise UnsupportedBody(f"Send JSON, with the header Content-Type: {' or '.join(types)}.")
+    if str(message.get_param("charset", "utf-8")).lower() not in _CHARSETS:
+        raise UnsupportedBody("Send the JSON as UTF-8; no other charset is taken.")
 
 
 def _too_large(most: int) -> TooLarge:

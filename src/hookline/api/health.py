@@ -3,9 +3,10 @@
 from fastapi import APIRouter, Response
 
 from hookline.api.deps import ServicesDep
+from hookline.api.parameters import StrictRoute
 from hookline.api.schemas import Liveness, ReadinessCheck, ReadinessReport
 
-router = APIRouter(tags=["Health"])
+router = APIRouter(tags=["Health"], route_class=StrictRoute)
 
 
 @router.get("/livez")

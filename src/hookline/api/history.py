@@ -1,50 +1,42 @@
 """`GET /v1/events`: find events, and see what became of each."""
 
-from datetime import UTC, datetime
 from typing import Annotated
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Path, Query, Response
-from pydantic import BeforeValidator
-from pydantic_core import PydanticCustomError
+from pydantic import Field
 
 from hookline.api.auth import Manager
 from hookline.api.deps import ServicesDep
+from hookline.api.guarded import GuardedRoute
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from hookline.api.parameters import Timestamp
 from hookline.api.responses import failures
 from hookline.errors import NotFound
 from hookline.history.repository import StoredEvent
 from hookline.history.schemas import EventPage, EventRecord
 from hookline.history.statements import Period, WantedEvents
-from hookline.integrations.fields import CompanyId, Line, PbxSerial
+from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 
-router = APIRouter(prefix="/v1/events", tags=["Events"])
+router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=GuardedRoute)
 
 EventTypeFilter = Annotated[
-    Line | None,
-    Query(max_length=128, description="Only of this type.", examples=["call:completed"]),
+    Annotated[str, Field(min_length=1, max_length=128), PRINTABLE] | None,
+    Query(description="Only of this type.", examples=["call:completed"]),
 ]
 
 
-def _no_number(moment: object) -> object:
-    """Refuse numbers, which pydantic would take for seconds, or milliseconds, since the epoch."""
-    if isinstance(moment, str) and "-" not in moment.lstrip("-"):
-        raise PydanticCustomError("moment", "Send a moment like 2026-01-31T12:00:00Z.")
-    return moment
-
-
-Moment = Annotated[datetime, BeforeValidator(_no_number)]
 Since = Annotated[
-    Moment | None,
+    Timestamp | None,
     Query(
-        description="Only from this moment on (ISO 8601; UTC where it names no zone).",
+        description="Only from this time on (RFC 3339; UTC where it names no zone).",
         examples=["2026-01-31T12:00:00Z"],
     ),
 ]
 Until = Annotated[
-    Moment | None,
-    Query(description="Only before this moment.", examples=["2026-02-01T00:00:00Z"]),
+    Timestamp | None,
+    Query(description="Only before this time.", examples=["2026-02-01T00:00:00Z"]),
 ]
 
 
@@ -57,8 +49,8 @@ async def list_events(  # noqa: PLR0913 - each is a parameter of the query
     company: Annotated[CompanyId | None, Query(description="Only those of this company.")] = None,
     type: EventTypeFilter = None,  # noqa: A002 - the parameter's name in the API
     subject: Annotated[
-        Line | None,
-        Query(max_length=255, description="Only those whose envelope has this `id`."),
+        Annotated[str, Field(min_length=1, max_length=255), PRINTABLE] | None,
+        Query(description="Only those whose envelope has this `id`."),
     ] = None,
     since: Since = None,
     until: Until = None,
@@ -70,7 +62,7 @@ async def list_events(  # noqa: PLR0913 - each is a parameter of the query
     `since` and `until` are about the moment when Hookline accepted them. Only events of the key's
     PBX or company are listed.
     """
-    wanted = WantedEvents(pbx, company, type, subject, period(since, until))
+    wanted = WantedEvents(pbx, company, type, subject, Period(since, until))
     listing = ("events", wanted)
     found = await services.history.events(
         caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
@@ -80,7 +72,7 @@ async def list_events(  # noqa: PLR0913 - each is a parameter of the query
     return EventPage(items=shown, next=following)
 
 
-@router.get("/{eventId}", response_model=EventRecord, responses=failures(403, 404))
+@router.get("/{eventId}", response_model=EventRecord, responses=failures(403, 404, 422))
 async def get_event(
     *,
     caller: Manager,
@@ -103,11 +95,6 @@ async def get_event(
     return Response(_printed(found), media_type="application/json")
 
 
-def period(since: datetime | None, until: datetime | None) -> Period:
-    """Return a list's period; a moment that names no zone is UTC."""
-    return Period(*(moment and _aware(moment) for moment in (since, until)))
-
-
 def existing_id(text: str, kind: str) -> UUID:
     """Read an id from a path; what is none belongs to nothing, so NotFound."""
     try:
@@ -117,10 +104,6 @@ def existing_id(text: str, kind: str) -> UUID:
     if identifier is None or str(identifier) != text.lower():
         raise NotFound(f"There is no {kind} {text[:40]!a}.")
     return identifier
-
-
-def _aware(moment: datetime) -> datetime:
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _printed(event: StoredEvent) -> bytes:

@@ -11,6 +11,7 @@ from hookline.api.etags import IfMatch, allowed_versions, etag
 from hookline.api.examples import INTEGRATION_CHANGES, NEW_INTEGRATION
 from hookline.api.guarded import GuardedRoute
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from hookline.api.parameters import Boolean
 from hookline.api.responses import CREATED, WITH_ETAG, failures
 from hookline.api.schemas import TestAttempt, TestRequest, TestResult
 from hookline.dispatch.trial import Tested
@@ -66,7 +67,7 @@ async def list_integrations(  # noqa: PLR0913 - each is a parameter of the query
         TransmissionType | None, Query(description="Only those with this transmission type.")
     ] = None,
     enabled: Annotated[
-        bool | None, Query(description="Only those that are enabled, or that are not.")
+        Boolean | None, Query(description="Only those that are enabled, or that are not.")
     ] = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
@@ -85,7 +86,7 @@ async def list_integrations(  # noqa: PLR0913 - each is a parameter of the query
     return IntegrationPage(items=[each.integration for each in shown], next=following)
 
 
-@router.get("/{integration_id}", responses=WITH_ETAG | failures(403, 404))
+@router.get("/{integration_id}", responses=WITH_ETAG | failures(403, 404, 422))
 async def get_integration(
     caller: Manager, services: ServicesDep, integration_id: IntegrationPath, response: Response
 ) -> Integration:
@@ -140,7 +141,7 @@ async def delete_integration(
     await services.integrations.delete(caller, integration_id, allowed_versions(if_match))
 
 
-@router.get("/{integration_id}/secret", responses=failures(403, 404, 409))
+@router.get("/{integration_id}/secret", responses=failures(403, 404, 409, 422))
 async def get_integration_secret(
     caller: Manager, services: ServicesDep, integration_id: IntegrationPath
 ) -> SigningSecret:

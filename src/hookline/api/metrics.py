@@ -5,9 +5,10 @@ from typing import Any, Final
 from fastapi import APIRouter, Response
 
 from hookline.api.deps import ServicesDep
+from hookline.api.parameters import StrictRoute
 from hookline.metrics.exposition import CONTENT_TYPE
 
-router = APIRouter(tags=["Health"])
+router = APIRouter(tags=["Health"], route_class=StrictRoute)
 
 _TEXT: Final[dict[int | str, dict[str, Any]]] = {  # Any: as FastAPI declares it
     200: {

@@ -12,7 +12,9 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
+from pydantic import Field
 
+from hookline.api.parameters import INTEGER
 from hookline.errors import FieldProblem, InvalidInput
 
 DEFAULT_LIMIT = 50
@@ -20,10 +22,8 @@ LARGEST_LIMIT = 200
 _CHECK_BYTES = 5
 
 Limit = Annotated[
-    int,
+    Annotated[int, Field(ge=1, le=LARGEST_LIMIT), INTEGER],
     Query(
-        ge=1,
-        le=LARGEST_LIMIT,
         description="How many items a page has at most.",
         examples=[DEFAULT_LIMIT],
     ),

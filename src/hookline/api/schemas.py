@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType
 from hookline.domain.catalogue import EventFormat
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.history.schemas import StatusCode
-from hookline.integrations.fields import Document, Moment
+from hookline.integrations.fields import Document, Moment, RequestDocument
 
 
 class WrongField(Document):
@@ -48,7 +48,7 @@ class InvalidInputProblem(Problem):
     errors: list[WrongField] = Field(description="Every wrong field.")
 
 
-class TestRequest(Document):
+class TestRequest(RequestDocument):
     """What to send as a test."""
 
     type: str = Field(

@@ -1,7 +1,14 @@
-"""pydantic's findings in, our own paths and sentences out; what was sent is never repeated."""
+"""pydantic's findings in, our own paths and sentences out; what was sent is never repeated.
 
+pydantic's own words never come through, not even where a kind is not listed here: they speak of
+Python's types, and change with its versions.
+"""
+
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, get_args
+
+from pydantic_core.core_schema import ErrorType
 
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem
@@ -11,6 +18,9 @@ _PLACES = frozenset({"body", "query", "path", "header"})
 _TAGS = frozenset(TransmissionType)
 _MOST = 50  # problems in one answer
 _LONGEST_STEP = 80  # characters of a name that somebody else chose
+_LIBRARY_KINDS = frozenset(get_args(ErrorType))
+_OTHERWISE_WRONG = "This value is not possible here."
+_ENUM_MEMBER = re.compile(r"<\w+\.\w+: '([^']*)'>")  # how Python prints one
 
 _SENTENCES = {
     "missing": "This is needed.",
@@ -26,15 +36,25 @@ _SENTENCES = {
     "int_type": "Send an integer.",
     "int_parsing": "Send an integer.",
     "int_from_float": "Send an integer.",
+    "int_parsing_size": "Send an integer.",
+    "float_type": "Send a number.",
+    "float_parsing": "Send a number.",
+    "finite_number": "Send a number that fits a double.",
+    "list_type": "Send an array.",
+    "too_short": "Send at least {min_length}.",
+    "too_long": "Send at most {max_length}.",
+    "invalid_key": "Send a string.",
     "union_tag_not_found": "`type` is needed, to tell what kind this is.",
     "string_pattern_mismatch": "This has characters, or a form, that are not possible here.",
-    "datetime_from_date_parsing": "Send a moment like 2026-01-31T12:00:00Z.",
-    "datetime_parsing": "Send a moment like 2026-01-31T12:00:00Z.",
-    "datetime_type": "Send a moment like 2026-01-31T12:00:00Z.",
+    "datetime_from_date_parsing": "Send a timestamp like 2026-01-31T12:00:00Z.",
+    "datetime_parsing": "Send a timestamp like 2026-01-31T12:00:00Z.",
+    "datetime_type": "Send a timestamp like 2026-01-31T12:00:00Z.",
     "timezone_aware": "Add a time zone, such as Z.",
     "string_too_long": "Send at most {max_length} characters.",
     "string_too_short": "Send at least {min_length} character(s).",
+    "greater_than": "Send more than {gt}.",
     "greater_than_equal": "Send at least {ge}.",
+    "less_than": "Send less than {lt}.",
     "less_than_equal": "Send at most {le}.",
     "literal_error": "Possible are: {expected}.",
     "enum": "Possible are: {expected}.",
@@ -60,10 +80,17 @@ def _problem(finding: Mapping[str, Any]) -> FieldProblem:
 def _sentence(kind: str, path: str, finding: Mapping[str, Any]) -> str:
     if kind == "extra_forbidden" and path in FIXED_FIELDS:
         return FIXED_FIELDS[path]
-    if kind not in _SENTENCES:
-        return f"{finding['msg']}".rstrip(".") + "."
-    bounds = {name: str(value).replace("'", "") for name, value in finding.get("ctx", {}).items()}
-    return _SENTENCES[kind].format(**bounds)
+    if kind in _SENTENCES:
+        bounds = {name: _told(value) for name, value in finding.get("ctx", {}).items()}
+        return _SENTENCES[kind].format(**bounds)
+    return _OTHERWISE_WRONG if kind in _LIBRARY_KINDS else str(finding["msg"])
+
+
+def _told(bound: object) -> str:
+    """Return a bound as a person writes it: 1000, not 1000.0, and values without quotes."""
+    if isinstance(bound, float) and bound.is_integer():
+        return str(int(bound))
+    return _ENUM_MEMBER.sub(r"\1", str(bound)).replace("'", "")
 
 
 def _path(steps: Sequence[int | str]) -> str:

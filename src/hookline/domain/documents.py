@@ -17,6 +17,7 @@ _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?+', re.DOTALL)  # possessive
 _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one down and one up, as signed bytes
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 _SURE_DIGITS = 18  # an integer of so many digits is quick to make and exact; longer ones round
+_LONGEST_NAME = 80  # characters of a repeated name that are said back
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -32,6 +33,16 @@ def parse_document(raw: bytes, *, depth: int) -> object:
         return orjson.loads(raw)
     except orjson.JSONDecodeError as refusal:
         return _parse_slowly(raw, refusal)
+
+
+def parse_unambiguous(raw: bytes, *, depth: int) -> object:
+    """Parse strict JSON in which no object has two members of the same name, as settings must be.
+
+    Raises what `parse_document` does, and MalformedBody for a name that stands twice.
+    """
+    document = parse_document(raw, depth=depth)
+    _UNAMBIGUOUS.decode(raw.decode())
+    return document
 
 
 def deepest(raw: bytes) -> int:
@@ -72,4 +83,14 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _SURE_DIGITS else float(digits)
 
 
+def _each_name_once(members: list[tuple[str, object]]) -> dict[str, object]:
+    document: dict[str, object] = {}
+    for name, value in members:
+        if name in document:
+            raise MalformedBody(f"The name {name[:_LONGEST_NAME]!a} stands twice in one object.")
+        document[name] = value
+    return document
+
+
 _LENIENT = json.JSONDecoder(parse_int=_integer, parse_constant=_refused)
+_UNAMBIGUOUS = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_each_name_once)

@@ -33,8 +33,11 @@ def _printable(value: str) -> str:
     return value
 
 
-Line = Annotated[str, AfterValidator(_printable)]
-"""One line of text: no control characters, NUL among them, and no lone surrogates."""
+PRINTABLE = AfterValidator(_printable)
+"""One line of text: no control characters, NUL among them, and no lone surrogates.
+
+It stands behind the bounds of a field: `Annotated[str, Field(…), PRINTABLE]`.
+"""
 
 IntegrationId = Annotated[
     str,
@@ -45,34 +48,37 @@ IntegrationId = Annotated[
     ),
 ]
 PbxSerial = Annotated[
-    Line,
+    str,
     Field(
         min_length=1,
         max_length=64,
         description="The PBX's serial.",
         examples=["000000000001"],
     ),
+    PRINTABLE,
 ]
 CompanyId = Annotated[
-    Line,
+    str,
     Field(
         min_length=1,
         max_length=64,
         description="The company's id.",
         examples=["it_w000001"],
     ),
+    PRINTABLE,
 ]
 IntegrationName = Annotated[
-    Line,
+    str,
     Field(
         min_length=1,
         max_length=200,
         description="What people call the integration.",
         examples=["CRM"],
     ),
+    PRINTABLE,
 ]
 TargetUrl = Annotated[
-    Line,
+    str,
     Field(
         min_length=1,
         max_length=2048,
@@ -81,6 +87,7 @@ TargetUrl = Annotated[
         examples=["https://crm.example.com/hook"],
         json_schema_extra={"format": "uri"},
     ),
+    PRINTABLE,
 ]
 HEADER_BOUNDS: dict[str, Any] = {  # Any: a JSON Schema; hookline.integrations.headers checks it
     "maxProperties": 20,
@@ -102,7 +109,7 @@ CustomHeaders = TypeAliasType(
     ],
 )
 AccessKeyId = Annotated[
-    Line,
+    str,
     Field(
         min_length=16,
         max_length=128,
@@ -110,9 +117,10 @@ AccessKeyId = Annotated[
         description="The id of the AWS access key that may send to the queue.",
         examples=["AKIAIOSFODNN7EXAMPLE"],
     ),
+    PRINTABLE,
 ]
 SecretAccessKey = Annotated[
-    Line,
+    str,
     Field(
         min_length=1,
         max_length=256,
@@ -121,6 +129,7 @@ SecretAccessKey = Annotated[
         examples=["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"],
         json_schema_extra={"format": "password", "writeOnly": True},
     ),
+    PRINTABLE,
 ]
 MaxInFlight = Annotated[
     int,
@@ -206,7 +215,8 @@ class Document(BaseModel):
 
     model_config = ConfigDict(
         alias_generator=to_camel,
-        populate_by_name=True,
+        validate_by_name=True,
+        validate_by_alias=True,
         extra="forbid",
         field_title_generator=lambda name, _: name.replace("_", " ").capitalize(),
     )
@@ -221,6 +231,12 @@ class Document(BaseModel):
             if described.get("default", ...) is None:
                 _take_null_out(described)
         return schema
+
+
+class RequestDocument(Document):
+    """What requests share: a field goes by its documented name alone, never by Python's."""
+
+    model_config = ConfigDict(validate_by_name=False)
 
 
 def _take_null_out(described: JsonSchemaValue) -> None:

@@ -18,20 +18,20 @@ from hookline.integrations.fields import (
     AccessKeyId,
     CompanyId,
     CustomHeaders,
-    Document,
     EventSelection,
     EventSelectionPatch,
     IntegrationName,
     MaxInFlight,
     PbxSerial,
     RateLimit,
+    RequestDocument,
     SecretAccessKey,
     Switch,
     TargetUrl,
 )
 
 
-class WebhookTransmissionCreate(Document):
+class WebhookTransmissionCreate(RequestDocument):
     """Copies by HTTPS POST. Hookline makes the signing secret; the answer holds it."""
 
     type: Literal[TransmissionType.WEBHOOK] = Field(description="An HTTPS webhook.")
@@ -39,7 +39,7 @@ class WebhookTransmissionCreate(Document):
     headers: CustomHeaders = Field(default_factory=dict)
 
 
-class SqsTransmissionCreate(Document):
+class SqsTransmissionCreate(RequestDocument):
     """Copies as messages to a queue of AWS SQS, sent with the customer's own AWS key."""
 
     type: Literal[TransmissionType.AWS_SQS] = Field(description="A queue of AWS SQS.")
@@ -57,7 +57,7 @@ TransmissionCreate = TypeAliasType(
 )
 
 
-class IntegrationCreate(Document):
+class IntegrationCreate(RequestDocument):
     """What to create. `pbx` and `company` come from the key where it is bound to one."""
 
     pbx: PbxSerial | None = Field(
@@ -102,7 +102,7 @@ CustomHeadersPatch = TypeAliasType(
 )
 
 
-class TransmissionPatch(Document):
+class TransmissionPatch(RequestDocument):
     """Changes of where copies go. `type` stays for life; a webhook's secret is rotated instead."""
 
     url: TargetUrl | None = None
@@ -114,7 +114,7 @@ class TransmissionPatch(Document):
     secret_access_key: SecretAccessKey | None = None
 
 
-class IntegrationPatch(Document):
+class IntegrationPatch(RequestDocument):
     """A JSON merge patch (RFC 7396): fields that are left out stay as they are."""
 
     name: IntegrationName | None = None
@@ -135,7 +135,7 @@ class IntegrationPatch(Document):
     )
 
 
-class SecretRotationRequest(Document):
+class SecretRotationRequest(RequestDocument):
     """How to rotate a secret."""
 
     grace_period_hours: int = Field(
@@ -160,7 +160,7 @@ PbxLicence = TypeAliasType(
 )
 
 
-class PbxPut(Document):
+class PbxPut(RequestDocument):
     """What is known of a PBX."""
 
     company: CompanyId

@@ -20,6 +20,14 @@ Every error is a problem document (RFC 9457) of the type `application/problem+js
 `type`, a sentence a person can act on, and for 422 the path of every wrong field. Decide by `type`
 and by the status, never by the texts.
 
+### Requests are read strictly
+A field or a query parameter that is not described here is refused with 422, which names it; so is a
+parameter that is given twice, unless it says that it may be. Fields go by the names written here
+(`maxInFlight`, not `max_in_flight`). Numbers are JSON numbers, an integer one without fraction and
+exponent; in a query, integers are decimal digits and booleans are `true` and `false`. A name stands
+once in a JSON object. A body is `application/json` in UTF-8, or, where it changes something,
+`application/merge-patch+json`; any other type is a 415.
+
 ### Lists
 A list is `{"items": […], "next": cursor}`, newest first and stable while rows are added. Pass
 `next` as `cursor`, with the same filters, for the next page; `null` is the end. `limit` is 50
@@ -35,8 +43,8 @@ An integration's answers carry an `ETag`. Sent back as `If-Match`, it makes a ch
 if somebody else changed the integration meanwhile.
 
 ### Units
-Moments are RFC 3339 in UTC. Durations are milliseconds where the name ends in `Ms`. An event's own
-`time` is in milliseconds since the epoch, as PBXs send it.
+Timestamps are RFC 3339, in answers in UTC. Durations are milliseconds where the name ends in `Ms`.
+An event's own `time` is in milliseconds since the epoch, as PBXs send it.
 
 ### What may change
 Within `/v1`, answers and copies may gain fields, and lists of values may grow where it says so:
