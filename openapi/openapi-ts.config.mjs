@@ -3,6 +3,4 @@ export default {
   input: process.env.INPUT,
   output: { path: process.env.OUTPUT, importFileExtension: ".js" },
   plugins: ["@hey-api/client-fetch", "@hey-api/typescript", "@hey-api/sdk"],
-  // Requests and answers have schemas of their own: there is nothing to split by readOnly.
-  parser: { transforms: { readWrite: { enabled: false } } },
 };

@@ -75,9 +75,8 @@ def test_requests_and_answers_are_references_to_named_schemas() -> None:
 
 
 def test_secrets_are_marked() -> None:
-    assert SCHEMAS["SqsTransmissionCreate"]["properties"]["secretAccessKey"]["writeOnly"]
-    assert SCHEMAS["TransmissionPatch"]["properties"]["secretAccessKey"]["writeOnly"]
-    assert SCHEMAS["WebhookTransmission"]["properties"]["secret"]["readOnly"]
+    for name in ("SqsTransmissionCreate", "TransmissionPatch"):
+        assert SCHEMAS[name]["properties"]["secretAccessKey"]["format"] == "password"
     assert "secret" not in SCHEMAS["WebhookTransmissionCreate"]["properties"]
     assert "secretAccessKey" not in SCHEMAS["SqsTransmission"]["properties"]
 

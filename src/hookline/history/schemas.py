@@ -34,9 +34,14 @@ OutcomeReason = TypeAliasType(
     "OutcomeReason",
     Annotated[
         SkipReason | FailReason,
-        Field(
-            description="Why it was `skipped` or has `failed`. More reasons may be added.",
-            examples=["not_selected"],
+        WithJsonSchema(  # one list: orval refers to the parts of a union before they are declared
+            {
+                "title": "OutcomeReason",
+                "type": "string",
+                "description": "Why it was `skipped` or has `failed`. More reasons may be added.",
+                "enum": [*SkipReason, *FailReason],
+                "examples": ["not_selected"],
+            }
         ),
     ],
 )

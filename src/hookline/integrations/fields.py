@@ -127,7 +127,7 @@ SecretAccessKey = Annotated[
         description="The AWS secret access key. It also keys the signature `X-SIGNATURE`. "
         "Kept sealed and never shown again.",
         examples=["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"],
-        json_schema_extra={"format": "password", "writeOnly": True},
+        json_schema_extra={"format": "password"},
     ),
     PRINTABLE,
 ]

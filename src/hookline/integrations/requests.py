@@ -110,7 +110,7 @@ class TransmissionPatch(RequestDocument):
         default_factory=lambda: None,  # a default that isn't described: null has a meaning here
         description="Webhooks only; `null` removes all headers.",
     )
-    access_key_id: AccessKeyId | None = Field(None, json_schema_extra={"writeOnly": True})
+    access_key_id: AccessKeyId | None = None
     secret_access_key: SecretAccessKey | None = None
 
 

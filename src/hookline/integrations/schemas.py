@@ -1,6 +1,6 @@
 """Integrations and PBXs as the REST API shows them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     Field,
@@ -26,8 +26,6 @@ from hookline.integrations.fields import (
 )
 from hookline.integrations.requests import PbxPut
 
-READ_ONLY: dict[str, Any] = {"readOnly": True}  # Any: as pydantic declares it
-
 
 class WebhookTransmission(Document):
     """Copies by HTTPS POST."""
@@ -43,7 +41,6 @@ class WebhookTransmission(Document):
         examples=["abcdefghijABCDEFGHIJ012345678901"],
         exclude_if=lambda value: value is None,
         pattern="^[A-Za-z0-9]{32}$",
-        json_schema_extra={"readOnly": True},
     )
 
 
@@ -110,7 +107,7 @@ class IntegrationHealth(Document):
 class Integration(Document):
     """An integration: whose events it wants, which of them, and where its copies go."""
 
-    id: IntegrationId = Field(json_schema_extra=READ_ONLY)
+    id: IntegrationId
     pbx: PbxSerial | None = Field(description="The PBX whose events it gets.")
     company: CompanyId | None = Field(description="The company whose events without a PBX it gets.")
     name: IntegrationName
@@ -120,9 +117,9 @@ class Integration(Document):
     filter: None = Field(description="Reserved for content filters.")
     max_in_flight: MaxInFlight
     rate_limit: RateLimit | None = Field(description=RATE_LIMIT, examples=[20])
-    health: IntegrationHealth = Field(json_schema_extra=READ_ONLY)
-    created_at: Moment = Field(description="When it was created.", json_schema_extra=READ_ONLY)
-    updated_at: Moment = Field(description="When it was last changed.", json_schema_extra=READ_ONLY)
+    health: IntegrationHealth
+    created_at: Moment = Field(description="When it was created.")
+    updated_at: Moment = Field(description="When it was last changed.")
 
 
 class IntegrationPage(Document):
@@ -156,6 +153,4 @@ class PbxRecord(PbxPut):
     presence_events: bool = Field(
         description="Whether a `collaboration` PBX sends presence events."
     )
-    updated_at: Moment = Field(
-        description="When the description was last changed.", json_schema_extra=READ_ONLY
-    )
+    updated_at: Moment = Field(description="When the description was last changed.")

@@ -1,4 +1,4 @@
-"""Schemas set right: names that say enough by themselves, and answers that may gain fields."""
+"""Schemas set right: shapes that client generators take, and answers that may gain fields."""
 
 import json
 from collections.abc import Iterator
@@ -12,10 +12,12 @@ _PREFIX = "#/components/schemas/"
 def set_components_right(document: Schema) -> None:
     """Set every schema of the document right, in place."""
     document.update(json.loads(json.dumps(document), parse_float=_whole))
+    _join_nullable(document)
     schemas = document["components"]["schemas"]
     asked = _asked(document)
     for name, schema in schemas.items():
         _drop_titles(schema)
+        _say_defaults(schema)
         if name not in asked and schema.get("additionalProperties") is False:
             del schema["additionalProperties"]  # an answer may gain fields
     document["components"]["schemas"] = dict(sorted(schemas.items()))
@@ -56,6 +58,26 @@ def _references(node: object) -> Iterator[str]:
         case list():
             for value in node:
                 yield from _references(value)
+
+
+def _join_nullable(node: object) -> None:
+    """Say `type: [string, null]` of what is written in place; only references need a union."""
+    if isinstance(node, dict):
+        match node.get("anyOf"):
+            case [{"type": str(kind)} as option, {"type": "null"}]:
+                del node["anyOf"]
+                node.update({**option, **node, "type": [kind, "null"]})
+    if isinstance(node, dict | list):
+        for inner in node.values() if isinstance(node, dict) else node:
+            _join_nullable(inner)
+
+
+def _say_defaults(schema: Schema) -> None:
+    """Say defaults in words: for `default`, openapi-typescript makes a request's field required."""
+    for described in schema.get("properties", {}).values():
+        if "default" in described:
+            default = json.dumps(described.pop("default"))
+            described["description"] = f"{described.get('description', '')} Default: `{default}`."
 
 
 def _drop_titles(schema: Schema) -> None:
