@@ -5,6 +5,7 @@ may only relax, and what is answered may only get stricter. Lists of values that
 grow all the same: the document says so.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
@@ -76,7 +77,7 @@ class _Comparison:
             yield broken(place, "takes no further fields any more")
 
     def _unions(self, place: str, old: list[Schema], new: list[Schema]) -> Iterator[Change]:
-        before, after = ({_label(each): each for each in options} for options in (old, new))
+        before, after = _labelled(old), _labelled(new)
         for label, option in before.items():
             if label in after:
                 yield from self.compare(f"{place} ({label})", option, after[label])
@@ -165,6 +166,18 @@ def _options(schema: Schema, document: Schema) -> list[Schema]:
 
 def _only(kind: str, schema: Schema) -> Schema:
     return {"type": "null"} if kind == "null" else {**schema, "type": kind}
+
+
+def _labelled(options: list[Schema]) -> dict[str, Schema]:
+    """Return options by their labels; lists of values of one type are one option."""
+    found: dict[str, Schema] = {}
+    for option in options:
+        label = _label(option)
+        if "enum" in option and "enum" in found.get(label, {}):
+            found[label]["enum"] += option["enum"]
+        else:
+            found[label] = copy.deepcopy(option)
+    return found
 
 
 def _label(option: Schema) -> str:

@@ -15,6 +15,7 @@ Node = dict[str, Any]  # Any: a part of a JSON document
 Edit = Callable[[Node], object]
 
 COMMITTED: Node = json.loads(DOCUMENT.read_text(encoding="utf-8"))
+STATES: list[str] = COMMITTED["components"]["schemas"]["HealthState"]["enum"]
 
 
 def changed(edit: Edit) -> Node:
@@ -155,6 +156,12 @@ HARMLESS: dict[str, tuple[Edit, Effect | None]] = {
     "a new event type": (
         lambda d: d["webhooks"].update({"sms:new": d["webhooks"]["sms:status"]}),
         Effect.ADDED,
+    ),
+    "a list of values that is spelled out": (
+        lambda d: schemas(d).update(
+            HealthState={"oneOf": [{"type": "string", "enum": [state]} for state in STATES]}
+        ),
+        None,
     ),
     "a role more": (
         lambda d: integrations(d)["get"]["security"].append({"ingestKey": []}),
