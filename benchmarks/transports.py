@@ -36,8 +36,9 @@ from hookline.domain.deliveries import Verdict
 from hookline.domain.targets import WebhookTarget
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.policy import EgressPolicy, Vetted
+from hookline.security.egress.responses import Response
 from hookline.security.egress.targets import Origin
-from hookline.security.egress.transport import GuardedTransport, Heard
+from hookline.security.egress.transport import GuardedTransport
 from hookline.sinks.base import Shipment
 from hookline.sinks.webhook import WebhookSink
 
@@ -136,10 +137,10 @@ class Bench:
         )
 
         async def send() -> None:
-            heard = Heard()
+            response = Response()
             async with asyncio.timeout(DEADLINE):
-                await transport.exchange(origin, head, BODY, heard)
-            expect(heard.answer is not None and heard.answer.raw == b"ok")
+                await transport.exchange(origin, head, BODY, response)
+            expect(response.body == b"ok")
 
         return send
 

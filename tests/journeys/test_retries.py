@@ -29,6 +29,26 @@ async def test_a_receiver_that_recovers_gets_the_same_bytes_again(service: Servi
         assert told == [(1, "retry", 503, "not yet"), (2, "delivered", 200, "ok")]
 
 
+async def test_a_receiver_that_answers_in_imperfect_http_gets_one_copy_and_its_log_says_what_was(
+    service: Service,
+) -> None:
+    old_camera = b"HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 2\n\nok"
+    async with receiving(answering(old_camera)) as receiver:
+        integration = await service.an_integration(receiver)
+
+        sent = await service.send(an_event())
+        delivery = await service.settled_delivery(sent["eventId"])
+        test = {"type": "call:completed"}
+        tested = await service.api.post(f"/v1/integrations/{integration['id']}/test", test)
+
+        assert delivery["status"] == "delivered"
+        for attempt in (*delivery["attempts"], tested.json()["attempt"]):
+            assert attempt["outcome"] == "delivered"
+            assert (attempt["statusCode"], attempt["responseBody"]) == (200, "ok")
+            assert attempt["responseDefect"] == "line_ends"
+        assert [request.connection for request in receiver.requests] == [1, 2]
+
+
 async def test_a_receiver_that_stays_down_gets_four_attempts(service: Service) -> None:
     async with receiving(answering(status(500))) as receiver:
         await service.an_integration(receiver)

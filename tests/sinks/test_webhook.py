@@ -14,8 +14,9 @@ from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.domain.targets import SqsTarget
 from hookline.security.egress import failures
 from hookline.security.egress.policy import EgressPolicy
+from hookline.security.egress.responses import Response
 from hookline.security.egress.targets import Origin
-from hookline.security.egress.transport import GuardedTransport, Heard
+from hookline.security.egress.transport import GuardedTransport
 from hookline.sinks.base import Shipment
 from hookline.sinks.webhook import WebhookSink
 from sinks.contract import delivers, fails_as, forgets, sends_once
@@ -274,8 +275,10 @@ async def test_each_failure_has_its_kind(
     failure: Exception, verdict: Verdict, kind: ErrorKind
 ) -> None:
     class Failing(GuardedTransport):
-        async def exchange(self, origin: Origin, head: bytes, body: bytes, heard: Heard) -> None:
-            del origin, head, body, heard
+        async def exchange(
+            self, origin: Origin, head: bytes, body: bytes, response: Response
+        ) -> None:
+            del origin, head, body, response
             raise failure
 
     sink = WebhookSink(Failing(EgressPolicy()))

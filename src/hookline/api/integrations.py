@@ -196,6 +196,7 @@ def _shown(tested: Tested) -> TestResult:
         error=sent.error,
         status_code=sent.status_code,
         response_body=sent.response.decode(errors="replace") if sent.response else None,
+        response_defect=sent.response_defect,
     )
     return TestResult(
         event_type=tested.event_type,

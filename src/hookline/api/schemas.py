@@ -7,8 +7,8 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from hookline.domain.catalogue import EventFormat
-from hookline.domain.deliveries import ErrorKind, Verdict
-from hookline.history.schemas import StatusCode
+from hookline.domain.deliveries import ErrorKind, ResponseDefect, Verdict
+from hookline.history.schemas import RESPONSE_DEFECT, StatusCode
 from hookline.integrations.fields import Document, Moment, RequestDocument
 
 
@@ -76,6 +76,7 @@ class TestAttempt(Document):
     response_body: str | None = Field(
         description="At most 4 KiB of what was answered; bytes that are no text are replaced."
     )
+    response_defect: ResponseDefect | None = Field(description=RESPONSE_DEFECT)
 
 
 class TestResult(Document):

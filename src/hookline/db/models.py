@@ -320,3 +320,4 @@ class DeliveryAttempt(Base):
     error: Mapped[str | None]
     status_code: Mapped[int | None] = mapped_column(SmallInteger)
     response: Mapped[bytes | None]  # at most 4 KiB, whatever bytes they were
+    response_defect: Mapped[str | None]

@@ -59,6 +59,22 @@ class ErrorKind(StrEnum):
     INTERNAL = "internal"  # a fault of Hookline's own
 
 
+class ResponseDefect(StrEnum):
+    """What of a response was not HTTP/1.1: a closed list. What the status means is not changed."""
+
+    LEADING_BYTES = "leading_bytes"  # something in front of the status line
+    STATUS_LINE = "status_line"  # odd spaces, letter case or version; the status can be read
+    LINE_ENDS = "line_ends"  # lines that do not end with CR LF
+    HEADER = "header"  # lines that are no header, folded ones, control characters
+    HEAD_TOO_LARGE = "head_too_large"  # more than 64 KiB or 128 headers
+    CONTENT_LENGTH = "content_length"  # several, none that is a number, or one beside chunks
+    TRANSFER_ENCODING = "transfer_encoding"  # another one than `chunked`
+    CHUNKS = "chunks"  # a chunk that can't be read
+    UNEXPECTED_BODY = "unexpected_body"  # bytes beyond the end, or a body with a 204
+    TRUNCATED = "truncated"  # the connection ended before the response did
+    UNFINISHED = "unfinished"  # the attempt's time ran out before the response ended
+
+
 class Verdict(StrEnum):
     """What one attempt means for its delivery, before the bound on attempts is looked at."""
 
@@ -85,6 +101,7 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
     status_code: int | None = None
     response: bytes = b""
     retry_after: float | None = None
+    response_defect: ResponseDefect | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -181,6 +181,7 @@ def _attempt(row: RowMapping) -> Attempt:
         error=row["error"],
         status_code=row["status_code"],
         response_body=None if response is None else response.decode(errors="replace"),
+        response_defect=row["response_defect"],
     )
 
 

@@ -8,7 +8,13 @@ from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypeAliasType
 
-from hookline.domain.deliveries import DeliveryStatus, ErrorKind, FailReason, SkipReason
+from hookline.domain.deliveries import (
+    DeliveryStatus,
+    ErrorKind,
+    FailReason,
+    ResponseDefect,
+    SkipReason,
+)
 
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 EventId = Annotated[
@@ -66,6 +72,10 @@ Envelope = TypeAliasType(
 StatusCode = Annotated[
     int, WithJsonSchema({"type": "integer", "minimum": 100, "maximum": 999})
 ]  # described, not checked: receivers answer what they like
+RESPONSE_DEFECT = (
+    "What of the response was not HTTP/1.1, where a status could be read all the same: the status "
+    "alone decides what the attempt means, and the connection is not used again."
+)
 AttemptOutcome = TypeAliasType(
     "AttemptOutcome",
     Annotated[
@@ -97,6 +107,7 @@ class Attempt(Record):
     response_body: str | None = Field(
         description="At most 4 KiB of what was answered; bytes that are no text are replaced."
     )
+    response_defect: ResponseDefect | None = Field(description=RESPONSE_DEFECT)
 
 
 class Delivery(Record):

@@ -190,6 +190,7 @@ class PostgresQueue:
             texts([sent.error for _, sent in tried]),
             [sent.status_code for _, sent in tried],
             [sent.response or None for _, sent in tried],
+            texts([sent.response_defect for _, sent in tried]),
         )
         return {row["id"] for row in rows}
 

@@ -1,7 +1,8 @@
 """Copies by POST to a customer's HTTPS endpoint, signed, once per attempt.
 
-One deadline covers the whole attempt: name, connection, TLS, request, head and body of the answer.
-A status of 200–299 delivers, and nothing that follows it can undo that.
+One deadline covers the whole attempt: name, connection, TLS, request, and all of the response.
+A status of 200–299 delivers, and nothing behind its status line can undo that, not even the
+deadline. Behind any other status the deadline makes the attempt a timeout.
 """
 
 import time
@@ -21,9 +22,9 @@ from hookline.domain.targets import Target, WebhookTarget
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
 from hookline.security.egress import failures
-from hookline.security.egress.connection import Answer
+from hookline.security.egress.responses import Response
 from hookline.security.egress.targets import Origin, parse_url
-from hookline.security.egress.transport import GuardedTransport, Heard
+from hookline.security.egress.transport import GuardedTransport
 from hookline.security.signatures import standard_webhooks, x_signature
 from hookline.sinks.base import Shipment
 
@@ -67,13 +68,13 @@ class WebhookSink:
         if not isinstance(target, WebhookTarget):
             raise TypeError(f"the webhook sink can't send to {type(target).__name__}")
         started_at, began = datetime.now(UTC), time.perf_counter()
-        heard = Heard()
+        response = Response()
         error: ErrorKind | None = None
         try:
             with self._deadlines.start():
                 address = _address(target.url, target.headers, self._user_agent)
                 head = _head(address, shipment, target, int(started_at.timestamp()))
-                await self._transport.exchange(address.origin, head, shipment.body, heard)
+                await self._transport.exchange(address.origin, head, shipment.body, response)
         except TimeoutError:
             error = ErrorKind.TIMEOUT
         except httpx.HTTPError as failure:
@@ -82,7 +83,7 @@ class WebhookSink:
         except InvalidInput:  # a URL that was kept under earlier rules
             error = ErrorKind.BLOCKED
         duration = round((time.perf_counter() - began) * 1000)
-        return _sent(heard, error, started_at, duration)
+        return _sent(response, error, started_at, duration)
 
     async def forget(self, target: Target) -> None:
         """Close what is kept open for the target's origin."""
@@ -149,10 +150,11 @@ def _head(address: _Address, shipment: Shipment, target: WebhookTarget, timestam
     return address.start + own.encode("ascii")
 
 
-def _sent(heard: Heard, error: ErrorKind | None, started_at: datetime, duration_ms: int) -> Sent:
-    """Judge what was heard, and the failure if there was one."""
-    answer = heard.answer
-    status = None if answer is None else answer.status
+def _sent(
+    response: Response, error: ErrorKind | None, started_at: datetime, duration_ms: int
+) -> Sent:
+    """Judge what came of a response, and the failure if there was one."""
+    status = response.status
     verdict, error = _judge(status, error)
     return Sent(
         verdict=verdict,
@@ -160,8 +162,9 @@ def _sent(heard: Heard, error: ErrorKind | None, started_at: datetime, duration_
         duration_ms=duration_ms,
         error=error,
         status_code=status,
-        response=b"" if answer is None else bytes(answer.raw),
-        retry_after=_retry_after(answer) if answer is not None and status in _TRY_AGAIN else None,
+        response=response.body,
+        retry_after=_retry_after(response) if status in _TRY_AGAIN else None,
+        response_defect=None if status is None else response.defect,
     )
 
 
@@ -180,9 +183,9 @@ def _kind(failure: httpx.HTTPError) -> ErrorKind:
     return next(kind for exception, kind in _KINDS if isinstance(failure, exception))
 
 
-def _retry_after(answer: Answer) -> float | None:
-    """Return the seconds that the answer asks to wait; several headers are one, with commas."""
-    values = [value for name, value in answer.headers if name.lower() == b"retry-after"]
-    if not values:
+def _retry_after(response: Response) -> float | None:
+    """Return the seconds that a response asks to wait; several headers are one, with commas."""
+    values = response.headers.get(b"retry-after")
+    if values is None:
         return None
     return parse_retry_after(b", ".join(values).decode("latin-1"), datetime.now(UTC))

@@ -81,6 +81,7 @@ _PENDING: Answer = {
             "error": "status",
             "statusCode": 503,
             "responseBody": "Back in a minute.",
+            "responseDefect": None,
         }
     ],
 }
@@ -152,6 +153,7 @@ ANSWERS: Final[dict[str, object]] = {
             "error": None,
             "statusCode": 204,
             "responseBody": None,
+            "responseDefect": None,
         },
     },
     "putPbx": _PBX,

@@ -10,11 +10,12 @@ from typing import Final
 
 from hookline.logs import get_logger
 from hookline.security.egress.connect import Connector
-from hookline.security.egress.connection import Answer, Connection
+from hookline.security.egress.connection import Connection
 from hookline.security.egress.failures import ConnectionLost, NameUnknown, TargetBlocked
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
 from hookline.security.egress.pool import Pool, PoolLimits
 from hookline.security.egress.proxy import Proxy
+from hookline.security.egress.responses import Response
 from hookline.security.egress.targets import Origin
 from hookline.security.egress.trust import client_tls
 
@@ -22,15 +23,6 @@ log = get_logger(__name__)
 
 KEPT_BODY: Final = 4096  # bytes of an answer's body that are kept
 READ_BODY: Final = 65_536  # bytes read at most, so that a connection can serve again
-
-
-class Heard:
-    """What of an answer had come, also when its request was cut short."""
-
-    __slots__ = ("answer",)
-
-    def __init__(self) -> None:
-        self.answer: Answer | None = None
 
 
 class GuardedTransport:
@@ -51,25 +43,21 @@ class GuardedTransport:
         self._connector = Connector(tls or client_tls(), proxy, keep=KEPT_BODY, read=READ_BODY)
         self._pool = Pool(limits or PoolLimits())
 
-    async def exchange(self, origin: Origin, head: bytes, body: bytes, heard: Heard) -> None:
-        """Send one request, and return when its answer has ended; `heard` gets it as it comes.
+    async def exchange(self, origin: Origin, head: bytes, body: bytes, response: Response) -> None:
+        """Send one request and return when its response has ended; it is filled as it comes.
 
         `head` is whole, its empty line included, and says what `body` is. Raises the exceptions of
-        `failures`, but never once the answer's head is there: what follows can only cut it short. A
-        kept connection that died before a byte of an answer had come is replaced by a fresh one,
+        `failures`, but never once the status is known: what follows can only cut the rest short. A
+        kept connection that died before a byte of a response had come is replaced by a fresh one,
         once.
         """
         await self._pool.enter(origin)
         connection: Connection | None = None
         try:
             connection = self._pool.reuse(origin)
-            answer = await _ask_again(connection, head, body)
-            if connection is None or answer is None:
+            if connection is None or not await _asked(connection, head, body, response):
                 connection = await self._connect(origin)
-                answer = await connection.ask(head, body)
-            heard.answer = answer
-            if not answer.complete:
-                await connection.finish(answer)
+                await connection.ask(head, body, response)
         except BaseException:
             if connection is not None:
                 connection.abort()
@@ -96,14 +84,13 @@ class GuardedTransport:
                 return await self._connector.connect(origin, addresses)
 
 
-async def _ask_again(connection: Connection | None, head: bytes, body: bytes) -> Answer | None:
-    """Ask over a kept connection; None when there is none, or it died without a word."""
-    if connection is None:
-        return None
+async def _asked(connection: Connection, head: bytes, body: bytes, response: Response) -> bool:
+    """Ask over a kept connection; tell whether it was still there to answer."""
     try:
-        return await connection.ask(head, body)
+        await connection.ask(head, body, response)
     except ConnectionLost as lost:
         connection.abort()
         if lost.silent:
-            return None
+            return False
         raise
+    return True
