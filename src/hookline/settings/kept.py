@@ -56,8 +56,9 @@ def _kept(path: Path, make: Callable[[], str]) -> tuple[SecretStr, bool]:
         is_new = not path.exists() and _create(path, make())
         text = path.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
         raise ConfigurationError(
-            f"The secret in {path} cannot be read or written ({error}). "
+            f"The secret in {path} cannot be read or written ({why}). "
             "Make the file readable for this user, or set HOOKLINE_DATA_DIR to another directory."
         ) from error
     if not text:

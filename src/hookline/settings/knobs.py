@@ -15,6 +15,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from hookline.db.address import parse
+from hookline.errors import ConfigurationError
 from hookline.security.keys import is_key
 from hookline.settings.combinations import contradictions
 
@@ -316,10 +318,13 @@ class Settings(BaseSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not url.get_secret_value().startswith(
-            ("postgresql://", "postgres://")
-        ):
-            raise ValueError("must start with postgresql://, the one database Hookline uses")
+        if url is None:
+            return None
+        try:
+            parse(url.get_secret_value())
+        except ConfigurationError as error:
+            sentence = str(error).removeprefix(f"{PREFIX}DATABASE_URL ").removesuffix(".")
+            raise ValueError(sentence) from None
         return url
 
     @field_validator("sqs_endpoint_url", "egress_proxy")

@@ -3,13 +3,17 @@
 import difflib
 import os
 import re
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, Final, Literal
 
+from dotenv.parser import parse_stream  # what pydantic-settings reads .env with
 from pydantic import ValidationError
 from pydantic_settings import DotEnvSettingsSource
 
 from hookline.errors import ConfigurationError
 from hookline.settings.knobs import PREFIX, Settings
+
+_DOTENV: Final = str(Settings.model_config["env_file"])
 
 # A Kubernetes Service named "hookline" puts such variables into every pod beside it.
 _SERVICE_LINK = re.compile(r"HOOKLINE_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)").fullmatch
@@ -20,6 +24,7 @@ def load_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - each value is va
 
     Raises ConfigurationError with a sentence that names the variables and says what to set.
     """
+    _refuse_an_unreadable_dotenv()
     _refuse_unknown_names()
     try:
         return Settings(**chosen)
@@ -33,6 +38,24 @@ def source_of(field: str) -> Literal["environment", ".env", "default"]:
     if any(key.upper() == name and value for key, value in os.environ.items()):
         return "environment"
     return ".env" if name in _dotenv() else "default"
+
+
+def _refuse_an_unreadable_dotenv() -> None:
+    """See that every line of `.env` means something; a line may hold a secret, so none is shown."""
+    path = Path(_DOTENV)
+    if not path.is_file():
+        return
+    try:
+        with path.open(encoding="utf-8") as file:
+            wrong = [line.original.line for line in parse_stream(file) if line.error]
+    except OSError as error:
+        raise ConfigurationError(f"{_DOTENV} cannot be read ({error.strerror}).") from error
+    except UnicodeDecodeError:
+        raise ConfigurationError(f"{_DOTENV} is not UTF-8 text; save it as such.") from None
+    if wrong:
+        raise ConfigurationError(
+            f"Line {wrong[0]} of {_DOTENV} cannot be read: write NAME=value, and close each quote."
+        )
 
 
 def _refuse_unknown_names() -> None:
