@@ -1,10 +1,12 @@
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
 from hookline import logs
 from hookline.db.embedded import EmbeddedPostgres
+from support import pgbouncer, system_postgres
 from support.databases import Databases
 from support.places import passable_folder
 
@@ -30,6 +32,19 @@ async def postgres() -> AsyncIterator[str]:
 
 
 @pytest.fixture(scope="session")
+def oldest_postgres() -> Iterator[str]:
+    """The address of a server of the oldest supported version that this machine has."""
+    programs = system_postgres.find_programs()
+    if programs is None:
+        sentence = "NOT RUN on an older Postgres: install the system's package (postgresql)."
+        if os.environ.get("CI"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    with system_postgres.running(programs) as dsn:
+        yield dsn
+
+
+@pytest.fixture(scope="session")
 async def databases(postgres: str) -> AsyncIterator[Databases]:
     made = Databases(postgres)
     yield made
@@ -41,3 +56,24 @@ async def database(databases: Databases) -> AsyncIterator[str]:
     """The address of a fresh, migrated database of this module's own."""
     async with databases.migrated() as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="session")
+def pooler() -> Path:
+    """The system's PgBouncer."""
+    program = pgbouncer.find_program()
+    if program is None:
+        sentence = "NOT RUN behind PgBouncer: install the system's package (pgbouncer)."
+        if os.environ.get("CI"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    return program
+
+
+@pytest.fixture
+async def migrated_on_oldest(oldest_postgres: str) -> AsyncIterator[str]:
+    """The address of a fresh, migrated database there, which takes no password."""
+    databases = Databases(oldest_postgres)
+    async with databases.migrated() as dsn:
+        yield dsn
+    await databases.aclose()

@@ -14,9 +14,9 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.db import connections
-from hookline.db.away import refusal_explained
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.migrate import is_current, migrate_at, newest_revision
+from hookline.db.startup import check_server, explained
 from hookline.dispatch.housekeeping import keep_house
 from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
@@ -55,7 +55,8 @@ async def open_records(settings: Settings, dsn: str, stack: AsyncExitStack) -> A
     if settings.embedded:
         await migrate_at(dsn)
         return records
-    with refusal_explained():
+    with explained(dsn):
+        await check_server(dsn, records)
         current = await is_current(records)
     if not current:
         raise ConfigurationError(

@@ -3,7 +3,12 @@ import pytest
 from sqlalchemy import text
 
 from hookline.db import connections
-from hookline.db.away import comes_from_away_database, means_away, unavailable_when_away
+from hookline.db.away import (
+    comes_from_away_database,
+    means_away,
+    rerun_when_rolled_back,
+    unavailable_when_away,
+)
 from hookline.errors import Unavailable
 
 
@@ -26,12 +31,35 @@ async def test_a_connection_that_is_ended_is_away(database: str) -> None:
     await engine.dispose()
 
 
-async def test_a_statement_that_takes_too_long_is_away(database: str) -> None:
+async def test_a_statement_that_takes_too_long_is_said_to_and_not_called_away(
+    database: str,
+) -> None:
     engine = connections.engine(database, statement_timeout=0.05)
-    with pytest.raises(Unavailable), unavailable_when_away():
+    with pytest.raises(Unavailable, match="took too long"), unavailable_when_away():
         async with engine.connect() as connection:
             await connection.execute(text("select pg_sleep(5)"))
     await engine.dispose()
+
+
+async def test_what_was_rolled_back_for_anothers_sake_is_done_again() -> None:
+    tries = 0
+
+    async def third_time_lucky() -> int:
+        nonlocal tries
+        tries += 1
+        if tries <= 2:
+            raise asyncpg.DeadlockDetectedError("a knot")
+        return tries
+
+    assert await rerun_when_rolled_back(third_time_lucky) == 3
+
+
+async def test_what_is_rolled_back_again_and_again_is_given_up() -> None:
+    async def never() -> int:
+        raise asyncpg.SerializationError("a conflict")
+
+    with pytest.raises(asyncpg.SerializationError):
+        await rerun_when_rolled_back(never)
 
 
 async def test_a_fault_of_ours_stays_what_it_is_and_names_no_value(database: str) -> None:

@@ -5,6 +5,7 @@ from sqlalchemy import text
 from hookline.db import connections
 from hookline.db.away import means_away, unavailable_when_away
 from hookline.errors import ConfigurationError, Unavailable
+from support.databases import UNUSUAL, Databases
 from support.proxy import proxied
 
 
@@ -43,7 +44,6 @@ async def test_a_value_that_cannot_be_sent_is_no_absence(database: str) -> None:
         with pytest.raises(asyncpg.DataError) as raised:
             await pool.fetchval("select $1::int2", 70_000)
     assert not means_away(raised.value)
-    assert means_away(asyncpg.DeadlockDetectedError("a knot"))
     assert means_away(asyncpg.InternalClientError("cannot switch to state 12"))
 
 
@@ -61,3 +61,15 @@ async def test_a_server_that_falls_silent_is_given_up(database: str) -> None:
         async with engine.connect() as connection:
             assert (await connection.execute(text("select 1"))).scalar_one() == 1
         await engine.dispose()
+
+
+async def test_sessions_do_not_depend_on_what_the_database_sets(databases: Databases) -> None:
+    async with databases.migrated() as plain, connections.pool(plain, size=1) as pool:
+        rows = await pool.fetch("select name, setting from pg_settings")
+        usual = dict(map(tuple, rows))
+    async with databases.unusual() as dsn, connections.pool(dsn, size=1) as pool:
+        rows = await pool.fetch("select name, setting from pg_settings")
+    names = set(UNUSUAL)
+    changed = {name for name, setting in rows if name.lower() in names and usual[name] != setting}
+    assert changed == set()
+    assert usual["synchronous_commit"] == "on"

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.db import connections
-from hookline.db.migrate import LOCK, is_current, migrate, newest_revision, refuse_an_old_server
+from hookline.db.migrate import LOCK, is_current, migrate, newest_revision
+from hookline.db.startup import refuse_an_old_server
 from hookline.errors import ConfigurationError
 from support.databases import Databases
 from support.drift import differences

@@ -1,5 +1,4 @@
-import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import asyncpg
@@ -8,7 +7,6 @@ import pytest
 from hookline.db.connections import pool
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.postgres import PostgresQueue
-from support import system_postgres
 from support.databases import Databases
 
 WINDOW = timedelta(hours=48)
@@ -22,19 +20,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.name in _LONG and "oldest_postgres" in item.name:
             item.add_marker(pytest.mark.soak)
-
-
-@pytest.fixture(scope="session")
-def oldest_postgres() -> Iterator[str]:
-    """The address of a server of the oldest supported version that this machine has."""
-    programs = system_postgres.find_programs()
-    if programs is None:
-        sentence = "NOT RUN on an older Postgres: install the system's package (postgresql)."
-        if os.environ.get("CI"):
-            pytest.fail(sentence)
-        pytest.skip(sentence)
-    with system_postgres.running(programs) as dsn:
-        yield dsn
 
 
 @pytest.fixture(scope="session", params=["postgres", "oldest_postgres"])

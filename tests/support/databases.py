@@ -11,6 +11,30 @@ from hookline.db import connections
 from hookline.db.migrate import migrate
 from support.postgres_clients import connection
 
+UNUSUAL = {
+    "default_transaction_isolation": "serializable",
+    "default_transaction_read_only": "on",
+    "default_transaction_deferrable": "on",
+    "search_path": "nowhere",
+    "statement_timeout": "'1ms'",
+    "lock_timeout": "'1ms'",
+    "idle_in_transaction_session_timeout": "'1ms'",
+    "idle_session_timeout": "'5s'",
+    "synchronous_commit": "off",
+    "timezone": "'Asia/Tokyo'",
+    "datestyle": "'German, DMY'",
+    "intervalstyle": "'sql_standard'",
+    "bytea_output": "escape",
+    "array_nulls": "off",
+    "jit": "on",
+    "row_security": "off",
+    "transform_null_equals": "on",
+    "enable_indexscan": "off",
+    "enable_partition_pruning": "off",
+    "client_min_messages": "debug1",
+}
+"""What operators, providers and other programs set on databases and roles."""
+
 
 class Databases:
     """Makes and drops databases of one server."""
@@ -45,6 +69,15 @@ class Databases:
             yield dsn
         finally:
             await self.drop(dsn)
+
+    @asynccontextmanager
+    async def unusual(self) -> AsyncIterator[str]:
+        """Give a migrated database that sets for its sessions what none of ours relies on."""
+        async with self.migrated() as dsn:
+            async with connection(dsn) as client:
+                for name, value in UNUSUAL.items():
+                    await client.execute(f"alter database {_name(dsn)} set {name} = {value}")
+            yield dsn
 
     async def aclose(self) -> None:
         """Drop the template."""

@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import psutil
 
-from hookline.db.connections import AWAY
+from hookline.db.away import AWAY
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.embedded.pidfile import read_pid_file
 from support.databases import Databases

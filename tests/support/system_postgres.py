@@ -1,7 +1,8 @@
 """The oldest supported Postgres among the system's packages: what holds must hold on it as well.
 
-`python tests/support/system_postgres.py` installs the package where a run demands it: as root, in
-a CI run (`CI` is set), on a system with apt that has none. Elsewhere nothing is installed.
+`python tests/support/system_postgres.py` installs the package, and PgBouncer's, where a run demands
+them: as root, in a CI run (`CI` is set), on a system with apt that has none. Elsewhere nothing is
+installed.
 """
 
 import os
@@ -11,9 +12,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from support import pgbouncer
 
 _OLDEST = 15  # what Hookline supports; older servers on a machine are of no interest
 _WITHIN_S = 60
@@ -72,22 +75,24 @@ def _run(account: int | None, *command: str | Path) -> None:
     )
 
 
-def _install() -> None:
-    """Install the system's Postgres; a failure is told and left to the tests that need it."""
+def _install(packages: Sequence[str]) -> None:
+    """Install the system's packages; a failure is told and left to the tests that need them."""
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     for command in (
         ("apt-get", "update", "-q"),
-        ("apt-get", "install", "-q", "-y", "--no-install-recommends", "postgresql"),
+        ("apt-get", "install", "-q", "-y", "--no-install-recommends", *packages),
     ):
         subprocess.run(command, env=environment, check=False, timeout=_INSTALL_WITHIN_S)
 
 
 def main() -> None:
-    """Install the package where that is called for."""
+    """Install what is missing, where that is called for."""
     wanted = bool(os.environ.get("CI")) and os.geteuid() == 0 and shutil.which("apt-get")
-    if wanted and find_programs() is None:
-        sys.stdout.write("Installing the system's Postgres: the tests run on it as well.\n")
-        _install()
+    found = {"postgresql": find_programs(), "pgbouncer": pgbouncer.find_program()}
+    missing = [package for package, programs in found.items() if programs is None]
+    if wanted and missing:
+        sys.stdout.write(f"Installing {' and '.join(missing)}: the tests run on them as well.\n")
+        _install(missing)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hookline import errors
 from hookline.api.validation import field_problems
-from hookline.db.away import comes_from_away_database
+from hookline.db.away import comes_from_away_database, unavailable
 from hookline.errors import FieldProblem, HooklineError, InvalidInput, Overloaded, Unavailable
 from hookline.logs import get_logger
 
@@ -218,5 +218,5 @@ def answer_for(error: Exception) -> Response:
     if isinstance(error, HooklineError):
         return problem_of(error)
     if comes_from_away_database(error):
-        return problem_of(Unavailable("The database is away; try again."))
+        return problem_of(unavailable(error))
     return _internal(error)

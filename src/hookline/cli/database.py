@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-from hookline.errors import ConfigurationError, Unavailable
+from hookline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -53,18 +53,16 @@ async def _migrate(settings: "Settings") -> None:
 async def _engine(settings: "Settings", *, patient: bool = False) -> AsyncIterator["AsyncEngine"]:
     from hookline import logs  # noqa: PLC0415
     from hookline.db import connections  # noqa: PLC0415
-    from hookline.db.away import means_away, refusal_explained  # noqa: PLC0415
+    from hookline.db.startup import check_server, explained  # noqa: PLC0415
 
     logs.configure(level="WARNING", console=True)  # to standard error; the answer is on the other
     async with _dsn(settings) as dsn:
         engine = connections.engine(dsn, pool_size=2, patient=patient)
         try:
-            with refusal_explained():
+            with explained(dsn):
+                if not settings.embedded:
+                    await check_server(dsn, engine)
                 yield engine
-        except Exception as error:
-            if not means_away(error):
-                raise
-            raise Unavailable(f"The database cannot be reached: {_first_line(error)}") from error
         finally:
             await engine.dispose()
 
@@ -78,7 +76,3 @@ async def _dsn(settings: "Settings") -> AsyncIterator[str]:
 
     async with attach_or_start(settings.data_dir) as dsn:
         yield dsn
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__

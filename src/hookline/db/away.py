@@ -1,44 +1,89 @@
-"""Tells "Postgres is away" from a fault of ours, whichever library raised it."""
+"""Tells "Postgres is away" from "it is busy" and from a fault of ours, whichever library raised it.
 
-from collections.abc import Iterator
+Away: not reached, starting, stopping, full or read-only. Busy: it ended this statement or
+transaction for another's sake, or for its length; nothing of it was done. Both are to be tried
+again, and a caller is told which it was.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import asyncpg
+import tenacity
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from hookline.db.connections import AWAY
-from hookline.errors import ConfigurationError, Unavailable
+from hookline.errors import Unavailable
+from hookline.logs import get_logger
 
-_FROM_ASYNCPG = tuple(kind for kind in AWAY if kind.__module__.startswith(asyncpg.__name__))
+AWAY = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,  # what a session's end in the middle of something looks like
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InsufficientResourcesError,
+)
+"""What asyncpg raises while Postgres is away, refusing, read-only or full."""
 
+BUSY = (
+    asyncpg.TransactionRollbackError,  # a deadlock, or a conflict that isolation does not allow
+    asyncpg.QueryCanceledError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+"""What it raises where it answers, and this statement took too long or was in another's way."""
 
-_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+_FROM_ASYNCPG = tuple(kind for kind in AWAY if kind.__module__.startswith(asyncpg.__name__)) + BUSY
+_TRIES = 5  # of a transaction that was rolled back for another's sake
+_LOG = get_logger(__name__)
 
-
-@contextmanager
-def refusal_explained() -> Iterator[None]:
-    """Raise ConfigurationError where Postgres lets this user, password or database name not in."""
-    try:
-        yield
-    except DBAPIError as error:
-        refusal = _cause(error.orig)
-        if not isinstance(refusal, _REFUSED):
-            raise
-        raise ConfigurationError(
-            f"The database refuses what HOOKLINE_DATABASE_URL says: {refusal.args[0]}."
-        ) from error
+ResultT = TypeVar("ResultT")
 
 
 @contextmanager
 def unavailable_when_away() -> Iterator[None]:
-    """Raise Unavailable where what is done inside fails because Postgres is away."""
+    """Raise Unavailable where what is done inside fails because Postgres is away or busy."""
     try:
         yield
-    except (SQLAlchemyError, *AWAY) as error:
+    except (SQLAlchemyError, *AWAY, *BUSY) as error:
         if means_away(error):
-            raise Unavailable("The database is away; try again.") from error
+            raise unavailable(error) from error
         raise
+
+
+def unavailable(error: BaseException) -> Unavailable:
+    """Return what to raise for an error that means: come again later. Busy is logged."""
+    busy = next((cause for cause in _causes(error) if isinstance(cause, BUSY)), None)
+    if busy is None:
+        return Unavailable("The database is away; nothing was lost. Try again.")
+    _LOG.warning("database.busy", error=type(busy).__name__, reason=first_line(busy))
+    return Unavailable("The database took too long for this and did nothing of it. Try again.")
+
+
+async def rerun_when_rolled_back(call: Callable[[], Awaitable[ResultT]]) -> ResultT:
+    """Return what `call` returns; where Postgres rolled it back for another's sake, do it again."""
+    try:  # most often nothing was in the way
+        return await call()
+    except asyncpg.TransactionRollbackError:
+        pass
+
+    async def attempt() -> ResultT:  # tenacity awaits only what is a coroutine function itself
+        return await call()
+
+    return await tenacity.AsyncRetrying(
+        retry=tenacity.retry_if_exception_type(asyncpg.TransactionRollbackError),
+        stop=tenacity.stop_after_attempt(_TRIES - 1),
+        wait=tenacity.wait_random_exponential(multiplier=0.01, max=0.5),
+        reraise=True,
+    )(attempt)
 
 
 def means_away(error: BaseException) -> bool:
@@ -46,7 +91,7 @@ def means_away(error: BaseException) -> bool:
 
     To be asked about errors from database code only: a bare OSError counts.
     """
-    return isinstance(error, AWAY) or comes_from_away_database(error)
+    return isinstance(error, (*AWAY, *BUSY)) or comes_from_away_database(error)
 
 
 def comes_from_away_database(error: BaseException) -> bool:
@@ -57,9 +102,23 @@ def comes_from_away_database(error: BaseException) -> bool:
         return False
     if error.connection_invalidated:
         return True
-    return any(isinstance(cause, AWAY) for cause in (error.orig, _cause(error.orig)))
+    return any(isinstance(cause, (*AWAY, *BUSY)) for cause in _causes(error))
 
 
-def _cause(error: BaseException | None) -> BaseException | None:
-    """Return what SQLAlchemy's adapter for asyncpg wrapped."""
-    return None if error is None else error.__cause__
+def database_error(error: BaseException) -> BaseException:
+    """Return what asyncpg raised, from under SQLAlchemy's wrapping; else the error itself."""
+    return next((each for each in _causes(error) if isinstance(each, asyncpg.PostgresError)), error)
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its kind where it has none."""
+    return str(error).partition("\n")[0].strip().rstrip(".") or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Give an error, and what SQLAlchemy and its adapter for asyncpg wrapped in it."""
+    yield error
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        yield error.orig
+        if error.orig.__cause__ is not None:
+            yield error.orig.__cause__

@@ -1,6 +1,7 @@
-"""Opens both ways into Postgres: SQLAlchemy's engine for records, asyncpg's pool for the queue."""
+"""Opens sessions in Postgres: SQLAlchemy's engine for records, asyncpg's pool for the queue."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -8,37 +9,55 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from hookline.db import session
+from hookline.db.address import CONNECT_TIMEOUT, Address, parse
+from hookline.db.away import AWAY, first_line
 from hookline.errors import ConfigurationError, Unavailable
 
-_CONNECT_TIMEOUT = 5.0  # seconds; a server that takes longer is as good as away
 _LATE = 1.0  # seconds after a statement's own end before its server is taken for gone
-
-AWAY = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what a session's end in the middle of something looks like
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    asyncpg.TooManyConnectionsError,
-    asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InsufficientResourcesError,
-    asyncpg.TransactionRollbackError,
-    asyncpg.QueryCanceledError,
-    asyncpg.LockNotAvailableError,
-)
-"""What asyncpg raises while Postgres is away, refusing, read-only, full, in a knot or too slow."""
-
 _PLANS_LAST = 60  # seconds; tables that were empty when a plan was made have filled by then
-_BY_KEY = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_bitmapscan": "off",
-}
-"""The queue's statements look rows up by key. A plan made while the tables were empty, or from
-statistics of yesterday, must do so as well."""
+
+
+async def connect(
+    dsn: str,
+    *,
+    name: str = "hookline",
+    statement_timeout: float = 10.0,
+    answer_timeout: float | None = None,
+    settings: dict[str, str] | None = None,
+    **arguments: Any,  # noqa: ANN401 - asyncpg's own, which it ships no types for
+) -> Any:  # noqa: ANN401 - as above
+    """Open one session with Hookline's settings; all of Hookline's sessions come from here.
+
+    Postgres ends a statement after `statement_timeout` seconds; one that says nothing for
+    `answer_timeout` is given up. Raises ConfigurationError for a URL that cannot be read.
+    """
+    address = parse(dsn)
+    try:
+        opened = await asyncpg.connect(
+            address.dsn,
+            timeout=address.connect_timeout,
+            command_timeout=answer_timeout,
+            server_settings=address.startup,
+            ssl=_tls(address) if address.system_authorities else None,
+            **arguments,
+        )
+    except (ValueError, LookupError) as error:  # of what it reads, and of no server's answer
+        raise ConfigurationError(
+            "What HOOKLINE_DATABASE_URL or libpq's PG… variables say cannot be used"
+            f" ({first_line(error)})."
+        ) from error
+    try:
+        await session.prepare(
+            opened,
+            name=address.application_name or name,
+            statement_timeout=statement_timeout,
+            more=settings or {},
+        )
+    except BaseException:
+        opened.terminate()
+        raise
+    return opened
 
 
 def engine(
@@ -49,25 +68,22 @@ def engine(
     Postgres ends a statement after `statement_timeout` seconds. A Postgres that says nothing at all
     is given up a second later, unless `patient`: a migration's statements may take minutes.
     """
-    if not dsn.startswith(("postgresql://", "postgres://")):
-        raise ConfigurationError(
-            "HOOKLINE_DATABASE_URL must start with postgresql://, the one database Hookline uses."
-        )
+    parse(dsn)
 
-    async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(
+    async def connected() -> asyncpg.Connection:
+        return await connect(
             dsn,
-            timeout=_CONNECT_TIMEOUT,
-            command_timeout=None if patient else statement_timeout + _LATE,
-            server_settings=_session(statement_timeout),
+            statement_timeout=statement_timeout,
+            answer_timeout=None if patient else statement_timeout + _LATE,
+            settings=session.BY_VALUE,
         )
 
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=connect,  # asyncpg reads the address, and so knows `?sslmode=` and its like
+        async_creator=connected,
         pool_size=pool_size,
         max_overflow=0,
-        pool_timeout=_CONNECT_TIMEOUT,
+        pool_timeout=CONNECT_TIMEOUT,
         pool_pre_ping=True,
         hide_parameters=True,  # an error names its statement, and never the values in it
     )
@@ -81,17 +97,21 @@ async def pool(
 
     `statement_timeout` is in seconds. Raises Unavailable when Postgres cannot be reached.
     """
+
+    async def connected(*_: object, **arguments: Any) -> asyncpg.Connection:  # noqa: ANN401 - the pool's own for asyncpg
+        return await connect(
+            dsn,
+            statement_timeout=statement_timeout,
+            answer_timeout=statement_timeout + _LATE,
+            settings=session.BY_KEY,
+            max_cached_statement_lifetime=_PLANS_LAST,
+            **arguments,
+        )
+
     opened: asyncpg.Pool | None = None
     try:
         opened = await asyncpg.create_pool(
-            dsn,
-            min_size=1,
-            max_size=size,
-            timeout=_CONNECT_TIMEOUT,
-            command_timeout=statement_timeout + _LATE,
-            server_settings={**_session(statement_timeout), **_BY_KEY},
-            max_cached_statement_lifetime=_PLANS_LAST,
-            reset=_nothing_to_reset,
+            min_size=1, max_size=size, connect=connected, reset=_nothing_to_reset
         )
     except AWAY as error:
         raise Unavailable("The database cannot be reached.") from error
@@ -99,9 +119,22 @@ async def pool(
         yield opened
     finally:
         try:
-            await asyncio.wait_for(opened.close(), _CONNECT_TIMEOUT)
+            await asyncio.wait_for(opened.close(), CONNECT_TIMEOUT)
         except AWAY:
             opened.terminate()
+
+
+def _tls(address: Address) -> ssl.SSLContext:
+    """Trust the system's authorities, as `sslrootcert=system` asks; `verify-full` goes with it.
+
+    Some authorities are not as strict in form as Python 3.13 and newer demand unasked.
+    """
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    if "sslcert" in address.files:
+        context.load_cert_chain(address.files["sslcert"], address.files.get("sslkey"))
+    return context
 
 
 async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
@@ -110,14 +143,3 @@ async def _nothing_to_reset(_connection: asyncpg.Connection) -> None:
     asyncpg rolls back what is open even so; its default, four more statements in a round trip of
     their own, cost as much as the statement that they followed.
     """
-
-
-def _session(statement_timeout: float) -> dict[str, Any]:
-    """Return the settings of each session: bounded statements, and plans that never use JIT."""
-    return {
-        "application_name": "hookline",
-        "statement_timeout": str(int(statement_timeout * 1000)),
-        "idle_in_transaction_session_timeout": "30000",
-        "jit": "off",
-        "timezone": "UTC",
-    }

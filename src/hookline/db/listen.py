@@ -6,14 +6,14 @@ from contextlib import suppress
 
 import asyncpg
 
-from hookline.db.connections import AWAY
+from hookline.db.away import AWAY, BUSY
+from hookline.db.connections import connect
 from hookline.db.fleet import FLEET_CHANNEL, Fleet
 from hookline.logs import get_logger
 
 _SHORTEST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 5.0  # seconds between tries to connect
 _HEARTBEAT = 15.0  # seconds between proofs that the connection is still there
-_SESSION = {"application_name": "hookline listener"}
 _LOG = get_logger(__name__)
 
 
@@ -37,7 +37,7 @@ class Listener:
         while True:
             try:
                 await self._listen()
-            except AWAY as error:
+            except (*AWAY, *BUSY) as error:
                 _LOG.warning("listener.disconnected", error=type(error).__name__)
             except Exception:  # noqa: BLE001 - the loop must go on: hints are worth having again
                 _LOG.exception("listener.failed")
@@ -45,9 +45,7 @@ class Listener:
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     async def _listen(self) -> None:
-        connection = await asyncpg.connect(
-            self._dsn, timeout=5, command_timeout=5, server_settings=_SESSION
-        )
+        connection = await connect(self._dsn, name="hookline listener", answer_timeout=5)
         try:
             stirred = asyncio.Event()
             connection.add_termination_listener(_calling(stirred.set))

@@ -1,21 +1,21 @@
 """Brings a database to this version's schema; safe to run from many processes at once."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.schema import SchemaItem
 
 from hookline.db import connections
 from hookline.db.partitions import is_partition
+from hookline.db.startup import check_session
 from hookline.errors import ConfigurationError
 from hookline.logs import get_logger
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-_OLDEST_SERVER = 15  # the oldest Postgres that Hookline is tested against
 LOCK = 0x686F6F6B6C696E65  # "hookline" in ASCII: an advisory lock that nobody else takes
 _LOG = get_logger(__name__)
 
@@ -23,11 +23,11 @@ _LOG = get_logger(__name__)
 async def migrate(engine: AsyncEngine, target: str = "head") -> None:
     """Upgrade (or, with an older `target`, downgrade) the schema, one process at a time.
 
-    The engine should be a patient one. Raises ConfigurationError where the server is older than
-    Postgres 15, or where a newer Hookline has migrated the database.
+    The engine should be a patient one. Raises ConfigurationError where the server is not one that
+    Hookline can work with, or where a newer Hookline has migrated the database.
     """
     async with engine.connect() as connection:
-        await _refuse_an_old_server(connection)
+        await check_session(connection)
         # An index on a large table takes minutes, and so does waiting for who makes it.
         await connection.execute(text("set statement_timeout = 0"))
         await connection.execute(text("select pg_advisory_lock(:key)"), {"key": LOCK})
@@ -118,18 +118,3 @@ def _current_revision(connection: Connection) -> str | None:
         text("select version_num from alembic_version")
     ).scalar()
     return revision
-
-
-async def _refuse_an_old_server(connection: AsyncConnection) -> None:
-    number: Any = (await connection.execute(text("show server_version_num"))).scalar()
-    version: Any = (await connection.execute(text("show server_version"))).scalar()
-    refuse_an_old_server(int(number), str(version))
-
-
-def refuse_an_old_server(number: int, version: str) -> None:
-    """Raise ConfigurationError for a server of before Postgres 15, named as it names itself."""
-    if number // 10_000 < _OLDEST_SERVER:
-        raise ConfigurationError(
-            f"HOOKLINE_DATABASE_URL leads to PostgreSQL {version}; "
-            f"Hookline needs PostgreSQL {_OLDEST_SERVER} or newer."
-        )

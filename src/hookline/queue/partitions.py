@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from hookline.db import partitions
-from hookline.db.connections import AWAY
+from hookline.db.away import AWAY
 from hookline.db.partitions import Partition
 from hookline.domain.ids import lowest_uuid
 from hookline.errors import Unavailable

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.db.connections import AWAY
+from hookline.db.away import AWAY, BUSY, rerun_when_rolled_back, unavailable
 from hookline.domain.deliveries import (
     Delivered,
     DeliveryStatus,
@@ -50,11 +50,11 @@ def _unavailable_when_away(
     @wraps(method)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return await method(*args, **kwargs)
-        except AWAY as error:
-            raise Unavailable("The database is away; nothing was lost. Try again.") from error
+            return await rerun_when_rolled_back(lambda: method(*args, **kwargs))
+        except (*AWAY, *BUSY) as error:
+            raise unavailable(error) from error
         except asyncpg.CheckViolationError as error:
-            if "no partition" not in str(error):
+            if error.constraint_name is not None:  # a message would be in the server's language
                 raise
             _LOG.exception("queue.no_partition")
             raise Unavailable(

@@ -1,0 +1,218 @@
+"""What a start needs of its database, and the sentence that says what is in the way.
+
+Every command that opens a database does so inside `explained`, and none of them ends in a
+traceback for what an operator can put right.
+"""
+
+import secrets
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import asyncpg
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from hookline.db.address import parse
+from hookline.db.away import database_error, first_line, means_away
+from hookline.db.connections import connect
+from hookline.errors import ConfigurationError, HooklineError, Unavailable
+from hookline.logs import get_logger
+
+OLDEST_SERVER = 15  # the oldest Postgres that Hookline is tested against
+_ENCODING = "UTF8"
+_LOGIN_FILES = ("postgresql.crt", "postgresql.key", "root.crt", "root.crl")
+_LOOK = text(
+    """
+    select
+        current_setting('server_version_num')::int as number,
+        current_setting('server_version') as version,
+        current_setting('server_encoding') as encoding,
+        pg_is_in_recovery() as standby,
+        current_setting('transaction_read_only')::bool as read_only,
+        current_user as role,
+        current_schema() as schema,
+        coalesce(has_schema_privilege(current_schema(), 'create'), false) as may_create,
+        (
+            select pg_get_userbyid(relowner) from pg_class
+            where oid = to_regclass('events') and not pg_has_role(relowner, 'usage')
+        ) as owner
+    """
+)
+
+_MARK = "select current_setting('hookline.session', true)"
+_LOG = get_logger(__name__)
+
+
+@contextmanager
+def explained(dsn: str) -> Iterator[None]:
+    """Raise ConfigurationError or Unavailable, with a sentence, for whatever the database does."""
+    try:
+        yield
+    except HooklineError:
+        raise
+    except Exception as error:
+        told = _explanation(dsn, error)
+        if told is None:
+            raise
+        raise told from error
+
+
+async def check_server(dsn: str, engine: AsyncEngine) -> None:
+    """See that the server is one that Hookline can work with; ConfigurationError says why not."""
+    await _refuse_shared_sessions(dsn)
+    if parse(dsn).binds_channel:
+        _LOG.warning("database.channel_not_bound", hint="sslmode=verify-full proves who answers")
+    async with engine.connect() as connection:
+        await check_session(connection)
+
+
+async def check_session(connection: AsyncConnection) -> None:
+    """Look at version, encoding and rights, over a session that is there already."""
+    found = (await connection.execute(_LOOK)).one()
+    refuse_an_old_server(found.number, found.version)
+    if found.encoding != _ENCODING:
+        raise ConfigurationError(
+            f"The database is encoded in {found.encoding}, which cannot hold every event;"
+            " Hookline needs one that was made with ENCODING 'UTF8'."
+        )
+    if found.standby:
+        raise ConfigurationError(
+            "HOOKLINE_DATABASE_URL leads to a read-only standby; Hookline needs the primary."
+        )
+    if found.read_only:
+        raise ConfigurationError("The database is read-only; Hookline needs to write to it.")
+    if found.schema is None:
+        raise ConfigurationError(
+            f"The role {found.role} has no schema for Hookline's tables: its search_path names"
+            " none that exists and that it may use."
+        )
+    if found.owner is not None:
+        raise ConfigurationError(
+            f"The role {found.role} does not own Hookline's tables, {found.owner} does, and so it"
+            f" cannot keep the days' partitions: connect as {found.owner}, or make {found.role} a"
+            " member of it."
+        )
+    if not found.may_create:
+        raise ConfigurationError(
+            f"The role {found.role} may not create tables in the schema {found.schema}:"
+            f" run `grant create on schema {found.schema} to {found.role}` as its owner, or make"
+            " the role the owner of the database."
+        )
+    await connection.rollback()
+
+
+def refuse_an_old_server(number: int, version: str) -> None:
+    """Raise ConfigurationError for a server of before Postgres 15, named as it names itself."""
+    if number // 10_000 < OLDEST_SERVER:
+        raise ConfigurationError(
+            f"HOOKLINE_DATABASE_URL leads to PostgreSQL {version}; "
+            f"Hookline needs PostgreSQL {OLDEST_SERVER} or newer."
+        )
+
+
+async def _refuse_shared_sessions(dsn: str) -> None:
+    """See that a session is ours alone: a pooler in transaction mode hands it on at each commit.
+
+    Then what one session was given is found in another, or is missing in the first while the other
+    holds a transaction open. Nothing is prepared by name: there, that fails by itself.
+    """
+    one = await connect(dsn, statement_cache_size=0)
+    try:
+        other = await connect(dsn, statement_cache_size=0)
+        try:
+            mark = secrets.token_hex(8)
+            await one.execute(f"select set_config('hookline.session', '{mark}', false)")
+            for session, expected in ((other, False), (one, True)):
+                await session.execute("begin")
+                if (await session.fetchval(_MARK) == mark) is not expected:
+                    raise ConfigurationError(
+                        "HOOKLINE_DATABASE_URL leads through a pooler in transaction mode, where"
+                        " locks and notifications do not last: connect directly, or set the pooler"
+                        " to session mode (PgBouncer: pool_mode = session)."
+                    )
+        finally:
+            other.terminate()
+    finally:
+        one.terminate()
+
+
+def _explanation(dsn: str, error: Exception) -> HooklineError | None:
+    cause = database_error(error)
+    match cause:
+        case asyncpg.InsufficientPrivilegeError():
+            return ConfigurationError(
+                f"The database does not let this role do what Hookline needs: {first_line(cause)}."
+                " Give it the database, or the rights of the role that owns Hookline's tables."
+            )
+        case (
+            asyncpg.InvalidAuthorizationSpecificationError()
+            | asyncpg.InvalidCatalogNameError()
+            | asyncpg.ProtocolViolationError()
+            | asyncpg.UndefinedObjectError()
+            | asyncpg.InvalidParameterValueError()
+            | asyncpg.CantChangeRuntimeParamError()
+        ):
+            return ConfigurationError(
+                f"The database refuses what HOOKLINE_DATABASE_URL says: {first_line(cause)}."
+            )
+        case OSError():
+            return _of_the_network(dsn, cause)
+        case _ if means_away(error):
+            return Unavailable(f"The database cannot be reached: {first_line(cause)}.")
+        case asyncpg.PostgresError() | DBAPIError():
+            return ConfigurationError(f"The database refuses: {first_line(cause)}.")
+    return None
+
+
+def _of_the_network(dsn: str, error: OSError) -> HooklineError:
+    if (in_the_way := _file_in_the_way(dsn)) and not isinstance(error, ConnectionError):
+        return ConfigurationError(f"The database cannot be reached: {in_the_way}.")
+    match error:
+        case ssl.SSLCertVerificationError():
+            why = f"its TLS certificate is not trusted ({error.verify_message})"
+        case ssl.SSLError():
+            why = f"TLS with it fails ({error.reason or first_line(error)})"
+        case socket.gaierror():
+            why = "the name of its host is not known"
+        case ConnectionRefusedError():
+            why = "nothing listens there, the connection is refused"
+        case TimeoutError():
+            why = f"it does not answer within {parse(dsn).connect_timeout:g} s"
+        case FileNotFoundError():
+            why = "there is no socket of a server"
+        case ConnectionError() if "SSL" in str(error):
+            why = "it does not speak TLS, which sslmode demands"
+        case _:
+            why = error.strerror or first_line(error)
+    return Unavailable(f"The database cannot be reached: {why}.")
+
+
+def _file_in_the_way(dsn: str) -> str | None:
+    """Say which file for TLS or passwords is there, or is named, and cannot be read."""
+    for name, file in parse(dsn).files.items():
+        if trouble := _trouble_with(Path(file)):
+            return f"{name} names {file}, which cannot be read ({trouble.strerror})"
+    try:
+        home = Path.home()
+    except RuntimeError:
+        return None
+    for path in (home / ".pgpass", *(home / ".postgresql" / name for name in _LOGIN_FILES)):
+        trouble = _trouble_with(path)
+        if trouble and not isinstance(trouble, (FileNotFoundError, NotADirectoryError)):
+            return (
+                f"{path} cannot be read ({trouble.strerror}); make it readable for this user, or"
+                " set HOME to a directory that is"
+            )
+    return None
+
+
+def _trouble_with(path: Path) -> OSError | None:
+    try:
+        with path.open("rb"):
+            return None
+    except OSError as error:
+        return error
