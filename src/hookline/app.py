@@ -43,7 +43,14 @@ _ROUTERS = (
 
 _CORS: dict[str, Any] = {  # Any: the middleware's options
     "allow_methods": ("GET", "POST", "PUT", "PATCH", "DELETE"),
-    "allow_headers": ("Authorization", "Content-Type", "If-Match", "Last-Event-ID"),
+    "allow_headers": (
+        "Authorization",
+        "Content-Type",
+        "Idempotency-Key",
+        "If-Match",
+        "If-None-Match",
+        "Last-Event-ID",
+    ),
     "expose_headers": ("ETag", "Location", "Retry-After"),
     "max_age": 600,
 }

@@ -79,7 +79,7 @@ async def test_everything_that_is_sealed_moves_to_the_first_key(
     old: IntegrationService, resealing: Resealing, transactions: Transactions
 ) -> None:
     webhook, queue = await made(old), await made(old, a_queue())
-    await old.rotate_secret(ADMIN, webhook, timedelta(hours=1))
+    await old.rotate_secret(ADMIN, webhook, timedelta(hours=1), None)
     before = {each: await opened(transactions, each, BEFORE) for each in (webhook, queue)}
     assert await resealing.waiting() == 2
     told: list[int] = []
@@ -150,7 +150,9 @@ async def test_who_changes_a_secret_meanwhile_wins(
         async def _reseal(self, row: object) -> bool:
             """Let others change every row between its reading and its writing."""
             if not changed:
-                changed.append((await current.rotate_secret(ADMIN, rotated, timedelta(0))).secret)
+                changed.append(
+                    (await current.rotate_secret(ADMIN, rotated, timedelta(0), None)).secret
+                )
                 headers = {"transmission": {"headers": {"X-Token": "8"}}}
                 patch = IntegrationPatch.model_validate(headers)
                 await old.change(ADMIN, patched, patch, None)
@@ -184,7 +186,7 @@ async def test_sealed_bytes_of_another_row_or_column_do_not_open(
 ) -> None:
     here, there = await made(old), await made(old)
     for each in (here, there):
-        await old.rotate_secret(ADMIN, each, timedelta(hours=1))
+        await old.rotate_secret(ADMIN, each, timedelta(hours=1), None)
     other = {"secret": "old_secret", "old_secret": "secret", "headers": "secret"}[column]
     columns = {"secret": Row.secret, "old_secret": Row.old_secret, "headers": Row.headers}
     for source, taken in ((there, column), (here, other)):

@@ -73,7 +73,7 @@ async def test_a_change_is_announced_once_it_is_committed(
 
 async def test_of_two_changes_on_one_version_one_is_refused(service: IntegrationService) -> None:
     integration_id = await create(service)
-    version = (await service.read(ADMIN, integration_id)).version
+    version = (await service.read(ADMIN, integration_id)).integration.version
     patches = [IntegrationPatch(name=name) for name in ("one", "two", "three")]
     results = await asyncio.gather(
         *(service.change(ADMIN, integration_id, patch, frozenset({version})) for patch in patches),
@@ -127,7 +127,7 @@ async def test_the_old_secret_signs_along_until_its_time_is_over(
 ) -> None:
     integration_id = await create(service)
     old = (await service.secret(ADMIN, integration_id)).secret
-    rotated = await service.rotate_secret(ADMIN, integration_id, timedelta(hours=1))
+    rotated = await service.rotate_secret(ADMIN, integration_id, timedelta(hours=1), None)
     row = await row_of(transactions, integration_id)
     assert row.old_secret_until is not None
     before, after = row.old_secret_until - timedelta(seconds=1), row.old_secret_until
@@ -143,7 +143,7 @@ async def test_a_deleted_row_stays_without_anything_secret(
     service: IntegrationService, transactions: Transactions
 ) -> None:
     integration_id = await create(service, a_webhook(url="https://x.example.com/?token=marked"))
-    await service.rotate_secret(ADMIN, integration_id, timedelta(hours=1))
+    await service.rotate_secret(ADMIN, integration_id, timedelta(hours=1), None)
     await service.delete(ADMIN, integration_id, None)
     row = await row_of(transactions, integration_id)
     assert row.deleted_at is not None

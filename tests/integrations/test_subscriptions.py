@@ -257,7 +257,7 @@ class TestTargets:
     async def test_an_old_secret_signs_along_until_its_grace_is_over(self, bench: Bench) -> None:
         made = await bench.make()
         old = (await bench.integrations.secret(ADMIN, made)).secret
-        await bench.integrations.rotate_secret(ADMIN, made, timedelta(hours=24))
+        await bench.integrations.rotate_secret(ADMIN, made, timedelta(hours=24), None)
         new = (await bench.integrations.secret(ADMIN, made)).secret
         await bench.snapshot.catch_up()
         subscription = found(bench.snapshot, made)

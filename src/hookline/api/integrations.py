@@ -7,12 +7,12 @@ from fastapi import APIRouter, Body, Path, Query, Response
 
 from hookline.api.auth import Manager
 from hookline.api.deps import ServicesDep
-from hookline.api.etags import IfMatch, allowed_versions, etag
+from hookline.api.etags import IfMatch, IfNoneMatch, etag
 from hookline.api.examples import INTEGRATION_CHANGES, NEW_INTEGRATION
 from hookline.api.guarded import GuardedRoute
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.parameters import Boolean
-from hookline.api.responses import CREATED, WITH_ETAG, failures
+from hookline.api.responses import CREATED, NOT_MODIFIED, WITH_ETAG, failures
 from hookline.api.schemas import TestAttempt, TestRequest, TestResult
 from hookline.dispatch.trial import Tested
 from hookline.domain.targets import TransmissionType
@@ -52,7 +52,7 @@ async def create_integration(
     """
     made = await services.integrations.create(caller, new)
     response.headers["Location"] = f"/v1/integrations/{made.integration.id}"
-    response.headers["ETag"] = etag(made.version)
+    response.headers["ETag"] = etag(made.integration)
     return made.integration
 
 
@@ -86,17 +86,29 @@ async def list_integrations(  # noqa: PLR0913 - each is a parameter of the query
     return IntegrationPage(items=[each.integration for each in shown], next=following)
 
 
-@router.get("/{integration_id}", responses=WITH_ETAG | failures(403, 404, 422))
+@router.get(
+    "/{integration_id}",
+    response_model=Integration,
+    responses=WITH_ETAG | NOT_MODIFIED | failures(403, 404, 422),
+)
 async def get_integration(
-    caller: Manager, services: ServicesDep, integration_id: IntegrationPath, response: Response
-) -> Integration:
+    *,
+    caller: Manager,
+    services: ServicesDep,
+    integration_id: IntegrationPath,
+    response: Response,
+    if_none_match: IfNoneMatch,
+) -> Integration | Response:
     """Read an integration.
 
-    The header `ETag` names the version that was read.
+    The header `ETag` names what was read: its version, and how it fares.
     """
-    found = await services.integrations.read(caller, integration_id)
-    response.headers["ETag"] = etag(found.version)
-    return found.integration
+    found = (await services.integrations.read(caller, integration_id)).integration
+    tag = etag(found)
+    if tag in if_none_match or "*" in if_none_match:
+        return Response(status_code=304, headers={"ETag": tag})
+    response.headers["ETag"] = tag
+    return found
 
 
 @router.patch(
@@ -113,16 +125,18 @@ async def update_integration(  # noqa: PLR0913 - each is a part of the request
         Body(media_type="application/merge-patch+json", openapi_examples=INTEGRATION_CHANGES),
     ],
     response: Response,
-    if_match: IfMatch = None,
+    if_match: IfMatch,
 ) -> Integration:
     """Change an integration.
 
     Send the fields to change as a JSON merge patch (RFC 7396). The transmission's type and a
     webhook's secret can't be changed this way. Changes hold for the next accepted event.
+
+    A whole answer may be sent back: read-only fields are taken where they say what they said when
+    they were read. What changes nothing leaves `version` and `updatedAt` alone.
     """
-    allowed = allowed_versions(if_match)
-    changed = await services.integrations.change(caller, integration_id, patch, allowed)
-    response.headers["ETag"] = etag(changed.version)
+    changed = await services.integrations.change(caller, integration_id, patch, if_match)
+    response.headers["ETag"] = etag(changed.integration)
     return changed.integration
 
 
@@ -131,14 +145,14 @@ async def delete_integration(
     caller: Manager,
     services: ServicesDep,
     integration_id: IntegrationPath,
-    if_match: IfMatch = None,
+    if_match: IfMatch,
 ) -> None:
     """Delete an integration.
 
     What is queued for it ends as skipped, with the reason `deleted`; what was delivered stays
     listed.
     """
-    await services.integrations.delete(caller, integration_id, allowed_versions(if_match))
+    await services.integrations.delete(caller, integration_id, if_match)
 
 
 @router.get("/{integration_id}/secret", responses=failures(403, 404, 409, 422))
@@ -153,13 +167,16 @@ async def get_integration_secret(
 
 
 @router.post(
-    "/{integration_id}/rotate-secret", responses=failures(400, 403, 404, 409, 413, 415, 422)
+    "/{integration_id}/rotate-secret",
+    responses=failures(400, 403, 404, 409, 412, 413, 415, 422),
 )
 async def rotate_integration_secret(
+    *,
     caller: Manager,
     services: ServicesDep,
     integration_id: IntegrationPath,
     rotation: Annotated[SecretRotationRequest, Body(default_factory=SecretRotationRequest)],
+    if_match: IfMatch,
 ) -> SigningSecret:
     """Give a webhook a new secret.
 
@@ -167,7 +184,7 @@ async def rotate_integration_secret(
     one signature alone, which is the new secret's from now on.
     """
     grace = timedelta(hours=rotation.grace_period_hours)
-    return await services.integrations.rotate_secret(caller, integration_id, grace)
+    return await services.integrations.rotate_secret(caller, integration_id, grace, if_match)
 
 
 @router.post("/{integration_id}/test", responses=failures(400, 403, 404, 413, 415, 422, 503))

@@ -28,12 +28,18 @@ _RETRY_AFTER = {
     }
 }
 _ETAG = {
-    "description": "The version of the integration, for `If-Match`.",
+    "description": "What was read, for `If-Match` and `If-None-Match`.",
     "schema": {"type": "string"},
     "example": '"3"',
 }
 
 WITH_ETAG: Documented = {200: {"headers": {"ETag": _ETAG}}}
+NOT_MODIFIED: Documented = {
+    304: {
+        "description": "It is what `If-None-Match` names; there is no body.",
+        "headers": {"ETag": _ETAG},
+    }
+}
 CREATED: Documented = {
     201: {
         "headers": {

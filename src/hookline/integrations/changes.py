@@ -2,20 +2,39 @@
 
 from datetime import UTC, datetime
 
+from pydantic import ValidationError
+
 from hookline.db.models import Integration as Row
 from hookline.domain.targets import TransmissionType
+from hookline.errors import BrokenSeal
 from hookline.integrations.checks import Checks
-from hookline.integrations.requests import IntegrationPatch, TransmissionPatch
-from hookline.integrations.sealing import open_headers, seal_headers, secret_binding
+from hookline.integrations.requests import FIXED_FIELDS, IntegrationPatch, TransmissionPatch
+from hookline.integrations.schemas import Integration, Transmission
+from hookline.integrations.sealing import open_headers, open_secret, seal_headers, secret_binding
 from hookline.security.secrets import KeyRing
 
+_READ_ONLY = "This is read-only, and reads otherwise than was sent."
+_WHOLE_KEY = "Four characters are the end of the kept key's id; send both parts of a new key whole."
 _NO_NULL = "This can't be removed; send a value, or leave the field out."
 
 
 async def check_url(patch: IntegrationPatch, row: Row, checks: Checks) -> None:
     """Check a new URL, which may take a look-up of its host and so is done outside transactions."""
-    if patch.transmission is not None and patch.transmission.url is not None:
-        await checks.url(TransmissionType(row.type), patch.transmission.url)
+    if (url := _moves_to(patch, row)) is not None:
+        await checks.url(TransmissionType(row.type), url)
+
+
+def check_read_only(patch: IntegrationPatch, shown: Integration, checks: Checks) -> None:
+    """Refuse read-only fields that say something else than the integration, as it is shown."""
+    for name, value in patch.read_only.items():
+        if not _says(shown, name, value):
+            checks.refuse(name, f"{_READ_ONLY} {FIXED_FIELDS[name]}")
+    if patch.transmission is None:
+        return
+    for name, value in patch.transmission.read_only.items():
+        if not _says(shown.transmission, name, value):
+            path = f"transmission.{name}"
+            checks.refuse(path, f"{_READ_ONLY} {FIXED_FIELDS.get(path, _WHOLE_KEY)}")
 
 
 def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *, by: str) -> None:
@@ -42,11 +61,13 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
         switch(row, enabled=patch.enabled, reason="manual", by=by)
 
 
-def starts_afresh(patch: IntegrationPatch) -> bool:
-    """Whether what is known of the health no longer counts: it is enabled, or goes elsewhere."""
-    return patch.enabled is True or (
-        patch.transmission is not None and patch.transmission.url is not None
-    )
+def starts_afresh(patch: IntegrationPatch, row: Row) -> bool:
+    """Whether what is known of the health no longer counts: it is enabled, or goes elsewhere.
+
+    A health that was sent back along with `enabled: true` is not asked to be forgotten.
+    """
+    enabled = patch.enabled is True and not (row.enabled and "health" in patch.read_only)
+    return enabled or _moves_to(patch, row) is not None
 
 
 def switch(row: Row, *, enabled: bool, reason: str, by: str) -> None:
@@ -75,12 +96,29 @@ def _path(model: IntegrationPatch | TransmissionPatch, name: str) -> str:
     return type(model).model_fields[name].alias or name
 
 
+def _moves_to(patch: IntegrationPatch, row: Row) -> str | None:
+    """Return the URL that a patch sets, None where it sets none or the one that is there."""
+    url = None if patch.transmission is None else patch.transmission.url
+    return None if url == row.url else url
+
+
+def _says(shown: Integration | Transmission, name: str, value: object) -> bool:
+    """Whether a document as it is shown has this value: a timestamp may be written otherwise."""
+    document = shown.model_dump(mode="json", by_alias=True)
+    try:
+        return type(shown).model_validate({**document, name: value}) == shown
+    except ValidationError:
+        return False
+
+
 def _merged_events(
     patch: IntegrationPatch, row: Row, checks: Checks
 ) -> dict[str, str | list[str]] | None:
     if patch.events is None:
         return None
     merged = {**row.events, **patch.events}
+    if merged == row.events:  # sent back as it was read, types that are known no longer too
+        return None
     return checks.events({group: choice for group, choice in merged.items() if choice is not None})
 
 
@@ -94,10 +132,13 @@ def _merged_headers(
         checks.refuse("transmission.headers", "Only a webhook has headers; leave them out.")
         return None
     if patch.headers is None:
-        return {}
-    replaced = {name.lower() for name in patch.headers}
-    kept = {n: v for n, v in open_headers(row, keyring).items() if n.lower() not in replaced}
-    merged = {**kept, **{n: v for n, v in patch.headers.items() if v is not None}}
+        return {} if row.headers else None
+    there = open_headers(row, keyring)
+    respelt = {name.lower() for name in patch.headers if name not in there}
+    kept = {n: v for n, v in there.items() if n.lower() not in respelt}
+    merged = {n: v for n, v in {**kept, **patch.headers}.items() if v is not None}
+    if merged == there:
+        return None
     checks.headers(merged)
     return merged
 
@@ -120,4 +161,12 @@ def _change_target(patch: TransmissionPatch, row: Row, keyring: KeyRing) -> None
     row.url = patch.url or row.url
     if patch.access_key_id is not None and patch.secret_access_key is not None:
         row.access_key_id = patch.access_key_id
-        row.secret = keyring.seal(patch.secret_access_key, bound_to=secret_binding(row.id))
+        if not _is_kept(patch.secret_access_key, row, keyring):
+            row.secret = keyring.seal(patch.secret_access_key, bound_to=secret_binding(row.id))
+
+
+def _is_kept(secret: str, row: Row, keyring: KeyRing) -> bool:
+    try:
+        return open_secret(row, keyring) == secret
+    except BrokenSeal:
+        return False

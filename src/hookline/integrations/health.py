@@ -169,12 +169,20 @@ async def find_health(
     return {row.integration_id: row for row in await session.scalars(query)}
 
 
-async def clear_health(session: AsyncSession, integration_id: str) -> None:
-    """Forget how an integration fared, in the caller's transaction; every process learns it."""
-    await session.execute(
-        delete(IntegrationHealth).where(IntegrationHealth.integration_id == integration_id)
+async def clear_health(session: AsyncSession, integration_id: str) -> bool:
+    """Forget how an integration fared, in the caller's transaction; every process learns it.
+
+    Tells whether there was anything to forget.
+    """
+    cleared = await session.execute(
+        delete(IntegrationHealth)
+        .where(IntegrationHealth.integration_id == integration_id)
+        .returning(IntegrationHealth.integration_id)
     )
+    if cleared.first() is None:
+        return False
     await session.execute(_TELL, {"channel": HEALTH_CHANNEL})
+    return True
 
 
 def health_before(rows: Mapping[str, IntegrationHealth], integration_id: str) -> Health:

@@ -4,17 +4,17 @@ A model checks shapes and bounds alone. What a value means (a URL, a header, a s
 is checked by the service, for all fields at once.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
 
-from pydantic import (
-    Field,
-)
+from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_validator
 from typing_extensions import TypeAliasType
 
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.fields import (
     HEADER_BOUNDS,
     RATE_LIMIT,
+    SHOWN_OF_ACCESS_KEY,
     AccessKeyId,
     CompanyId,
     CustomHeaders,
@@ -102,7 +102,38 @@ CustomHeadersPatch = TypeAliasType(
 )
 
 
-class TransmissionPatch(RequestDocument):
+class PatchDocument(RequestDocument):
+    """A patch, in which read-only fields may stand as they were read: whole answers come back.
+
+    What is said of those is kept in `read_only`, by its name in the document, to be compared.
+    """
+
+    _read_only: dict[str, object] = PrivateAttr(default_factory=dict)
+
+    @property
+    def read_only(self) -> Mapping[str, object]:
+        """The read-only fields that were sent, with what was sent."""
+        return self._read_only
+
+    @classmethod
+    def is_read_only(cls, name: str, value: object) -> bool:
+        """Whether a field can't be changed, only sent back as it was read."""
+        raise NotImplementedError
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _set_read_only_aside(
+        cls, document: object, handler: ModelWrapValidatorHandler[Self]
+    ) -> Self:
+        if not isinstance(document, dict):
+            return handler(document)
+        aside = {name: each for name, each in document.items() if cls.is_read_only(name, each)}
+        made = handler({name: each for name, each in document.items() if name not in aside})
+        made._read_only = aside  # noqa: SLF001 - of its own class
+        return made
+
+
+class TransmissionPatch(PatchDocument):
     """Changes of where copies go. `type` stays for life; a webhook's secret is rotated instead."""
 
     url: TargetUrl | None = None
@@ -113,14 +144,25 @@ class TransmissionPatch(RequestDocument):
     access_key_id: AccessKeyId | None = None
     secret_access_key: SecretAccessKey | None = None
 
+    @classmethod
+    def is_read_only(cls, name: str, value: object) -> bool:
+        """Tell what is for life, and an access key's id that is as short as it is shown."""
+        if name == "accessKeyId":
+            return isinstance(value, str) and len(value) == SHOWN_OF_ACCESS_KEY
+        return f"transmission.{name}" in FIXED_FIELDS
 
-class IntegrationPatch(RequestDocument):
-    """A JSON merge patch (RFC 7396): fields that are left out stay as they are."""
+
+class IntegrationPatch(PatchDocument):
+    """A JSON merge patch (RFC 7396): fields that are left out stay as they are.
+
+    Read-only fields of an answer may be sent back as they were read.
+    """
 
     name: IntegrationName | None = None
     enabled: Switch | None = Field(
         None,
-        description="Enabling also clears the health: a paused integration is sent to at once.",
+        description="Enabling also clears the health: a paused integration is sent to at once. "
+        "One that was enabled keeps its health where `health` is sent along as it was read.",
     )
     transmission: TransmissionPatch | None = None
     events: EventSelectionPatch | None = None
@@ -133,6 +175,11 @@ class IntegrationPatch(RequestDocument):
         description=RATE_LIMIT,
         examples=[20],
     )
+
+    @classmethod
+    def is_read_only(cls, name: str, value: object) -> bool:  # noqa: ARG003 - as declared above
+        """Tell what Hookline keeps, and what is for life."""
+        return name in FIXED_FIELDS
 
 
 class SecretRotationRequest(RequestDocument):
@@ -179,6 +226,7 @@ FIXED_FIELDS = {
     "transmission.type": "An integration's type is for life; create another integration instead.",
     "transmission.secret": "Hookline makes the secret; POST …/rotate-secret gives a new one.",
     "health": "Hookline keeps the health; leave it out.",
+    "version": "Hookline counts the changes; leave it out.",
     "createdAt": "Hookline keeps the dates; leave it out.",
     "updatedAt": "Hookline keeps the dates; leave it out.",
 }

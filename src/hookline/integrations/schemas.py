@@ -118,6 +118,13 @@ class Integration(Document):
     max_in_flight: MaxInFlight
     rate_limit: RateLimit | None = Field(description=RATE_LIMIT, examples=[20])
     health: IntegrationHealth
+    version: int = Field(
+        ge=1,
+        strict=True,
+        description='Counts the changes; in quotes, as `"3"`, it is what `If-Match` takes. The '
+        "health is no part of it.",
+        examples=[3],
+    )
     created_at: Moment = Field(description="When it was created.")
     updated_at: Moment = Field(description="When it was last changed.")
 

@@ -29,7 +29,7 @@ from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Change, Transactions
 from hookline.integrations.schemas import SigningSecret
 from hookline.integrations.sealing import old_secret_binding, open_secret, secret_binding
-from hookline.integrations.views import Versioned, Views
+from hookline.integrations.views import Listed, Views
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing
 
@@ -56,7 +56,7 @@ class IntegrationService:
         self._catalogue = catalogue
         self._views = Views(keyring, catalogue)
 
-    async def create(self, principal: Principal, new: IntegrationCreate) -> Versioned:
+    async def create(self, principal: Principal, new: IntegrationCreate) -> Listed:
         """Make an integration; what is returned holds a webhook's secret.
 
         Raises InvalidInput with every wrong field, Forbidden for another tenant's PBX or company.
@@ -74,7 +74,7 @@ class IntegrationService:
             change.session.add(row)
         return self._views.integration(row, with_secret=True)
 
-    async def read(self, principal: Principal, integration_id: str) -> Versioned:
+    async def read(self, principal: Principal, integration_id: str) -> Listed:
         """Return one integration."""
         async with self._transactions.reading() as session:
             row = await _existing(session, integration_id, principal)
@@ -83,7 +83,7 @@ class IntegrationService:
 
     async def page(
         self, principal: Principal, wanted: Wanted, *, before: UUID | None, limit: int
-    ) -> Sequence[Versioned]:
+    ) -> Sequence[Listed]:
         """Return up to `limit` integrations that are older than `before`, newest first."""
         async with self._transactions.reading() as session:
             rows = await repository.page(session, principal, wanted, before=before, limit=limit)
@@ -96,22 +96,35 @@ class IntegrationService:
         integration_id: str,
         patch: IntegrationPatch,
         allowed: Versions,
-    ) -> Versioned:
+    ) -> Listed:
         """Merge a patch into an integration.
 
         Raises InvalidInput with every wrong field, PreconditionFailed for a stale version.
         """
         checks = self._checks()
         await changes.check_url(patch, await self._row(principal, integration_id), checks)
-        async with self._changing(principal, integration_id, allowed) as (row, session):
-            was_enabled = row.enabled
-            changes.apply(patch, row, self._keyring, checks, by=_name_of(principal))
-            if changes.starts_afresh(patch):
-                await clear_health(session, integration_id)
+        async with self._transactions.changing() as change:
+            session = change.session
+            row = await _current(session, integration_id, principal, allowed)
             health = await find_health(session, [integration_id])
+            sent = patch.transmission.read_only if patch.transmission else {}
+            shown = self._views.integration(
+                row, health.get(integration_id), with_secret="secret" in sent
+            )
+            changes.check_read_only(patch, shown.integration, checks)
+            was_enabled, afresh = row.enabled, changes.starts_afresh(patch, row)
+            changes.apply(patch, row, self._keyring, checks, by=_name_of(principal))
+            changed = session.is_modified(row)
+            if changed:
+                _touch(row, change)
             if was_enabled and not row.enabled:
                 await _announce_disabled(session, row, health)
-        return self._views.integration(row, health.get(integration_id))
+            if afresh and await clear_health(session, integration_id):
+                changed, health = True, {}
+            shown = self._views.integration(row, health.get(integration_id))
+            if not changed:
+                await session.rollback()  # no new revision, and nobody is told of one
+        return shown
 
     async def delete(self, principal: Principal, integration_id: str, allowed: Versions) -> None:
         """Delete an integration: its row stays to name its deliveries, without anything secret."""
@@ -130,10 +143,10 @@ class IntegrationService:
         return self._views.secret(row)
 
     async def rotate_secret(
-        self, principal: Principal, integration_id: str, grace: timedelta
+        self, principal: Principal, integration_id: str, grace: timedelta, allowed: Versions
     ) -> SigningSecret:
         """Give a webhook a new secret; the old one signs along for `grace`."""
-        async with self._changing(principal, integration_id, None) as (row, _):
+        async with self._changing(principal, integration_id, allowed) as (row, _):
             _refuse_sqs(row)
             old = open_secret(row, self._keyring)
             row.old_secret = row.old_secret_until = None
@@ -181,11 +194,7 @@ class IntegrationService:
         """Hand out the row to change, as a new version; committed when the block ends."""
         _refuse_strange(integration_id)  # before the revision is bumped
         async with self._transactions.changing() as change:
-            row = await _existing(change.session, integration_id, principal)
-            if allowed is not None and row.version not in allowed:
-                raise PreconditionFailed(
-                    "The integration was changed meanwhile; read it again and repeat the change."
-                )
+            row = await _current(change.session, integration_id, principal, allowed)
             _touch(row, change)
             yield row, change.session
 
@@ -202,6 +211,18 @@ async def _existing(session: AsyncSession, integration_id: str, principal: Princ
     row = await repository.find(session, integration_id, principal)
     if row is None:
         raise _no_such(integration_id)
+    return row
+
+
+async def _current(
+    session: AsyncSession, integration_id: str, principal: Principal, allowed: Versions
+) -> Row:
+    """Return the row to change; raise PreconditionFailed where another version was meant."""
+    row = await _existing(session, integration_id, principal)
+    if allowed is not None and row.version not in allowed:
+        raise PreconditionFailed(
+            "The integration was changed meanwhile; read it again and repeat the change."
+        )
     return row
 
 

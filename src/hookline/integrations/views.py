@@ -10,6 +10,7 @@ from hookline.domain.catalogue import Catalogue
 from hookline.domain.health import HealthState
 from hookline.domain.selection import restore_selection
 from hookline.domain.targets import TransmissionType
+from hookline.integrations.fields import SHOWN_OF_ACCESS_KEY
 from hookline.integrations.schemas import (
     Integration,
     IntegrationHealth,
@@ -21,15 +22,12 @@ from hookline.integrations.schemas import (
 from hookline.integrations.sealing import open_headers, open_secret
 from hookline.security.secrets import KeyRing
 
-_SHOWN_OF_ACCESS_KEY = 4  # characters, the last ones
-
 
 @dataclass(frozen=True, slots=True)
-class Versioned:
-    """An integration as it is shown, its version (the ETag) and its place in lists."""
+class Listed:
+    """An integration as it is shown, and its place in lists."""
 
     integration: Integration
-    version: int
     sequence: UUID
 
 
@@ -42,7 +40,7 @@ class Views:
 
     def integration(
         self, row: Row, health: HealthRow | None = None, *, with_secret: bool = False
-    ) -> Versioned:
+    ) -> Listed:
         """Return what is shown of a row; a webhook's secret only where it is asked for."""
         shown = Integration(
             id=row.id,
@@ -56,10 +54,11 @@ class Views:
             max_in_flight=row.max_in_flight,
             rate_limit=row.rate_limit,
             health=_health(row, health),
+            version=row.version,
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
-        return Versioned(shown, row.version, row.sequence)
+        return Listed(shown, row.sequence)
 
     def secret(self, row: Row) -> SigningSecret:
         """Return the secret of a webhook's row in both of its forms."""
@@ -73,7 +72,7 @@ class Views:
 
     def _transmission(self, row: Row, *, with_secret: bool) -> Transmission:
         if row.type == TransmissionType.AWS_SQS:
-            ending = (row.access_key_id or "")[-_SHOWN_OF_ACCESS_KEY:]
+            ending = (row.access_key_id or "")[-SHOWN_OF_ACCESS_KEY:]
             return SqsTransmission(type=TransmissionType.AWS_SQS, url=row.url, access_key_id=ending)
         shown = WebhookTransmission(
             type=TransmissionType.WEBHOOK, url=row.url, headers=open_headers(row, self._keyring)

@@ -48,6 +48,7 @@ _WEBHOOK: Answer = {
     "maxInFlight": 16,
     "rateLimit": None,
     "health": _HEALTHY,
+    "version": 3,
     "createdAt": "2026-01-31T12:00:00Z",
     "updatedAt": "2026-01-31T12:00:00Z",
 }
