@@ -18,6 +18,7 @@ import pstats
 import statistics
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -28,8 +29,7 @@ from uvicorn.server import ServerState
 
 from hookline import logs
 from hookline.api.allowances import Allowances
-from hookline.api.events import SHORTCUTS
-from hookline.api.shortcuts import Shortcuts
+from hookline.app import create_app
 from hookline.cli.bench.events import Template, pbx_serial
 from hookline.cli.callers import callers
 from hookline.dispatch.deliver import Deliverer
@@ -215,13 +215,8 @@ class Senders:
             limits=Limits(),
             ingest=house.ingest,
         )
-        app = SimpleNamespace(state=SimpleNamespace(services=services))
-        shortcuts = Shortcuts(cast("Any", None), SHORTCUTS)
-
-        async def application(scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401 - ASGI
-            scope["app"] = app
-            await shortcuts(scope, receive, send)
-
+        application = create_app(nullcontext)
+        application.state.services = services
         self._config = uvicorn.Config(
             application,
             loop="none",

@@ -6,6 +6,8 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
+from fastapi.routing import APIRoute
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp
 
 from hookline import __version__
@@ -19,12 +21,12 @@ from hookline.api import (
     integrations,
     metrics,
     pbxs,
-    problems,
 )
 from hookline.api.deps import Services
-from hookline.api.headers import SafeAnswers
+from hookline.api.headers import SecurityHeaders
 from hookline.api.openapi import document_of, operation_id, text_of
-from hookline.api.shortcuts import Shortcuts
+from hookline.api.problems import ProblemResponses
+from hookline.api.routing import Routing
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -57,7 +59,7 @@ _CORS: dict[str, Any] = {  # Any: the middleware's options
 
 
 class _Application(FastAPI):
-    """FastAPI with our own OpenAPI document, and a way past it for the busiest operations."""
+    """FastAPI with our own OpenAPI document, and only the middlewares that our routes need."""
 
     cors_origins: Sequence[str] = ()
 
@@ -65,8 +67,8 @@ class _Application(FastAPI):
         return document_of(self)
 
     def build_middleware_stack(self) -> ASGIApp:
-        """Lay the shortcuts outside of every middleware."""
-        app: ASGIApp = Shortcuts(super().build_middleware_stack(), events.SHORTCUTS)
+        """Wrap the router; every request passes all of this, the busiest operations too."""
+        app: ASGIApp = SecurityHeaders(ProblemResponses(Routing(self.routes, self.router)))
         if self.cors_origins:
             app = CORSMiddleware(app, allow_origins=self.cors_origins, **_CORS)
         return app
@@ -93,15 +95,19 @@ def create_app(services_factory: ServicesFactory, *, cors_origins: Sequence[str]
         openapi_url=None,
         redirect_slashes=False,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # FastAPI's own, unused
-        generate_unique_id_function=operation_id,
         separate_input_output_schemas=False,
     )
-    problems.install(app)
-    app.add_middleware(SafeAnswers)
     app.cors_origins = cors_origins
     for router in _ROUTERS:
-        app.include_router(router)
+        for route in router.routes:
+            app.router.routes.append(_named(route))
     return app
+
+
+def _named(route: BaseRoute) -> BaseRoute:
+    if isinstance(route, APIRoute):
+        route.operation_id = operation_id(route)
+    return route
 
 
 def openapi_document() -> str:

@@ -1,7 +1,7 @@
 """Keys at the door: who asks, and whether a route is for that role."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
@@ -10,6 +10,8 @@ from hookline.api.deps import services_of
 from hookline.dispatch.gate import Sender
 from hookline.domain.access import Principal, Role
 from hookline.errors import Forbidden, NotAuthenticated
+
+Found = TypeVar("Found")
 
 _BEARER = HTTPBearer(scheme_name="apiKey", auto_error=False)
 """For the document alone, which makes a scheme of each role: hookline.api.openapi."""
@@ -20,12 +22,7 @@ async def authenticate(request: Request) -> Principal:
     known: Principal | None = getattr(request.state, "principal", None)
     if known is None:
         services = services_of(request)
-        await services.strangers.look_at(request)
-        try:
-            known = await services.keys.authenticate(request.headers.get("authorization"))
-        except NotAuthenticated:
-            services.strangers.count(request)
-            raise
+        known = await _look_up(request, services.keys.authenticate)
         services.allowances.spend_request(known)
         request.state.principal = known
     return known
@@ -34,14 +31,21 @@ async def authenticate(request: Request) -> Principal:
 async def admit_sender(request: Request) -> Sender:
     """Return who sends events, from memory; raise NotAuthenticated, Forbidden or Overloaded."""
     services = services_of(request)
-    await services.strangers.look_at(request)
-    try:
-        sender = await services.gate.enter(_authorization(request))
-    except NotAuthenticated:
-        services.strangers.count(request)
-        raise
+    sender = await _look_up(request, services.gate.enter)
     services.allowances.spend_event(sender.principal)
     return sender
+
+
+async def _look_up(request: Request, find: Callable[[str | None], Awaitable[Found]]) -> Found:
+    """Return whom `find` knows by this request's header; every wrong key is counted."""
+    strangers = services_of(request).strangers
+    header = _authorization(request)
+    await strangers.look_at(request)
+    try:
+        return await find(header)
+    except NotAuthenticated:
+        strangers.count(request)
+        raise
 
 
 def _authorization(request: Request) -> str | None:

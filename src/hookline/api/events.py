@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
@@ -18,8 +18,8 @@ from hookline.api.envelopes import (
 from hookline.api.guarded import read_bounded
 from hookline.api.parameters import refuse_unknown_parameters
 from hookline.api.problems import problem_document
-from hookline.api.responses import failures
-from hookline.api.shortcuts import Accepted
+from hookline.api.responses import Accepted, failures
+from hookline.api.routing import RawRoute
 from hookline.dispatch.gate import Sender
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.events import Event, Limits, parse_batch, parse_event
@@ -34,7 +34,7 @@ from hookline.errors import (
 _QUICKLY_PARSED = 256 * 1024  # bytes; more would keep the event loop from others for milliseconds
 _MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
 
-router = APIRouter(prefix="/v1/events", tags=["Events"])
+router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=RawRoute)
 
 
 @router.post(
@@ -87,13 +87,6 @@ async def send_event_batch(request: Request) -> Response:
     services.allowances.charge_events(sender.principal, len(items) - 1)
     results = await _accept(services, sender, items)
     return Accepted({"results": [_result(each) for each in results]})
-
-
-SHORTCUTS: Final = {
-    ("POST", "/v1/events"): send_event,
-    ("POST", "/v1/events/batch"): send_event_batch,
-}
-"""What is so busy that it is reached past the router."""
 
 
 async def _parsed(raw: bytes, limits: Limits) -> list[Event | HooklineError]:

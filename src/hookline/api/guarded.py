@@ -12,7 +12,6 @@ from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from hookline.api.at_once import at_once_of
 from hookline.api.auth import authenticate
 from hookline.api.parameters import Handler, StrictRoute
 from hookline.deadlines import Deadlines
@@ -66,11 +65,6 @@ async def read_bounded(request: Request, most: int) -> bytes:
     a few bytes unpack to has no bound.
     """
     _look_at_head(request, most)
-    at_once = at_once_of(request.scope)
-    if at_once is not None and (whole := at_once.body()) is not None:
-        if len(whole) > most:
-            raise _too_large(most)
-        return whole
     try:
         with _BODIES.start():
             return await _read(request.receive, most)

@@ -1,7 +1,7 @@
-"""What every answer says to browsers and to proxies on the way.
+"""Security headers of every response, for browsers and for proxies on the way.
 
-Guess no type; show nothing in another page's frame; load nothing, unless the answer is a page that
-says what it needs; tell no other site where a reader came from. Of the API's answers: keep no copy.
+No sniffed types, no framing, nothing loaded unless the response is a page with a policy of its own,
+no referrer to other sites. Of the API's responses: keep no copy.
 """
 
 from typing import Final
@@ -10,36 +10,32 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 Headers = list[tuple[bytes, bytes]]
 
-_NO_GUESS: Final = (b"x-content-type-options", b"nosniff")
+_NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 _NO_PAGE: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-ADDED: Final[Headers] = [(b"cache-control", b"no-store"), _NO_GUESS, _NO_PAGE]
-"""What is added to every answer under /v1."""
-_TO_PAGES: Final[Headers] = [_NO_GUESS, _NO_PAGE, (b"referrer-policy", b"no-referrer")]
+_OF_API: Final[Headers] = [(b"cache-control", b"no-store"), _NO_SNIFF, _NO_PAGE]
+_OF_PAGES: Final[Headers] = [_NO_SNIFF, _NO_PAGE, (b"referrer-policy", b"no-referrer")]
 
 
-class SafeAnswers:
-    """Adds to each answer what its reader has to know."""
+class SecurityHeaders:
+    """Middleware that adds the headers to each response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass everything on, with more headers."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
         of_api = scope["path"].startswith("/v1/")
 
-        async def adding(message: Message) -> None:
+        async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = message.get("headers", ())
-                message["headers"] = [*own, *ADDED] if of_api else _completed(own)
+                message["headers"] = [*own, *_OF_API] if of_api else _completed(own)
             await send(message)
 
-        await self._app(scope, receive, adding)
+        await self._app(scope, receive, send_with_headers)
 
 
 def _completed(own: Headers) -> Headers:
     """Return a page's own headers, and of ours those that it does not set."""
     named = {name.lower() for name, _ in own}
-    return [*own, *(header for header in _TO_PAGES if header[0] not in named)]
+    return [*own, *(header for header in _OF_PAGES if header[0] not in named)]

@@ -11,7 +11,7 @@ from http import HTTPStatus
 from math import ceil
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
@@ -63,12 +63,27 @@ OF_HTTP: Mapping[int, Kind] = {
 INTERNAL = Kind("internal", 500, "Hookline made a mistake")
 
 
-def install(app: FastAPI) -> None:
-    """Answer everything that goes wrong in the app with a problem document."""
-    app.add_exception_handler(HooklineError, _on_hookline_error)
-    app.add_exception_handler(RequestValidationError, _on_validation_error)
-    app.add_exception_handler(HTTPException, _on_http_exception)
-    app.add_middleware(UnexpectedErrors)
+class ProblemResponses:
+    """Middleware that answers whatever goes wrong with a problem document."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; an error before the response's start becomes the response."""
+        started = False
+
+        async def send_noticed(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_noticed)
+        except Exception as error:
+            if started:
+                raise
+            await _response_to(error, scope)(scope, receive, send)
 
 
 def problem(
@@ -142,18 +157,21 @@ def _summary(fields: tuple[FieldProblem, ...]) -> str:
     return f"{len(fields)} fields are wrong; `errors` says which, and what to do about each."
 
 
-async def _on_hookline_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HooklineError)  # noqa: S101 - Starlette hands over what it is asked to
-    return problem_of(error)
+def _response_to(error: Exception, scope: Scope) -> Response:
+    match error:
+        case HooklineError():
+            return problem_of(error)
+        case RequestValidationError():
+            return problem_of(InvalidInput(*field_problems(error.errors())))
+        case HTTPException():
+            return _of_http(error, Request(scope))
+        case _ if comes_from_away_database(error):
+            return problem_of(unavailable(error))
+        case _:
+            return _internal(error)
 
 
-async def _on_validation_error(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101 - as above
-    return problem_of(InvalidInput(*field_problems(error.errors())))
-
-
-async def _on_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 - as above
+def _of_http(error: HTTPException, request: Request) -> Response:
     status = HTTPStatus(error.status_code)
     kind = OF_HTTP.get(status) or Kind(_slug(status), status.value, status.phrase)
     detail, headers = error.detail, error.headers
@@ -188,35 +206,3 @@ def _slug(status: HTTPStatus) -> str:
 def _internal(error: BaseException) -> Response:
     _LOG.error("request.failed", exc_info=error)
     return problem(INTERNAL, "The request failed through no fault of yours; the log says why.")
-
-
-class UnexpectedErrors:
-    """Answers errors that nothing else handles, unless an answer was begun already."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; an error before the answer becomes 503 or 500."""
-        begun = False
-
-        async def noticing(message: Message) -> None:
-            nonlocal begun
-            begun = True
-            await send(message)
-
-        try:
-            await self._app(scope, receive, noticing)
-        except Exception as error:
-            if begun or scope["type"] != "http":
-                raise
-            await answer_for(error)(scope, receive, send)
-
-
-def answer_for(error: Exception) -> Response:
-    """Return the problem document for whatever was raised."""
-    if isinstance(error, HooklineError):
-        return problem_of(error)
-    if comes_from_away_database(error):
-        return problem_of(unavailable(error))
-    return _internal(error)

@@ -1,6 +1,9 @@
-"""The answers that operations document besides their success."""
+"""What operations answer, and document besides their success."""
 
-from typing import Any
+from typing import Any, Final
+
+import orjson
+from starlette.responses import Response
 
 from hookline.api.schemas import InvalidInputProblem, Problem
 
@@ -52,6 +55,18 @@ CREATED: Documented = {
         }
     }
 }
+
+_JSON: Final = (b"content-type", b"application/json")
+
+
+class Accepted(Response):
+    """A 202, with no more made for it than it needs."""
+
+    def __init__(self, document: dict[str, Any]) -> None:  # Any: a JSON document
+        self.status_code = 202
+        self.background = None
+        self.body = orjson.dumps(document)
+        self.raw_headers = [_JSON, (b"content-length", b"%d" % len(self.body))]
 
 
 def failures(*statuses: int) -> Documented:

@@ -8,11 +8,8 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
-from weakref import proxy
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
-
-from hookline.api.at_once import EXTENSION
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 _HEAD_SECONDS = 10.0  # from the connection, or a request's first byte, to the end of its head
 _MOST_HEAD_BYTES = 64 * 1024  # what servers take is 8 to 64 KiB
@@ -88,8 +85,6 @@ class Caller(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Hand the request over; what comes as a trailer goes nowhere."""
         super().on_headers_complete()
-        at_once: Any = _AtOnce(self.cycle)  # Any: where uvicorn's types have a dict
-        self.scope["extensions"] = {EXTENSION: at_once}
         self._in_head = self._answered = False
         self._received = 0
         self._ends = None
@@ -139,38 +134,6 @@ class Caller(HttpToolsProtocol):
             head = b"HTTP/1.1 %d %s\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
             self.transport.write(head % (status, phrase))
         self.transport.close()
-
-
-class _AtOnce:
-    """The extension of `api.at_once`, over one of uvicorn's cycles of request and answer."""
-
-    __slots__ = ("_cycle",)
-
-    def __init__(self, cycle: RequestResponseCycle) -> None:
-        self._cycle = proxy(cycle)  # whose scope holds us: a ring, left to the garbage collector
-
-    def body(self) -> bytes | None:
-        """Take the body, as `RequestResponseCycle.receive` does when all of it has come."""
-        cycle = self._cycle
-        if cycle.more_body or cycle.disconnected or cycle.response_complete:
-            return None
-        body, cycle.body = bytes(cycle.body), bytearray()
-        cycle.flow.resume_reading()
-        return body
-
-    def answer(self, head: bytes, body: bytes) -> bool:
-        """Write it, as `RequestResponseCycle.send` does for a connection that nothing holds up."""
-        cycle = self._cycle
-        held_up = cycle.flow.write_paused or cycle.disconnected or not cycle.keep_alive
-        if held_up or cycle.response_started:
-            return False
-        own = b"".join(b"%b: %b\r\n" % header for header in cycle.default_headers)
-        cycle.response_started = cycle.response_complete = True
-        cycle.waiting_for_100_continue = False
-        cycle.transport.write(b"%b%b\r\n%b" % (head, own, body))
-        cycle.message_event.set()
-        cycle.on_response()
-        return True
 
 
 def callers(most: int) -> Callable[..., Caller]:
