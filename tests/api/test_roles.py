@@ -29,7 +29,6 @@ WITHOUT_A_KEY = {
     "/docs/start.js",
     "/docs/{name}",
     "/problems/{name}",
-    "/reference",
     "/v1/openapi.json",
 }
 """Routes outside the document, that say the same to everybody."""

@@ -1,4 +1,4 @@
-"""`/docs`, `/reference`, `/v1/openapi.json`, `/problems/…`: the API explained by this server alone.
+"""`/docs`, `/v1/openapi.json`, `/problems/…`: the API explained by this server alone.
 
 Swagger UI's files come from the package fastapi-offline, of which nothing else is used.
 """
@@ -10,12 +10,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi import Path as PathParameter
-from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, HTMLResponse, Response
 
-from hookline.api.openapi import document_of
+from hookline.api.openapi import printed
 from hookline.api.parameters import StrictRoute
 from hookline.api.problems import INTERNAL, KINDS, OF_HTTP, Kind
-from hookline.api.reference import reference_page
 from hookline.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -66,9 +65,9 @@ _EXPLAINED: dict[str, tuple[Kind, str]] = {
 }
 
 
-async def openapi_document(request: Request) -> JSONResponse:
+async def openapi_document(request: Request) -> Response:
     """Return the OpenAPI document of this version."""
-    return JSONResponse(document_of(request.app))
+    return Response(printed(request.app), media_type="application/json")
 
 
 router.add_api_route("/v1/openapi.json", openapi_document, route_class_override=StrictRoute)
@@ -78,12 +77,6 @@ router.add_api_route("/v1/openapi.json", openapi_document, route_class_override=
 async def docs() -> HTMLResponse:
     """Show the API, to read and to try."""
     return HTMLResponse(_PAGE.format(title="Hookline API", body=_DOCS), headers=_HEADERS)
-
-
-@router.get("/reference")
-async def reference(request: Request) -> HTMLResponse:
-    """Show the API as one page to read, which needs no script."""
-    return HTMLResponse(reference_page(document_of(request.app)), headers=_HEADERS)
 
 
 @router.get("/docs/start.js")

@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+import orjson
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -48,6 +49,14 @@ def document_of(app: FastAPI) -> Schema:
         add_webhooks(made, load_catalogue())
         app.openapi_schema = _in_order(made)
     return app.openapi_schema
+
+
+def printed(app: FastAPI) -> bytes:
+    """Return the app's OpenAPI document as it is served, made once."""
+    made: bytes | None = getattr(app.state, "openapi_bytes", None)
+    if made is None:
+        made = app.state.openapi_bytes = orjson.dumps(document_of(app))
+    return made
 
 
 def text_of(document: Schema) -> str:
