@@ -21,6 +21,8 @@ from hookline.dispatch.housekeeping import keep_house
 from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
+from hookline.integrations.retention import RecordRetention
+from hookline.integrations.revision import Transactions
 from hookline.queue.clock import DueTimes
 from hookline.queue.partitions import PartitionKeeper
 from hookline.security.egress.policy import EgressPolicy
@@ -35,6 +37,7 @@ from hookline.sinks.sqs import SqsSink
 from hookline.sinks.webhook import WebhookSink
 
 _HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in three days would do
+_HOUSEKEEPING_AFTER = 5.0  # seconds from the start to the first round: the process is ready then
 _MOST_IDLE = 64  # connections that one origin may keep open
 
 
@@ -66,16 +69,22 @@ async def open_records(settings: Settings, dsn: str, stack: AsyncExitStack) -> A
 
 
 async def keep_house_and_time(
-    settings: Settings, pool: asyncpg.Pool, stack: AsyncExitStack
+    settings: Settings, transactions: Transactions, pool: asyncpg.Pool, stack: AsyncExitStack
 ) -> None:
-    """Make today's partitions before anything is stored; from then on keep house, and due times."""
+    """Make today's partitions before anything is stored; from then on keep house, and due times.
+
+    What is past its time is dropped once the process is ready: that can wait, and callers cannot.
+    """
     keeper = PartitionKeeper(
         pool,
         retention_days=settings.retention_days,
         duplicate_window=duplicate_window_of(settings),
     )
-    await keeper.keep()
-    background(stack, keep_house(keeper, interval=_HOUSEKEEPING), "housekeeping")
+    await keeper.make()
+    records = RecordRetention(transactions, days=settings.retention_days)
+    for name, each in (("housekeeping", keeper), ("record-retention", records)):
+        work = keep_house(each, interval=_HOUSEKEEPING, first_after=_HOUSEKEEPING_AFTER)
+        background(stack, work, name)
     due_times = DueTimes(
         pool,
         lease_seconds=lease_of(settings),

@@ -110,7 +110,7 @@ async def open_runtime(
         pool = await stack.enter_async_context(
             connections.pool(dsn, size=settings.database_pool_size)
         )
-        await keep_house_and_time(settings, pool, stack)
+        await keep_house_and_time(settings, transactions, pool, stack)
         queue = CountedQueue(
             pool,
             lease_seconds=lease_of(settings),

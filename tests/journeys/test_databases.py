@@ -1,11 +1,14 @@
 """Databases as operators have them: with settings of their own, and behind a pooler."""
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from factories import an_event
+from hookline.db.partitions import of_days
 from support import pgbouncer
 from support.databases import Databases
 from support.ledger import keeping_books
+from support.postgres_clients import connection
 from support.service import Services, gathered, services
 
 EVENTS = 100
@@ -38,6 +41,26 @@ async def test_a_service_works_whatever_the_database_sets_for_its_sessions(
         services(tmp_path, DATABASE_URL=dsn) as started,
     ):
         await everything_arrives(started)
+
+
+async def test_a_dump_that_holds_old_days_keeps_neither_the_start_nor_senders_waiting(
+    tmp_path: Path, databases: Databases
+) -> None:
+    old = of_days(datetime.now(UTC).date() - timedelta(days=ago) for ago in range(50, 60))
+    async with (
+        databases.migrated() as dsn,
+        connection(dsn) as dump,
+        services(tmp_path, DATABASE_URL=dsn) as started,
+    ):
+        for partition in old:
+            await dump.execute(partition.create())
+        async with dump.transaction():
+            await dump.execute("lock table events, deliveries, attempts in access share mode")
+            service = await started.start()
+            await service.send(an_event())
+            await service.command.complains("partition.in_use")
+            await service.send(an_event(id="another"))
+        await service.stop()
 
 
 async def test_a_service_works_behind_pgbouncer_in_session_mode_with_its_defaults(

@@ -1,10 +1,10 @@
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
-import pytest
+from structlog.testing import capture_logs
 
 from hookline.domain.deliveries import Delivered
-from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.partitions import _DROPPING, PartitionKeeper
 from hookline.queue.postgres import PostgresQueue
 from support.queue_contract import REVISION, a_delivery, an_event, claim, settled
 
@@ -45,22 +45,51 @@ async def test_days_are_made_ahead_and_dropped_when_old_and_done(
     assert await connections.fetchval("select count(*) from event_keys") == 0
 
 
-async def test_a_day_that_somebody_uses_is_dropped_at_another_time(
-    connections: asyncpg.Pool, monkeypatch: pytest.MonkeyPatch
+async def test_days_that_somebody_uses_cost_one_short_try_a_round(
+    connections: asyncpg.Pool,
 ) -> None:
-    monkeypatch.setattr("hookline.queue.partitions._LOCK_WITHIN", "100ms")
     keeper = PartitionKeeper(connections, retention_days=1, duplicate_window=WINDOW)
-    past = datetime.now(UTC) - timedelta(days=9)
-    await keeper.keep(past)
-    day = f"{past:%Y%m%d}"
-    async with connections.acquire() as reader, reader.transaction():
-        await reader.execute("select count(*) from events")
-        await keeper.keep()
+    now = datetime.now(UTC)
+    for ago in (9, 19, 29):
+        await keeper.make(now - timedelta(days=ago))
+    old = {f"{now - timedelta(days=ago):%Y%m%d}" for ago in (9, 19, 29)}
+    async with connections.acquire() as dump, dump.transaction():
+        await dump.execute("select from events, deliveries, attempts limit 1")
+        with capture_logs() as logs:
+            await keeper.keep()
+        tries = [log["event"] for log in logs if log["event"].startswith("partition.")]
+        assert tries == ["partition.in_use"], "the oldest day's, and no other"
         for table in ("events", "deliveries", "attempts"):
-            assert day in await days_of(connections, table), "all of a day, or nothing of it"
+            assert old <= await days_of(connections, table), "all of a day, or nothing of it"
+        await keeper.make(now + timedelta(days=9))
+        assert f"{now + timedelta(days=9):%Y%m%d}" in await days_of(connections, "events")
     await keeper.keep()
     for table in ("events", "deliveries", "attempts"):
-        assert day not in await days_of(connections, table)
+        assert not old & await days_of(connections, table)
+
+
+async def test_only_one_process_drops_and_the_others_do_not_wait_for_it(
+    connections: asyncpg.Pool,
+) -> None:
+    keeper = PartitionKeeper(connections, retention_days=1, duplicate_window=WINDOW)
+    past = datetime.now(UTC) - timedelta(days=9)
+    await keeper.make(past)
+    async with connections.acquire() as another:
+        await another.execute("select pg_advisory_lock($1)", _DROPPING)
+        await keeper.keep()
+        assert f"{past:%Y%m%d}" in await days_of(connections, "events")
+        await another.execute("select pg_advisory_unlock($1)", _DROPPING)
+    await keeper.keep()
+    assert f"{past:%Y%m%d}" not in await days_of(connections, "events")
+
+
+async def test_rate_limits_that_nobody_uses_are_forgotten(connections: asyncpg.Pool) -> None:
+    await connections.execute(
+        "insert into rate_limits values ('long', now() - interval '2 days'), ('used', now())"
+    )
+    await PartitionKeeper(connections, retention_days=30, duplicate_window=WINDOW).keep()
+    rows = await connections.fetch("delete from rate_limits returning integration_id")
+    assert [row["integration_id"] for row in rows] == ["used"]
 
 
 async def test_digests_are_remembered_for_the_window_and_forgotten_after_it(

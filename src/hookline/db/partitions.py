@@ -13,6 +13,15 @@ from uuid import UUID
 from hookline.domain.ids import lowest_uuid
 
 PARTITIONED = {"events": "id", "deliveries": "id", "attempts": "delivery_id"}
+DAYS_OF_EVENTS = """
+select child.relname
+from pg_inherits
+join pg_class as child on child.oid = pg_inherits.inhrelid
+where inhparent = 'events'::regclass
+order by child.relname
+"""
+"""The events' partitions, the oldest first; the other tables have the same days."""
+
 _NAME = re.compile(r"(events|deliveries|attempts)_(\d{8})")
 
 

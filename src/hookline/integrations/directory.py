@@ -102,6 +102,7 @@ class KeyDirectory:
         """Write down, once a minute at most, when keys were last used; runs until cancelled."""
         while True:
             await self._was_used.wait()
+            self._forget_ended()
             try:
                 await self.flush_uses()
             except Unavailable as error:
@@ -116,6 +117,14 @@ class KeyDirectory:
             for key_id, moment in sorted(used.items()):  # one order in every process: no deadlock
                 await session.execute(_note_use(key_id, moment))
             await session.commit()
+
+    def _forget_ended(self) -> None:
+        """Drop the keys that have expired: others are made all the time, for an hour each."""
+        now = datetime.now(UTC)
+        for hashed, known in list(self._by_hash.items()):
+            if not known.holds(now):
+                del self._by_hash[hashed]
+                self._hashes.pop(known.principal.key_id, None)
 
     async def _load(self) -> None:
         """Load the keys that changed, and the revision that they are from, in one statement.

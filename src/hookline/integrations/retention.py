@@ -1,0 +1,95 @@
+"""Removes records that nothing names any more: deleted integrations, keys that have ended.
+
+A deleted integration says who may see its deliveries, so it stays while a day is kept on which it
+was there. A key that ended is listed for as long as events are.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import TextClause, text
+
+from hookline.db.partitions import DAYS_OF_EVENTS, parse
+from hookline.integrations.revision import Transactions
+from hookline.logs import get_logger
+
+_SLACK = timedelta(days=1)  # clocks differ, and a day's ids are made in its own minutes alone
+_AT_ONCE = 1_000  # rows a statement: short transactions
+_DELETED = text(
+    """
+    delete from integrations
+    where id = any(array(
+        select id
+        from integrations
+        where deleted_at < :edge
+            and not exists (select from pending where pending.integration_id = integrations.id)
+        limit :most
+    ))
+    returning id
+    """
+)
+_ENDED = text(
+    """
+    delete from api_keys
+    where id = any(array(
+        select id
+        from api_keys
+        where coalesce(revoked_at, expires_at) < :edge
+            and (revoked_at is null or role <> 'admin')
+        limit :most
+    ))
+    returning id
+    """  # a revoked admin key stays: the settings could name it, and it would be made anew
+)
+_HEALTH = text(
+    """
+    delete from integration_health
+    where integration_id = any(array(
+        select integration_id
+        from integration_health
+        where not exists (
+            select from integrations
+            where integrations.id = integration_id and deleted_at is null
+        )
+        limit :most
+    ))
+    returning integration_id
+    """
+)
+_LOG = get_logger(__name__)
+
+
+class RecordRetention:
+    """Removes what ended more than `days` ago. Any number of processes may do so at once."""
+
+    def __init__(self, transactions: Transactions, *, days: int) -> None:
+        self._transactions = transactions
+        self._days = days
+
+    async def keep(self, now: datetime | None = None) -> None:
+        """Remove what may go. Raises Unavailable."""
+        edge = (now or datetime.now(UTC)) - timedelta(days=self._days)
+        removed = {
+            "integrations": await self._remove(_DELETED, edge=min(edge, await self._oldest_day())),
+            "keys": await self._remove(_ENDED, edge=edge),
+            "health": await self._remove(_HEALTH),
+        }
+        if any(removed.values()):
+            _LOG.info("records.removed", **removed)
+
+    async def _oldest_day(self) -> datetime:
+        """Return a moment before all that is stored of events and deliveries."""
+        async with self._transactions.reading() as session:
+            names = (await session.scalars(text(DAYS_OF_EVENTS))).all()
+        days = [partition.day for name in names if (partition := parse(name)) is not None]
+        oldest = min(days, default=datetime.now(UTC).date())
+        return datetime(oldest.year, oldest.month, oldest.day, tzinfo=UTC) - _SLACK
+
+    async def _remove(self, statement: TextClause, **parameters: datetime) -> int:
+        removed = 0
+        while True:
+            async with self._transactions.noting() as session:
+                rows = await session.execute(statement, {**parameters, "most": _AT_ONCE})
+                count = len(rows.all())
+            removed += count
+            if count < _AT_ONCE:
+                return removed
