@@ -172,7 +172,6 @@ async def test_switching_off_says_manual_and_switching_on_clears_it(api: Api) ->
         ({"rateLimit": 0}, "rateLimit"),
         ({"rateLimit": 1000.5}, "rateLimit"),
         ({"rateLimit": "5"}, "rateLimit"),
-        ({"name": None}, "name"),
         ({"name": ""}, "name"),
         ({"enabled": "yes"}, "enabled"),
         ({"enabled": None}, "enabled"),
@@ -266,6 +265,7 @@ async def test_a_test_sends_the_example_and_tells_its_outcome_in_full(
         "error": "status",
         "statusCode": 503,
         "responseBody": "down \ufffd",
+        "responseDefect": None,
     }
     unknown = await api.post(path, {"type": "call:nothing"})
     assert (unknown.status_code, unknown.json()["errors"][0]["path"]) == (422, "type")

@@ -72,6 +72,7 @@ class Integration(Base):
     company: Mapped[str | None]
     company_vouched: Mapped[bool]  # somebody entitled to it said that the company is right
     name: Mapped[str]
+    named: Mapped[bool] = mapped_column(server_default=text("true"))  # else: the URL's host
     enabled: Mapped[bool]
     type: Mapped[str]
     url: Mapped[str]

@@ -1,6 +1,7 @@
 """A merge patch on an integration: every wrong field found, then every change made."""
 
 from datetime import UTC, datetime
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -8,6 +9,7 @@ from hookline.db.models import Integration as Row
 from hookline.domain.targets import TransmissionType
 from hookline.errors import BrokenSeal
 from hookline.integrations.checks import Checks
+from hookline.integrations.fields import LONGEST_NAME
 from hookline.integrations.requests import FIXED_FIELDS, IntegrationPatch, TransmissionPatch
 from hookline.integrations.schemas import Integration, Transmission
 from hookline.integrations.sealing import open_headers, open_secret, seal_headers, secret_binding
@@ -53,12 +55,19 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
         row.headers = seal_headers(headers, row.id, keyring)
     if patch.transmission is not None:
         _change_target(patch.transmission, row, keyring)
-    row.name = row.name if patch.name is None else patch.name
+    if "name" in patch.model_fields_set:
+        _rename(patch.name, row)
+    row.name = row.name if row.named else host_name(row.url)
     row.max_in_flight = patch.max_in_flight or row.max_in_flight
     if "rate_limit" in patch.model_fields_set:
         row.rate_limit = patch.rate_limit
     if patch.enabled is not None:
         switch(row, enabled=patch.enabled, reason="manual", by=by)
+
+
+def host_name(url: str) -> str:
+    """Return what an integration goes by that nobody named."""
+    return (urlsplit(url).hostname or url)[:LONGEST_NAME]
 
 
 def starts_afresh(patch: IntegrationPatch, row: Row) -> bool:
@@ -80,8 +89,16 @@ def switch(row: Row, *, enabled: bool, reason: str, by: str) -> None:
     row.enabled = enabled
 
 
+def _rename(name: str | None, row: Row) -> None:
+    """Name it; what it goes by without a name is no name where it is sent back."""
+    if name is None:
+        row.named = False
+    elif name != row.name:
+        row.name, row.named = name, True
+
+
 def _refuse_nulls(patch: IntegrationPatch, checks: Checks) -> None:
-    for name in patch.model_fields_set - {"filter", "rate_limit"}:
+    for name in patch.model_fields_set - {"name", "filter", "rate_limit"}:
         if getattr(patch, name) is None:
             checks.refuse(_path(patch, name), _NO_NULL)
     transmission = patch.transmission

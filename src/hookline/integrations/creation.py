@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from hookline.db.models import Integration as Row
 from hookline.domain.ids import new_uuid, new_webhook_secret
-from hookline.integrations.changes import switch
+from hookline.integrations.changes import host_name, switch
 from hookline.integrations.checks import Checks
 from hookline.integrations.requests import IntegrationCreate, SqsTransmissionCreate
 from hookline.integrations.sealing import seal_headers, secret_binding
@@ -33,7 +33,8 @@ def row_of(new: IntegrationCreate, integration_id: str, keyring: KeyRing, *, by:
     row = Row(
         id=integration_id,
         sequence=new_uuid(),
-        name=new.name,
+        name=new.name or host_name(transmission.url),
+        named=new.name is not None,
         enabled=True,
         type=transmission.type.value,
         url=transmission.url,

@@ -22,6 +22,7 @@ from typing_extensions import TypeAliasType
 
 MOST_IN_FLIGHT = 1000  # what the table's own check allows
 SLOWEST_RATE, FASTEST_RATE = 0.1, 1000.0  # deliveries a second, as the table's own check allows
+LONGEST_NAME = 200  # characters
 SHOWN_OF_ACCESS_KEY = 4  # characters of an AWS access key's id, the last ones
 _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -72,8 +73,8 @@ IntegrationName = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=200,
-        description="What people call the integration.",
+        max_length=LONGEST_NAME,
+        description="What people call the integration; the host of its URL where nobody named it.",
         examples=["CRM"],
     ),
     PRINTABLE,

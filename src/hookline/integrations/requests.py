@@ -70,7 +70,9 @@ class IntegrationCreate(RequestDocument):
         description="The company whose events without a PBX it gets. Left out: the one that the "
         "key is bound to, or that `/v1/pbxs/{pbx}` names.",
     )
-    name: IntegrationName
+    name: IntegrationName | None = Field(
+        None, description="What people call it. Left out: it goes by the host of its URL."
+    )
     enabled: Switch = Field(default=True, description="Whether it gets events from the start.")
     transmission: TransmissionCreate
     events: EventSelection
@@ -158,7 +160,10 @@ class IntegrationPatch(PatchDocument):
     Read-only fields of an answer may be sent back as they were read.
     """
 
-    name: IntegrationName | None = None
+    name: IntegrationName | None = Field(
+        default_factory=lambda: None,  # as above
+        description="`null` has it go by the host of its URL, also when that changes.",
+    )
     enabled: Switch | None = Field(
         None,
         description="Enabling also clears the health: a paused integration is sent to at once. "
