@@ -28,8 +28,8 @@ from hookline.queue.partitions import PartitionKeeper
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
 from hookline.security.egress.proxy import Proxy
+from hookline.security.egress.tls import client_tls
 from hookline.security.egress.transport import GuardedTransport
-from hookline.security.egress.trust import client_tls
 from hookline.security.secrets import KeyRing
 from hookline.settings import Settings, encryption_keys
 from hookline.sinks.base import Sink

@@ -10,7 +10,7 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from hookline import __version__, logs
-from hookline.domain.deliveries import ErrorKind, Verdict
+from hookline.domain.deliveries import ErrorKind, TlsReason, Verdict
 from hookline.domain.targets import SqsTarget
 from hookline.security.egress import failures
 from hookline.security.egress.policy import EgressPolicy
@@ -265,7 +265,7 @@ async def test_another_sinks_target_is_a_mistake_of_ours() -> None:
         (failures.TargetBlocked("x"), Verdict.BLOCKED, ErrorKind.BLOCKED),
         (failures.NameUnknown("x"), Verdict.RETRY, ErrorKind.DNS),
         (failures.NotReachable("x"), Verdict.RETRY, ErrorKind.REFUSED),
-        (failures.TlsFailed("x"), Verdict.RETRY, ErrorKind.TLS),
+        (failures.TlsFailed("x", TlsReason.EXPIRED), Verdict.RETRY, ErrorKind.TLS),
         (failures.ConnectionLost("x", silent=True), Verdict.RETRY, ErrorKind.RESET),
         (failures.NotHttp("x"), Verdict.RETRY, ErrorKind.PROTOCOL),
         (httpx.LocalProtocolError("x"), Verdict.INTERNAL, ErrorKind.INTERNAL),

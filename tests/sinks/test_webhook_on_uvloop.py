@@ -9,7 +9,7 @@ import uvloop
 
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.security.egress.proxy import Proxy
-from hookline.security.egress.trust import client_tls
+from hookline.security.egress.tls import client_tls
 from sinks.contract import delivers, fails_as
 from support.certificates import Authority
 from support.hostile import flooding, resetting_after, saying_nothing

@@ -211,6 +211,7 @@ def _shown(tested: Tested) -> TestResult:
         duration_ms=sent.duration_ms,
         outcome=sent.verdict,
         error=sent.error,
+        tls_reason=sent.tls_reason,
         status_code=sent.status_code,
         response_body=sent.response.decode(errors="replace") if sent.response else None,
         response_defect=sent.response_defect,

@@ -7,7 +7,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from hookline.domain.catalogue import EventFormat
-from hookline.domain.deliveries import ErrorKind, ResponseDefect, Verdict
+from hookline.domain.deliveries import ErrorKind, ResponseDefect, TlsReason, Verdict
 from hookline.history.schemas import RESPONSE_DEFECT, StatusCode
 from hookline.integrations.fields import Document, Moment, RequestDocument
 
@@ -70,6 +70,9 @@ class TestAttempt(Document):
         "again; any other: where it would have failed."
     )
     error: ErrorKind | None = Field(description="What went wrong, if anything did.")
+    tls_reason: TlsReason | None = Field(
+        description="Why TLS with the target did not come about, where `error` is `tls`."
+    )
     status_code: StatusCode | None = Field(
         description="The HTTP status of the answer, if there was one."
     )

@@ -322,3 +322,4 @@ class DeliveryAttempt(Base):
     status_code: Mapped[int | None] = mapped_column(SmallInteger)
     response: Mapped[bytes | None]  # at most 4 KiB, whatever bytes they were
     response_defect: Mapped[str | None]
+    tls_reason: Mapped[str | None]

@@ -98,6 +98,7 @@ def _tell(settlement: Settlement, integration_id: str, *, ours: bool) -> None:
         attempt=settlement.number,
         took_ms=sent.duration_ms if sent else None,
         error=sent.error if sent else None,
+        tls_reason=sent.tls_reason if sent else None,
         status_code=sent.status_code if sent else None,
         response_defect=sent.response_defect if sent else None,
         **_described(settlement.outcome),

@@ -59,6 +59,23 @@ class ErrorKind(StrEnum):
     INTERNAL = "internal"  # a fault of Hookline's own
 
 
+class TlsReason(StrEnum):
+    """Why TLS with a target did not come about: a closed list."""
+
+    EXPIRED = "expired"
+    NOT_YET_VALID = "not_yet_valid"
+    WRONG_HOST = "wrong_host"  # the certificate is for other names
+    SELF_SIGNED = "self_signed"
+    UNKNOWN_ISSUER = "unknown_issuer"  # its chain ends at an authority that is not trusted
+    INCOMPLETE_CHAIN = "incomplete_chain"  # it ends before an authority: an intermediate is missing
+    REVOKED = "revoked"
+    INVALID_CERTIFICATE = "invalid_certificate"  # whatever else is wrong with it: a weak key, say
+    PROTOCOL_VERSION = "protocol_version"  # nothing from TLS 1.2 on is spoken
+    CLIENT_CERTIFICATE = "client_certificate"  # the target wants one of us
+    NOT_TLS = "not_tls"  # what answers on that port does not speak TLS
+    HANDSHAKE = "handshake"  # it was broken off: no cipher in common, a name that is not served
+
+
 class ResponseDefect(StrEnum):
     """What of a response was not HTTP/1.1: a closed list. What the status means is not changed."""
 
@@ -102,6 +119,7 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
     response: bytes = b""
     retry_after: float | None = None
     response_defect: ResponseDefect | None = None
+    tls_reason: TlsReason | None = None
 
 
 @dataclass(frozen=True, slots=True)

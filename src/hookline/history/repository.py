@@ -179,6 +179,7 @@ def _attempt(row: RowMapping) -> Attempt:
         duration_ms=row["duration_ms"],
         outcome=row["outcome"],
         error=row["error"],
+        tls_reason=row["tls_reason"],
         status_code=row["status_code"],
         response_body=None if response is None else response.decode(errors="replace"),
         response_defect=row["response_defect"],

@@ -14,6 +14,7 @@ from hookline.domain.deliveries import (
     FailReason,
     ResponseDefect,
     SkipReason,
+    TlsReason,
 )
 
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
@@ -101,6 +102,9 @@ class Attempt(Record):
     duration_ms: int = Field(ge=0, description="How long it took, in milliseconds.")
     outcome: AttemptOutcome
     error: ErrorKind | None = Field(description="What went wrong, if anything did.")
+    tls_reason: TlsReason | None = Field(
+        description="Why TLS with the target did not come about, where `error` is `tls`."
+    )
     status_code: StatusCode | None = Field(
         description="The HTTP status of the answer, if there was one."
     )

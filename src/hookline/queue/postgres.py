@@ -191,6 +191,7 @@ class PostgresQueue:
             [sent.status_code for _, sent in tried],
             [sent.response or None for _, sent in tried],
             texts([sent.response_defect for _, sent in tried]),
+            texts([sent.tls_reason for _, sent in tried]),
         )
         return {row["id"] for row in rows}
 

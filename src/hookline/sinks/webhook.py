@@ -16,7 +16,7 @@ import msgspec
 
 from hookline import __version__
 from hookline.deadlines import Deadlines
-from hookline.domain.deliveries import ErrorKind, Sent, Verdict
+from hookline.domain.deliveries import ErrorKind, Sent, TlsReason, Verdict
 from hookline.domain.retry_after import parse_retry_after
 from hookline.domain.targets import Target, WebhookTarget
 from hookline.errors import InvalidInput
@@ -70,6 +70,7 @@ class WebhookSink:
         started_at, began = datetime.now(UTC), time.perf_counter()
         response = Response()
         error: ErrorKind | None = None
+        tls: TlsReason | None = None
         try:
             with self._deadlines.start():
                 address = _address(target.url, target.headers, self._user_agent)
@@ -79,11 +80,12 @@ class WebhookSink:
             error = ErrorKind.TIMEOUT
         except httpx.HTTPError as failure:
             error = _kind(failure)
+            tls = failure.reason if isinstance(failure, failures.TlsFailed) else None
             self._tell_operator(shipment, target, error, failure)
         except InvalidInput:  # a URL that was kept under earlier rules
             error = ErrorKind.BLOCKED
         duration = round((time.perf_counter() - began) * 1000)
-        return _sent(response, error, started_at, duration)
+        return _sent(response, error, tls, started_at, duration)
 
     async def forget(self, target: Target) -> None:
         """Close what is kept open for the target's origin."""
@@ -151,7 +153,11 @@ def _head(address: _Address, shipment: Shipment, target: WebhookTarget, timestam
 
 
 def _sent(
-    response: Response, error: ErrorKind | None, started_at: datetime, duration_ms: int
+    response: Response,
+    error: ErrorKind | None,
+    tls: TlsReason | None,
+    started_at: datetime,
+    duration_ms: int,
 ) -> Sent:
     """Judge what came of a response, and the failure if there was one."""
     status = response.status
@@ -165,6 +171,7 @@ def _sent(
         response=response.body,
         retry_after=_retry_after(response) if status in _TRY_AGAIN else None,
         response_defect=None if status is None else response.defect,
+        tls_reason=tls,
     )
 
 

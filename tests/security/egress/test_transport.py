@@ -3,19 +3,27 @@
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
 
-from hookline.domain.deliveries import ErrorKind, Verdict
+from hookline.domain.deliveries import ErrorKind, TlsReason, Verdict
 from hookline.errors import ConfigurationError
+from hookline.security.egress.connect import interleaved
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
 from hookline.security.egress.proxy import Proxy
-from hookline.security.egress.trust import client_tls
+from hookline.security.egress.tls import client_tls
 from sinks.contract import delivers, fails_as
-from support.certificates import Authority, until_tls_1_1
+from support.certificates import (
+    Authority,
+    asking_for_one,
+    until_tls_1_1,
+    without_a_common_cipher,
+)
 from support.hostile import saying_nothing
 from support.receivers import OK, Exchange, Receiver, answering_then_closing, receiving
 from support.webhook_shipments import LOOPBACK, Names, webhook_shipment, webhook_sink
@@ -78,39 +86,107 @@ async def test_a_certificate_for_an_address_serves_an_address(
         await delivers(sink, webhook_shipment(url(receiver, host="127.0.0.1")))
 
 
-@pytest.mark.parametrize("fault", ["another name", "expired", "unknown authority"])
-async def test_tls_that_does_not_hold_is_refused_before_a_byte_is_sent(
-    fault: str, authority: Authority, trusting: ssl.SSLContext, tmp_path: Path
+BROKEN_TLS: dict[TlsReason, Callable[[Authority, Authority], ssl.SSLContext]] = {
+    TlsReason.EXPIRED: lambda ours, _: ours.expired(NAME),
+    TlsReason.NOT_YET_VALID: lambda ours, _: ours.not_yet_valid(NAME),
+    TlsReason.WRONG_HOST: lambda ours, _: ours.server("other.example.com"),
+    TlsReason.SELF_SIGNED: lambda _, unknown: unknown.self_signed(),
+    TlsReason.UNKNOWN_ISSUER: lambda _, unknown: unknown.with_root(NAME),
+    TlsReason.INCOMPLETE_CHAIN: lambda ours, _: ours.without_intermediate(NAME),
+}
+
+
+@pytest.mark.parametrize("reason", BROKEN_TLS)
+async def test_tls_that_does_not_hold_is_told_apart_and_refused_before_a_byte_is_sent(
+    reason: TlsReason, authority: Authority, trusting: ssl.SSLContext, tmp_path: Path
 ) -> None:
-    tls = {
-        "another name": lambda: authority.server("other.example.com"),
-        "expired": lambda: authority.server(NAME, expired=True),
-        "unknown authority": lambda: Authority(tmp_path).server(NAME),
-    }[fault]()
+    tls = BROKEN_TLS[reason](authority, Authority(tmp_path))
     resolver = names("127.0.0.1")
     async with receiving(tls=tls) as receiver, webhook_sink(tls=trusting, names=resolver) as sink:
-        await fails_as(sink, webhook_shipment(url(receiver)), Verdict.RETRY, ErrorKind.TLS)
+        shipment = webhook_shipment(url(receiver))
+        sent = await fails_as(sink, shipment, Verdict.RETRY, ErrorKind.TLS)
+    assert sent.tls_reason is reason
     assert receiver.requests == []
 
 
-async def test_nothing_older_than_tls_1_2_is_spoken(
-    authority: Authority, trusting: ssl.SSLContext
-) -> None:
-    context = until_tls_1_1(authority.server("127.0.0.1"))
+def strict_since_python_3_13(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Python's default be as it is since 3.13, whichever runs."""
+    made = ssl.create_default_context
 
-    def agree(server: socket.socket) -> str:
+    def strictly() -> ssl.SSLContext:
+        context = made()
+        context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_STRICT
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", strictly)
+
+
+def lax_until_python_3_12(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have Python's default be as it was until 3.12, whichever runs."""
+    made = ssl.create_default_context
+
+    def laxly() -> ssl.SSLContext:
+        context = made()
+        context.verify_flags = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST
+        return context
+
+    monkeypatch.setattr(ssl, "create_default_context", laxly)
+
+
+@pytest.mark.parametrize("default", [strict_since_python_3_13, lax_until_python_3_12])
+async def test_which_certificates_are_trusted_does_not_depend_on_pythons_version(
+    default: Callable[[pytest.MonkeyPatch], None],
+    authority: Authority,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    default(monkeypatch)
+    intermediate = tmp_path / "intermediate.pem"
+    for tls, trusted in (
+        (authority.without_key_identifier(NAME), authority.file),
+        (authority.without_intermediate(NAME, intermediate), intermediate),
+    ):
+        context, resolver = client_tls(trusted), names("127.0.0.1")
+        async with (
+            receiving(tls=tls) as receiver,
+            webhook_sink(tls=context, names=resolver) as sink,
+        ):
+            await delivers(sink, webhook_shipment(url(receiver)))
+
+
+@pytest.mark.parametrize(
+    ("unwilling", "reason"),
+    [
+        (until_tls_1_1, TlsReason.PROTOCOL_VERSION),
+        (asking_for_one, TlsReason.CLIENT_CERTIFICATE),
+        (without_a_common_cipher, TlsReason.HANDSHAKE),
+    ],
+)
+async def test_a_server_that_breaks_the_handshake_off_is_told_apart(
+    unwilling: Callable[[ssl.SSLContext], ssl.SSLContext],
+    reason: TlsReason,
+    authority: Authority,
+    trusting: ssl.SSLContext,
+) -> None:
+    context = unwilling(authority.server("127.0.0.1"))
+
+    def refuse(server: socket.socket) -> None:
         connection, _ = server.accept()
-        with connection, pytest.raises(ssl.SSLError) as failure:
-            context.wrap_socket(connection, server_side=True)
-        return failure.value.reason
+        with connection, connection.dup() as bare:
+            with pytest.raises(ssl.SSLError):
+                context.wrap_socket(connection, server_side=True)
+            bare.shutdown(socket.SHUT_WR)
+            while bare.recv(65_536):  # or closing would be a reset, which overtakes the alert
+                pass
 
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(5)
-        agreeing = asyncio.create_task(asyncio.to_thread(agree, server))
+        refusing = asyncio.create_task(asyncio.to_thread(refuse, server))
         async with webhook_sink(tls=trusting) as sink:
             shipment = webhook_shipment(f"https://127.0.0.1:{server.getsockname()[1]}/")
-            await fails_as(sink, shipment, Verdict.RETRY, ErrorKind.TLS)
-        assert await agreeing == "UNSUPPORTED_PROTOCOL"
+            sent = await fails_as(sink, shipment, Verdict.RETRY, ErrorKind.TLS)
+        await refusing
+    assert sent.tls_reason is reason
 
 
 async def test_https_is_never_downgraded_to_a_server_without_tls(trusting: ssl.SSLContext) -> None:
@@ -122,7 +198,8 @@ async def test_https_is_never_downgraded_to_a_server_without_tls(trusting: ssl.S
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     target = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
     async with server, webhook_sink(tls=trusting) as sink:
-        await fails_as(sink, webhook_shipment(target), Verdict.RETRY, ErrorKind.TLS)
+        sent = await fails_as(sink, webhook_shipment(target), Verdict.RETRY, ErrorKind.TLS)
+    assert sent.tls_reason is TlsReason.NOT_TLS
 
 
 async def test_a_server_that_is_silent_while_tls_is_agreed_on_runs_out_of_time(
@@ -209,6 +286,34 @@ async def test_a_name_without_an_address_is_a_dns_failure() -> None:
 async def test_the_next_address_is_tried_where_one_refuses() -> None:
     async with receiving() as receiver, webhook_sink(names=names("::1 127.0.0.1")) as sink:
         await delivers(sink, webhook_shipment(url(receiver, "http")))
+
+
+async def test_every_address_is_tried_however_many_refuse() -> None:
+    refusing = " ".join(f"127.0.0.{last}" for last in range(2, 62))
+    async with receiving() as receiver, webhook_sink(names=names(f"{refusing} 127.0.0.1")) as sink:
+        await delivers(sink, webhook_shipment(url(receiver, "http")))
+
+
+async def test_addresses_that_say_nothing_hold_up_the_others_for_a_moment_only() -> None:
+    async with receiving() as receiver, AsyncExitStack() as stack:
+        silent = [f"127.0.0.{last}" for last in range(2, 10)]
+        for address in silent:
+            full = stack.enter_context(socket.create_server((address, receiver.port), backlog=0))
+            stack.enter_context(socket.create_connection(full.getsockname()))
+            second = stack.enter_context(socket.socket())
+            second.settimeout(0)
+            second.connect_ex(full.getsockname())  # the backlog is full now
+        resolver = names(" ".join((*silent, "127.0.0.1")))
+        sink = await stack.enter_async_context(webhook_sink(names=resolver))
+        await delivers(sink, webhook_shipment(url(receiver, "http")))
+        await receiver.until(lambda r: r.open == 1)
+
+
+def test_families_of_addresses_are_tried_in_turn() -> None:
+    one, two, three = map(ip_address, ("192.0.2.1", "192.0.2.2", "192.0.2.3"))
+    six, seven = map(ip_address, ("2001:db8::6", "2001:db8::7"))
+    assert interleaved([six, seven, one, two, three]) == [six, one, seven, two, three]
+    assert interleaved([one, two, three, six]) == [one, six, two, three]
 
 
 async def test_no_proxy_of_the_environment_is_called(

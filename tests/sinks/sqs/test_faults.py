@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 
-from hookline.domain.deliveries import ErrorKind, Sent, Verdict
+from hookline.domain.deliveries import ErrorKind, Sent, TlsReason, Verdict
 from hookline.sinks.sqs import SqsSink
 from sinks.contract import fails_as, sends_once
 from support.sqs_fake import Behaviour, FakeSqs, answering, error, resetting, slow
@@ -119,12 +119,14 @@ async def test_a_queue_that_does_not_answer_ends_at_the_deadline(fake: FakeSqs) 
 async def test_where_nothing_listens_the_connection_is_refused() -> None:
     sent = await sent_to(f"http://127.0.0.1:{unused_port()}")
     assert (sent.verdict, sent.error) == (RETRY, ErrorKind.REFUSED)
+    assert sent.response == b"AWS SQS could not be reached."
 
 
 async def test_what_is_not_http_is_a_protocol_error() -> None:
     async with listening(b"SSH-2.0-OpenSSH_9.6\r\n") as (url, heard):
         sent = await sent_to(url)
     assert (sent.verdict, sent.error) == (RETRY, ErrorKind.PROTOCOL)
+    assert sent.response == b"What answered is not AWS SQS."
     assert len(heard) == 1
 
 
@@ -132,6 +134,7 @@ async def test_an_answer_that_breaks_off_is_a_reset() -> None:
     async with listening(b"HTTP/1.1 200 OK\r\ncontent-length: 999\r\n\r\n{") as (url, heard):
         sent = await sent_to(url)
     assert (sent.verdict, sent.error) == (RETRY, ErrorKind.RESET)
+    assert sent.response == b"The connection to AWS SQS ended before an answer had come."
     assert len(heard) == 1
 
 
@@ -147,6 +150,8 @@ async def test_a_certificate_that_nobody_vouches_for_is_a_tls_error() -> None:
     async with listening(b"", server) as (url, heard):
         sent = await sent_to(url)
     assert (sent.verdict, sent.error) == (RETRY, ErrorKind.TLS)
+    assert sent.tls_reason is TlsReason.INCOMPLETE_CHAIN
+    assert sent.response == b"No trusted, encrypted connection to AWS SQS came about."
     assert not heard
 
 

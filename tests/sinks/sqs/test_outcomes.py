@@ -99,8 +99,8 @@ def test_a_taken_message_can_be_found_by_its_id_at_aws() -> None:
 
 
 def test_silence_may_pass_and_a_blocked_address_may_not() -> None:
-    assert unanswered(ErrorKind.DNS, "x").verdict is Verdict.RETRY
-    assert unanswered(ErrorKind.BLOCKED, "x").verdict is Verdict.BLOCKED
+    assert unanswered(ErrorKind.DNS).verdict is Verdict.RETRY
+    assert unanswered(ErrorKind.BLOCKED).verdict is Verdict.BLOCKED
 
 
 def test_what_was_held_back_may_go_later() -> None:

@@ -42,16 +42,16 @@ later as (
 kept as (
     insert into attempts (
         delivery_id, number, started_at, duration_ms, outcome, error, status_code, response,
-        response_defect
+        response_defect, tls_reason
     )
     select attempt.*
     from unnest(
         $7::text::uuid[], $8::text::int2[], $9::timestamptz[], $10::text::int[],
         $11::text::text[], $12::text::text[], $13::int2[], $14::bytea[],
-        $15::text::text[]
+        $15::text::text[], $16::text::text[]
     ) as attempt (
         delivery_id, number, started_at, duration_ms, outcome, error, status_code, response,
-        response_defect
+        response_defect, tls_reason
     )
     where attempt.delivery_id in (select id from ours where status is not null)
     on conflict (delivery_id, number) do nothing

@@ -1,18 +1,21 @@
-"""Opens a connection to one vetted address, and never to a name."""
+"""Opens a connection to one of the vetted addresses, and never to a name."""
 
 import asyncio
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.connection import Connection
 from hookline.security.egress.failures import ConnectionLost, NotReachable, TlsFailed
 from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.targets import Origin
+from hookline.security.egress.tls import tls_reason
 
-_ADDRESSES_TRIED = 4  # of one name; its list may be endless
-_PATIENCE = 1.0  # seconds for an address while there is another one to try
+_STAGGER = 0.25  # seconds for an address before the next one is tried as well (RFC 8305, 5)
+_ALL_TRIED = 2.5  # seconds after which the last address's turn has come: half the usual deadline
+_AT_ONCE = 4  # attempts under way; the oldest is given up for the next: a name's list may be long
 _OUT_OF_THE_WAY = 3600.0  # seconds; asyncio's own bound on TLS, since the caller has a deadline
 _GOODBYE = 1.0  # seconds that a target gets to agree on the end of TLS
 
@@ -20,7 +23,7 @@ _GOODBYE = 1.0  # seconds that a target gets to agree on the end of TLS
 class Connector:
     """Connects, agrees on TLS for the origin's name, and says what went wrong in our words.
 
-    `keep` and `read` bound each answer's body; see Connection.
+    `keep` and `read` bound each response's body; see Connection.
     """
 
     def __init__(self, tls: ssl.SSLContext, proxy: Proxy | None, *, keep: int, read: int) -> None:
@@ -29,19 +32,37 @@ class Connector:
         self._keep = keep
         self._read = read
 
-    async def connect(self, origin: Origin, addresses: tuple[Address, ...]) -> Connection:
-        """Return a connection to the first of the addresses that can be reached.
+    async def connect(self, origin: Origin, addresses: Sequence[Address]) -> Connection:
+        """Return a connection to the first of the addresses that can be used.
 
-        Raises NotReachable, TlsFailed or ConnectionLost.
+        All are tried, the families in turn, each a moment after the one before it or at once when
+        that one fails. Raises NotReachable, TlsFailed or ConnectionLost: the first failure, that of
+        an address that something listens at before the others'.
         """
-        *others, last = addresses[:_ADDRESSES_TRIED]
-        for address in others:
-            try:
-                async with asyncio.timeout(_PATIENCE):
-                    return await self._open(origin, address)
-            except (TimeoutError, NotReachable):
-                continue
-        return await self._open(origin, last)
+        if len(addresses) == 1:
+            return await self._open(origin, addresses[0])
+        left = interleaved(addresses)
+        stagger = min(_STAGGER, _ALL_TRIED / len(left))
+        attempts: list[asyncio.Task[Connection]] = []
+        failures: list[BaseException] = []
+        try:
+            while left or attempts:
+                if left:
+                    if len(attempts) == _AT_ONCE:
+                        _give_up(attempts.pop(0))
+                    opening = self._open(origin, left.pop(0))
+                    attempts.append(asyncio.create_task(opening, name="connect"))
+                wait = stagger if left else None
+                await asyncio.wait(attempts, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
+                for attempt in [each for each in attempts if each.done()]:
+                    attempts.remove(attempt)
+                    if (failure := attempt.exception()) is None:
+                        return attempt.result()
+                    failures.append(failure)
+        finally:
+            for attempt in attempts:
+                _give_up(attempt)
+        raise min(failures, key=lambda failure: isinstance(failure, NotReachable))
 
     async def _open(self, origin: Origin, address: Address) -> Connection:
         with _failures():
@@ -87,13 +108,32 @@ class Connector:
         return Connection(keep=self._keep, read=self._read)
 
 
+def interleaved(addresses: Sequence[Address]) -> list[Address]:
+    """Return the addresses with their families in turn (RFC 8305, 4), each in its own order."""
+    first = [address for address in addresses if address.version == addresses[0].version]
+    other = [address for address in addresses if address.version != addresses[0].version]
+    pairs = zip_longest(first, other)
+    return [address for pair in pairs for address in pair if address is not None]
+
+
+def _give_up(attempt: asyncio.Task[Connection]) -> None:
+    """Cancel an attempt; close the connection that it may have come to meanwhile."""
+    attempt.cancel()
+    attempt.add_done_callback(_close)
+
+
+def _close(attempt: asyncio.Task[Connection]) -> None:
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().abort()
+
+
 @contextmanager
 def _failures() -> Iterator[None]:
     """Turn what sockets and TLS raise into our failures."""
     try:
         yield
     except (ssl.SSLError, ssl.CertificateError) as error:  # an OSError too, so it comes first
-        raise TlsFailed(str(error)) from error
+        raise TlsFailed(str(error), tls_reason(error)) from error
     except ConnectionRefusedError as error:
         raise NotReachable(str(error)) from error
     except ConnectionError as error:  # reset while TLS was being agreed on

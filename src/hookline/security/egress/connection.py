@@ -7,6 +7,7 @@ from typing import cast
 from hookline.domain.deliveries import ResponseDefect
 from hookline.security.egress.failures import ConnectionLost, NotHttp, TlsFailed
 from hookline.security.egress.responses import Response, ResponseParser
+from hookline.security.egress.tls import tls_reason
 
 _ONE_WRITE = 16_384  # bytes of a body up to which it is copied behind its head
 
@@ -113,7 +114,7 @@ class Connection(asyncio.Protocol):
         if parser.done:
             self._end()
         elif isinstance(error, ssl.SSLError) and not self._heard:
-            self._end(TlsFailed(str(error)))
+            self._end(TlsFailed(str(error), tls_reason(error)))
         else:
             self._end(ConnectionLost(str(error or "closed"), silent=not self._heard))
 

@@ -2,6 +2,8 @@
 
 import httpx
 
+from hookline.domain.deliveries import TlsReason
+
 
 class TargetBlocked(httpx.ConnectError):
     """The policy allows no connection to this target; nothing was connected to."""
@@ -16,7 +18,11 @@ class NotReachable(httpx.ConnectError):
 
 
 class TlsFailed(httpx.ConnectError):
-    """No trusted and valid certificate for this name, or a protocol below TLS 1.2."""
+    """No trusted and valid certificate for this name, or no TLS that both sides speak."""
+
+    def __init__(self, message: str, reason: TlsReason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class ConnectionLost(httpx.ReadError):

@@ -17,7 +17,7 @@ from hookline.security.egress.pool import Pool, PoolLimits
 from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.responses import Response
 from hookline.security.egress.targets import Origin
-from hookline.security.egress.trust import client_tls
+from hookline.security.egress.tls import client_tls
 
 log = get_logger(__name__)
 

@@ -25,12 +25,16 @@ from botocore.parsers import ResponseParserError
 
 from hookline import __version__
 from hookline.domain.deliveries import ErrorKind
+from hookline.logs import get_logger
 from hookline.security.egress.policy import EgressPolicy
-from hookline.security.egress.trust import client_tls
+from hookline.security.egress.tls import client_tls
 from hookline.sinks.sqs.clients import ClientKey
 from hookline.sinks.sqs.http import HttpSession, Unanswered, VettedResolver
 from hookline.sinks.sqs.messages import Entry
 from hookline.sinks.sqs.outcomes import Answer, refused, taken, unanswered
+
+log = get_logger(__name__)
+_LONGEST_DETAIL = 300  # characters in a log line
 
 
 class Factory:
@@ -80,14 +84,21 @@ class AwsClient:
         except ClientError as error:
             return [_refusal(error)] * len(entries)
         except Unanswered as error:
-            return [unanswered(error.kind, str(error))] * len(entries)
+            _tell_operator(queue_url, error)
+            return [unanswered(error.kind, tls=error.tls)] * len(entries)
         except (BotoCoreError, ResponseParserError) as error:
-            return [unanswered(ErrorKind.PROTOCOL, str(error))] * len(entries)
+            _tell_operator(queue_url, error)
+            return [unanswered(ErrorKind.PROTOCOL)] * len(entries)
         return _answers(result, len(entries))
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._boto.close()
+
+
+def _tell_operator(queue_url: str, error: Exception) -> None:
+    """Log what a library says, which the customer is not told: it may speak of our own network."""
+    log.info("sqs.unanswered", queue=queue_url, detail=str(error)[:_LONGEST_DETAIL])
 
 
 def _serialise(params: dict[str, Any], context: dict[str, Any], **_: object) -> None:
@@ -122,7 +133,7 @@ def _answers(result: dict[str, Any], count: int) -> list[Answer]:  # Any: AWS's 
             status=None,
             sender_fault=bool(entry.get("SenderFault")),
         )
-    missing = unanswered(ErrorKind.PROTOCOL, "the answer does not name this message")
+    missing = unanswered(ErrorKind.PROTOCOL, "Its answer does not name this message.")
     return [answers.get(str(index), missing) for index in range(count)]
 
 

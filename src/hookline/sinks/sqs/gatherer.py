@@ -141,7 +141,7 @@ class Gatherer:
             message = self._pop()
             if message.answer.done() or message.deadline <= now:
                 self._settle(
-                    message, unanswered(ErrorKind.TIMEOUT, "it waited too long for others")
+                    message, unanswered(ErrorKind.TIMEOUT, "It waited too long for others.")
                 )
             else:
                 batch.append(message)

@@ -17,10 +17,11 @@ from aiohttp import http_exceptions
 from multidict import CIMultiDict
 from yarl import URL
 
-from hookline.domain.deliveries import ErrorKind
+from hookline.domain.deliveries import ErrorKind, TlsReason
 from hookline.logs import get_logger
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
 from hookline.security.egress.targets import Origin
+from hookline.security.egress.tls import tls_reason
 
 log = get_logger(__name__)
 
@@ -35,9 +36,10 @@ _KEEP_ALIVE = (
 class Unanswered(Exception):
     """No whole answer came; `kind` is why. It stays inside this package."""
 
-    def __init__(self, kind: ErrorKind, detail: str) -> None:
+    def __init__(self, kind: ErrorKind, detail: str, tls: TlsReason | None = None) -> None:
         super().__init__(detail)
         self.kind = kind
+        self.tls = tls
 
 
 class PreparedRequest(Protocol):
@@ -126,7 +128,7 @@ class HttpSession:
         try:
             return await self._exchange(request)
         except (aiohttp.ClientError, http_exceptions.HttpProcessingError, OSError) as error:
-            raise Unanswered(_kind(error), _detail(error)) from error
+            raise Unanswered(_kind(error), _detail(error), _tls_reason(error)) from error
 
     async def _exchange(self, request: PreparedRequest) -> AioAWSResponse:
         headers: CIMultiDict[str] = CIMultiDict(
@@ -196,6 +198,16 @@ def _kind(error: Exception) -> ErrorKind:  # noqa: PLR0911  one answer for each 
             return ErrorKind.RESET
         case _:
             return ErrorKind.PROTOCOL
+
+
+def _tls_reason(error: Exception) -> TlsReason | None:
+    match error:
+        case aiohttp.ClientConnectorCertificateError(certificate_error=ssl.SSLError() as cause):
+            return tls_reason(cause)
+        case aiohttp.ClientConnectorSSLError(os_error=ssl.SSLError() as cause):
+            return tls_reason(cause)
+        case _:
+            return None
 
 
 def _detail(error: Exception) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from hookline.domain.deliveries import ErrorKind, Verdict
+from hookline.domain.deliveries import ErrorKind, TlsReason, Verdict
 
 _MOST_KEPT = 4096  # bytes of an answer, as for webhooks
 
@@ -18,6 +18,7 @@ class Answer:
     error: ErrorKind | None = None
     status_code: int | None = None
     response: bytes = b""
+    tls: TlsReason | None = None
 
     @property
     def spoils_a_batch(self) -> bool:
@@ -149,10 +150,14 @@ def refused(code: str, message: str, *, status: int | None, sender_fault: bool) 
     return Answer(_verdict(kind), kind, status, bounded(text))
 
 
-def unanswered(kind: ErrorKind, detail: str) -> Answer:
-    """Say what kept a whole answer from coming; all but `BLOCKED` may pass by itself."""
+def unanswered(kind: ErrorKind, detail: str = "", *, tls: TlsReason | None = None) -> Answer:
+    """Say what kept a whole answer from coming; all but `BLOCKED` may pass by itself.
+
+    `detail` is a sentence of ours too, never the text of a library.
+    """
     verdict = _OUR_VERDICTS.get(kind, Verdict.RETRY)
-    return Answer(verdict, kind, None, bounded(f"{_SILENCE[kind]} ({detail})"))
+    text = f"{_SILENCE[kind]} {detail}" if detail else _SILENCE[kind]
+    return Answer(verdict, kind, None, bounded(text), tls)
 
 
 def held_back() -> Answer:
@@ -169,7 +174,7 @@ def no_key() -> Answer:
 
 def stopping() -> Answer:
     """Say that a message was not sent because Hookline is about to exit."""
-    return unanswered(ErrorKind.INTERNAL, "it is stopping")
+    return unanswered(ErrorKind.INTERNAL, "It is stopping.")
 
 
 def bounded(text: str) -> bytes:

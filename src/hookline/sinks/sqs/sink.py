@@ -73,6 +73,7 @@ class SqsSink:
             error=answer.error,
             status_code=answer.status_code,
             response=_without_secret(answer.response, target),
+            tls_reason=answer.tls,
         )
 
     async def forget(self, target: Target) -> None:
@@ -140,10 +141,10 @@ class SqsSink:
             ):
                 return await _send(client, url, batch)
         except TimeoutError:
-            answer = unanswered(ErrorKind.TIMEOUT, f"after {self._timeout:g} seconds")
+            answer = unanswered(ErrorKind.TIMEOUT, f"It had {self._timeout:g} seconds.")
         except Exception:  # whatever one batch stumbles over, its messages get their answer
             log.exception("sqs.batch_failed", queue=url, messages=len(batch))
-            answer = unanswered(ErrorKind.INTERNAL, "the reason is in Hookline's log")
+            answer = unanswered(ErrorKind.INTERNAL, "The reason is in its log.")
         return [answer] * len(batch)
 
     def _client_key(self, target: SqsTarget, queue: QueueUrl) -> ClientKey:
