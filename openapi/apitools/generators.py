@@ -13,6 +13,7 @@ Found = tuple[str, str]  # a place in the document, and what is wrong there
 
 _PREFIX: Final = "#/components/schemas/"
 _METHODS: Final = ("get", "put", "post", "patch", "delete", "head", "options")
+_MOST_OF_32_BITS: Final = 2**31 - 1
 _NULL: Final = {"type": "null"}
 _REQUEST_ENDINGS: Final = ("Create", "Patch", "Put", "Request")
 _MADE_BY_GENERATORS: Final = ("Response", "Params", "Body")
@@ -105,11 +106,7 @@ def _as_compared(name: str) -> str:
 
 def _shape(place: str, node: Node, schemas: Node, *, named: bool = True) -> Iterator[Found]:
     """Yield what is wrong with a schema and inside of it; a named one is a component itself."""
-    for keyword in _UNKNOWN_TO_GENERATORS:
-        if keyword in node:
-            yield place, f"client generators do not know `{keyword}`"
-    if "allOf" in node:
-        yield place, "write the fields out: generators merge `allOf` in different ways"
+    yield from _keywords(place, node)
     yield from _values(place, node, named=named)
     yield from _union(place, node, schemas, named=named)
     if not named and node.get("properties"):
@@ -123,10 +120,28 @@ def _shape(place: str, node: Node, schemas: Node, *, named: bool = True) -> Iter
                 inner,
                 "use a schema for requests and one for answers: oapi-codegen makes it optional",
             )
+        if field in node.get("required", ()) and _NULL in described.get("anyOf", ()):
+            yield inner, "leave the field out of `required`: Java's client refuses null there"
         yield from _shape(inner, described, schemas, named=False)
     for keyword, shown in (("items", "[]"), ("additionalProperties", "{}")):
         if isinstance(node.get(keyword), dict):
             yield from _shape(f"{place}{shown}", node[keyword], schemas, named=False)
+
+
+def _keywords(place: str, node: Node) -> Iterator[Found]:
+    for keyword in _UNKNOWN_TO_GENERATORS:
+        if keyword in node:
+            yield place, f"client generators do not know `{keyword}`"
+    if "allOf" in node:
+        yield place, "write the fields out: generators merge `allOf` in different ways"
+    if node.get("type") == "integer" and "format" not in node and _is_long(node):
+        yield place, "add `format: int64`, or Go and Java keep 32 bits of it"
+
+
+def _is_long(node: Node) -> bool:
+    return (
+        node.get("maximum", 0) > _MOST_OF_32_BITS or "epoch" in node.get("description", "").lower()
+    )
 
 
 def _values(place: str, node: Node, *, named: bool) -> Iterator[Found]:

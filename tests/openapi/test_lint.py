@@ -120,6 +120,14 @@ UNFIT: dict[str, tuple[Callable[[Node], object], str]] = {
         lambda d: schemas(d)["Transmission"]["discriminator"]["mapping"].pop("WEBHOOK"),
         "Transmission: refer to every option, and map each",
     ),
+    "a number of more than 32 bits": (
+        lambda d: fields(d, "EventCreate")["time"].pop("format"),
+        "EventCreate.time: add `format: int64`",
+    ),
+    "a reference that is required and may be null": (
+        lambda d: schemas(d)["Delivery"]["required"].append("reason"),
+        "Delivery.reason: leave the field out of `required`",
+    ),
     "an object in place": (
         lambda d: fields(d, "Delivery").update(
             target={"type": "object", "properties": {"url": {"type": "string"}}}

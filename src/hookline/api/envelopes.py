@@ -64,6 +64,7 @@ class EventCreate(BaseModel):
         le=2**53 - 1,
         description="When the PBX sent it, in milliseconds since the epoch.",
         examples=[1721836787753],
+        json_schema_extra={"format": "int64"},
     )
     type: str = Field(
         min_length=1,

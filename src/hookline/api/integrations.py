@@ -180,9 +180,8 @@ async def rotate_integration_secret(
 ) -> SigningSecret:
     """Give a webhook a new secret.
 
-    For its grace period each old secret signs along in `webhook-signature`, also when there is
-    another rotation meanwhile; `x-signature` holds one signature alone, which is the new secret's
-    from now on. At most 5 secrets sign at a time: 409 where another one would have to.
+    For the grace period the old secret signs along in `webhook-signature`; `x-signature` holds
+    one signature alone, which is the new secret's from now on.
     """
     grace = timedelta(hours=rotation.grace_period_hours)
     return await services.integrations.rotate_secret(caller, integration_id, grace, if_match)

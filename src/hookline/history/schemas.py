@@ -162,6 +162,7 @@ class EventSummary(Record):
         ge=0,
         description="The envelope's `time`: when the PBX sent it, in epoch milliseconds.",
         examples=[1721836787753],
+        json_schema_extra={"format": "int64"},
     )
 
 

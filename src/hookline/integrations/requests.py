@@ -195,8 +195,7 @@ class SecretRotationRequest(RequestDocument):
         ge=0,
         le=720,
         strict=True,
-        description="For how many hours the old secret signs along. 0: every old secret, those of "
-        "earlier rotations too, stops at once.",
+        description="For how many hours the old secret signs along.",
         examples=[24],
     )
 

@@ -27,9 +27,8 @@ from hookline.integrations.outbox import announce
 from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Change, Transactions
-from hookline.integrations.rotation import retire_secret
 from hookline.integrations.schemas import SigningSecret
-from hookline.integrations.sealing import secret_binding
+from hookline.integrations.sealing import old_secret_binding, open_secret, secret_binding
 from hookline.integrations.views import Listed, Views
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing
@@ -135,7 +134,7 @@ class IntegrationService:
             row.enabled = False
             row.url = ""  # customers put tokens into URLs as well
             row.access_key_id = row.headers = row.secret = None
-            row.old_secrets, row.old_secrets_until = [], []
+            row.old_secret = row.old_secret_until = None
 
     async def secret(self, principal: Principal, integration_id: str) -> SigningSecret:
         """Return a webhook's secret; raise Conflict for an AWS_SQS integration."""
@@ -146,13 +145,14 @@ class IntegrationService:
     async def rotate_secret(
         self, principal: Principal, integration_id: str, grace: timedelta, allowed: Versions
     ) -> SigningSecret:
-        """Give a webhook a new secret; the old one signs along for `grace`, without it none does.
-
-        Raises Conflict where too many old secrets would sign along.
-        """
+        """Give a webhook a new secret; the old one signs along for `grace`."""
         async with self._changing(principal, integration_id, allowed) as (row, _):
             _refuse_sqs(row)
-            retire_secret(row, self._keyring, grace)
+            old = open_secret(row, self._keyring)
+            row.old_secret = row.old_secret_until = None
+            if grace:
+                row.old_secret = self._keyring.seal(old, bound_to=old_secret_binding(row.id))
+                row.old_secret_until = row.updated_at + grace
             row.secret = self._keyring.seal(new_webhook_secret(), bound_to=secret_binding(row.id))
         return self._views.secret(row)
 

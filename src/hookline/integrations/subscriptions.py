@@ -45,6 +45,7 @@ class Subscription:
     max_in_flight: int
     ordered: bool
     target: Target | None = field(repr=False)
+    old_secret_until: datetime | None = None
     name: str = ""
     rate_limit: float | None = None  # deliveries a second
 
@@ -58,7 +59,13 @@ class Subscription:
                 f"The secrets of integration {self.integration_id} do not open: put the key that "
                 "sealed them back into HOOKLINE_ENCRYPTION_KEYS."
             )
-        return self.target.at(now) if isinstance(self.target, WebhookTarget) else self.target
+        if (
+            isinstance(self.target, WebhookTarget)
+            and self.old_secret_until is not None
+            and self.old_secret_until <= now
+        ):
+            return replace(self.target, secrets=self.target.secrets[:1])
+        return self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,6 @@ class Subscriptions:
         self._catalogue = catalogue
         self._keyring = keyring
         self._all: dict[str, Subscription] = {}
-        self._rotated: set[str] = set()  # those with secrets that sign along for a while
         self._by_pbx: dict[str, set[str]] = {}
         self._by_company: dict[str, set[str]] = {}
         self._pbxs: dict[str, PbxPolicy] = {}
@@ -110,16 +116,6 @@ class Subscriptions:
                 pbxs = (await session.execute(described)).scalars().all()
             self._take(integrations, pbxs)
             self.revision = revision
-
-    def forget_expired(self, now: datetime) -> None:
-        """Let go of rotated secrets whose grace period is over; nothing of them stays in memory."""
-        for integration_id in list(self._rotated):
-            known = self._all[integration_id]
-            assert isinstance(known.target, WebhookTarget)  # noqa: S101 - no other one is noted
-            target = known.target.at(now)
-            if target is not known.target:
-                self._add(replace(known, target=target))
-                self._matches.clear()
 
     def find(self, integration_id: str) -> Subscription | None:
         """Return the integration of this id; None where it does not exist (any more)."""
@@ -218,9 +214,6 @@ class Subscriptions:
 
     def _add(self, subscription: Subscription) -> None:
         self._all[subscription.integration_id] = subscription
-        self._rotated.discard(subscription.integration_id)
-        if isinstance(subscription.target, WebhookTarget) and subscription.target.until:
-            self._rotated.add(subscription.integration_id)
         for index, owner in (
             (self._by_pbx, subscription.pbx),
             (self._by_company, subscription.company),
@@ -230,7 +223,6 @@ class Subscriptions:
 
     def _remove(self, integration_id: str) -> None:
         known = self._all.pop(integration_id, None)
-        self._rotated.discard(integration_id)
         if known is None:
             return
         for index, owner in ((self._by_pbx, known.pbx), (self._by_company, known.company)):
@@ -272,6 +264,7 @@ class Subscriptions:
             max_in_flight=row.max_in_flight,
             ordered=isinstance(target, SqsTarget) and parse_queue_url(target.url).fifo,
             target=target,
+            old_secret_until=row.old_secret_until,
             name=row.name,
             rate_limit=row.rate_limit,
         )

@@ -18,6 +18,7 @@ def set_components_right(document: Schema) -> None:
     for name, schema in schemas.items():
         _drop_titles(schema)
         _say_defaults(schema)
+        _release_nullable_references(schema)
         if name not in asked and schema.get("additionalProperties") is False:
             del schema["additionalProperties"]  # an answer may gain fields
     document["components"]["schemas"] = dict(sorted(schemas.items()))
@@ -78,6 +79,20 @@ def _say_defaults(schema: Schema) -> None:
         if "default" in described:
             default = json.dumps(described.pop("default"))
             described["description"] = f"{described.get('description', '')} Default: `{default}`."
+
+
+def _release_nullable_references(schema: Schema) -> None:
+    """Take references that may be null out of `required`: Java's client refuses null there."""
+    if "required" in schema:
+        properties = schema["properties"]
+        schema["required"] = [
+            name for name in schema["required"] if {"type": "null"} not in _union(properties[name])
+        ]
+
+
+def _union(schema: Schema) -> list[Schema]:
+    options: list[Schema] = schema.get("anyOf", [])
+    return options
 
 
 def _drop_titles(schema: Schema) -> None:

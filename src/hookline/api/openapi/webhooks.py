@@ -151,6 +151,7 @@ def _envelope(kind: EventType, data: Schema) -> Schema:
         },
         "time": {
             "type": "integer",
+            "format": "int64",
             "minimum": 0,
             "maximum": 2**53 - 1,
             "description": "When the PBX sent it, in milliseconds since the epoch.",

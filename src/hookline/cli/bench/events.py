@@ -1,0 +1,51 @@
+"""The events that are sent: one sample of the catalogue, 1.4 kB, each with a number of its own.
+
+The number is the envelope's `id`, so every event differs, and a receiver finds it at a fixed place:
+`id` is the first member of the canonical form.
+"""
+
+from typing import Any, Final
+
+import orjson
+
+from hookline.domain.catalogue import load_catalogue
+from hookline.domain.events import Limits, parse_event
+
+DIGITS: Final = 12  # of an event's number, and of a PBX's serial
+COMPANY: Final = "it_w000001"
+NUMBER_AT: Final = len(b'{"id":"')  # from a body's first byte
+
+_SAMPLE = "call:transcription:completed"  # a call with what was said: the largest of the samples
+_SIZE = 1_400  # bytes
+_NUMBER, _PBX = b"#" * DIGITS, b"@" * DIGITS  # places in the prepared bytes
+
+
+class Template:
+    """Prepared bytes; making an event is joining five of them."""
+
+    def __init__(self) -> None:
+        canonical = parse_event(orjson.dumps(_sample()), Limits()).payload
+        self.head, rest = canonical.split(_NUMBER)
+        self.middle, self.tail = rest.split(_PBX)
+
+    def event(self, number: int, pbx: bytes) -> bytes:
+        """Return one envelope in its canonical form; `pbx` is a serial of 12 characters."""
+        return b"".join((self.head, b"%012d" % number, self.middle, pbx, self.tail))
+
+
+def pbx_serial(index: int) -> bytes:
+    """Return the serial of a made-up PBX, counted from 0."""
+    return b"%012d" % (index + 1)
+
+
+def _sample() -> dict[str, Any]:
+    """Return the catalogue's example, with more said in it until it has the size."""
+    kind = load_catalogue().find(_SAMPLE)
+    if kind is None:
+        raise LookupError(f"the catalogue has no {_SAMPLE}")
+    envelope: dict[str, Any] = orjson.loads(orjson.dumps(kind.example, default=dict))
+    envelope |= {"id": _NUMBER.decode(), "pbx": _PBX.decode(), "company": COMPANY}
+    said = envelope["data"]["chunks"][-1]
+    missing = _SIZE - len(orjson.dumps(envelope))
+    said["text"] = (said["text"] + " And so on," * _SIZE)[: len(said["text"]) + max(0, missing)]
+    return envelope

@@ -1,0 +1,82 @@
+"""What is done in a scenario, step by step, and what is read when."""
+
+from typing import Any, Final
+
+from hookline.cli.bench import backlog, fairness, phases, results
+from hookline.cli.bench.counters import Counter
+from hookline.cli.bench.layout import Layout
+from hookline.cli.bench.results import Spent
+from hookline.cli.bench.scenarios import Kind, Options, Scenario
+from hookline.cli.bench.stage import Stage, stage
+from hookline.cli.bench.telling import Teller
+
+
+async def run(scenario: Scenario, layout: Layout, tell: Teller, options: Options) -> dict[str, Any]:
+    """Run one scenario from an empty database; return its figures as the JSON has them."""
+    tell.phase("starting")
+    own = scenario.for_a_run_of(options.seconds)
+    async with stage(own, layout, options) as place:
+        measured = await _FLOWS[scenario.kind](place, tell, own.measured_for(options.seconds))
+    return {"what": scenario.summary, "integrations": own.integrations, **measured}
+
+
+async def _flow(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
+    """Warm up, then send for `seconds` and wait until everything is delivered."""
+    scenario, view = place.scenario, place.counters
+    shape = {"rate": scenario.rate, "window": scenario.window}
+    async with place.service() as (service, gauge):
+        tell.phase("making integrations", scenario.integrations)
+        live = await place.subscribe(service)
+        waiting = await backlog.fill(place, service, gauge, tell)
+
+        tell.phase("warming up")
+        async with phases.watching(view, tell):
+            sent = await place.send(service, seconds=phases.warm_up(seconds), **shape)
+            await phases.delivered(view, sent.report["accepted"] * scenario.fanout, seconds)
+        await phases.settled(gauge, live)
+
+        tell.phase("measuring")
+        before = await gauge.read()
+        received = view.view[Counter.RECEIVED]
+        async with phases.watching(view, tell):
+            sent = await place.send(service, seconds=seconds, **shape)
+            expected = received + sent.report["accepted"] * scenario.fanout
+            await phases.delivered(view, expected, seconds)
+        settled = await phases.settled(gauge, live)
+        spent = Spent.between(before, await gauge.read())
+        found = results.of_flow(sent, await place.receipts(), scenario.fanout)
+        return (
+            phases.whole(found, spent, gauge)
+            | {"settled": settled, "errors": place.complaints()}
+            | waiting
+        )
+
+
+async def _drain(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
+    """Accept without an engine, stop, start with one, and watch it work."""
+    scenario, view = place.scenario, place.counters
+    count = scenario.waiting
+    async with place.service("--no-engine") as (service, _):
+        live = await place.subscribe(service)
+        tell.phase("accepting", count)
+        async with phases.watching(view, tell, Counter.ACCEPTED):
+            sent = await place.send(service, count=count)
+
+    tell.phase("draining", count)
+    async with place.service() as (_, gauge):
+        before = await gauge.read()
+        async with phases.watching(view, tell):
+            await phases.delivered(view, sent.report["accepted"], 10 * seconds)
+        settled = await phases.settled(gauge, live)
+        spent = Spent.between(before, await gauge.read())
+        found = results.of_drain(sent, await place.receipts(), before.at)
+        own = {"settled": settled, "waiting": count, "errors": place.complaints()}
+        return phases.whole(found, spent, gauge) | own
+
+
+_FLOWS: Final = {
+    Kind.FLOW: _flow,
+    Kind.DRAIN: _drain,
+    Kind.CROWD: fairness.crowd,
+    Kind.FLOOD: fairness.flood,
+}

@@ -1,0 +1,196 @@
+"""The receiving side, as cheap as Python has it: prepared answers, a few searches in the bytes.
+
+Counts deliveries by `webhook-id`, so that one that comes twice is seen, and checks the signature of
+one in a hundred. It speaks as a webhook's receiver, as a queue service, and as a target that
+accepts connections and never answers.
+"""
+
+import asyncio
+import hmac
+import time
+from array import array
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import cast
+
+import orjson
+import uvloop
+
+from hookline.cli.bench.control import Json, obey
+from hookline.cli.bench.counters import Counter, Counters
+from hookline.cli.bench.events import DIGITS, NUMBER_AT
+
+_CHECK_EVERY = 100  # deliveries for one checked signature
+_ID = 36  # characters of a delivery's id
+_OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+_MARK = b'"integrationId":"'
+_QUEUE_BATCH = 10  # messages in one SendMessageBatch, at most
+
+
+class Tally:
+    """What was received, and when."""
+
+    def __init__(self, counters: Counters) -> None:
+        self._view = counters.view
+        self._seen: set[bytes] = set()
+        self.numbers = array("q")
+        self.times = array("q")
+        self.received = 0
+        self.duplicates = 0
+        self.checked = 0
+        self.wrong = 0
+        self.secrets: dict[bytes, bytes] = {}
+
+    def take(self, key: bytes, number: int) -> bool:
+        """Count one delivery; True: its signature is to be checked."""
+        self.received += 1
+        if key in self._seen:
+            self.duplicates += 1
+            return True
+        self._seen.add(key)
+        now = time.monotonic_ns()
+        self.numbers.append(number)
+        self.times.append(now)
+        self._view[Counter.LAST_RECEIPT] = now
+        self._view[Counter.RECEIVED] = len(self._seen)
+        return self.received % _CHECK_EVERY == 0
+
+    def check(self, body: bytes, signature: bytes) -> None:
+        """Check a signature as receivers do; the body names the integration whose secret it is."""
+        at = body.find(_MARK) + len(_MARK)
+        secret = self.secrets.get(body[at : body.find(b'"', at)], b"")
+        self.checked += 1
+        self.wrong += hmac.digest(secret, body, sha256).hex().encode() != signature
+
+
+class _Connection(asyncio.Protocol):
+    """Cuts what comes in into requests: heads with a content-length, and bodies."""
+
+    def __init__(self, tally: Tally) -> None:
+        self._tally = tally
+        self._rest = b""
+        self._transport: asyncio.WriteTransport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.WriteTransport", transport)  # uvloop's, by behaviour alone
+
+    def data_received(self, data: bytes) -> None:
+        if self._rest:
+            data = self._rest + data
+        while data:
+            end = data.find(b"\r\n\r\n")
+            if end < 0:
+                break
+            at = data.find(b"ength: ", 0, end) + 7
+            whole = end + 4 + int(data[at : data.find(b"\r", at)])
+            if len(data) < whole:
+                break
+            answer = self.answer(data, end, whole)
+            assert self._transport is not None  # noqa: S101 - data come over a connection
+            self._transport.write(answer)
+            data = data[whole:]
+        self._rest = data
+
+    def answer(self, data: bytes, end: int, whole: int) -> bytes:
+        """Return the answer to the request whose head ends at `end`, and whose body at `whole`."""
+        raise NotImplementedError
+
+
+class WebhookConnection(_Connection):
+    """Takes deliveries."""
+
+    def answer(self, data: bytes, end: int, whole: int) -> bytes:
+        """Count it and say 200."""
+        at = data.find(b"ebhook-id: ", 0, end) + 11
+        number_at = end + 4 + NUMBER_AT
+        number = int(data[number_at : number_at + DIGITS])
+        if self._tally.take(data[at : at + _ID], number):
+            at = data.lower().find(b"x-signature: ", 0, end) + 13
+            self._tally.check(data[end + 4 : whole], data[at : at + 64])
+        return _OK
+
+
+class QueueConnection(_Connection):
+    """Takes messages as SQS does, in batches; a message is known by its event's number."""
+
+    def answer(self, data: bytes, end: int, whole: int) -> bytes:
+        """Count the messages and say that each was taken."""
+        entries = orjson.loads(data[end + 4 : whole])["Entries"]
+        for entry in entries:
+            body = entry["MessageBody"]
+            number = body[NUMBER_AT : NUMBER_AT + DIGITS]
+            if self._tally.take(number.encode(), int(number)):
+                signature = entry["MessageAttributes"]["X-SIGNATURE"]["StringValue"]
+                self._tally.check(body.encode(), signature.encode())
+        return _TAKEN[len(entries)]
+
+
+class DeadConnection(asyncio.Protocol):
+    """Listens, and never says a word."""
+
+
+class Receiver:
+    """The orders that this process takes."""
+
+    def __init__(self) -> None:
+        self._tally: Tally | None = None
+        self._servers: list[asyncio.Server] = []
+
+    async def listen(self, *, counters: str, webhooks: int, dead: int = 1) -> Json:
+        """Open so many ports for webhooks and for dead targets, and one for a queue."""
+        tally = self._tally = Tally(Counters(Path(counters)))
+        return {
+            "webhooks": [await self._open(WebhookConnection, tally) for _ in range(webhooks)],
+            "queue": await self._open(QueueConnection, tally),
+            "dead": [await self._open(lambda _: DeadConnection(), tally) for _ in range(dead)],
+        }
+
+    async def secrets(self, *, secrets: dict[str, str]) -> Json:
+        """Learn the integrations' secrets."""
+        assert self._tally is not None  # noqa: S101 - ports are opened first
+        self._tally.secrets = {name.encode(): key.encode() for name, key in secrets.items()}
+        return {}
+
+    async def write(self, *, path: str) -> Json:
+        """Write down which numbers came when, and return what was counted."""
+        tally = self._tally
+        assert tally is not None  # noqa: S101 - ports are opened first
+        Path(path).write_bytes(tally.numbers.tobytes() + tally.times.tobytes())  # noqa: ASYNC240 - nothing else is under way
+        return {
+            "different": len(tally.numbers),
+            "duplicates": tally.duplicates,
+            "checked": tally.checked,
+            "wrong": tally.wrong,
+        }
+
+    async def _open(self, protocol: Callable[[Tally], asyncio.Protocol], tally: Tally) -> int:
+        server = await asyncio.get_running_loop().create_server(
+            lambda: protocol(tally), "127.0.0.1", 0, backlog=4096
+        )
+        self._servers.append(server)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+
+def _taken(count: int) -> bytes:
+    body = orjson.dumps(
+        {"Successful": [{"Id": str(i), "MessageId": f"message-{i}"} for i in range(count)]}
+    )
+    head = (
+        "HTTP/1.1 200 OK\r\ncontent-type: application/x-amz-json-1.0\r\n"
+        f"content-length: {len(body)}\r\n\r\n"
+    )
+    return head.encode() + body
+
+
+_TAKEN = [_taken(count) for count in range(_QUEUE_BATCH + 1)]
+
+
+async def _main() -> None:
+    receiver = Receiver()
+    await obey({"listen": receiver.listen, "secrets": receiver.secrets, "write": receiver.write})
+
+
+if __name__ == "__main__":
+    uvloop.run(_main())
