@@ -21,7 +21,7 @@ run: .venv/runtime  ## the service on http://127.0.0.1:8080, with its own Postgr
 demo: .venv/runtime  ## sample events through a service of its own to a receiver, live
 	@$(BIN)/hookline demo
 
-test: .venv/dev .venv/npm .venv/generator  ## every test, but those of make soak, on every processor
+test: .venv/dev .venv/npm .venv/generator .venv/go .venv/java  ## every test, but those of make soak, on every processor
 	@PYTHONPATH=tests $(BIN)/python -m support.system_postgres
 	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
@@ -48,7 +48,7 @@ check: .venv/dev .venv/npm  ## style, types, import ladder, models and migration
 openapi: .venv/runtime  ## export the API's description to openapi/openapi.json
 	@$(BIN)/hookline openapi --output openapi/openapi.json
 
-clients: .venv/dev .venv/npm .venv/generator  ## a Python and a TypeScript client of the API, into build/clients
+clients: .venv/dev .venv/npm .venv/generator .venv/go .venv/java  ## Python, TypeScript, Go and Java clients of the API, into build/clients
 	@$(API) clients
 
 api-changelog: .venv/dev  ## what changed in the API, from its description's history, into docs/api-changelog.md
@@ -110,6 +110,16 @@ clean:  ## remove the environment and caches; data stays
 	@echo 'Installing the linter and the generators of the API description into openapi/node_modules'
 	@$(API) install
 	@touch $@
+
+.venv/go: .venv/dev openapi/go/go.mod openapi/go/go.sum
+	@echo 'Installing what generates the Go client into .venv'
+	@$(API) install-go
+	@! command -v go >/dev/null || touch $@
+
+.venv/java: .venv/dev openapi/java/pom.xml openapi/java/jars.sha256
+	@echo 'Installing what generates the Java client into .venv'
+	@$(API) install-java
+	@! command -v mvn >/dev/null || touch $@
 
 .venv/generator: .venv/dev requirements/clients.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/python-client-generator

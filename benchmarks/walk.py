@@ -27,10 +27,10 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
-from bench.events import Template, pbx_serial
 from hookline import logs
 from hookline.api.allowances import Allowances
 from hookline.app import create_app
+from hookline.cli.bench.events import Template, pbx_serial
 from hookline.cli.callers import callers
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine

@@ -1,15 +1,17 @@
-"""`python -m apitools lint | clients | breaks | changelog | install`, for the Makefile."""
+"""`python -m apitools COMMAND`, for the Makefile."""
 
 import argparse
 import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
-from apitools import node
+from apitools import go, java, node
 from apitools.breaks import BadList, breaks_of, intended, unintended
 from apitools.changelog import changelog
-from apitools.clients import GenerationFailed, generate
+from apitools.clients import generate
+from apitools.commands import GenerationFailed
 from apitools.history import Document, History, NoHistory
 from apitools.lint import NotValid, lint
 from apitools.places import CHANGELOG, CLIENTS, DOCUMENT, INTENDED, ROOT
@@ -41,8 +43,19 @@ def _lint() -> None:
 
 
 def _clients() -> None:
-    generate(CLIENTS)
-    _say(f"Generated {_shown(CLIENTS)}/python and {_shown(CLIENTS)}/typescript.")
+    without = generate(CLIENTS)
+    for client in sorted(path for path in CLIENTS.iterdir() if path.is_dir()):
+        _say(f"Generated {_shown(client)}.")
+    for language, programs in without.items():
+        if programs:
+            _say(f"NOT generated: {language}, without {' and '.join(programs)}.")
+
+
+def _install(language: str, tools: ModuleType) -> None:
+    if programs := tools.missing():
+        _say(f"NOT installed: what makes the {language} client, without {' and '.join(programs)}.")
+    else:
+        tools.install()
 
 
 def _breaks() -> None:
@@ -85,6 +98,8 @@ def _say(text: str) -> None:
 
 _COMMANDS: dict[str, tuple[Callable[[], None], str]] = {
     "install": (node.install, "install the npm packages"),
+    "install-go": (lambda: _install("Go", go), "build oapi-codegen"),
+    "install-java": (lambda: _install("Java", java), "download openapi-generator"),
     "lint": (_lint, "hold the document to redocly.yaml"),
     "clients": (_clients, "generate the clients into build/clients"),
     "breaks": (_breaks, "refuse what breaks programs, unless it is intended"),

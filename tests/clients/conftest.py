@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from apitools.clients import generate_python, generate_typescript
+from apitools.clients import generate_python
+from apitools.typescript import generate_typescript
 from support.databases import Databases
 from support.receivers import Receiver, receiving
 from support.service import Service, Services, services

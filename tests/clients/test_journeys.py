@@ -1,72 +1,18 @@
-"""Both generated clients, compiled as strictly as can be, against a service that runs."""
+"""The generated Python and TypeScript clients, compiled strictly, against a service."""
 
 import asyncio
 import json
-import os
-import re
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from apitools.clients import compile_typescript
 from apitools.node import NODE
+from apitools.typescript import compile_typescript, generate_types
+from support.clients import JOURNEYS, SEEN, program, run, surroundings
 from support.receivers import Receiver
 from support.service import Service
-
-JOURNEYS = Path(__file__).parent / "journeys"
-GUIDE = Path(__file__).parents[2] / "docs" / "clients.md"
-PATIENCE = 100  # seconds; each takes about two
-
-SEEN: dict[str, Any] = {  # Any: a JSON document
-    "groups": ["call", "conference", "chat", "analytics", "presence", "sms", "service"],
-    "accessKeyId": "MPLE",
-    "wrong": ["transmission.url", "events.call[0]"],
-    "pages": [["Warehouse"], ["CRM"]],
-    "secrets": {"shownOnce": True, "replaced": True, "oldSignsAlong": True},
-    "batch": ["accepted", "duplicate", "invalid: /problems/invalid-input"],
-    "test": ["delivered", 200],
-    "retried": {"status": "delivered", "attempts": ["delivered", "delivered"], "listed": True},
-    "changed": [False, 5, "manual", "/problems/stale"],
-    "after": [204, 404, "/problems/not-found"],
-}
-
-
-def program(fence: str) -> str:
-    """Return the guide's only program in a language."""
-    text = GUIDE.read_text(encoding="utf-8")
-    [found] = re.findall(rf"^```{fence}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    return str(found)
-
-
-async def run(*command: str | Path, folder: Path, **env: str) -> str:
-    """Run a program in a folder and return what it printed; fail with what it complained of."""
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        cwd=folder,
-        env=os.environ | env,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        async with asyncio.timeout(PATIENCE):
-            printed, complaints = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    assert process.returncode == 0, (printed + complaints).decode()
-    return printed.decode()
-
-
-def surroundings(service: Service, receiver: Receiver, key: str) -> dict[str, str]:
-    return {
-        "SERVICE": service.url,
-        "KEY": key,
-        "RECEIVER": f"http://127.0.0.1:{receiver.port}/hook",
-    }
 
 
 @pytest.mark.timeout(300)
@@ -74,7 +20,7 @@ async def test_the_python_client_is_strictly_typed_and_does_what_a_user_needs(
     python_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
     shutil.copy(JOURNEYS / "journey.py", python_client)
-    (python_client / "guide.py").write_text(program("python"), encoding="utf-8")
+    (python_client / "guide.py").write_text(program("Python", "python"), encoding="utf-8")
     strictly = ("-m", "mypy", "--strict", "--config-file=", "--cache-dir=.mypy_cache", ".")
     await run(sys.executable, *strictly, folder=python_client)
     printed = await run(
@@ -92,7 +38,7 @@ async def test_the_typescript_client_is_strictly_typed_and_does_what_a_user_need
     typescript_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
     shutil.copy(JOURNEYS / "journey.ts", typescript_client)
-    (typescript_client / "guide.ts").write_text(program("ts"), encoding="utf-8")
+    (typescript_client / "guide.ts").write_text(program("TypeScript", "ts"), encoding="utf-8")
     compiled = await asyncio.to_thread(compile_typescript, typescript_client)
     printed = await run(
         NODE,
@@ -101,6 +47,15 @@ async def test_the_typescript_client_is_strictly_typed_and_does_what_a_user_need
         **surroundings(service, receiver, admin_key),
     )
     assert json.loads(printed) == SEEN
+
+
+@pytest.mark.timeout(300)
+def test_types_of_other_generators_are_strict_and_take_a_request_without_defaults(
+    tmp_path: Path,
+) -> None:
+    generate_types(tmp_path)
+    shutil.copy(JOURNEYS / "types.ts", tmp_path)
+    compile_typescript(tmp_path)
 
 
 def test_no_name_in_a_client_is_made_up_by_its_generator(python_client: Path) -> None:

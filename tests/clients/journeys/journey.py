@@ -55,7 +55,7 @@ PATIENCE = 30.0  # seconds
 
 
 def main() -> None:
-    client = AuthenticatedClient(base_url=os.environ["SERVICE"], token=os.environ["KEY"])
+    client = AuthenticatedClient(base_url=os.environ["HOOKLINE"], token=os.environ["KEY"])
     with client:
         webhook = create_webhook(client)
         queue = create_queue(client)
@@ -78,7 +78,7 @@ def create_webhook(client: AuthenticatedClient) -> Integration:
     events = EventSelection()
     events["call"] = "all"
     events["analytics"] = ["call:completed"]
-    transmission = WebhookTransmissionCreate(type_="WEBHOOK", url=os.environ["RECEIVER"])
+    transmission = WebhookTransmissionCreate(type_="WEBHOOK", url=os.environ["TARGET"])
     new = IntegrationCreate(name="CRM", pbx=PBX, transmission=transmission, events=events)
     made = create_integration.sync(client=client, body=new)
     assert isinstance(made, Integration), made
@@ -221,7 +221,7 @@ def change(client: AuthenticatedClient, webhook: Integration) -> list[object]:
     assert isinstance(changed, Integration), changed
     stale = update_integration.sync(webhook.id, client=client, body=changes, if_match=tag)
     assert isinstance(stale, Problem), stale
-    assert changed.health.disabled_reason is not None
+    assert changed.health.disabled_reason
     return [changed.enabled, changed.rate_limit, changed.health.disabled_reason.value, stale.type_]
 
 

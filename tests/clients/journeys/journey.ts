@@ -30,7 +30,7 @@ function setting(name: string): string {
   return value;
 }
 
-const client = createClient({ baseUrl: setting("SERVICE"), auth: setting("KEY") });
+const client = createClient({ baseUrl: setting("HOOKLINE"), auth: setting("KEY") });
 
 async function createWebhook(): Promise<Integration> {
   const { data, error } = await createIntegration({
@@ -38,7 +38,7 @@ async function createWebhook(): Promise<Integration> {
     body: {
       name: "CRM",
       pbx: PBX,
-      transmission: { type: "WEBHOOK", url: setting("RECEIVER") },
+      transmission: { type: "WEBHOOK", url: setting("TARGET") },
       events: { call: "all", analytics: ["call:completed"] },
     },
   });

@@ -1,0 +1,247 @@
+// What a user of the generated Java client does in a day; prints what it saw, as JSON.
+
+import hookline.client.ApiClient;
+import hookline.client.ApiException;
+import hookline.client.ApiResponse;
+import hookline.client.JSON;
+import hookline.client.api.DeliveriesApi;
+import hookline.client.api.EventTypesApi;
+import hookline.client.api.EventsApi;
+import hookline.client.api.IntegrationsApi;
+import hookline.client.model.BatchStatus;
+import hookline.client.model.Delivery;
+import hookline.client.model.DeliveryStatus;
+import hookline.client.model.EventBatchCreate;
+import hookline.client.model.EventCreate;
+import hookline.client.model.EventGroup;
+import hookline.client.model.Integration;
+import hookline.client.model.IntegrationCreate;
+import hookline.client.model.IntegrationOutcome;
+import hookline.client.model.IntegrationPage;
+import hookline.client.model.IntegrationPatch;
+import hookline.client.model.InvalidInputProblem;
+import hookline.client.model.Problem;
+import hookline.client.model.SecretRotationRequest;
+import hookline.client.model.SigningSecret;
+import hookline.client.model.SqsTransmissionCreate;
+import hookline.client.model.TestAttempt;
+import hookline.client.model.TestRequest;
+import hookline.client.model.TransmissionCreate;
+import hookline.client.model.WebhookTransmissionCreate;
+import hookline.client.model.WrongField;
+import java.math.BigDecimal;
+import java.net.URI;
+import java.time.Duration;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Objects;
+import java.util.UUID;
+
+public final class Journey {
+  private static final String PBX = "000000000001";
+  private static final Duration PATIENCE = Duration.ofSeconds(30);
+
+  private final IntegrationsApi integrations;
+  private final EventTypesApi eventTypes;
+  private final EventsApi events;
+  private final DeliveriesApi deliveries;
+
+  private Journey(ApiClient client) {
+    integrations = new IntegrationsApi(client);
+    eventTypes = new EventTypesApi(client);
+    events = new EventsApi(client);
+    deliveries = new DeliveriesApi(client);
+  }
+
+  public static void main(String[] arguments) throws Exception {
+    ApiClient client = new ApiClient();
+    client.setBasePath(System.getenv("HOOKLINE"));
+    client.addDefaultHeader("Authorization", "Bearer " + System.getenv("KEY"));
+    System.out.println(JSON.getGson().toJson(new Journey(client).day()));
+    client.getHttpClient().dispatcher().executorService().shutdown();
+    client.getHttpClient().connectionPool().evictAll();
+  }
+
+  private Map<String, Object> day() throws Exception {
+    Integration webhook = createWebhook();
+    Integration queue = createQueue();
+    Map<String, Object> seen = new LinkedHashMap<>();
+    seen.put("groups", groups());
+    seen.put("accessKeyId", queue.getTransmission().getSqsTransmission().getAccessKeyId());
+    seen.put("wrong", wrongFields());
+    seen.put("pages", pages());
+    seen.put("secrets", secrets(webhook));
+    seen.put("batch", batch());
+    seen.put("test", sendTest(webhook));
+    seen.put("retried", retry(webhook));
+    seen.put("changed", change(webhook));
+    seen.put("after", gone(queue));
+    return seen;
+  }
+
+  private static IntegrationCreate webhookAt(String url) {
+    WebhookTransmissionCreate target =
+        new WebhookTransmissionCreate()
+            .type(WebhookTransmissionCreate.TypeEnum.WEBHOOK)
+            .url(URI.create(url));
+    return new IntegrationCreate()
+        .name("CRM")
+        .pbx(PBX)
+        .transmission(new TransmissionCreate(target));
+  }
+
+  private Integration createWebhook() throws ApiException {
+    return integrations.createIntegration(
+        webhookAt(System.getenv("TARGET"))
+            .putEventsItem("call", "all")
+            .putEventsItem("analytics", List.of("call:completed")));
+  }
+
+  private Integration createQueue() throws ApiException {
+    SqsTransmissionCreate target =
+        new SqsTransmissionCreate()
+            .type(SqsTransmissionCreate.TypeEnum.AWS_SQS)
+            .url(URI.create("https://sqs.eu-central-1.amazonaws.com/123456789012/pbx-events"))
+            .accessKeyId("AKIAIOSFODNN7EXAMPLE")
+            .secretAccessKey("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY");
+    return integrations.createIntegration(
+        new IntegrationCreate()
+            .name("Warehouse")
+            .pbx(PBX)
+            .transmission(new TransmissionCreate(target))
+            .putEventsItem("chat", "all"));
+  }
+
+  private List<String> groups() throws ApiException {
+    return eventTypes.listEventTypes().getGroups().stream().map(EventGroup::getName).toList();
+  }
+
+  private interface Call {
+    void run() throws ApiException;
+  }
+
+  private static String refused(Call call) {
+    try {
+      call.run();
+    } catch (ApiException refused) {
+      return refused.getResponseBody();
+    }
+    throw new AssertionError("The call was not refused.");
+  }
+
+  private List<String> wrongFields() throws Exception {
+    IntegrationCreate wrong =
+        webhookAt("https://user:word@crm.example.com/hook")
+            .putEventsItem("call", List.of("call:nonsense"));
+    String body = refused(() -> integrations.createIntegration(wrong));
+    return InvalidInputProblem.fromJson(body).getErrors().stream()
+        .map(WrongField::getPath)
+        .toList();
+  }
+
+  private List<List<String>> pages() throws ApiException {
+    List<List<String>> seen = new ArrayList<>();
+    String cursor = null;
+    do {
+      IntegrationPage page = integrations.listIntegrations(null, null, null, null, cursor, 1);
+      seen.add(page.getItems().stream().map(Integration::getName).toList());
+      cursor = page.getNext();
+    } while (cursor != null);
+    return seen;
+  }
+
+  private Map<String, Boolean> secrets(Integration webhook) throws ApiException {
+    String first = webhook.getTransmission().getWebhookTransmission().getSecret();
+    SecretRotationRequest rotation = new SecretRotationRequest().gracePeriodHours(1);
+    SigningSecret rotated = integrations.rotateIntegrationSecret(webhook.getId(), rotation);
+    return Map.of(
+        "shownOnce", first != null && first.length() == 32,
+        "replaced", !rotated.getSecret().equals(first),
+        "oldSignsAlong", rotated.getOldSecretUntil() != null);
+  }
+
+  private static EventCreate anEvent(String call) {
+    return new EventCreate()
+        .id(call)
+        .pbx(PBX)
+        .company("it_w000001")
+        .time(1721836787753L)
+        .type("call:completed")
+        .data(Map.of("direction", "inbound"));
+  }
+
+  private List<String> batch() throws ApiException {
+    List<EventCreate> sent = List.of(anEvent("one"), anEvent("one"), anEvent(""));
+    return events.sendEventBatch(new EventBatchCreate().events(sent)).getResults().stream()
+        .map(
+            result ->
+                result.getStatus() == BatchStatus.INVALID
+                    ? "invalid: " + result.getError().getType()
+                    : result.getStatus().getValue())
+        .toList();
+  }
+
+  private List<Object> sendTest(Integration webhook) throws ApiException {
+    TestRequest wanted = new TestRequest().type("call:completed");
+    TestAttempt attempt = integrations.testIntegration(webhook.getId(), wanted).getAttempt();
+    return List.of(attempt.getOutcome(), attempt.getStatusCode());
+  }
+
+  private Map<String, Object> retry(Integration webhook) throws Exception {
+    UUID eventId = events.sendEvent(anEvent("two")).getEventId();
+    UUID id =
+        events.getEvent(eventId).getOutcomes().stream()
+            .map(IntegrationOutcome::getDeliveryId)
+            .filter(Objects::nonNull)
+            .findFirst()
+            .orElseThrow();
+    delivered(id, 1);
+    deliveries.retryDelivery(id);
+    Delivery last = delivered(id, 2);
+    List<Delivery> listed =
+        deliveries
+            .listDeliveries(
+                webhook.getId(), List.of(DeliveryStatus.DELIVERED), null, null, null, null, null)
+            .getItems();
+    return Map.of(
+        "status", last.getStatus(),
+        "attempts", last.getAttempts().stream().map(attempt -> attempt.getOutcome()).toList(),
+        "listed", listed.stream().anyMatch(delivery -> delivery.getId().equals(id)));
+  }
+
+  /** Asks until so many attempts have ended. */
+  private Delivery delivered(UUID id, int attempts) throws Exception {
+    Instant until = Instant.now().plus(PATIENCE);
+    while (Instant.now().isBefore(until)) {
+      Delivery found = deliveries.getDelivery(id);
+      if (found.getStatus() == DeliveryStatus.DELIVERED && found.getAttempts().size() >= attempts) {
+        return found;
+      }
+      Thread.sleep(20);
+    }
+    throw new AssertionError(id + " was not delivered in time");
+  }
+
+  private List<Object> change(Integration webhook) throws Exception {
+    ApiResponse<Integration> read = integrations.getIntegrationWithHttpInfo(webhook.getId());
+    String tag = read.getHeaders().get("etag").get(0);
+    IntegrationPatch changes = new IntegrationPatch().enabled(false).rateLimit(new BigDecimal(5));
+    Integration changed = integrations.updateIntegration(webhook.getId(), changes, tag);
+    String stale = refused(() -> integrations.updateIntegration(webhook.getId(), changes, tag));
+    return List.of(
+        changed.getEnabled(),
+        changed.getRateLimit(),
+        changed.getHealth().getDisabledReason(),
+        Problem.fromJson(stale).getType());
+  }
+
+  private List<Object> gone(Integration queue) throws Exception {
+    int deleted = integrations.deleteIntegrationWithHttpInfo(queue.getId(), null).getStatusCode();
+    String body = refused(() -> integrations.getIntegration(queue.getId()));
+    Problem missing = Problem.fromJson(body);
+    return List.of(deleted, missing.getStatus(), missing.getType());
+  }
+}
