@@ -29,9 +29,11 @@ from uvicorn.server import ServerState
 
 from hookline import logs
 from hookline.api.allowances import Allowances
+from hookline.api.bodies import BodyMemory
 from hookline.app import create_app
 from hookline.cli.bench.events import Template, pbx_serial
-from hookline.cli.callers import callers
+from hookline.cli.connections import ConnectionLimits, Connections
+from hookline.cli.protocol import connections_of
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.gate import Sender
@@ -70,6 +72,11 @@ class Wire(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self._loop.call_soon(self._answer, bytes(data))
+
+    def pause_reading(self) -> None:
+        """Everything came at once."""
+
+    resume_reading = pause_reading
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -212,6 +219,7 @@ class Senders:
             strangers=self,
             gate=self,
             allowances=Allowances(requests_per_second=1e9, events_per_second=1e9),
+            bodies=BodyMemory(2**27, largest=2**24),
             limits=Limits(),
             ingest=house.ingest,
         )
@@ -228,7 +236,7 @@ class Senders:
         self._config.server_header = False
         self._config.load()
         self._state = ServerState()
-        self._make = callers(4096)
+        self._make = connections_of(Connections(ConnectionLimits(4096, 4096)))
 
     async def look_at(self, _request: object) -> None:
         """Every sender is known."""

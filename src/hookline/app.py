@@ -44,7 +44,7 @@ _ROUTERS = (
 )
 
 _CORS: dict[str, Any] = {  # Any: the middleware's options
-    "allow_methods": ("GET", "POST", "PUT", "PATCH", "DELETE"),
+    "allow_methods": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
     "allow_headers": (
         "Authorization",
         "Content-Type",
@@ -53,7 +53,7 @@ _CORS: dict[str, Any] = {  # Any: the middleware's options
         "If-None-Match",
         "Last-Event-ID",
     ),
-    "expose_headers": ("ETag", "Location", "Retry-After"),
+    "expose_headers": ("Allow", "ETag", "Location", "Retry-After"),
     "max_age": 600,
 }
 

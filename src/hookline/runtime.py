@@ -10,6 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from hookline.api.allowances import Allowances
+from hookline.api.bodies import BodyMemory
 from hookline.api.deps import Services
 from hookline.api.readiness import DatabaseAndEngine
 from hookline.api.strangers import Strangers
@@ -184,6 +185,7 @@ async def open_runtime(
             gate=Gate(keys, subscriptions),
             strangers=strangers,
             allowances=allowances,
+            bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
             limits=_limits(settings),
             ingest=CountedIngest(ingest, counts),
             history=history,

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.api.allowances import Allowances
+from hookline.api.bodies import BodyMemory
 from hookline.api.deps import Services
 from hookline.api.strangers import Strangers
 from hookline.app import create_app
@@ -119,6 +120,7 @@ def services(  # noqa: PLR0917 - fixtures
         gate=Gate(directory, subscriptions),
         strangers=strangers,
         allowances=allowances,
+        bodies=BodyMemory(2**27, largest=2**24),
         limits=Limits(),
         ingest=Ingest(
             queue,

@@ -6,6 +6,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
+from hookline.api.connections import note_key
 from hookline.api.deps import services_of
 from hookline.dispatch.gate import Sender
 from hookline.domain.access import Principal, Role
@@ -23,6 +24,7 @@ async def authenticate(request: Request) -> Principal:
     if known is None:
         services = services_of(request)
         known = await _look_up(request, services.keys.authenticate)
+        note_key(request.scope, known.key_id)
         services.allowances.spend_request(known)
         request.state.principal = known
     return known
@@ -32,6 +34,7 @@ async def admit_sender(request: Request) -> Sender:
     """Return who sends events, from memory; raise NotAuthenticated, Forbidden or Overloaded."""
     services = services_of(request)
     sender = await _look_up(request, services.gate.enter)
+    note_key(request.scope, sender.principal.key_id)
     services.allowances.spend_event(sender.principal)
     return sender
 

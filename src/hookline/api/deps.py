@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from hookline.api.allowances import Allowances
+from hookline.api.bodies import BodyMemory
 from hookline.api.ports import Ingest, Metrics, Readiness, Tester
 from hookline.api.strangers import Strangers
 from hookline.dispatch.again import Retries
@@ -29,6 +30,7 @@ class Services:
     gate: Gate
     strangers: Strangers
     allowances: Allowances
+    bodies: BodyMemory
     limits: Limits
     ingest: Ingest
     history: History

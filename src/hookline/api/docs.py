@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse, HTMLResponse, Response
 
 from hookline.api.openapi import printed
 from hookline.api.parameters import StrictRoute
-from hookline.api.problems import INTERNAL, KINDS, OF_HTTP, Kind
+from hookline.api.problems import INTERNAL, KINDS, OF_HTTP, OF_TRANSPORT, Kind
 from hookline.errors import NotFound
 
 router = APIRouter(include_in_schema=False)
@@ -61,6 +61,7 @@ _PROBLEM = """\
 _EXPLAINED: dict[str, tuple[Kind, str]] = {
     **{kind.name: (kind, cause.__doc__ or "") for cause, kind in KINDS.items()},
     **{kind.name: (kind, "The request does not fit the address.") for kind in OF_HTTP.values()},
+    **{kind.name: (kind, meaning) for kind, meaning in OF_TRANSPORT.values()},
     INTERNAL.name: (INTERNAL, "The service's log says why."),
 }
 

@@ -53,9 +53,10 @@ async def send_event(request: Request) -> Response:
     services = services_of(request)
     sender = await admit_sender(request)
     refuse_unknown_parameters(request)
-    raw = await read_bounded(request, services.limits.event_bytes)
-    event = sender.route(parse_event(raw, services.limits))
-    [receipt] = await services.ingest.accept((event,), sender)
+    with services.bodies.of(sender.principal.key_id) as held:
+        raw = await read_bounded(request, services.limits.event_bytes, held)
+        event = sender.route(parse_event(raw, services.limits))
+        [receipt] = await services.ingest.accept((event,), sender)
     return Accepted(
         {
             "eventId": str(receipt.event_id),
@@ -82,10 +83,11 @@ async def send_event_batch(request: Request) -> Response:
     services = services_of(request)
     sender = await admit_sender(request)
     refuse_unknown_parameters(request)
-    raw = await read_bounded(request, services.limits.batch_bytes)
-    items = await _parsed(raw, services.limits)
-    services.allowances.charge_events(sender.principal, len(items) - 1)
-    results = await _accept(services, sender, items)
+    with services.bodies.of(sender.principal.key_id) as held:
+        raw = await read_bounded(request, services.limits.batch_bytes, held)
+        items = await _parsed(raw, services.limits)
+        services.allowances.charge_events(sender.principal, len(items) - 1)
+        results = await _accept(services, sender, items)
     return Accepted({"results": [_result(each) for each in results]})
 
 

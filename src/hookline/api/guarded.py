@@ -9,21 +9,24 @@ from typing import Final
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
-from starlette.requests import ClientDisconnect
-from starlette.types import Receive
 
 from hookline.api.auth import authenticate
+from hookline.api.bodies import HeldBody
+from hookline.api.deps import services_of
 from hookline.api.parameters import Handler, StrictRoute
-from hookline.deadlines import Deadlines
 from hookline.domain.documents import parse_unambiguous
 from hookline.errors import MalformedBody, TooLarge, UnsupportedBody
 
 MOST_BYTES = 1024 * 1024  # an integration takes a few kilobytes
-_SLOWEST_BODY = 60.0  # seconds; a sender that trickles must not hold memory for ever
 _DEEPEST = 16  # an integration nests four levels
 _JSON: Final = "application/json"
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
-_BODIES = Deadlines(_SLOWEST_BODY)
+_ENCODINGS: Final = {
+    b"content-encoding": "a Content-Encoding",
+    b"transfer-encoding": "a Transfer-Encoding other than chunked",
+}
+_PLAIN: Final = frozenset({b"", b"identity", b"chunked"})
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 class GuardedRoute(StrictRoute):
@@ -36,8 +39,11 @@ class GuardedRoute(StrictRoute):
         types = _types_of(self)
 
         async def guarded(request: Request) -> Response:
-            await authenticate(request)
-            return await handle(await _with_document(request, types) if takes_body else request)
+            principal = await authenticate(request)
+            if not takes_body:
+                return await handle(request)
+            with services_of(request).bodies.of(principal.key_id) as held:
+                return await handle(await _with_document(request, types, held))
 
         return guarded
 
@@ -57,50 +63,48 @@ class _ReadRequest(Request):
         return self._document
 
 
-async def read_bounded(request: Request, most: int) -> bytes:
-    """Read a body of at most `most` bytes.
+async def read_bounded(request: Request, most: int, held: HeldBody) -> bytes:
+    """Read a body of at most `most` bytes into memory that is taken beforehand.
 
-    Raises TooLarge as soon as it is known to be longer, MalformedBody where it doesn't end
-    within a minute, or ends with the connection, and UnsupportedBody where it is compressed: what
-    a few bytes unpack to has no bound.
+    Raises TooLarge as soon as it is known to be longer, MalformedBody where it ends with the
+    connection, Overloaded where there is no memory for it, and UnsupportedBody where it is encoded:
+    what a few bytes unpack to has no bound. The server ends bodies that come too slowly.
     """
-    _look_at_head(request, most)
-    try:
-        with _BODIES.start():
-            return await _read(request.receive, most)
-    except TimeoutError as error:
-        raise MalformedBody(f"The body did not end within {_SLOWEST_BODY:.0f} seconds.") from error
-    except ClientDisconnect as error:
-        raise MalformedBody("The connection ended before the body did.") from error
-
-
-def _look_at_head(request: Request, most: int) -> None:
-    for name, value in request.scope["headers"]:
-        if name == b"content-length":
-            if value.isdigit() and int(value[:20]) > most:
-                raise _too_large(most)
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            raise UnsupportedBody("Send the body as it is, without a Content-Encoding.")
-
-
-async def _read(receive: Receive, most: int) -> bytes:
+    await held.grow(_announced(request, most))
     parts: list[bytes] = []
     size, more = 0, True
     while more:
-        message = await receive()
+        message = await request.receive()
         if message["type"] == "http.disconnect":
-            raise ClientDisconnect
-        part = message.get("body", b"")
+            raise MalformedBody("The connection ended before the body did.")
+        part = message["body"]
         size += len(part)
         if size > most:
             raise _too_large(most)
+        await held.grow(size)
         parts.append(part)
-        more = message.get("more_body", False)
-    return b"".join(parts)
+        more = message["more_body"]
+    raw = b"".join(parts)
+    if raw.startswith(_BYTE_ORDER_MARK):
+        raise MalformedBody("The body starts with a byte order mark (byte 0); send it without one.")
+    return raw
 
 
-async def _with_document(request: Request, types: Sequence[str]) -> Request:
-    raw = await read_bounded(request, MOST_BYTES)
+def _announced(request: Request, most: int) -> int:
+    """Return the length that the headers announce, 0 where they leave it open."""
+    length = 0
+    for name, value in request.scope["headers"]:
+        if name == b"content-length":
+            length = int(value)
+            if length > most:
+                raise _too_large(most)
+        elif name in _ENCODINGS and value.lower() not in _PLAIN:
+            raise UnsupportedBody(f"Send the body as it is, without {_ENCODINGS[name]}.")
+    return length
+
+
+async def _with_document(request: Request, types: Sequence[str], held: HeldBody) -> Request:
+    raw = await read_bounded(request, MOST_BYTES, held)
     if not raw.strip():
         return _ReadRequest(request, b"", None)
     _refuse_other_types(request, types)

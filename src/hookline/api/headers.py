@@ -12,7 +12,7 @@ Headers = list[tuple[bytes, bytes]]
 
 _NO_SNIFF: Final = (b"x-content-type-options", b"nosniff")
 _NO_PAGE: Final = (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'")
-_OF_API: Final[Headers] = [(b"cache-control", b"no-store"), _NO_SNIFF, _NO_PAGE]
+OF_API: Final[Headers] = [(b"cache-control", b"no-store"), _NO_SNIFF, _NO_PAGE]
 _OF_PAGES: Final[Headers] = [_NO_SNIFF, _NO_PAGE, (b"referrer-policy", b"no-referrer")]
 
 
@@ -29,7 +29,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 own = message.get("headers", ())
-                message["headers"] = [*own, *_OF_API] if of_api else _completed(own)
+                message["headers"] = [*own, *OF_API] if of_api else _completed(own)
             await send(message)
 
         await self._app(scope, receive, send_with_headers)

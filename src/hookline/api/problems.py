@@ -19,6 +19,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hookline import errors
+from hookline.api.headers import OF_API
 from hookline.api.validation import field_problems
 from hookline.db.away import comes_from_away_database, unavailable
 from hookline.errors import FieldProblem, HooklineError, InvalidInput, Overloaded, Unavailable
@@ -59,6 +60,21 @@ KINDS: Mapping[type[HooklineError], Kind] = {
 }
 OF_HTTP: Mapping[int, Kind] = {
     405: Kind("method-not-allowed", 405, "This method is not possible here"),
+}
+OF_TRANSPORT: Mapping[int, tuple[Kind, str]] = {
+    400: (
+        Kind("malformed-request", 400, "The request is not HTTP as it should be"),
+        "This is not HTTP/1.1; see RFC 9112 for how a request is framed.",
+    ),
+    405: (OF_HTTP[405], "CONNECT is not possible: this server is no proxy."),
+    408: (
+        Kind("request-timeout", 408, "The request did not come in time"),
+        "The request did not end in time; send it again, without a pause.",
+    ),
+    431: (
+        Kind("headers-too-large", 431, "The headers are too large"),
+        "The request's line and headers have more than 64 KiB; send fewer.",
+    ),
 }
 INTERNAL = Kind("internal", 500, "Hookline made a mistake")
 
@@ -114,6 +130,14 @@ def problem_of(error: HooklineError) -> Response:
     if isinstance(error, InvalidInput):
         return problem(kind, _summary(error.fields), fields=error.fields)
     return problem(kind, str(error), headers=_headers(error, kind))
+
+
+def transport_problem(status: int) -> bytes:
+    """Return a whole HTTP/1.1 response, which ends the connection, for what is no request."""
+    response = problem(*OF_TRANSPORT[status], headers={"Connection": "close"})
+    lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, *OF_API))
+    phrase = HTTPStatus(status).phrase.encode()
+    return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, b"".join(lines), bytes(response.body))
 
 
 def problem_document(error: HooklineError) -> dict[str, Any]:  # Any: a JSON document

@@ -7,10 +7,10 @@ what memory knows decides, so guessing costs the database nothing.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from ipaddress import IPv6Address, ip_address
 
 from fastapi import Request
 
+from hookline.api.addresses import network_of
 from hookline.errors import Overloaded
 from hookline.integrations.directory import KeyDirectory
 from hookline.logs import get_logger
@@ -19,7 +19,6 @@ from hookline.security.buckets import Bucket
 REFUSALS = 20  # in a row: a deployment with a stale key, restarted a few times
 _REGAINED = 0.2  # refusals a second
 MOST_ADDRESSES = 4_096  # remembered; the one that was quiet for longest is forgotten first
-_ONE_CUSTOMER = 64  # bits of an IPv6 address that one subscriber has all addresses behind
 
 _LOG = get_logger(__name__)
 
@@ -76,14 +75,4 @@ class Strangers:
 
 
 def _place_of(request: Request) -> str:
-    """Return the sender's address; of IPv6 the network, all of which is one subscriber's."""
-    host = request.client.host if request.client else ""
-    try:
-        address = ip_address(host.partition("%")[0])
-    except ValueError:
-        return host
-    if isinstance(address, IPv6Address):
-        mapped = address.ipv4_mapped
-        prefix = int(address) >> _ONE_CUSTOMER << _ONE_CUSTOMER
-        return str(mapped or f"{IPv6Address(prefix)}/{_ONE_CUSTOMER}")
-    return host
+    return network_of(request.client.host if request.client else "")

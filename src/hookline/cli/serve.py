@@ -16,6 +16,7 @@ from hookline.cli.descriptors import allow_many_sockets
 if TYPE_CHECKING:
     import socket
 
+    from hookline.cli.connections import ConnectionLimits
     from hookline.cli.stopping import Stopping
     from hookline.settings import Settings, StartSecrets
 
@@ -100,11 +101,21 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
             stopping,
             grace=run.settings.shutdown_grace,
             when_started=announce,
-            most_connections=run.settings.max_connections,
-            trusted_proxies=run.settings.trusted_proxies,
+            limits=_limits(run.settings),
         )
     if run.tally is not None and orphaned.is_set():
         leave(run.tally)
+
+
+def _limits(settings: "Settings") -> "ConnectionLimits":
+    from hookline.cli.connections import ConnectionLimits  # noqa: PLC0415
+
+    return ConnectionLimits(
+        most=settings.max_connections,
+        most_unknown=settings.max_connections_per_address,
+        keep_alive=settings.keep_alive_timeout,
+        proxies=settings.trusted_proxies,
+    )
 
 
 async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None:

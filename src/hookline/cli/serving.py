@@ -2,20 +2,21 @@
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from hookline.cli.callers import callers
+from hookline.cli.connections import ConnectionLimits, Connections
+from hookline.cli.protocol import connections_of
 from hookline.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from hookline.cli.stopping import Stopping
 
 _BACKLOG = 2048  # connections that wait while a burst is accepted; the kernel may allow fewer
-_FEW_CONNECTIONS = 256  # for whoever has no setting for it
+_NO_SETTINGS = ConnectionLimits()
 _SHORT_GRACE = 1.0  # seconds, for a receiver that nobody waits for
 
 
@@ -54,8 +55,15 @@ def address_of(taken: socket.socket) -> str:
 class Server(uvicorn.Server):
     """A server that calls `started` once it answers, and leaves signals to its owner."""
 
-    def __init__(self, config: uvicorn.Config, when_started: Callable[[], None]) -> None:
-        super().__init__(config)
+    def __init__(
+        self,
+        application: Any,  # noqa: ANN401 - an ASGI application, in any library's type for it
+        limits: ConnectionLimits,
+        grace: float,
+        when_started: Callable[[], None],
+    ) -> None:
+        self._open = Connections(limits)
+        super().__init__(_config(application, limits, grace, self._open))
         self._when_started = when_started
 
     @contextmanager
@@ -73,23 +81,26 @@ class Server(uvicorn.Server):
         if self.started:
             self._when_started()
 
+    async def main_loop(self) -> None:
+        """Serve until asked to stop, and end connections that are overdue."""
+        checking = asyncio.create_task(self._open.check(), name="connections")
+        try:
+            await super().main_loop()
+        finally:
+            checking.cancel()
+
 
 async def answer(  # noqa: PLR0913 - each by its name
-    application: Any,  # noqa: ANN401 - an ASGI application, in any library's type for it
+    application: Any,  # noqa: ANN401 - as above
     taken: socket.socket,
     stopping: "Stopping",
     *,
     grace: float,
     when_started: Callable[[], None],
-    most_connections: int = _FEW_CONNECTIONS,
-    trusted_proxies: Sequence[object] = (),
+    limits: ConnectionLimits = _NO_SETTINGS,
 ) -> None:
-    """Serve until the first signal, then let requests finish for at most `grace` seconds.
-
-    `trusted_proxies` are the networks whose X-Forwarded-For and X-Forwarded-Proto are believed.
-    """
-    config = _config(application, grace, most_connections, trusted_proxies)
-    server = Server(config, when_started)
+    """Serve until the first signal, then let requests finish for at most `grace` seconds."""
+    server = Server(application, limits, grace, when_started)
     stopping.asks(server.stop)
     await server.serve(sockets=[taken])
 
@@ -98,7 +109,7 @@ async def answer(  # noqa: PLR0913 - each by its name
 async def answering(application: Any, taken: socket.socket) -> AsyncIterator[None]:  # noqa: ANN401 - as above
     """Serve while the block lasts."""
     started = asyncio.Event()
-    server = Server(_config(application, _SHORT_GRACE), started.set)
+    server = Server(application, _NO_SETTINGS, _SHORT_GRACE, started.set)
     serving = asyncio.create_task(server.serve(sockets=[taken]), name="serving")
     try:
         await started.wait()
@@ -110,22 +121,23 @@ async def answering(application: Any, taken: socket.socket) -> AsyncIterator[Non
 
 def _config(
     application: Any,  # noqa: ANN401 - as above
+    limits: ConnectionLimits,
     grace: float,
-    most_connections: int = _FEW_CONNECTIONS,
-    trusted_proxies: Sequence[object] = (),
+    connections: Connections,
 ) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="none",
-        http=callers(most_connections),  # type: ignore[arg-type]  # called as a class, nothing more
-        proxy_headers=bool(trusted_proxies),
-        forwarded_allow_ips=[str(network) for network in trusted_proxies],
+        http=connections_of(connections),  # type: ignore[arg-type]  # called as a class, nothing more
+        proxy_headers=bool(limits.proxies),
+        forwarded_allow_ips=[str(network) for network in limits.proxies],
         ws="none",
         lifespan="off",
         access_log=False,
         log_config=None,
         log_level="warning",
         server_header=False,
+        timeout_keep_alive=limits.keep_alive,  # type: ignore[arg-type]  # only added to a time
         timeout_graceful_shutdown=max(1, round(grace)),
         backlog=_BACKLOG,
     )

@@ -44,6 +44,11 @@ def _bounds(chosen: "Settings") -> Iterator[str]:
             "HOOKLINE_MAX_EVENT_BYTES must not exceed HOOKLINE_MAX_BATCH_BYTES:"
             " a batch of one event must fit"
         )
+    if chosen.max_batch_bytes > chosen.max_body_memory:
+        yield (
+            "HOOKLINE_MAX_BATCH_BYTES must not exceed HOOKLINE_MAX_BODY_MEMORY:"
+            " a whole batch must fit"
+        )
     kept = chosen.retention_days * 24
     if chosen.duplicate_window_hours > kept:
         yield (

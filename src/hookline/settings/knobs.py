@@ -271,8 +271,31 @@ class Settings(BaseSettings):
         4_096,
         ge=16,
         le=100_000,
-        description="Connections that callers may hold open to one process; further ones are"
-        " closed at once. Bounds what slow and idle ones cost.",
+        description="Connections that clients may hold open to one process. For one more, the"
+        " oldest that showed no valid key is closed, then the longest idle one of the key with the"
+        " most.",
+    )
+    max_connections_per_address: int = Field(
+        256,
+        ge=1,
+        le=100_000,
+        description="Connections from one address (IPv6: one /64) that have shown no valid key;"
+        " for one more, the oldest of them is closed. Not for TRUSTED_PROXIES.",
+    )
+    keep_alive_timeout: float = Field(
+        75.0,
+        ge=1,
+        le=3_600,
+        description="Seconds that an idle connection is kept open. Longer than any proxy in front"
+        " keeps its own (60 is usual), or a request that crosses the end gets no answer.",
+    )
+    max_body_memory: int = Field(
+        134_217_728,
+        ge=1_048_576,
+        le=68_719_476_736,
+        description="Bytes of all request bodies that one process reads and works on at a time:"
+        " 128 MiB. A key may have a quarter of it, or one whole batch. Beyond, senders wait, then"
+        " get 429.",
     )
     duplicate_window_hours: float = Field(
         48.0,

@@ -1,9 +1,12 @@
-"""Callers who are slow, endless or too many, at a real server on a real socket."""
+"""One connection of the server on a real socket: slow and endless clients, odd framing."""
 
 import asyncio
 import gc
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
+from uuid import uuid4
 
 import pytest
 from starlette.requests import Request
@@ -11,10 +14,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
+from hookline.api.bodies import BodyMemory
 from hookline.api.guarded import read_bounded
 from hookline.api.problems import ProblemResponses
 from hookline.api.responses import Accepted
-from hookline.cli import callers
+from hookline.cli import connections, protocol
+from hookline.cli.connections import ConnectionLimits
 from hookline.cli.serving import address_of, answer, listener
 from hookline.cli.stopping import Stopping
 
@@ -25,9 +30,9 @@ HEAD = b"POST /echo HTTP/1.1\r\nhost: a\r\n"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for bound in ("_HEAD_SECONDS", "_REST_SECONDS", "_UNREAD_SECONDS"):
-        monkeypatch.setattr(callers, bound, BRIEFLY)
-    monkeypatch.setattr(callers, "_LOOKS_EVERY", BRIEFLY / 4)
+    for bound in ("HEAD_SECONDS", "BODY_SECONDS", "LINGER_SECONDS", "UNREAD_SECONDS"):
+        monkeypatch.setattr(protocol, bound, BRIEFLY)
+    monkeypatch.setattr(connections, "CHECKED_EVERY", BRIEFLY / 4)
 
 
 async def echo(request: Request) -> Response:
@@ -47,8 +52,11 @@ async def whence(request: Request) -> Response:
     return PlainTextResponse(f"{request.url.scheme} {request.client.host}")
 
 
+KEY = uuid4()
+
+
 async def accept(request: Request) -> Response:
-    return Accepted({"got": len(await read_bounded(request, 100))})
+    return Accepted({"got": len(await read_bounded(request, 100, MEMORY.of(KEY)))})
 
 
 ROUTES = Router(
@@ -61,11 +69,13 @@ ROUTES = Router(
     ]
 )
 APP = ProblemResponses(ROUTES)
+FEW = ConnectionLimits(4, keep_alive=BRIEFLY)
+MEMORY = BodyMemory(1_000, largest=1_000)
 Dial = Callable[[], Awaitable[tuple[asyncio.StreamReader, asyncio.StreamWriter]]]
 
 
 @asynccontextmanager
-async def serving(most: int = 4, trusted: tuple[str, ...] = ()) -> AsyncIterator[Dial]:
+async def serving(limits: ConnectionLimits = FEW) -> AsyncIterator[Dial]:
     """Serve as `hookline serve` does, and give a way to connect."""
     stopping, started = Stopping(), asyncio.Event()
     opened: list[asyncio.StreamWriter] = []
@@ -77,8 +87,7 @@ async def serving(most: int = 4, trusted: tuple[str, ...] = ()) -> AsyncIterator
             stopping,
             grace=1.0,
             when_started=started.set,
-            most_connections=most,
-            trusted_proxies=trusted,
+            limits=limits,
         )
         task = asyncio.create_task(run)
         await started.wait()
@@ -88,11 +97,13 @@ async def serving(most: int = 4, trusted: tuple[str, ...] = ()) -> AsyncIterator
             opened.append(writer)
             return reader, writer
 
-        yield dial
-        for writer in opened:
-            writer.transport.abort()
-        stopping.on_signal()
-        await task
+        try:
+            yield dial
+        finally:
+            for writer in opened:
+                writer.transport.abort()
+            stopping.on_signal()
+            await task
 
 
 async def everything(reader: asyncio.StreamReader) -> bytes:
@@ -205,26 +216,13 @@ async def test_a_body_that_goes_on_after_its_answer_is_cut_off() -> None:
 
 
 async def test_an_answer_that_nobody_reads_is_given_up() -> None:
-    async with serving(most=1) as dial:
+    async with serving(ConnectionLimits(1)) as dial:
         _, writer = await dial()
         writer.transport.pause_reading()  # type: ignore[attr-defined]  # asyncio's stubs lack it
         writer.write(b"GET /large HTTP/1.1\r\nhost: a\r\n\r\n")
         async with asyncio.timeout(SOON):
             while await status(dial) != b"HTTP/1.1 200 OK":
                 pass  # its place is not free yet
-
-
-async def test_one_connection_too_many_is_closed_and_the_others_go_on() -> None:
-    async with serving(most=2) as dial:
-        first, second = await dial(), await dial()
-        for _, writer in (first, second):
-            writer.write(HEAD)
-        third, _ = await dial()
-        assert await everything(third) == b""
-        for reader, writer in (first, second):
-            writer.write(b"content-length: 2\r\nconnection: close\r\n\r\n{}")
-            assert b"200 OK" in await everything(reader)
-        assert await status(dial) == b"HTTP/1.1 200 OK"
 
 
 @pytest.mark.parametrize(
@@ -236,7 +234,7 @@ async def test_one_connection_too_many_is_closed_and_the_others_go_on() -> None:
     ],
 )
 async def test_only_a_trusted_proxy_is_believed(trusted: tuple[str, ...], seen: bytes) -> None:
-    async with serving(trusted=trusted) as dial:
+    async with serving(ConnectionLimits(proxies=[ip_network(each) for each in trusted])) as dial:
         reader, writer = await dial()
         writer.write(
             b"GET /whence HTTP/1.1\r\nhost: a\r\nconnection: close\r\nx-forwarded-proto: https\r\n"
@@ -323,3 +321,85 @@ async def test_an_old_caller_is_answered_and_left() -> None:
     async with serving() as dial:
         [found] = await answers(dial, posted(b"{}", version=b"1.0"))
     assert (found[0], found[2]) == (b"202 Accepted", b'{"got":2}')
+
+
+def offering(body: bytes, upgrade: bytes) -> bytes:
+    offers = (b"connection: Upgrade, HTTP2-Settings", b"upgrade: " + upgrade, b"http2-settings: AA")
+    return posted(body, *offers)
+
+
+@pytest.mark.parametrize("upgrade", [b"h2c", b"websocket", b"TLS/1.0"])
+@pytest.mark.parametrize("size", [0, 50])
+async def test_an_offer_to_upgrade_is_ignored_and_the_body_belongs_to_the_request(
+    upgrade: bytes, size: int
+) -> None:
+    offered = offering(b"x" * size, upgrade)
+    head, _, body = offered.partition(b"\r\n\r\n")
+    async with serving() as dial:
+        together = await answers(dial, offered + offered + posted(b"", LAST))
+        apart = await answers(dial, head[:60], head[60:], b"\r\n\r\n" + body[:9], body[9:])
+    wanted = b'{"got":%d}' % size
+    assert [body for _, _, body in together] == [wanted, wanted, b'{"got":0}']
+    assert [body for _, _, body in apart] == [wanted]
+
+
+async def test_an_early_answer_is_read_by_a_client_that_is_still_sending() -> None:
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(b"POST /accept HTTP/1.1\r\nhost: a\r\ncontent-length: 30000000\r\n\r\n")
+        for _ in range(30):  # what a client sends that looks for an answer only afterwards
+            writer.write(b"x" * 1_000_000)
+            await writer.drain()
+        answered = await everything(reader)
+    assert answered.startswith(b"HTTP/1.1 413 ")
+    assert b"connection: close" in answered
+    assert answered.endswith(b"}")
+
+
+async def test_a_connection_ends_soon_after_an_early_answer() -> None:
+    async with serving(ConnectionLimits(4, keep_alive=60.0)) as dial:
+        reader, writer = await dial()
+        writer.write(b"POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n")
+        assert (await everything(reader)).endswith(b"\r\n\r\nno")
+        assert await refused_in_time(writer, b"a") > 0
+
+
+async def test_a_request_is_answered_whatever_follows_it() -> None:
+    async with serving() as dial:
+        [found] = await answers(dial, posted(b"{}") + b"\x00 this is no request\r\n\r\n")
+    assert (found[0], found[1][b"connection"]) == (b"202 Accepted", b"close")
+
+
+async def test_a_client_that_sends_no_more_is_answered() -> None:
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(posted(b"{}"))
+        writer.write_eof()
+        assert b"202 Accepted" in await everything(reader)
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
+        (posted(b"{}", b"content-length: 2"), b"400"),
+        (posted(b"{}", b"transfer-encoding: chunked"), b"400"),
+        (b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n", b"405"),
+        (posted(b"{", LAST)[:-1], b"408"),
+    ],
+)
+async def test_what_is_no_request_is_answered_by_a_problem(sent: bytes, status: bytes) -> None:
+    async with serving() as dial:
+        [(line, headers, body)] = await answers(dial, sent)
+    assert line.startswith(status)
+    assert headers[b"content-type"] == b"application/problem+json"
+    assert headers[b"connection"] == b"close"
+    assert json.loads(body)["status"] == int(status)
+
+
+@pytest.mark.parametrize("target", [b"/whence?a=1", b"http://a/whence?a=1", b"HTTP://a:80/whence"])
+async def test_an_absolute_target_is_its_path(target: bytes) -> None:
+    async with serving() as dial:
+        [found] = await answers(dial, b"GET %b HTTP/1.1\r\nHOST: a\r\n%b\r\n\r\n" % (target, LAST))
+    assert found[0] == b"200 OK"

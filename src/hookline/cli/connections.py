@@ -1,0 +1,129 @@
+"""All open connections of one process: at most so many, and nobody's are everybody's.
+
+A connection that has shown a valid key is worth more than one that has not: where there is no room
+for a new one, the oldest stranger goes, then the longest idle connection of the key with the most,
+then the oldest of a key that holds more than half of all.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import TYPE_CHECKING, TypeVar
+from uuid import UUID
+
+from hookline.api.addresses import network_of
+
+if TYPE_CHECKING:
+    from hookline.cli.protocol import Connection
+
+Name = TypeVar("Name", str, UUID)
+
+CHECKED_EVERY = 1.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What clients' connections are held to; the defaults are for whoever has no settings."""
+
+    most: int = 256
+    most_unknown: int = 256
+    """From one network without a valid key; the oldest of them goes for a new one."""
+    keep_alive: float = 75.0
+    """Seconds that an idle connection is kept: proxies keep theirs for 60."""
+    proxies: Sequence[IPv4Network | IPv6Network] = ()
+    """Networks whose X-Forwarded-For is believed; their connections are many clients'."""
+
+
+class Connections:
+    """The connections that are open."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self._most = limits.most
+        self._most_unknown = limits.most_unknown
+        self._proxies = limits.proxies
+        self._unknown: dict[Connection, str] = {}  # the oldest first, each with its network
+        self._of_network: dict[str, dict[Connection, None]] = {}
+        self._of_key: dict[UUID, dict[Connection, None]] = {}
+        self._open = 0
+
+    def admit(self, new: "Connection") -> None:
+        """Count a new connection; end another for it, or else itself, where there is no room."""
+        network = self._network_of(new)
+        others = self._of_network.get(network, {})
+        if network and len(others) >= self._most_unknown:
+            self._end(next(iter(others)))
+        elif self._open >= self._most:
+            self._end(self._least() or new)
+            if self._open >= self._most:
+                return
+        self._open += 1
+        self._unknown[new] = network
+        self._of_network.setdefault(network, {})[new] = None
+
+    def authenticated(self, connection: "Connection", key: UUID) -> None:
+        """Note whose connection it is."""
+        if not self._forget(connection):
+            return
+        connection.key = key
+        self._of_key.setdefault(key, {})[connection] = None
+
+    def left(self, connection: "Connection") -> None:
+        """Count one less."""
+        self._open -= self._forget(connection)
+
+    async def check(self) -> None:
+        """End what is overdue, again and again; runs until cancelled."""
+        clock = asyncio.get_running_loop().time
+        while True:
+            await asyncio.sleep(CHECKED_EVERY)
+            now = clock()
+            for connection in self._all():
+                connection.check(now)
+
+    def _all(self) -> list["Connection"]:
+        return [*self._unknown, *(each for of_one in self._of_key.values() for each in of_one)]
+
+    def _least(self) -> "Connection | None":
+        """Return the connection that is worth the least, if any may be ended for a new one."""
+        if self._unknown:
+            return next(iter(self._unknown))
+        for of_one in sorted(self._of_key.values(), key=len, reverse=True):
+            idle = [each for each in of_one if not each.busy]
+            if idle:
+                return min(idle, key=lambda each: each.idle_since)
+            if len(of_one) > self._most // 2:
+                return next(iter(of_one))
+        return None
+
+    def _end(self, connection: "Connection") -> None:
+        self.left(connection)
+        connection.abort()
+
+    def _forget(self, connection: "Connection") -> bool:
+        """Whether it was among these connections."""
+        network = self._unknown.pop(connection, None)
+        if network is not None:
+            return _removed(self._of_network, network, connection)
+        return connection.key is not None and _removed(self._of_key, connection.key, connection)
+
+    def _network_of(self, connection: "Connection") -> str:
+        """Return the network whose connections are counted together; of a proxy, none."""
+        host = connection.client[0] if connection.client else ""
+        try:
+            address = ip_address(host.partition("%")[0])
+        except ValueError:
+            return host
+        return "" if any(address in each for each in self._proxies) else network_of(host)
+
+
+def _removed(
+    groups: dict[Name, dict["Connection", None]], name: Name, connection: "Connection"
+) -> bool:
+    group = groups.get(name)
+    if group is None or connection not in group:
+        return False
+    del group[connection]
+    if not group:
+        del groups[name]
+    return True

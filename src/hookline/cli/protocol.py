@@ -1,0 +1,289 @@
+"""One connection of the HTTP server: uvicorn's protocol, with the bounds that it leaves to a proxy.
+
+A head must come soon and be small, a body must end, an answer must be read. An answer that goes out
+before its request's body has come ends the connection: it is read on for a while, so that a client
+that is still sending sees the answer. Offers to upgrade the protocol are ignored (RFC 9110 7.8).
+"""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
+from uuid import UUID
+from weakref import ref
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from hookline.api.connections import EXTENSION
+from hookline.api.problems import transport_problem
+
+if TYPE_CHECKING:
+    from hookline.cli.connections import Connections
+
+HEAD_SECONDS = 10.0  # from the connection, or a request's first byte, to the end of its head
+BODY_SECONDS = (
+    60.0  # from there to the end of its body; a slow sender must not hold memory for ever
+)
+UNREAD_SECONDS = 60.0  # that an answer may wait for its reader
+LINGER_SECONDS = 5.0  # that a connection is read on after an answer that ends it
+_LINGER_BYTES = 64 * 1024 * 1024  # read meanwhile, and dropped
+_MOST_HEAD_BYTES = 64 * 1024  # what servers take is 8 to 64 KiB
+_MOST_FRAMING = 16  # bytes of chunk sizes and ends for each byte of a body: more than any sender's
+_NOT_PASSED_ON: Final = frozenset({b"upgrade", b"http2-settings", b"connection"})
+
+
+class _Dropped(list[tuple[bytes, bytes]]):
+    """Takes trailers as headers, and keeps none of them."""
+
+    def append(self, _header: tuple[bytes, bytes], /) -> None:
+        """Let it go."""
+
+
+_DROPPED: Final = _Dropped()
+
+
+class _Transport:
+    """A connection's transport as uvicorn sees it: closing it first lets the client finish."""
+
+    def __init__(self, transport: asyncio.Transport, owner: "Connection") -> None:
+        self.write = transport.write
+        self.get_extra_info = transport.get_extra_info
+        self.pause_reading = transport.pause_reading
+        self.resume_reading = transport.resume_reading
+        self._transport = transport
+        self._owner = ref(owner)
+
+    def is_closing(self) -> bool:
+        owner = self._owner()
+        return owner is None or owner.lingers or self._transport.is_closing()
+
+    def close(self) -> None:
+        owner = self._owner()
+        if owner is None:
+            self._transport.close()
+        else:
+            owner.finish()
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that ends by itself when its other end is slow or endless."""
+
+    def __init__(self, *arguments: Any, among: "Connections", **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
+        super().__init__(*arguments, **options)
+        self.among = among
+        self.key: UUID | None = None  # the last valid one that was shown here
+        self.deadline = inf  # when what is awaited must have come
+        self.idle_since = 0.0
+        self.lingers = self._broken = False
+        self._read_by = inf  # when the answer must have been read
+        self._in_head = self._in_message = False
+        self._may_go_on = True
+        self._received = self._of_body = 0  # bytes of this head, or of this body
+        self._socket: asyncio.Transport
+        self._reference = ref(self)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+        cycle: RequestResponseCycle | None = self.cycle  # uvicorn's types leave the None out
+        return cycle is not None and not cycle.response_complete
+
+    def authenticated(self, key: UUID) -> None:
+        """Note that a request with this valid key came in here; see `api.connections`."""
+        if key != self.key:
+            self.among.authenticated(self, key)
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
+        """Wait for the first head, unless there is no room for the connection."""
+        self._socket = transport
+        super().connection_made(_Transport(transport, self))  # type: ignore[arg-type]  # all that it uses
+        self.deadline = self.loop.time() + HEAD_SECONDS
+        self.idle_since = self.loop.time()
+        self.among.admit(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Leave the others."""
+        self.among.left(self)
+        super().connection_lost(exc)
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        self._socket.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse the bytes; what follows an answer that ends the connection is dropped."""
+        size = len(data)
+        if self.lingers or self._broken:
+            self._received += size
+            if self._received > _LINGER_BYTES:
+                self.abort()
+            return
+        while data:
+            try:
+                self.parser.feed_data(data)
+                break
+            except HttpParserUpgrade as upgrade:
+                if self.parser.get_method() == b"CONNECT":
+                    self._refuse(405)
+                    return
+                data = self._without_upgrade(data[upgrade.args[0] :])
+            except HttpParserError:
+                self._refuse(400)
+                return
+        self._received += size
+        self._bound()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio lets it say so
+        """Answer a client that has sent all that it will; else let the connection end."""
+        if self.lingers or (self._in_message and not self._broken) or not self.busy:
+            return False
+        self._may_go_on = self.cycle.keep_alive = False
+        return True
+
+    def on_message_begin(self) -> None:
+        """Wait for the rest of the head."""
+        super().on_message_begin()
+        self._in_head = self._in_message = True
+        self._received = self._of_body = 0
+        self.deadline = self.loop.time() + HEAD_SECONDS
+
+    def on_headers_complete(self) -> None:
+        """Hand the request over; until its body has come, an answer ends the connection."""
+        if self.parser.should_upgrade():
+            return  # it comes again without the offer
+        if not self.url.startswith(b"/"):
+            self.url = _origin_form(self.url)
+        super().on_headers_complete()
+        self.scope["extensions"] = {EXTENSION: self._reference}  # type: ignore[dict-item]  # no ring
+        self._in_head = False
+        self._may_go_on = self.cycle.keep_alive
+        self.cycle.keep_alive = False
+        self._received = 0
+        self.deadline = self.loop.time() + BODY_SECONDS
+        self.headers = _DROPPED
+
+    def on_body(self, body: bytes) -> None:
+        """Count what belongs to the body."""
+        self._of_body += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """Leave the time to the application."""
+        if self.parser.should_upgrade():
+            return
+        self._in_message = False
+        self.cycle.keep_alive = self._may_go_on
+        self.deadline = inf
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # `deadline` says it
+        self.idle_since = self.loop.time()
+        if not (self._in_message or self.lingers):
+            self.deadline = self.idle_since + self.timeout_keep_alive
+
+    def shutdown(self) -> None:
+        """End after the request that is under way."""
+        self._may_go_on = False
+        super().shutdown()
+
+    def pause_writing(self) -> None:
+        """Give the answer's reader a time to read."""
+        super().pause_writing()
+        self._read_by = self.loop.time() + UNREAD_SECONDS
+
+    def resume_writing(self) -> None:
+        """Note that the reader reads."""
+        super().resume_writing()
+        self._read_by = inf
+
+    def check(self, now: float) -> None:
+        """End the connection where something should have come by now."""
+        if self._read_by < now or self._socket.is_closing():
+            self.abort()  # what is left to write was not read in all this time
+        elif self.deadline < now:
+            if self._in_message and not self.lingers:
+                self._refuse(408)
+            else:
+                self._socket.close()
+
+    def finish(self) -> None:
+        """Close; where the client is still sending, read on for a while, so that it reads too."""
+        if self._socket.is_closing() or self.lingers:
+            return
+        if not self._in_message:
+            self._socket.close()
+            return
+        self.lingers = True
+        self._received = 0
+        self.deadline = self.loop.time() + LINGER_SECONDS
+        self._socket.write_eof()
+        self.flow.resume_reading()
+
+    def _bound(self) -> None:
+        """Refuse what has no end, and read on only when the application asks for more."""
+        if self._in_head:
+            if self._received > _MOST_HEAD_BYTES:
+                self._refuse(431)
+        elif self._in_message:
+            if self._received > _MOST_HEAD_BYTES + _MOST_FRAMING * self._of_body:
+                self.abort()
+            elif self.cycle.body:
+                self.flow.pause_reading()
+        elif self.deadline is inf and not self.busy:  # a line end, which begins no request
+            self.deadline = self.loop.time() + HEAD_SECONDS
+
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """Return the head that was just read without its offer to upgrade, and what followed it."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version.encode())]
+        for name, value in self.headers:
+            if name not in _NOT_PASSED_ON:
+                lines.append(b"%b: %b" % (name, value))
+            elif name == b"connection" and (kept := _without(value, b"upgrade")):
+                lines.append(b"connection: %b" % kept)
+        self.parser = HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        return b"\r\n".join((*lines, b"", rest))
+
+    def _refuse(self, status: int) -> None:
+        """Say what was wrong, or else answer what came before it, and end the connection."""
+        incomplete = self._in_message and not self._in_head
+        self._in_message = self._broken = True  # whatever comes still is dropped
+        self._received = 0
+        if self.busy and not incomplete:
+            self.cycle.keep_alive = False
+            self.deadline = inf
+            return
+        if self.busy:
+            self.cycle.disconnected = True  # its body will never come
+            self.cycle.message_event.set()
+            if self.cycle.response_started or self.pipeline:
+                self.abort()
+                return
+        self._socket.write(transport_problem(status))
+        self.finish()
+
+
+def _without(value: bytes, token: bytes) -> bytes:
+    tokens = (each.strip() for each in value.split(b","))
+    return b", ".join(each for each in tokens if each.lower() != token)
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Return the path and query of an absolute target; of `*`, a path that nothing is at."""
+    if target == b"*":
+        return b"/*"
+    parsed = parse_url(target)
+    path: bytes | None = parsed.path
+    query: bytes | None = parsed.query
+    return (path or b"/") + (b"" if query is None else b"?" + query)
+
+
+def connections_of(among: "Connections") -> Callable[..., Connection]:
+    """Return what makes a protocol for each connection."""
+    return partial(Connection, among=among)

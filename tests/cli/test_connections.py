@@ -1,0 +1,109 @@
+"""Who goes for a new connection: strangers before known keys, idle before busy."""
+
+import asyncio
+from collections.abc import Callable
+from ipaddress import ip_network
+from uuid import UUID, uuid4
+
+import pytest
+
+from hookline.cli.connections import ConnectionLimits, Connections
+
+
+class Client:
+    """A connection from somewhere, without a socket."""
+
+    def __init__(
+        self, host: str = "192.0.2.1", *, busy: bool = False, idle_since: float = 0
+    ) -> None:
+        self.client = (host, 1)
+        self.busy, self.idle_since = busy, idle_since
+        self.key: UUID | None = None
+        self.ended = False
+
+    def abort(self) -> None:
+        self.ended = True
+
+
+Admit = Callable[..., Client]
+
+
+def admitting(most: int = 16, most_unknown: int = 16, proxies: tuple[str, ...] = ()) -> Admit:
+    limits = ConnectionLimits(most, most_unknown, proxies=[ip_network(each) for each in proxies])
+    connections = Connections(limits)
+
+    def admit(client: Client, key: UUID | None = None) -> Client:
+        connections.admit(client)  # type: ignore[arg-type]  # all that it looks at
+        if key is not None and not client.ended:
+            connections.authenticated(client, key)  # type: ignore[arg-type]  # the same
+        return client
+
+    return admit
+
+
+def test_strangers_go_before_a_known_key_does_and_the_oldest_first() -> None:
+    admit = admitting()
+    known = admit(Client(), uuid4())
+    strangers = [admit(Client()) for _ in range(40)]
+    assert not known.ended
+    assert [each.ended for each in strangers] == [True] * 25 + [False] * 15
+
+
+def test_a_client_with_a_key_gets_in_among_strangers() -> None:
+    admit = admitting()
+    for _ in range(100):
+        admit(Client(busy=True))
+    latecomer = admit(Client(), uuid4())
+    for _ in range(100):
+        admit(Client(busy=True))
+    assert not latecomer.ended
+
+
+def test_the_longest_idle_connection_of_the_key_with_the_most_goes_for_a_new_one() -> None:
+    admit = admitting()
+    small, large = uuid4(), uuid4()
+    few = [admit(Client(idle_since=at), small) for at in range(4)]
+    many = [admit(Client(idle_since=20 - at), large) for at in range(12)]
+    assert not admit(Client(), small).ended
+    assert [each for each in (*few, *many) if each.ended] == [many[-1]]
+
+
+def test_a_key_that_keeps_more_than_half_of_all_busy_loses_its_oldest() -> None:
+    admit = admitting()
+    greedy = uuid4()
+    held = [admit(Client(busy=True), greedy) for _ in range(16)]
+    assert not admit(Client(), uuid4()).ended
+    assert [each.ended for each in held] == [True] + [False] * 15
+
+
+def test_a_new_connection_is_refused_where_all_others_are_at_work() -> None:
+    admit = admitting()
+    busy = [admit(Client(busy=True), uuid4()) for _ in range(16)]
+    assert admit(Client()).ended
+    assert not any(each.ended for each in busy)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::{}", "::ffff:192.0.2.1"])
+def test_a_network_has_so_many_connections_without_a_key(host: str) -> None:
+    admit = admitting(most_unknown=3)
+    clients = [admit(Client(host.format(at))) for at in range(5)]
+    other, known = admit(Client("198.51.100.7")), [admit(Client(host), uuid4()) for _ in range(3)]
+    assert [each.ended for each in clients[:2]] == [True, True]
+    assert not any(each.ended for each in (other, *known))
+
+
+def test_a_trusted_proxy_has_as_many_as_it_needs() -> None:
+    admit = admitting(most_unknown=3, proxies=("192.0.2.0/24",))
+    assert not any(admit(Client()).ended for _ in range(16))
+
+
+async def test_places_of_connections_that_ended_are_free_again() -> None:
+    connections = Connections(ConnectionLimits(2))
+    for _ in range(20):
+        client = Client()
+        connections.admit(client)  # type: ignore[arg-type]  # all that it looks at
+        connections.authenticated(client, uuid4())  # type: ignore[arg-type]  # the same
+        connections.left(client)  # type: ignore[arg-type]  # the same
+        connections.left(client)  # type: ignore[arg-type]  # twice does no harm
+        assert not client.ended
+        await asyncio.sleep(0)
