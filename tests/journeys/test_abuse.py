@@ -1,0 +1,117 @@
+"""What others see while one key, or nobody's key, takes all that it can of a real service."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from support.receivers import Receiver, receiving
+from support.senders import Sender, a_sender
+from support.service import Service, Services, gathered
+
+GREEDY, OTHER = "000000000001", "000000000002"
+MIB = 1024 * 1024
+HELD_BACK = 200  # batches whose last byte does not come
+BODY_MEMORY = 32 * MIB
+BESIDES = 96 * MIB  # what came with 200 heads before the first answer, and copies of bodies
+
+
+class Connection:
+    """A raw connection to the service."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def hold_back(self, key: str, size: int) -> bytes:
+        """Send a batch without its last byte; return the answer's status, if one comes."""
+        sending = asyncio.create_task(self._send(key, size))
+        try:
+            return (await self.reader.readline())[9:12]
+        except ConnectionError:
+            return b""
+        finally:
+            sending.cancel()
+
+    async def ended(self) -> None:
+        """Wait until the service ends it."""
+        try:
+            while await self.reader.read(MIB):
+                pass
+        except ConnectionError:
+            return
+
+    async def _send(self, key: str, size: int) -> None:
+        self.writer.write(post("/v1/events/batch", key, size))
+        for _ in range(size // MIB):
+            self.writer.write(b" " * (MIB - 1))
+            await self.writer.drain()
+
+
+def post(path: str, key: str, size: int) -> bytes:
+    return (
+        f"POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n"
+        f"content-type: application/json\r\ncontent-length: {size}\r\n\r\n"
+    ).encode()
+
+
+@asynccontextmanager
+async def connected(service: Service, count: int) -> AsyncIterator[list[Connection]]:
+    port = int(service.url.rpartition(":")[2])
+    made = [Connection(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(count)]
+    try:
+        yield made
+    finally:
+        for each in made:
+            each.writer.transport.abort()
+
+
+def resident(service: Service) -> int:
+    """Return how many bytes of memory the service's process has now."""
+    status = Path(f"/proc/{service.command.pid}/status").read_text()
+    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line)
+
+
+async def is_served(sender: Sender, service: Service, receiver: Receiver) -> None:
+    """See that another tenant's events are accepted and delivered, and that the process lives."""
+    before = len(receiver.requests)
+    answers = await asyncio.gather(*(sender.send(service) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {202}
+    await receiver.until_asked(before + 5, within=60)
+    assert (await service.api.get("/livez", key=None)).status_code == 200
+
+
+async def test_bodies_that_never_end_take_a_share_of_the_memory_and_nobody_elses_turn(
+    together: Services,
+) -> None:
+    service = await together.start(MAX_BODY_MEMORY=str(BODY_MEMORY))
+    greedy, victim = await a_sender(together, GREEDY), await a_sender(together, OTHER)
+    async with receiving() as receiver, connected(service, HELD_BACK) as held:
+        await service.an_integration(receiver, pbx=OTHER)
+        await is_served(victim, service, receiver)
+        before = resident(service)
+        tasks = [asyncio.create_task(each.hold_back(greedy.key, 16 * MIB)) for each in held]
+        answers = asyncio.as_completed(tasks)
+        assert await next(answers) == b"429"
+        await is_served(victim, service, receiver)
+        for _ in range(HELD_BACK // 2):
+            assert await next(answers) == b"429"
+        await is_served(victim, service, receiver)
+        assert resident(service) - before < BODY_MEMORY + BESIDES
+        for task in tasks:
+            task.cancel()
+
+
+async def test_strangers_keep_no_connection_from_those_with_a_key(together: Services) -> None:
+    service = await together.start(MAX_CONNECTIONS="20")
+    victim = await a_sender(together, OTHER)
+    async with receiving() as receiver, connected(service, 1) as [known]:
+        await service.an_integration(receiver, pbx=OTHER)
+        known.writer.write(post("/v1/events", victim.key, 2) + b"{}")
+        assert (await known.reader.readline()).startswith(b"HTTP/1.1 422 ")
+        async with connected(service, 40) as strangers:
+            for each in strangers:
+                each.writer.write(post("/v1/events", "hk_" + "x" * 43, 1_000_000))
+            await is_served(victim, service, receiver)
+            await gathered([each.ended() for each in strangers], at_once=40)
+        known.writer.write(post("/v1/events", victim.key, 2) + b"{}")
+        assert b"HTTP/1.1 422 " in await known.reader.readuntil(b"HTTP/1.1 422 ")
