@@ -15,6 +15,7 @@ from hookline.domain.access import Principal, Role
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import lowest_uuid
 from hookline.history import statements
+from hookline.history.ranges import IdRange
 from hookline.history.statements import Period, WantedDeliveries, WantedEvents
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -93,7 +94,7 @@ async def test_lists_of_deliveries_use_indexes(
     filled: asyncpg.Connection, principal: Principal, wanted: WantedDeliveries
 ) -> None:
     for before in (None, LATEST):
-        query = statements.deliveries(principal, wanted, before, 51)
+        query = statements.deliveries(principal, wanted, wanted.created.ids(before), 51)
         found = await plan(filled, query)
         assert "Seq Scan on deliveries" not in found, found
         assert "Seq Scan on pending" not in found, found
@@ -108,12 +109,14 @@ async def test_lists_of_deliveries_use_indexes(
         WantedEvents(company="company-7"),
         WantedEvents(subject="subject-7"),
         WantedEvents(type="type-3", accepted=Period(since=SINCE)),
+        WantedEvents(type="rare"),
+        WantedEvents(pbx="pbx-7", type="rare"),
     ],
 )
 async def test_lists_of_events_use_indexes(
     filled: asyncpg.Connection, principal: Principal, wanted: WantedEvents
 ) -> None:
-    found = await plan(filled, statements.events(principal, wanted, None, 51))
+    found = await plan(filled, statements.events(principal, wanted, wanted.accepted.ids(), 51))
     assert "Seq Scan on events" not in found, found
 
 
@@ -126,13 +129,13 @@ async def test_single_events_and_deliveries_touch_one_partition(filled: asyncpg.
         found = await plan(filled, query)
         assert "Seq Scan on" not in found.replace("Seq Scan on integrations", ""), found
         assert "_20260309" not in found, found
-    found = await plan(filled, statements.deliveries_of_event(LATEST))
+    found = await plan(filled, statements.deliveries_of_event(LATEST, IdRange(LATEST)))
     assert "Seq Scan" not in found, found
     assert "_20260309" not in found, found
 
 
 async def test_a_period_leaves_other_days_out(filled: asyncpg.Connection) -> None:
     wanted = WantedEvents(accepted=Period(since=SINCE, until=NOW))
-    found = await plan(filled, statements.events(ADMIN, wanted, None, 51))
+    found = await plan(filled, statements.events(ADMIN, wanted, wanted.accepted.ids(), 51))
     assert "events_20260310" in found
     assert "events_20260309" not in found

@@ -29,6 +29,7 @@ async def migrate(engine: AsyncEngine, target: str = "head") -> None:
     async with engine.connect() as connection:
         await check_session(connection)
         # An index on a large table takes minutes, and so does waiting for who makes it.
+        usual = (await connection.execute(text("show statement_timeout"))).scalar()
         await connection.execute(text("set statement_timeout = 0"))
         await connection.execute(text("select pg_advisory_lock(:key)"), {"key": LOCK})
         await connection.commit()
@@ -38,7 +39,8 @@ async def migrate(engine: AsyncEngine, target: str = "head") -> None:
         finally:
             await connection.rollback()
             await connection.execute(text("select pg_advisory_unlock(:key)"), {"key": LOCK})
-            await connection.execute(text("reset statement_timeout"))
+            restore = text("select set_config('statement_timeout', :usual, false)")
+            await connection.execute(restore, {"usual": usual})
             await connection.commit()
 
 

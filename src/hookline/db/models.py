@@ -220,8 +220,10 @@ class AcceptedEvent(Base):
 
     __tablename__ = "events"
     __table_args__ = (
-        Index("events_pbx_id_idx", "pbx", "id"),
-        Index("events_company_id_idx", "company", "id"),
+        # The type stands behind the id, so that a filter by it is tried within the index.
+        Index("events_pbx_id_type_idx", "pbx", "id", "type"),
+        Index("events_company_id_type_idx", "company", "id", "type"),
+        Index("events_type_id_idx", "type", "id"),
         Index("events_subject_idx", "subject"),
         {"postgresql_partition_by": "RANGE (id)"},
     )
@@ -292,7 +294,17 @@ class FinishedDelivery(Base):
     __tablename__ = "deliveries"
     __table_args__ = (
         CheckConstraint("status in ('delivered', 'failed', 'skipped')", name="status"),
-        Index("deliveries_integration_id_id_idx", "integration_id", "id"),
+        Index(
+            "deliveries_integration_id_id_status_type_idx", "integration_id", "id", "status", "type"
+        ),
+        Index("deliveries_type_id_idx", "type", "id"),
+        Index(
+            "deliveries_undelivered_idx",
+            "status",
+            "id",
+            "type",
+            postgresql_where=text("status <> 'delivered'"),  # most are, and cost nothing here
+        ),
         Index("deliveries_event_id_idx", "event_id"),
         {"postgresql_partition_by": "RANGE (id)"},
     )

@@ -8,19 +8,19 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from hookline.domain.ids import lowest_uuid
 
 PARTITIONED = {"events": "id", "deliveries": "id", "attempts": "delivery_id"}
-DAYS_OF_EVENTS = """
-select child.relname
+OLDEST_AND_NEWEST: Final = """
+select min(child.relname), max(child.relname)
 from pg_inherits
 join pg_class as child on child.oid = pg_inherits.inhrelid
 where inhparent = 'events'::regclass
-order by child.relname
 """
-"""The events' partitions, the oldest first; the other tables have the same days."""
+"""The names of the events' first and last partition; the other tables have the same days."""
 
 _NAME = re.compile(r"(events|deliveries|attempts)_(\d{8})")
 
@@ -69,6 +69,12 @@ def parse(table: str) -> Partition | None:
         return None
     day = datetime.strptime(match[2], "%Y%m%d").replace(tzinfo=UTC).date()
     return Partition(match[1], day)
+
+
+def days_between(oldest: str | None, newest: str | None) -> tuple[date, date] | None:
+    """Return the days that `OLDEST_AND_NEWEST` found; None where there is no partition yet."""
+    first, last = parse(oldest or ""), parse(newest or "")
+    return None if first is None or last is None else (first.day, last.day)
 
 
 def of_days(days: Iterable[date]) -> list[Partition]:

@@ -1,21 +1,23 @@
 """What happened to events and deliveries, read inside the caller's scope; nothing is written."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import orjson
-from sqlalchemy import RowMapping
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hookline.db.away import unavailable_when_away
+from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.domain.access import Principal
 from hookline.domain.deliveries import DeliveryStatus
-from hookline.domain.ids import created_at
+from hookline.domain.ids import created_at, lowest_uuid
 from hookline.errors import NotFound
 from hookline.history import statements
+from hookline.history.ranges import IdRange, newest_first, oldest_first
 from hookline.history.schemas import Attempt, Delivery, EventSummary, IntegrationOutcome
 from hookline.history.statements import WantedDeliveries, WantedEvents
 
@@ -49,8 +51,12 @@ class History:
     ) -> list[EventSummary]:
         """Return up to `limit` events with ids below `before`, newest first."""
         async with self._moment() as connection:
-            query = statements.events(principal, wanted, before, limit)
-            rows = (await connection.execute(query)).mappings().all()
+            rows = await _newest(
+                connection,
+                wanted.accepted.ids(before),
+                limit,
+                lambda within, most: statements.events(principal, wanted, within, most),
+            )
         return [_summary(row) for row in rows]
 
     async def event(self, principal: Principal, event_id: UUID) -> StoredEvent:
@@ -74,8 +80,12 @@ class History:
     ) -> list[Delivery]:
         """Return up to `limit` deliveries with ids below `before`, newest first."""
         async with self._moment() as connection:
-            query = statements.deliveries(principal, wanted, before, limit)
-            rows = (await connection.execute(query)).mappings().all()
+            rows = await _newest(
+                connection,
+                wanted.created.ids(before),
+                limit,
+                lambda within, most: statements.deliveries(principal, wanted, within, most),
+            )
             return await _with_attempts(connection, rows)
 
     async def delivery(self, principal: Principal, delivery_id: UUID) -> Delivery:
@@ -98,12 +108,43 @@ class History:
                 )
 
 
+async def _newest(
+    connection: AsyncConnection,
+    wanted: IdRange,
+    limit: int,
+    select: Callable[[IdRange, int], statements.Row],
+) -> list[RowMapping]:
+    """Return the newest rows of a range of ids, going back over the days until they are enough."""
+    rows: list[RowMapping] = []
+    for within in newest_first(wanted, await _days(connection)):
+        rows += await _look(connection, select(within, limit - len(rows)))
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+async def _look(connection: AsyncConnection, query: statements.Row) -> Sequence[RowMapping]:
+    """Return a range's rows and give its locks back, which are several for each partition."""
+    nested = await connection.begin_nested()
+    rows = (await connection.execute(query)).mappings().all()
+    await nested.rollback()
+    return rows
+
+
+async def _days(connection: AsyncConnection) -> tuple[date, date] | None:
+    return days_between(*(await connection.execute(text(OLDEST_AND_NEWEST))).one())
+
+
 async def _outcomes(
     connection: AsyncConnection, principal: Principal, event: RowMapping
 ) -> list[IntegrationOutcome]:
     """Return outcomes with a delivery first, then the others; each part by integration."""
-    query = statements.deliveries_of_event(event["id"])
-    delivered = (await connection.execute(query)).mappings().all()
+    delivered: list[RowMapping] = []
+    oldest = lowest_uuid(created_at(event["id"]))  # no delivery is older than its event
+    for within in oldest_first(oldest, await _days(connection)):
+        query = statements.deliveries_of_event(event["id"], within)
+        delivered += await _look(connection, query)
+    delivered.sort(key=lambda row: (row["integration_id"], row["id"]))
     outcomes = [_outcome(row) for row in delivered]
     having_one = {outcome.integration_id for outcome in outcomes}
     outcomes += [o for o in _noted(event["skipped"]) if o.integration_id not in having_one]

@@ -41,7 +41,8 @@ from hookline.db.models import (
 from hookline.db.visibility import events_seen_by, integrations_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.deliveries import DeliveryStatus
-from hookline.domain.ids import created_at, lowest_uuid
+from hookline.domain.ids import lowest_uuid
+from hookline.history.ranges import IdRange
 
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no UUIDv7 names an earlier one
 
@@ -56,6 +57,14 @@ class Period:
 
     since: datetime | None = None
     until: datetime | None = None
+
+    def ids(self, before: UUID | None = None) -> IdRange:
+        """Return the ids that name a moment of it; `before` bounds them further."""
+        until = None if self.until is None else _lowest(self.until)
+        return IdRange(
+            low=None if self.since is None else _lowest(self.since),
+            high=min((each for each in (until, before) if each is not None), default=None),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +88,11 @@ class WantedDeliveries:
     created: Period = Period()
 
 
-def events(principal: Principal, wanted: WantedEvents, before: UUID | None, limit: int) -> Row:
-    """Select a page of events, newest first, without their payloads."""
+def events(principal: Principal, wanted: WantedEvents, within: IdRange, limit: int) -> Row:
+    """Select the newest events of a range of ids, without their payloads."""
     table = AcceptedEvent
     query = select(table.id, table.pbx, table.company, table.type, table.subject, table.time).where(
-        events_seen_by(principal), *_bounds(table.id, wanted.accepted, before)
+        events_seen_by(principal), *_bounds(table.id, within)
     )
     filters: dict[Any, str | None] = {
         table.pbx: wanted.pbx,
@@ -104,15 +113,13 @@ def event(principal: Principal, event_id: UUID) -> Row:
     return select(table.id, table.payload, table.skipped, own).where(table.id == event_id)
 
 
-def deliveries_of_event(event_id: UUID) -> Row:
-    """Select all deliveries of one event; none is older than the event."""
-    oldest = lowest_uuid(created_at(event_id))
+def deliveries_of_event(event_id: UUID, within: IdRange) -> Row:
+    """Select the deliveries of one event that are in a range of ids."""
     arms = [
-        select(*_columns(table)).where(table.event_id == event_id, table.id >= oldest)
+        select(*_columns(table)).where(table.event_id == event_id, *_bounds(table.id, within))
         for table in (PendingDelivery, FinishedDelivery)
     ]
-    both = union_all(*arms).subquery()
-    return select(both).order_by(both.c.integration_id, both.c.id)
+    return select(union_all(*arms).subquery())
 
 
 def seen_integrations(principal: Principal, among: Sequence[str]) -> Select[str]:
@@ -122,17 +129,18 @@ def seen_integrations(principal: Principal, among: Sequence[str]) -> Select[str]
     )
 
 
-def deliveries(
-    principal: Principal, wanted: WantedDeliveries, before: UUID | None, limit: int
-) -> Row:
-    """Select a page of deliveries, newest first."""
-    arms = [
-        _arm(table, principal, wanted, before, limit)
-        for table in (PendingDelivery, FinishedDelivery)
-        if _holds(table, wanted.statuses)
+def deliveries(principal: Principal, wanted: WantedDeliveries, within: IdRange, limit: int) -> Row:
+    """Select the newest deliveries of a range of ids."""
+    finished = sorted(wanted.statuses - {DeliveryStatus.PENDING})
+    pages = [
+        _arm(FinishedDelivery, principal, wanted, within, limit, status) for status in finished
     ]
-    both = union_all(*(select(arm.subquery()) for arm in arms)).subquery()
-    return select(both).order_by(both.c.id.desc()).limit(limit)
+    if not wanted.statuses:
+        pages.append(_arm(FinishedDelivery, principal, wanted, within, limit))
+    if not wanted.statuses or DeliveryStatus.PENDING in wanted.statuses:
+        pages.append(_arm(PendingDelivery, principal, wanted, within, limit))
+    all_of_them = union_all(*(select(page.subquery()) for page in pages)).subquery()
+    return select(all_of_them).order_by(all_of_them.c.id.desc()).limit(limit)
 
 
 def delivery(principal: Principal, delivery_id: UUID) -> Row:
@@ -153,11 +161,7 @@ def attempts(delivery_ids: Sequence[UUID]) -> Row:
     table = DeliveryAttempt
     return (
         select(table)
-        .where(
-            table.delivery_id == any_(cast(list(delivery_ids), ARRAY(Uuid()))),
-            table.delivery_id >= min(delivery_ids),
-            table.delivery_id <= max(delivery_ids),
-        )
+        .where(table.delivery_id == any_(cast(list(delivery_ids), ARRAY(Uuid()))))
         .order_by(table.delivery_id, table.number)
         .with_only_columns(*table.__table__.columns)
     )
@@ -184,24 +188,24 @@ def _next_attempt() -> Label[datetime | None]:
     return case((free, table.due_at)).label("next_attempt_at")
 
 
-def _arm(
+def _arm(  # noqa: PLR0913, PLR0917 - what is wanted, of which table
     table: DeliveryTable,
     principal: Principal,
     wanted: WantedDeliveries,
-    before: UUID | None,
+    within: IdRange,
     limit: int,
+    status: DeliveryStatus | None = None,
 ) -> Row:
-    """Select one table's part of a page.
+    """Select one table's part of a page, of one status where it is given.
 
     For a tenant: each integration's part through the index on it, so that its list costs what its
     own integrations do, whatever others have.
     """
-    part = select(*_columns(table)).where(*_bounds(table.id, wanted.created, before))
+    part = select(*_columns(table)).where(*_bounds(table.id, within))
     if wanted.type is not None:
         part = part.where(table.type == wanted.type)
-    if table is FinishedDelivery and wanted.statuses:
-        statuses = sorted(status.value for status in wanted.statuses)
-        part = part.where(FinishedDelivery.status.in_(statuses))
+    if status is not None:
+        part = part.where(FinishedDelivery.status == status.value)
     part = part.order_by(table.id.desc()).limit(limit)
     if principal.is_admin:
         one = wanted.integration_id
@@ -214,30 +218,13 @@ def _arm(
     return select(of_each).select_from(each.join(of_each, true()))
 
 
-def _holds(table: DeliveryTable, statuses: frozenset[DeliveryStatus]) -> bool:
-    """Tell whether deliveries of these statuses can be in this table."""
-    if not statuses:
-        return True
-    return (
-        DeliveryStatus.PENDING in statuses
-        if table is PendingDelivery
-        else bool(statuses - {DeliveryStatus.PENDING})
-    )
-
-
-def _bounds(
-    column: Any,  # noqa: ANN401 - a mapped UUID column; its type differs with the access
-    period: Period,
-    before: UUID | None,
-) -> list[ColumnElement[bool]]:
+def _bounds(column: Any, within: IdRange) -> list[ColumnElement[bool]]:  # noqa: ANN401 - a mapped UUID column; its type differs with the access
     """Bound the ids, which name their moments, and with them the partitions."""
     bounds: list[ColumnElement[bool]] = []
-    if period.since is not None:
-        bounds.append(column >= _lowest(period.since))
-    if period.until is not None:
-        bounds.append(column < _lowest(period.until))
-    if before is not None:
-        bounds.append(column < before)
+    if within.low is not None:
+        bounds.append(column >= within.low)
+    if within.high is not None:
+        bounds.append(column < within.high)
     return bounds
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import TextClause, text
 
-from hookline.db.partitions import DAYS_OF_EVENTS, parse
+from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.integrations.revision import Transactions
 from hookline.logs import get_logger
 
@@ -79,9 +79,8 @@ class RecordRetention:
     async def _oldest_day(self) -> datetime:
         """Return a moment before all that is stored of events and deliveries."""
         async with self._transactions.reading() as session:
-            names = (await session.scalars(text(DAYS_OF_EVENTS))).all()
-        days = [partition.day for name in names if (partition := parse(name)) is not None]
-        oldest = min(days, default=datetime.now(UTC).date())
+            days = days_between(*(await session.execute(text(OLDEST_AND_NEWEST))).one())
+        oldest = datetime.now(UTC).date() if days is None else days[0]
         return datetime(oldest.year, oldest.month, oldest.day, tzinfo=UTC) - _SLACK
 
     async def _remove(self, statement: TextClause, **parameters: datetime) -> int:
