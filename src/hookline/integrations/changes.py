@@ -1,5 +1,6 @@
 """A merge patch on an integration: every wrong field found, then every change made."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -133,7 +134,8 @@ def _merged_events(
 ) -> dict[str, str | list[str]] | None:
     if patch.events is None:
         return None
-    merged = {**row.events, **patch.events}
+    stored: object = row.events  # of a damaged row: whatever it holds
+    merged = {**(stored if isinstance(stored, dict) else {}), **patch.events}
     if merged == row.events:  # sent back as it was read, types that are known no longer too
         return None
     return checks.events({group: choice for group, choice in merged.items() if choice is not None})
@@ -150,7 +152,9 @@ def _merged_headers(
         return None
     if patch.headers is None:
         return {} if row.headers else None
-    there = open_headers(row, keyring)
+    there: dict[str, str] = {}
+    with suppress(BrokenSeal):  # what cannot be read is replaced
+        there = open_headers(row, keyring)
     respelt = {name.lower() for name in patch.headers if name not in there}
     kept = {n: v for n, v in there.items() if n.lower() not in respelt}
     merged = {n: v for n, v in {**kept, **patch.headers}.items() if v is not None}

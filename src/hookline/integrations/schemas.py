@@ -69,10 +69,12 @@ Transmission = TypeAliasType(
 DisabledReason = TypeAliasType(
     "DisabledReason",
     Annotated[
-        Literal["gone", "failing", "manual"],
+        Literal["gone", "failing", "manual", "unreadable"],
         Field(
             description="`gone`: the target answered 410. `failing`: nothing got through for "
-            "days. `manual`: somebody switched it off. More reasons may be added."
+            "days. `manual`: somebody switched it off. `unreadable`: its stored secrets or "
+            "settings cannot be read, so its deliveries fail as `internal`; `enabled` is as it "
+            "was. More reasons may be added."
         ),
     ],
 )

@@ -6,6 +6,7 @@ Every sealed value is bound to its row and its field: copied elsewhere, it doesn
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Protocol
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -89,10 +90,14 @@ def open_secret(row: SealedTransmission, keyring: KeyRing) -> str:
 def open_target(row: SealedTransmission, keyring: KeyRing, now: datetime) -> Target:
     """Open everything that sending to the integration needs.
 
-    `now` decides whether the old secret still signs along. Raises BrokenSeal.
+    `now` decides whether the old secret still signs along. Raises BrokenSeal, or ValueError for a
+    row that was damaged: of no known type, or without a URL.
     """
+    kind = TransmissionType(row.type)
+    if not urlsplit(row.url).hostname:
+        raise ValueError(f"the URL of integration {row.id} names no host")
     secret = open_secret(row, keyring)
-    if row.type == TransmissionType.AWS_SQS:
+    if kind is TransmissionType.AWS_SQS:
         return SqsTarget(row.url, row.access_key_id or "", secret)
     secrets = (secret, *_old_secrets(row, keyring, now))
     return WebhookTarget(row.url, secrets, tuple(open_headers(row, keyring).items()))

@@ -5,7 +5,7 @@ Every method commits before it returns. Another tenant's integration does not ex
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -18,7 +18,7 @@ from hookline.domain.catalogue import Catalogue
 from hookline.domain.ids import new_integration_id, new_webhook_secret
 from hookline.domain.notices import disabled
 from hookline.domain.targets import TransmissionType
-from hookline.errors import Conflict, NotFound, PreconditionFailed
+from hookline.errors import BrokenSeal, Conflict, NotFound, PreconditionFailed
 from hookline.integrations import changes, repository, tenancy
 from hookline.integrations.checks import Checks
 from hookline.integrations.creation import check_new, row_of
@@ -140,7 +140,12 @@ class IntegrationService:
         """Return a webhook's secret; raise Conflict for an AWS_SQS integration."""
         row = await self._row(principal, integration_id)
         _refuse_sqs(row)
-        return self._views.secret(row)
+        try:
+            return self._views.secret(row)
+        except BrokenSeal as error:
+            raise Conflict(
+                "The stored secret cannot be read; POST …/rotate-secret makes a new one."
+            ) from error
 
     async def rotate_secret(
         self, principal: Principal, integration_id: str, grace: timedelta, allowed: Versions
@@ -148,9 +153,11 @@ class IntegrationService:
         """Give a webhook a new secret; the old one signs along for `grace`."""
         async with self._changing(principal, integration_id, allowed) as (row, _):
             _refuse_sqs(row)
-            old = open_secret(row, self._keyring)
+            old = None
+            with suppress(BrokenSeal):  # then there is none that could sign along
+                old = open_secret(row, self._keyring)
             row.old_secret = row.old_secret_until = None
-            if grace:
+            if grace and old is not None:
                 row.old_secret = self._keyring.seal(old, bound_to=old_secret_binding(row.id))
                 row.old_secret_until = row.updated_at + grace
             row.secret = self._keyring.seal(new_webhook_secret(), bound_to=secret_binding(row.id))

@@ -19,7 +19,7 @@ from hookline.integrations.schemas import (
     Transmission,
     WebhookTransmission,
 )
-from hookline.integrations.sealing import open_headers, open_secret
+from hookline.integrations.sealing import open_headers, open_secret, open_target
 from hookline.security.secrets import KeyRing
 
 
@@ -41,7 +41,20 @@ class Views:
     def integration(
         self, row: Row, health: HealthRow | None = None, *, with_secret: bool = False
     ) -> Listed:
-        """Return what is shown of a row; a webhook's secret only where it is asked for."""
+        """Return what is shown of a row; a webhook's secret only where it is asked for.
+
+        A row that cannot be read is shown as far as it can be, with a health that says so: it must
+        not cost a list the others. Why it cannot, the snapshot's log says.
+        """
+        try:
+            open_target(row, self._keyring, datetime.now(UTC))  # what sending to it needs
+            return self._readable(row, health, with_secret=with_secret)
+        except Exception:
+            if with_secret:
+                raise
+            return Listed(self._unreadable(row), row.sequence)
+
+    def _readable(self, row: Row, health: HealthRow | None, *, with_secret: bool) -> Listed:
         shown = Integration(
             id=row.id,
             pbx=row.pbx,
@@ -59,6 +72,38 @@ class Views:
             updated_at=row.updated_at,
         )
         return Listed(shown, row.sequence)
+
+    def _unreadable(self, row: Row) -> Integration:
+        """Return what is sound in a row; nothing is checked of what is said of it."""
+        try:
+            events = restore_selection(row.events, self._catalogue).as_document()
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, it shows no choice
+            events = {}
+        return Integration.model_construct(
+            id=row.id,
+            pbx=row.pbx,
+            company=row.company,
+            name=row.name,
+            enabled=row.enabled,
+            transmission=_closed_transmission(row),
+            events=events,
+            filter=None,
+            max_in_flight=row.max_in_flight,
+            rate_limit=row.rate_limit,
+            health=IntegrationHealth(
+                state=HealthState.DISABLED,
+                failing_since=None,
+                last_error=None,
+                last_error_at=None,
+                next_probe_at=None,
+                disabled_reason="unreadable",
+                disabled_by="hookline",
+                disabled_at=None,
+            ),
+            version=row.version,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+        )
 
     def secret(self, row: Row) -> SigningSecret:
         """Return the secret of a webhook's row in both of its forms."""
@@ -80,6 +125,18 @@ class Views:
         if with_secret:
             shown.secret = open_secret(row, self._keyring)
         return shown
+
+
+def _closed_transmission(row: Row) -> Transmission:
+    """Return a transmission without what is sealed."""
+    if row.type == TransmissionType.AWS_SQS:
+        ending = (row.access_key_id or "")[-SHOWN_OF_ACCESS_KEY:]
+        return SqsTransmission.model_construct(
+            type=TransmissionType.AWS_SQS, url=row.url, access_key_id=ending
+        )
+    return WebhookTransmission.model_construct(
+        type=TransmissionType.WEBHOOK, url=row.url, headers={}, secret=None
+    )
 
 
 def _health(row: Row, health: HealthRow | None) -> IntegrationHealth:
