@@ -105,7 +105,14 @@ async def open_runtime(
         policy = open_policy(settings, stack)
         subscriptions = await _snapshot(transactions, catalogue, keyring)
         counts = Counts(subscriptions)
-        integrations = CountedIntegrations(transactions, keyring, policy, catalogue, counts=counts)
+        integrations = CountedIntegrations(
+            transactions,
+            keyring,
+            policy,
+            catalogue,
+            most_per_pbx=settings.max_integrations_per_pbx,
+            counts=counts,
+        )
         keys = _directory(transactions, stack)
 
         pool = await stack.enter_async_context(

@@ -59,6 +59,8 @@ TABLE = {
     "testIntegration": Row(body={"type": "call:completed"}),
     "putPbx": Row(body={"company": "it_w1", "license": "x-bees"}, manager=False),
     "getPbx": Row(),
+    "listPbxs": Row(lists=True),
+    "deletePbx": Row(204, manager=False),
     "sendEvent": Row(202, an_event(), ingest=True, manager=False, creates=True),
     "sendEventBatch": Row(202, {"events": []}, ingest=True, manager=False),
     "listEvents": Row(lists=True),

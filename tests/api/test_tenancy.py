@@ -127,8 +127,9 @@ async def test_a_claimed_company_counts_once_the_record_confirms_it(api: Api, ke
     assert (await api.get(path, key=manager)).status_code == 200
     assert (await api.get(f"{ALL}/{nameless['id']}")).json()["company"] == company
     await api.put(f"/v1/pbxs/{pbx}", described | {"company": "it_w000032"})
-    assert (await api.get(path, key=manager)).status_code == 404
-    assert (await api.get(path, key=claimant)).json()["company"] == company
+    for key in (manager, claimant):
+        moved = (await api.get(path, key=key)).json()
+        assert (moved["company"], moved["enabled"]) == (company, False)
 
 
 async def test_a_pbx_is_read_as_it_was_described(api: Api) -> None:

@@ -110,7 +110,7 @@ async def test_a_companys_integration_gets_examples_without_a_pbx(bench: Bench) 
 async def test_the_company_on_a_pbxs_record_is_filled_in(bench: Bench) -> None:
     integration = await bench.make(a_queue(pbx=PBX))
     description = PbxPut(company="it_recorded", license="x-bees")
-    await bench.pbxs.describe(PBX, description)
+    await bench.pbxs.put(ADMIN, PBX, description)
     tested = await bench.tester.test(integration, "call:completed")
     assert json.loads(tested.body)["company"] == "it_recorded"
 

@@ -143,7 +143,7 @@ async def test_only_a_company_that_is_vouched_for_is_named(
     [notice] = await taken(outbox)
     assert (notice.pbx, notice.company) == ("000000000042", None)
     described = {"company": "it_w000099", "license": "x-bees"}
-    await pbxs.describe("000000000042", PbxPut.model_validate(described))
+    await pbxs.put(ADMIN, "000000000042", PbxPut.model_validate(described))
     await change(service, target, enabled=True)
     await change(service, target, enabled=False)
     [notice] = await taken(outbox)

@@ -25,9 +25,14 @@ _OURS: Final = re.compile(r'"([1-9][0-9]{0,8})(?:-[0-9a-f]{8})?"')
 def etag(shown: Integration) -> str:
     """Return the entity tag of an integration as it is shown."""
     if shown.health.last_error_at is None:
-        return f'"{shown.version}"'
+        return version_tag(shown.version)
     digest = sha256(shown.health.model_dump_json().encode()).hexdigest()
     return f'"{shown.version}-{digest[:8]}"'
+
+
+def version_tag(version: int) -> str:
+    """Return the entity tag of a version."""
+    return f'"{version}"'
 
 
 def _if_match(

@@ -38,7 +38,7 @@ IntegrationPath = Annotated[
 ]
 
 
-@router.post("", status_code=201, responses=CREATED | failures(400, 403, 413, 415, 422))
+@router.post("", status_code=201, responses=CREATED | failures(400, 403, 409, 413, 415, 422))
 async def create_integration(
     caller: Manager,
     services: ServicesDep,
@@ -113,7 +113,7 @@ async def get_integration(
 
 @router.patch(
     "/{integration_id}",
-    responses=WITH_ETAG | failures(400, 403, 404, 412, 413, 415, 422),
+    responses=WITH_ETAG | failures(400, 403, 404, 409, 412, 413, 415, 422),
 )
 async def update_integration(  # noqa: PLR0913 - each is a part of the request
     *,
@@ -196,11 +196,11 @@ async def test_integration(
     The catalogue's example of the type is sent now, in one attempt and whether the integration
     chose the type or not, and the outcome is returned in full.
     """
-    found = await services.integrations.read(caller, integration_id)
+    await services.integrations.check_manages(caller, integration_id)
     if services.catalogue.find(test.type) is None:
         message = "There is no such event type; GET /v1/event-types lists all."
         raise InvalidInput(FieldProblem("type", message))
-    return _shown(await services.tester.test(found.integration.id, test.type))
+    return _shown(await services.tester.test(integration_id, test.type))
 
 
 def _shown(tested: Tested) -> TestResult:

@@ -153,14 +153,17 @@ class Pbx(Base):
     __table_args__ = (
         CheckConstraint("license in ('x-bees', 'collaboration')", name="license"),
         Index("pbxs_revision_idx", "revision"),
+        Index("pbxs_company_idx", "company"),
     )
 
     pbx: Mapped[str] = mapped_column(primary_key=True)
+    sequence: Mapped[UUID] = mapped_column(unique=True)  # a UUIDv7: newest first, stable cursors
     company: Mapped[str]
     license: Mapped[str]
     presence_events: Mapped[bool]
-    revision: Mapped[int] = mapped_column(BigInteger)
+    revision: Mapped[int] = mapped_column(BigInteger)  # the ETag as well
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    deleted_at: Mapped[datetime | None]  # such a row says nothing, but that snapshots forget it
 
 
 class ApiKey(Base):

@@ -1,6 +1,6 @@
 """What a key may see, said in SQL: the same as `Principal.sees` says of one object."""
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, true
+from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
 
 from hookline.db.models import AcceptedEvent, Integration, Pbx
 from hookline.domain.access import Principal
@@ -20,6 +20,29 @@ def integrations_seen_by(principal: Principal) -> ColumnElement[bool]:
     return and_(Integration.company == principal.company, Integration.company_vouched)
 
 
+def integrations_shown_to(principal: Principal) -> ColumnElement[bool]:
+    """Return the condition on `integrations` that a key may know of, besides those it manages.
+
+    A company knows what a former one left on a PBX that is its own now.
+    """
+    seen = integrations_seen_by(principal)
+    if principal.company is None or not principal.manages:
+        return seen
+    own = select(Pbx.pbx).where(Pbx.company == principal.company, Pbx.deleted_at.is_(None))
+    return or_(seen, Integration.pbx.in_(own))
+
+
+def pbxs_seen_by(principal: Principal) -> ColumnElement[bool]:
+    """Return the condition on `pbxs`; deleted records are nobody's."""
+    living = Pbx.deleted_at.is_(None)
+    if principal.is_admin:
+        return living
+    if not principal.manages:
+        return false()
+    own = Pbx.pbx == principal.pbx if principal.pbx else Pbx.company == principal.company
+    return and_(living, own)
+
+
 def events_seen_by(principal: Principal) -> ColumnElement[bool]:
     """Return the condition on `events` for what belongs to the key's PBX or company.
 
@@ -31,7 +54,9 @@ def events_seen_by(principal: Principal) -> ColumnElement[bool]:
         return false()
     if principal.pbx is not None:
         return AcceptedEvent.pbx == principal.pbx
-    of_another = exists().where(Pbx.pbx == AcceptedEvent.pbx, Pbx.company != principal.company)
+    of_another = exists().where(
+        Pbx.pbx == AcceptedEvent.pbx, Pbx.company != principal.company, Pbx.deleted_at.is_(None)
+    )
     return and_(
         AcceptedEvent.company == principal.company,
         or_(AcceptedEvent.pbx.is_(None), ~of_another),

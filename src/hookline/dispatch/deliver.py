@@ -75,17 +75,16 @@ class Deliverer:
             _LOG.error("delivery.poisonous", delivery=str(job.id), claims=job.claims)
             return _unattempted(job, Failed(FailReason.INTERNAL))
         subscription = self._directory.find(job.integration_id)
-        if subscription is None:
-            return _unattempted(job, Skipped(SkipReason.DELETED))
-        if not subscription.enabled:
-            return _unattempted(job, Skipped(SkipReason.DISABLED))
+        if subscription is None or not subscription.enabled:
+            return _unattempted(job, _unwanted(subscription))
         number = job.attempts + 1
         sent = await attempt(self._sinks, subscription, job.id, job.event)
         outcome = self._judge(sent, number, once=job.once)
         if outcome == Failed(FailReason.GONE) and subscription.target is not None:
             self._on_gone(job.integration_id, subscription.target.url)
-        if isinstance(outcome, RetryAt) and self._directory.find(job.integration_id) is None:
-            outcome = Skipped(SkipReason.DELETED)  # while the attempt was under way
+        now = self._directory.find(job.integration_id)  # it may have changed during the attempt
+        if isinstance(outcome, RetryAt) and (now is None or not now.enabled):
+            outcome = _unwanted(now)
         return Settlement(job.id, job.lease, outcome, number, sent)
 
     def _judge(self, sent: Sent, number: int, *, once: bool) -> Outcome:
@@ -134,6 +133,11 @@ def transmission(target: Target) -> TransmissionType:
             return TransmissionType.WEBHOOK
         case SqsTarget():
             return TransmissionType.AWS_SQS
+
+
+def _unwanted(subscription: Subscription | None) -> Outcome:
+    """Say why an integration that is deleted (None) or disabled gets nothing."""
+    return Skipped(SkipReason.DELETED if subscription is None else SkipReason.DISABLED)
 
 
 def _unattempted(job: Claimed, outcome: Outcome) -> Settlement:

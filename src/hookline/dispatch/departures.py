@@ -18,8 +18,8 @@ _AT_ONCE = 1_000  # deliveries a statement: a short transaction, however many wa
 class Departures:
     """Told by the snapshot, in each process, of every integration that is not what it was.
 
-    Ends at once what waits for a deleted one. What is leased then, or was missed because no process
-    ran, ends in the same way when it is next claimed.
+    Ends at once what waits for one that was deleted or disabled. What is leased then, or was missed
+    because no process ran, ends in the same way when it is next claimed.
     """
 
     def __init__(self, queue: Queue, sinks: Mapping[TransmissionType, Sink]) -> None:
@@ -32,7 +32,9 @@ class Departures:
         if before.target is not None and (after is None or after.target != before.target):
             self._start(self._forget(before.target), "forget-target")
         if after is None:
-            self._start(self._skip(before.integration_id), "skip-deleted")
+            self._start(self._skip(before.integration_id, SkipReason.DELETED), "skip-deleted")
+        elif before.enabled and not after.enabled:
+            self._start(self._skip(before.integration_id, SkipReason.DISABLED), "skip-disabled")
 
     async def aclose(self) -> None:
         """Leave what is still under way; it ends when it is next claimed."""
@@ -48,9 +50,9 @@ class Departures:
     async def _forget(self, target: Target) -> None:
         await self._sinks[transmission(target)].forget(target)
 
-    async def _skip(self, integration_id: str) -> None:
+    async def _skip(self, integration_id: str, reason: SkipReason) -> None:
         async def some() -> int:
-            return await self._queue.skip(integration_id, SkipReason.DELETED, limit=_AT_ONCE)
+            return await self._queue.skip(integration_id, reason, limit=_AT_ONCE)
 
         while await once_back(some) == _AT_ONCE:
             continue

@@ -60,6 +60,11 @@ class Principal:
         check_scope(self.role, pbx=self.pbx, company=self.company)
 
     @property
+    def label(self) -> str:
+        """What others are told of who did something: the key's name, or else its id."""
+        return self.name or f"key {self.key_id}"
+
+    @property
     def is_admin(self) -> bool:
         """Whether everything is allowed."""
         return self.role is Role.ADMIN

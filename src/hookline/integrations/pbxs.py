@@ -1,14 +1,41 @@
 """PBXs: what administrators say of a PBX's company, licence and presence events."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from uuid import UUID
+
+from sqlalchemy import or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import Pbx
+from hookline.db.visibility import pbxs_seen_by
 from hookline.domain.access import Principal
-from hookline.errors import NotFound
-from hookline.integrations import repository
+from hookline.domain.ids import new_uuid
+from hookline.errors import NotFound, PreconditionFailed
+from hookline.integrations.moves import end_vouching, follow_record
 from hookline.integrations.requests import PbxPut
-from hookline.integrations.revision import Change, Transactions
+from hookline.integrations.revision import Transactions
 from hookline.integrations.schemas import PbxRecord
+from hookline.integrations.service import Versions
+
+
+@dataclass(frozen=True, slots=True)
+class VersionedPbx:
+    """A PBX's record as it is shown, its version (the ETag) and its place in lists."""
+
+    record: PbxRecord
+    version: int
+    sequence: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class WantedPbxs:
+    """Which PBXs a list is about; None: whatever it is. `search` is a part of a serial."""
+
+    company: str | None = None
+    license: str | None = None
+    search: str | None = None
 
 
 class PbxService:
@@ -17,44 +44,92 @@ class PbxService:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
-    async def describe(self, pbx: str, description: PbxPut) -> PbxRecord:
+    async def put(
+        self, principal: Principal, pbx: str, said: PbxPut, allowed: Versions = None
+    ) -> VersionedPbx:
         """Keep what is known of a PBX; it holds for the next accepted event.
 
-        The companies of the PBX's integrations are judged again: one that the record confirms is
-        vouched for, one that it contradicts no longer is, and one that was not known is filled in.
+        Where that makes it another company's, integrations of the old one on it are disabled.
+        Raises PreconditionFailed for a stale version.
         """
         async with self._transactions.changing() as change:
-            row = await change.session.get(Pbx, pbx) or Pbx(pbx=pbx)
-            row.company = description.company
-            row.license = description.license
-            row.presence_events = description.presence_events
+            row = await change.session.get(Pbx, pbx)
+            _check_version(row, allowed)
+            if row is None or row.deleted_at is not None:
+                row = row or Pbx(pbx=pbx)
+                row.sequence, row.deleted_at = new_uuid(), None
+            elif _says(row) == (said.company, said.license, said.presence_events):
+                return _versioned(row)
+            row.company, row.license = said.company, said.license
+            row.presence_events = said.presence_events
             row.updated_at = datetime.now(UTC)
             row.revision = change.revision
             change.session.add(row)
-            await _judge_companies(change, row)
-        return _record(row)
+            await follow_record(change, row, by=principal.label)
+        return _versioned(row)
 
-    async def read(self, principal: Principal, pbx: str) -> PbxRecord:
+    async def read(self, principal: Principal, pbx: str) -> VersionedPbx:
         """Return what is known of a PBX; raise NotFound where nothing is, or it is another's."""
         async with self._transactions.reading() as session:
-            row = await session.get(Pbx, pbx)
-        if row is None or not principal.sees(row.pbx, row.company):
-            raise NotFound(f"The PBX {pbx!a} was never described.")
-        return _record(row)
+            row = await _find(session, principal, pbx)
+        if row is None:
+            raise _no_such(pbx)
+        return _versioned(row)
+
+    async def page(
+        self, principal: Principal, wanted: WantedPbxs, *, before: UUID | None, limit: int
+    ) -> Sequence[VersionedPbx]:
+        """Return up to `limit` records older than `before`, newest first."""
+        query = select(Pbx).where(pbxs_seen_by(principal)).order_by(Pbx.sequence.desc())
+        if before is not None:
+            query = query.where(Pbx.sequence < before)
+        if wanted.company is not None:
+            query = query.where(Pbx.company == wanted.company)
+        if wanted.license is not None:
+            query = query.where(Pbx.license == wanted.license)
+        if wanted.search is not None:
+            columns = (Pbx.pbx, Pbx.company)
+            query = query.where(
+                or_(*(c.icontains(wanted.search, autoescape=True) for c in columns))
+            )
+        async with self._transactions.reading() as session:
+            rows = (await session.scalars(query.limit(limit))).all()
+        return [_versioned(row) for row in rows]
+
+    async def delete(self, principal: Principal, pbx: str, allowed: Versions = None) -> None:
+        """Forget what is known of a PBX, so that it is no company's; what is on it stays."""
+        async with self._transactions.changing() as change:
+            row = await _find(change.session, principal, pbx)
+            if row is None:
+                raise _no_such(pbx)
+            _check_version(row, allowed)
+            row.deleted_at = datetime.now(UTC)
+            row.revision = change.revision
+            await end_vouching(change, pbx)
 
 
-async def _judge_companies(change: Change, pbx: Pbx) -> None:
-    for integration in await repository.of_pbx(change.session, pbx.pbx):
-        company = integration.company or pbx.company
-        vouched = company == pbx.company
-        if (company, vouched) != (integration.company, integration.company_vouched):
-            integration.company, integration.company_vouched = company, vouched
-            integration.revision = change.revision
-            integration.version += 1
+async def _find(session: AsyncSession, principal: Principal, pbx: str) -> Pbx | None:
+    return await session.scalar(select(Pbx).where(Pbx.pbx == pbx, pbxs_seen_by(principal)))
 
 
-def _record(row: Pbx) -> PbxRecord:
-    return PbxRecord.model_validate(
+def _says(row: Pbx) -> tuple[str, str, bool]:
+    return row.company, row.license, row.presence_events
+
+
+def _check_version(row: Pbx | None, allowed: Versions) -> None:
+    current = None if row is None or row.deleted_at is not None else row.revision
+    if allowed is not None and current not in allowed:
+        raise PreconditionFailed(
+            "The PBX's record was changed meanwhile; read it again and repeat the change."
+        )
+
+
+def _no_such(pbx: str) -> NotFound:
+    return NotFound(f"The PBX {pbx!a} was never described.")
+
+
+def _versioned(row: Pbx) -> VersionedPbx:
+    record = PbxRecord.model_validate(
         {
             "pbx": row.pbx,
             "company": row.company,
@@ -63,3 +138,4 @@ def _record(row: Pbx) -> PbxRecord:
             "updatedAt": row.updated_at,
         }
     )
+    return VersionedPbx(record, row.revision, row.sequence)

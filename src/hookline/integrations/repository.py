@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import Integration, Pbx
-from hookline.db.visibility import integrations_seen_by
+from hookline.db.visibility import integrations_shown_to
 from hookline.domain.access import Principal
 
 
@@ -26,7 +26,7 @@ class Wanted:
 async def find(
     session: AsyncSession, integration_id: str, principal: Principal
 ) -> Integration | None:
-    """Return a living integration that the principal may see."""
+    """Return a living integration that the principal may know of."""
     return await session.scalar(_living(principal).where(Integration.id == integration_id))
 
 
@@ -60,11 +60,33 @@ async def of_pbx(session: AsyncSession, pbx: str) -> Sequence[Integration]:
     return (await session.scalars(query)).all()
 
 
+async def count_of(
+    session: AsyncSession, pbx: str | None, company: str | None, *, besides: str | None = None
+) -> int:
+    """Return how many living integrations, `besides` one, a PBX has, or a company for no PBX.
+
+    Those that a former company left on the PBX are not counted.
+    """
+    owned = (
+        Integration.pbx == pbx
+        if pbx is not None
+        else and_(Integration.pbx.is_(None), Integration.company == company)
+    )
+    query = select(func.count()).where(
+        owned,
+        Integration.deleted_at.is_(None),
+        Integration.disabled_reason.is_distinct_from("moved"),
+        Integration.id.is_distinct_from(besides),
+    )
+    return (await session.execute(query)).scalar_one()
+
+
 async def recorded_company(session: AsyncSession, pbx: str | None) -> str | None:
     """Return the company on a PBX's record, if there is one."""
     if pbx is None:
         return None
-    return await session.scalar(select(Pbx.company).where(Pbx.pbx == pbx))
+    living = select(Pbx.company).where(Pbx.pbx == pbx, Pbx.deleted_at.is_(None))
+    return await session.scalar(living)
 
 
 async def is_taken(session: AsyncSession, integration_id: str) -> bool:
@@ -74,5 +96,5 @@ async def is_taken(session: AsyncSession, integration_id: str) -> bool:
 
 def _living(principal: Principal) -> Select[Integration]:
     return select(Integration).where(
-        Integration.deleted_at.is_(None), integrations_seen_by(principal)
+        Integration.deleted_at.is_(None), integrations_shown_to(principal)
     )

@@ -69,12 +69,12 @@ Transmission = TypeAliasType(
 DisabledReason = TypeAliasType(
     "DisabledReason",
     Annotated[
-        Literal["gone", "failing", "manual", "unreadable"],
+        Literal["gone", "failing", "manual", "moved", "unreadable"],
         Field(
             description="`gone`: the target answered 410. `failing`: nothing got through for "
-            "days. `manual`: somebody switched it off. `unreadable`: its stored secrets or "
-            "settings cannot be read, so its deliveries fail as `internal`; `enabled` is as it "
-            "was. More reasons may be added."
+            "days. `manual`: somebody switched it off. `moved`: its PBX is another company's now. "
+            "`unreadable`: its stored secrets or settings cannot be read, so its deliveries fail "
+            "as `internal`; `enabled` is as it was. More reasons may be added."
         ),
     ],
 )
@@ -163,3 +163,10 @@ class PbxRecord(PbxPut):
         description="Whether a `collaboration` PBX sends presence events."
     )
     updated_at: Moment = Field(description="When the description was last changed.")
+
+
+class PbxPage(Document):
+    """One page of PBX records, those that were described last first."""
+
+    items: list[PbxRecord] = Field(description="The page's records.")
+    next: str | None = Field(description="The `cursor` of the next page; `null` on the last one.")

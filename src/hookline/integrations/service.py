@@ -18,16 +18,17 @@ from hookline.domain.catalogue import Catalogue
 from hookline.domain.ids import new_integration_id, new_webhook_secret
 from hookline.domain.notices import disabled
 from hookline.domain.targets import TransmissionType
-from hookline.errors import BrokenSeal, Conflict, NotFound, PreconditionFailed
+from hookline.errors import BrokenSeal, Conflict, Forbidden, NotFound, PreconditionFailed
 from hookline.integrations import changes, repository, tenancy
 from hookline.integrations.checks import Checks
 from hookline.integrations.creation import check_new, row_of
 from hookline.integrations.health import clear_health, find_health, health_before
+from hookline.integrations.moves import MOVED, settle_enabling
 from hookline.integrations.outbox import announce
 from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Change, Transactions
-from hookline.integrations.schemas import SigningSecret
+from hookline.integrations.schemas import SigningSecret, WebhookTransmission
 from hookline.integrations.sealing import old_secret_binding, open_secret, secret_binding
 from hookline.integrations.views import Listed, Views
 from hookline.security.egress.policy import EgressPolicy
@@ -49,8 +50,11 @@ class IntegrationService:
         keyring: KeyRing,
         policy: EgressPolicy,
         catalogue: Catalogue,
+        *,
+        most_per_pbx: int = 100,
     ) -> None:
         self._transactions = transactions
+        self._most_per_pbx = most_per_pbx
         self._keyring = keyring
         self._policy = policy
         self._catalogue = catalogue
@@ -59,15 +63,17 @@ class IntegrationService:
     async def create(self, principal: Principal, new: IntegrationCreate) -> Listed:
         """Make an integration; what is returned holds a webhook's secret.
 
-        Raises InvalidInput with every wrong field, Forbidden for another tenant's PBX or company.
+        Raises InvalidInput with every wrong field, Forbidden for another tenant's PBX or company,
+        Conflict where that PBX, or the company without a PBX, has as many as it may.
         """
         pbx = tenancy.pbx_of(principal, new.pbx)
         events = await check_new(new, self._checks())
         async with self._transactions.changing() as change:
             recorded = await repository.recorded_company(change.session, pbx)
             whose = tenancy.settle(principal, pbx, new.company, recorded)
+            await self._check_room(change.session, whose.pbx, whose.company)
             found = await _free_id(change.session)
-            row = row_of(new, found, self._keyring, by=_name_of(principal))
+            row = row_of(new, found, self._keyring, by=principal.label)
             row.pbx, row.company, row.company_vouched = whose.pbx, whose.company, whose.vouched
             row.events = events
             row.revision = change.revision
@@ -79,7 +85,7 @@ class IntegrationService:
         async with self._transactions.reading() as session:
             row = await _existing(session, integration_id, principal)
             health = await find_health(session, [integration_id])
-        return self._views.integration(row, health.get(integration_id))
+        return self._shown(principal, row, health)
 
     async def page(
         self, principal: Principal, wanted: Wanted, *, before: UUID | None, limit: int
@@ -88,7 +94,11 @@ class IntegrationService:
         async with self._transactions.reading() as session:
             rows = await repository.page(session, principal, wanted, before=before, limit=limit)
             health = await find_health(session, [row.id for row in rows])
-        return [self._views.integration(row, health.get(row.id)) for row in rows]
+        return [self._shown(principal, row, health) for row in rows]
+
+    async def check_manages(self, principal: Principal, integration_id: str) -> None:
+        """Raise Forbidden for an integration that the principal may know of but not use."""
+        await self._row(principal, integration_id)
 
     async def change(
         self,
@@ -112,9 +122,12 @@ class IntegrationService:
                 row, health.get(integration_id), with_secret="secret" in sent
             )
             changes.check_read_only(patch, shown.integration, checks)
-            was_enabled, afresh = row.enabled, changes.starts_afresh(patch, row)
-            changes.apply(patch, row, self._keyring, checks, by=_name_of(principal))
-            changed = session.is_modified(row)
+            was_enabled, was_moved = row.enabled, row.disabled_reason == MOVED
+            afresh = changes.starts_afresh(patch, row)
+            changes.apply(patch, row, self._keyring, checks, by=principal.label)
+            changed = session.is_modified(row)  # before anything is asked, which flushes it
+            if row.enabled and not was_enabled:
+                await self._check_enabling(session, principal, row, was_moved=was_moved)
             if changed:
                 _touch(row, change)
             if was_enabled and not row.enabled:
@@ -205,9 +218,45 @@ class IntegrationService:
             _touch(row, change)
             yield row, change.session
 
+    async def _check_room(
+        self,
+        session: AsyncSession,
+        pbx: str | None,
+        company: str | None,
+        besides: str | None = None,
+    ) -> None:
+        """Raise Conflict where no integration may be added; exact, as writers go one by one."""
+        there = await repository.count_of(session, pbx, company, besides=besides)
+        if there < self._most_per_pbx:
+            return
+        owner = f"PBX {pbx}" if pbx is not None else f"company {company}, without a PBX,"
+        raise Conflict(
+            f"The {owner} has {self._most_per_pbx} integrations, the most that are possible;"
+            " delete one that is not needed, or ask the operator for more"
+            " (MAX_INTEGRATIONS_PER_PBX)."
+        )
+
+    async def _check_enabling(
+        self, session: AsyncSession, principal: Principal, row: Row, *, was_moved: bool
+    ) -> None:
+        """Raise Conflict where an integration may not be enabled, as its PBX is another's now."""
+        await settle_enabling(session, principal, row, was_moved=was_moved)
+        if was_moved:
+            await self._check_room(session, row.pbx, row.company, besides=row.id)
+
     async def _row(self, principal: Principal, integration_id: str) -> Row:
         async with self._transactions.reading() as session:
-            return await _existing(session, integration_id, principal)
+            return await _managed(session, integration_id, principal)
+
+    def _shown(
+        self, principal: Principal, row: Row, health: Mapping[str, IntegrationHealth]
+    ) -> Listed:
+        """Show an integration without its headers, which hold credentials, to who only knows it."""
+        listed = self._views.integration(row, health.get(row.id))
+        transmission = listed.integration.transmission
+        if not _manages(principal, row) and isinstance(transmission, WebhookTransmission):
+            transmission.headers = {}
+        return listed
 
     def _checks(self) -> Checks:
         return Checks(self._policy, self._catalogue)
@@ -225,12 +274,27 @@ async def _current(
     session: AsyncSession, integration_id: str, principal: Principal, allowed: Versions
 ) -> Row:
     """Return the row to change; raise PreconditionFailed where another version was meant."""
-    row = await _existing(session, integration_id, principal)
+    row = await _managed(session, integration_id, principal)
     if allowed is not None and row.version not in allowed:
         raise PreconditionFailed(
             "The integration was changed meanwhile; read it again and repeat the change."
         )
     return row
+
+
+async def _managed(session: AsyncSession, integration_id: str, principal: Principal) -> Row:
+    """Return an integration of the principal's own; raise Forbidden where it only knows of it."""
+    row = await _existing(session, integration_id, principal)
+    if not _manages(principal, row):
+        raise Forbidden(
+            "This integration is a former company's, which its PBX has moved from: it gets nothing"
+            " of the PBX, and only that company or an administrator may change or use it."
+        )
+    return row
+
+
+def _manages(principal: Principal, row: Row) -> bool:
+    return principal.sees(row.pbx, row.company if row.company_vouched else None)
 
 
 async def _announce_disabled(
@@ -239,10 +303,6 @@ async def _announce_disabled(
     """Tell of an integration that is switched off by this transaction, why and by whom."""
     reason, by = row.disabled_reason or "", row.disabled_by or ""
     await announce(session, [disabled(row.id, reason, by, health_before(health, row.id))])
-
-
-def _name_of(principal: Principal) -> str:
-    return principal.name or f"key {principal.key_id}"
 
 
 def _touch(row: Row, change: Change) -> None:

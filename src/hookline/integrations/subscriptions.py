@@ -89,6 +89,7 @@ class Subscriptions:
         self._pbxs: dict[str, PbxPolicy] = {}
         self._matches: dict[tuple[str | None, str | None, str], Match] = {}
         self._catching_up = asyncio.Lock()
+        self._begun = self._loaded = 0  # which load was begun last, and which one succeeded last
         self._tell: Callable[[Subscription, Subscription | None], None] | None = None
         self.revision = 0
 
@@ -105,17 +106,30 @@ class Subscriptions:
         Raises Unavailable while the database is away; the snapshot then stays as it was.
         """
         async with self._catching_up:
-            if beyond is not None and self.revision > beyond:
-                return
-            async with self._transactions.reading() as session:
-                # The number first: a change that commits in between is loaded now and once more.
-                revision = (await session.execute(select(Revision.value))).scalar_one()
-                changed = select(Integration).where(Integration.revision > self.revision)
-                integrations = (await session.execute(changed)).scalars().all()
-                described = select(Pbx).where(Pbx.revision > self.revision)
-                pbxs = (await session.execute(described)).scalars().all()
+            if beyond is None or self.revision <= beyond:
+                await self._load()
+
+    async def refresh(self) -> None:
+        """Load every change up to now; those who ask while one loads share the next load."""
+        asked = self._begun
+        async with self._catching_up:
+            if self._loaded <= asked:
+                await self._load()
+
+    async def _load(self) -> None:
+        self._begun += 1
+        begun = self._begun
+        async with self._transactions.reading() as session:
+            # The number first: a change that commits in between is loaded now and once more.
+            revision = (await session.execute(select(Revision.value))).scalar_one()
+            changed = select(Integration).where(Integration.revision > self.revision)
+            integrations = (await session.execute(changed)).scalars().all()
+            described = select(Pbx).where(Pbx.revision > self.revision)
+            pbxs = (await session.execute(described)).scalars().all()
+        if integrations or pbxs:
             self._take(integrations, pbxs)
-            self.revision = revision
+        self.revision = revision
+        self._loaded = begun
 
     def find(self, integration_id: str) -> Subscription | None:
         """Return the integration of this id; None where it does not exist (any more)."""
@@ -209,7 +223,11 @@ class Subscriptions:
             if before is not None and self._tell is not None:
                 self._tell(before, self._all.get(row.id))
         for pbx in pbxs:
-            self._pbxs[pbx.pbx] = PbxPolicy(pbx.company, Licence(pbx.license), pbx.presence_events)
+            self._pbxs.pop(pbx.pbx, None)
+            if pbx.deleted_at is None:
+                self._pbxs[pbx.pbx] = PbxPolicy(
+                    pbx.company, Licence(pbx.license), pbx.presence_events
+                )
         self._matches.clear()
 
     def _add(self, subscription: Subscription) -> None:

@@ -109,16 +109,17 @@ class CountedHealth(HealthRecords):
 class CountedIntegrations(IntegrationService):
     """The integrations' service; counts what Hookline itself switches off."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
         self,
         transactions: Transactions,
         keyring: "KeyRing",
         policy: "EgressPolicy",
         catalogue: "Catalogue",
         *,
+        most_per_pbx: int,
         counts: Counts,
     ) -> None:
-        super().__init__(transactions, keyring, policy, catalogue)
+        super().__init__(transactions, keyring, policy, catalogue, most_per_pbx=most_per_pbx)
         self._counts = counts
 
     async def disable_gone(self, integration_id: str, url: str) -> bool:

@@ -249,6 +249,13 @@ class Settings(BaseSettings):
         " one PBX of a company half of that; its events alone are answered 429 then. So a dead"
         " target of one tenant never costs others their deliveries.",
     )
+    max_integrations_per_pbx: int = Field(
+        100,
+        ge=1,
+        le=100_000,
+        description="Integrations that a PBX may have, and a company for its events without a PBX;"
+        " a further one is answered 409. Each may get a copy of every event.",
+    )
     retention_days: int = Field(
         30, ge=1, le=3_650, description="Days that events, deliveries and attempts are kept."
     )

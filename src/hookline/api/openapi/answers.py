@@ -159,6 +159,7 @@ ANSWERS: Final[dict[str, object]] = {
             "responseDefect": None,
         },
     },
+    "listPbxs": {"items": [_PBX], "next": None},
     "putPbx": _PBX,
     "getPbx": _PBX,
     "sendEvent": {"eventId": _EVENT, "duplicate": False, "deliveries": 2},

@@ -39,11 +39,11 @@ its first `eventId` and delivered once. So repeat a call that ended without an a
 or 503 after the seconds in `Retry-After`.
 
 ### Changing without overwriting
-An integration's answers carry an `ETag`. Sent back as `If-Match`, it makes a change, a rotation or
-a deletion fail with 412 if somebody else changed the integration meanwhile. `version`, which list
-items have too, in quotes serves as well. An answer may be sent back whole: read-only fields are
-taken where they say what they said. `If-None-Match` on `GET` asks for news alone: 304 where there
-are none.
+An integration's answers carry an `ETag`, and a PBX record's. Sent back as `If-Match`, it makes a
+change, a rotation or a deletion fail with 412 if somebody else changed the same meanwhile.
+`version`, which listed integrations have too, in quotes serves as well. An answer may be sent back
+whole: read-only fields are taken where they say what they said. `If-None-Match` on `GET` asks for
+news alone: 304 where there are none.
 
 ### Units
 Timestamps are RFC 3339, in answers in UTC. Durations are milliseconds where the name ends in `Ms`.
