@@ -88,7 +88,11 @@ async def test_another_pbxs_event_is_refused_and_not_stored(api: Api, keys: Keys
 async def test_a_companys_key_sends_that_companys_events_alone(api: Api, keys: Keys) -> None:
     company, pbx = a_pbx(), a_pbx()
     key = await keys.ingest(company=company)
+    assert await status(api, key, company=company, pbx=pbx) == 403
+    document = {"company": company, "license": "x-bees"}
+    assert (await api.put(f"/v1/pbxs/{pbx}", document)).status_code == 200
     assert await status(api, key, company=company, pbx=pbx) == 202
+    assert await status(api, key, company=company, pbx=None) == 202
     assert await status(api, key, company="another", pbx=pbx) == 403
     assert await status(api, key, company="another", pbx=None) == 403
 
@@ -105,7 +109,8 @@ async def test_a_pbx_described_as_anothers_is_refused_from_that_moment(
     if path == PATH:
         assert (await api.post(path, event, key=key)).status_code == 403
     else:
-        answer = await api.post(path, {"events": [event, an_event(company=company)]}, key=key)
+        own = an_event(company=company, pbx=None)
+        answer = await api.post(path, {"events": [event, own]}, key=key)
         statuses = [each["status"] for each in answer.json()["results"]]
         assert statuses == ["invalid", "accepted"]
     assert await count(api, pbx) == 0

@@ -6,7 +6,7 @@ import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from factories import COMPANY
+from factories import COMPANY, a_principal
 from hookline.db import connections
 from hookline.dispatch.gate import Gate, Sender
 from hookline.dispatch.ingest import Ingest
@@ -132,10 +132,12 @@ async def test_a_pbx_described_as_anothers_after_the_key_entered_is_refused(
     process: Process,
 ) -> None:
     pbx, company = a_pbx(), a_pbx()
+    await process.pbxs.put(a_principal(), pbx, PbxPut(company=company, license="x-bees"))
+    await process.subscriptions.catch_up()
     sender = await process.enter(await process.keys.create(Role.INGEST, company=company))
     own, alien = event("own", company=company), event("alien", pbx=pbx, company=company)
     assert sender.route(alien) == alien
-    await process.pbxs.describe(pbx, PbxPut(company="another", license="x-bees"))
+    await process.pbxs.put(a_principal(), pbx, PbxPut(company="another", license="x-bees"))
     with pytest.raises(Forbidden):
         await process.ingest.accept([own, alien], sender)
     assert (await process.stored("own"), await process.stored("alien")) == (0, 0)

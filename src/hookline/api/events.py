@@ -26,7 +26,6 @@ from hookline.domain.events import Event, Limits, parse_batch, parse_event
 from hookline.errors import (
     Forbidden,
     HooklineError,
-    InvalidInput,
     Overloaded,
     QuotaExceeded,
 )
@@ -55,7 +54,9 @@ async def send_event(request: Request) -> Response:
     refuse_unknown_parameters(request)
     with services.bodies.of(sender.principal.key_id) as held:
         raw = await read_bounded(request, services.limits.event_bytes, held)
-        event = sender.route(parse_event(raw, services.limits))
+        [event] = await sender.admit((parse_event(raw, services.limits),))
+        if isinstance(event, HooklineError):
+            raise event
         [receipt] = await services.ingest.accept((event,), sender)
     return Accepted(
         {
@@ -106,7 +107,7 @@ async def _accept(
     batch where there are no others.
     """
     for _ in range(_MOST_CHECKS):
-        routed = [_routed(sender, item) for item in items]
+        routed = await sender.admit(items)
         places = [at for at, item in enumerate(routed) if isinstance(item, Event)]
         events = [item for item in routed if isinstance(item, Event)]
         try:
@@ -121,15 +122,6 @@ async def _accept(
             continue
         return [next(receipts) if isinstance(item, Event) else item for item in routed]
     raise Overloaded("What this key may send changes too fast; send this again.", retry_after=1.0)
-
-
-def _routed(sender: Sender, item: Event | HooklineError) -> Event | HooklineError:
-    if isinstance(item, HooklineError):
-        return item
-    try:
-        return sender.route(item)
-    except (Forbidden, InvalidInput) as error:
-        return error
 
 
 def _result(result: Receipt | HooklineError) -> dict[str, Any]:  # Any: a JSON document

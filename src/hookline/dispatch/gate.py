@@ -5,13 +5,19 @@ let in at, and has it checked again where keys, PBXs or integrations changed sin
 was revoked before an event arrived is refused, in every process, without a query for each event.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
 from hookline.domain.access import Principal
 from hookline.domain.events import Event
-from hookline.errors import FieldProblem, Forbidden, InvalidInput, NotAuthenticated
+from hookline.errors import (
+    FieldProblem,
+    Forbidden,
+    HooklineError,
+    InvalidInput,
+    NotAuthenticated,
+)
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.subscriptions import Subscriptions
 
@@ -26,6 +32,18 @@ class Sender:
         self.revision = revision
         self._keys = keys
         self._subscriptions = subscriptions
+
+    async def admit(self, items: Sequence[Event | HooklineError]) -> list[Event | HooklineError]:
+        """Route events, each by itself; what is refused already stays so.
+
+        Nobody is refused by a snapshot from before another process changed a PBX's record.
+        """
+        company = self.principal.company
+        if not all(
+            self._is_on_record(item.pbx, company) for item in items if isinstance(item, Event)
+        ):
+            await self._subscriptions.refresh()
+        return [self._routed(item) for item in items]
 
     def route(self, event: Event) -> Event:
         """Return the event with the PBX that routes it: its own, or else the key's.
@@ -45,11 +63,25 @@ class Sender:
             )
         if bound_to.pbx is not None:
             return event if event.pbx is not None else replace(event, pbx=bound_to.pbx)
-        if bound_to.company is not None and event.pbx is not None:
-            recorded = self._subscriptions.company_of(event.pbx)
-            if recorded not in {None, bound_to.company}:
-                raise Forbidden("This event's PBX is on record as another company's.")
+        if not self._is_on_record(event.pbx, bound_to.company):
+            raise Forbidden(
+                "This key sends the events of its company's PBXs alone, and this one's PBX is not"
+                " on record as the company's: an administrator can PUT /v1/pbxs/{pbx}, or send it"
+                " with a key of the PBX's own."
+            )
         return event
+
+    def _routed(self, item: Event | HooklineError) -> Event | HooklineError:
+        if isinstance(item, HooklineError):
+            return item
+        try:
+            return self.route(item)
+        except (Forbidden, InvalidInput) as error:
+            return error
+
+    def _is_on_record(self, pbx: str | None, company: str | None) -> bool:
+        """Whether a key of this company, if it has one, may send events of this PBX."""
+        return company is None or pbx is None or self._subscriptions.company_of(pbx) == company
 
     async def renew(self, revision: int, events: Iterable[Event]) -> None:
         """Check again, as of a newer revision, that these routed events may be taken.
