@@ -28,6 +28,7 @@ from hookline.queue.partitions import PartitionKeeper
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
 from hookline.security.egress.proxy import Proxy
+from hookline.security.egress.resolver import DnsResolver
 from hookline.security.egress.tls import client_tls
 from hookline.security.egress.transport import GuardedTransport
 from hookline.security.secrets import KeyRing
@@ -101,7 +102,9 @@ def keyring_of(settings: Settings) -> KeyRing:
 
 def open_policy(settings: Settings, stack: AsyncExitStack) -> EgressPolicy:
     """Open the guard: where deliveries may go."""
-    policy = EgressPolicy(settings.egress_allowed_networks)
+    resolver = DnsResolver(settings.egress_name_servers)
+    stack.push_async_callback(resolver.aclose)
+    policy = EgressPolicy(settings.egress_allowed_networks, resolve=resolver)
     stack.callback(policy.close)
     return policy
 

@@ -276,9 +276,9 @@ async def test_each_failure_has_its_kind(
 ) -> None:
     class Failing(GuardedTransport):
         async def exchange(
-            self, origin: Origin, head: bytes, body: bytes, response: Response
+            self, origin: Origin, head: bytes, body: bytes, response: Response, tenant: str = ""
         ) -> None:
-            del origin, head, body, response
+            del origin, head, body, response, tenant
             raise failure
 
     sink = WebhookSink(Failing(EgressPolicy()))

@@ -71,7 +71,7 @@ async def webhook_sink(
     limits: PoolLimits | None = None,
 ) -> AsyncIterator[WebhookSink]:
     """Run a sink that may reach loopback, unless told otherwise."""
-    policy = EgressPolicy(LOOPBACK if allowed else (), resolve=names or Names())
+    policy = EgressPolicy(LOOPBACK if allowed else (), resolve=names or Names(), keep=0.0)
     nobody = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # trusts no authority, and is quickly made
     transport = GuardedTransport(policy, tls=tls or nobody, proxy=proxy, limits=limits)
     sink = WebhookSink(transport, timeout=within)

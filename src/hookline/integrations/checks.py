@@ -15,10 +15,14 @@ from hookline.security.egress.policy import EgressPolicy
 
 
 class Checks:
-    """Collects what is wrong with one document; `raise_any` tells all of it."""
+    """Collects what is wrong with one document; `raise_any` tells all of it.
 
-    def __init__(self, policy: EgressPolicy, catalogue: Catalogue) -> None:
+    `tenant`: whose share of look-ups the check of a URL takes.
+    """
+
+    def __init__(self, policy: EgressPolicy, catalogue: Catalogue, tenant: str) -> None:
         self._policy = policy
+        self._tenant = tenant
         self._catalogue = catalogue
         self._problems: list[FieldProblem] = []
 
@@ -28,7 +32,7 @@ class Checks:
             if kind is TransmissionType.AWS_SQS:
                 parse_queue_url(url)
             else:
-                await self._policy.check_target(url)
+                await self._policy.check_target(url, self._tenant)
         except InvalidInput as error:
             self._problems.extend(error.fields)
 

@@ -67,7 +67,7 @@ class IntegrationService:
         Conflict where that PBX, or the company without a PBX, has as many as it may.
         """
         pbx = tenancy.pbx_of(principal, new.pbx)
-        events = await check_new(new, self._checks())
+        events = await check_new(new, self._checks(pbx, new.company or principal.company))
         async with self._transactions.changing() as change:
             recorded = await repository.recorded_company(change.session, pbx)
             whose = tenancy.settle(principal, pbx, new.company, recorded)
@@ -111,8 +111,9 @@ class IntegrationService:
 
         Raises InvalidInput with every wrong field, PreconditionFailed for a stale version.
         """
-        checks = self._checks()
-        await changes.check_url(patch, await self._row(principal, integration_id), checks)
+        before = await self._row(principal, integration_id)
+        checks = self._checks(before.pbx, before.company)
+        await changes.check_url(patch, before, checks)
         async with self._transactions.changing() as change:
             session = change.session
             row = await _current(session, integration_id, principal, allowed)
@@ -258,8 +259,8 @@ class IntegrationService:
             transmission.headers = {}
         return listed
 
-    def _checks(self) -> Checks:
-        return Checks(self._policy, self._catalogue)
+    def _checks(self, pbx: str | None, company: str | None) -> Checks:
+        return Checks(self._policy, self._catalogue, pbx or company or "")
 
 
 async def _existing(session: AsyncSession, integration_id: str, principal: Principal) -> Row:

@@ -1,11 +1,13 @@
 """Every knob, with its unit, default and reason."""
 
+import re
 from collections.abc import Iterable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     SecretStr,
@@ -46,12 +48,29 @@ def _network(item: object) -> object:
         raise ValueError(f"{error}; {advice}") from error
 
 
+def _name_server(text: str) -> str:
+    """Check an address, perhaps with a port; an IPv6 one then stands in brackets."""
+    host, _, port = text.rpartition(":") if _PORTED.fullmatch(text) else (text, "", "53")
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError as error:
+        raise ValueError("must be an IP address, perhaps with a port") from error
+    if not 1 <= int(port) <= _MAX_PORT:
+        raise ValueError(f"must have a port between 1 and {_MAX_PORT}")
+    return text
+
+
+_PORTED = re.compile(r"(?:[0-9.]+|\[[^\]]+\]):[0-9]{1,5}")
+_MAX_PORT = 65_535
 _List = (NoDecode, BeforeValidator(_listed))
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks), *_List]
 Secrets = Annotated[tuple[SecretStr, ...], *_List]
 Origin = Annotated[str, Field(pattern=r"^https?://[a-z0-9.\-\[\]:]+$")]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=86_400)], ...], *_List]
+
+
+NameServers = Annotated[tuple[Annotated[str, AfterValidator(_name_server)], ...], *_List]
 
 
 class Settings(BaseSettings):
@@ -130,6 +149,11 @@ class Settings(BaseSettings):
     egress_ca_file: Path | None = Field(
         None,
         description="PEM file of authorities to trust for targets, besides the public ones.",
+    )
+    egress_name_servers: NameServers = Field(
+        (),
+        description="Name servers to ask for targets' addresses, such as 10.0.0.2 or 10.0.0.2:5353,"
+        " comma-separated. Unset: those of the system's resolv.conf.",
     )
     egress_proxy: SecretStr | None = Field(
         None,

@@ -75,7 +75,9 @@ class WebhookSink:
             with self._deadlines.start():
                 address = _address(target.url, target.headers, self._user_agent)
                 head = _head(address, shipment, target, int(started_at.timestamp()))
-                await self._transport.exchange(address.origin, head, shipment.body, response)
+                tenant = shipment.pbx or shipment.company
+                body = shipment.body
+                await self._transport.exchange(address.origin, head, body, response, tenant)
         except TimeoutError:
             error = ErrorKind.TIMEOUT
         except httpx.HTTPError as failure:

@@ -8,7 +8,13 @@ from ipaddress import ip_address
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.logs import get_logger
 from hookline.security.egress.addresses import Address, Network, in_networks, why_refused
-from hookline.security.egress.resolver import NameNotResolved, Resolve, SystemResolver
+from hookline.security.egress.resolver import (
+    KEPT_SECONDS,
+    DnsResolver,
+    Lookups,
+    NameNotResolved,
+    Resolve,
+)
 from hookline.security.egress.targets import (
     MAX_PORT,
     URL_PATH,
@@ -23,6 +29,10 @@ from hookline.security.egress.targets import (
 log = get_logger(__name__)
 
 _PATIENCE_AT_SAVE = 1.5  # seconds; a form should not wait for a dead name server
+_SAVES_PER_TENANT = 8  # look-ups under way
+_DELIVERIES_PER_TENANT = (
+    64  # look-ups under way: of names that are not known, once every few seconds
+)
 _LOOPBACK = (ip_address("127.0.0.1"), ip_address("::1"))
 
 
@@ -51,14 +61,22 @@ class EgressPolicy:
     """Public addresses over HTTPS, and besides them what the operator allowed.
 
     `allowed_networks` may be connected to although they are not public, and are the only ones that
-    plain `http://` may go to. `resolve` is the system's resolver unless a test brings its own.
+    plain `http://` may go to. `resolve` asks the system's name servers unless another is given;
+    `keep`: seconds for which its answers count. Saves and deliveries look names up apart, a bounded
+    number at a time for each tenant: neither holds up the other, and no tenant another one.
     """
 
     def __init__(
-        self, allowed_networks: Sequence[Network] = (), *, resolve: Resolve | None = None
+        self,
+        allowed_networks: Sequence[Network] = (),
+        *,
+        resolve: Resolve | None = None,
+        keep: float = KEPT_SECONDS,
     ) -> None:
         self._allowed = tuple(allowed_networks)
-        self._resolve = resolve or SystemResolver()
+        resolve = resolve or DnsResolver()
+        self._saves = Lookups(resolve, per_tenant=_SAVES_PER_TENANT, keep=keep)
+        self._deliveries = Lookups(resolve, per_tenant=_DELIVERIES_PER_TENANT, keep=keep)
 
     def check_url(self, url: str) -> Endpoint:
         """Vet what the URL itself says, without I/O; raise InvalidInput with a sentence."""
@@ -70,7 +88,7 @@ class EgressPolicy:
             raise self._refused(endpoint.origin, verdict)
         return endpoint
 
-    async def check_target(self, url: str) -> Endpoint:
+    async def check_target(self, url: str, tenant: str = "") -> Endpoint:
         """Vet the URL and, as they are now, the addresses of its name; raise InvalidInput.
 
         A name without an address is let through: its entry may be on its way, each attempt asks
@@ -79,19 +97,29 @@ class EgressPolicy:
         endpoint = self.check_url(url)
         try:
             async with asyncio.timeout(_PATIENCE_AT_SAVE):
-                verdict = await self.vet(endpoint.origin)
+                verdict = await self._vet(endpoint.origin, self._saves, tenant)
         except TimeoutError:
             return endpoint
         if isinstance(verdict, Blocked):
             raise self._refused(endpoint.origin, verdict)
         return endpoint
 
-    async def vet(self, origin: Origin) -> Vetted | Blocked | Unresolved:
+    async def vet(self, origin: Origin, tenant: str = "") -> Vetted | Blocked | Unresolved:
         """Look the host up and judge every address of it: one bad one refuses them all.
 
         Bound its time from outside. What is connected to must be the addresses returned here; the
-        name must not be looked up again.
+        name must not be looked up again. `tenant`: whose share of look-ups it takes.
         """
+        return await self._vet(origin, self._deliveries, tenant)
+
+    def close(self) -> None:
+        """Wait for no look-up any more."""
+        self._saves.close()
+        self._deliveries.close()
+
+    async def _vet(
+        self, origin: Origin, lookups: Lookups, tenant: str
+    ) -> Vetted | Blocked | Unresolved:
         if origin.scheme != "https" and not self._allowed:
             return Blocked("plain http, and no network is allowed")
         if not 1 <= origin.port <= MAX_PORT:
@@ -103,15 +131,10 @@ class EgressPolicy:
         if addresses := self._literals(host):
             return self._judge(origin, addresses)
         try:
-            addresses = await self._resolve(host)
+            addresses = await lookups.addresses(host, tenant)
         except NameNotResolved as problem:
             return Unresolved(str(problem))
         return self._judge(origin, addresses) if addresses else Unresolved(f"{host}: no address")
-
-    def close(self) -> None:
-        """Let go of the resolver's threads."""
-        if isinstance(self._resolve, SystemResolver):
-            self._resolve.close()
 
     def _literals(self, host: str) -> tuple[Address, ...]:
         """Return the addresses that are known without a lookup: literals and `localhost`."""

@@ -1,107 +1,156 @@
-"""Names into addresses, off the event loop, so that a dead name server costs only its own targets.
+"""Names into addresses, on the event loop: bounded for each tenant, shared, and kept for a while.
 
-A lookup occupies a thread for as long as the system's resolver pleases. Lookups of one name
-share one thread, and names that were slow before share a few threads of their own.
+c-ares asks, through aiodns: it reads the system's hosts file, search list and name servers, waits a
+bounded time for an answer, and costs no thread, so that dead name servers cost their targets alone.
 """
 
 import asyncio
 import socket
-import threading
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import TypeAlias
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+import aiodns
 
 from hookline.security.egress.addresses import Address, parse_address
 
 Addresses: TypeAlias = tuple[Address, ...]
 Resolve: TypeAlias = Callable[[str], Awaitable[Addresses]]
 
-_THREADS = 32  # lookups at a time
-_SLOW_THREADS = 8  # the same, of names that were slow before
-_SLOW = 2.0  # seconds after which a name counts as slow
-_REMEMBERED = 4096  # slow names
+KEPT_SECONDS: Final = 5.0  # for which an answer is kept, and that there is none as well
+_MOST_KEPT = 4096  # names
+_TIMEOUT = 1.0  # seconds for the first try of a name server; c-ares doubles it for the second
+_TRIES = 2
+_LONGEST = 3.0  # seconds for a look-up, search list included; nobody is answered later
 
 
 class NameNotResolved(Exception):
     """The name has no address, or its name servers do not say so in time."""
 
 
-class SystemResolver:
-    """Asks the system's resolver, and so honours its hosts file, search list and name servers."""
+class DnsResolver:
+    """Asks the system's name servers, or others: addresses of them, perhaps with a port."""
 
-    def __init__(self) -> None:
-        self._usual = asyncio.Semaphore(_THREADS)
-        self._slow = asyncio.Semaphore(_SLOW_THREADS)
-        self._slow_names: OrderedDict[str, None] = OrderedDict()
-        self._running: dict[str, asyncio.Task[Addresses]] = {}
+    def __init__(self, name_servers: Sequence[str] = ()) -> None:
+        self._name_servers = name_servers
+        self._dns: aiodns.DNSResolver | None = None  # made in the loop that uses it
 
     async def __call__(self, host: str) -> Addresses:
         """Return every address of the name; raise NameNotResolved when there is none."""
-        lookup = self._running.get(host)
-        if lookup is None:
-            lookup = self._running[host] = asyncio.create_task(self._look_up(host))
-            lookup.add_done_callback(lambda done: self._ended(host, done))
-        return await asyncio.shield(lookup)
+        if self._dns is None:
+            self._dns = aiodns.DNSResolver(
+                nameservers=self._name_servers or None, timeout=_TIMEOUT, tries=_TRIES
+            )
+        try:
+            async with asyncio.timeout(_LONGEST):
+                found = await self._dns.getaddrinfo(
+                    host, family=socket.AF_UNSPEC, type=socket.SOCK_STREAM
+                )
+        except (aiodns.error.DNSError, UnicodeError) as error:
+            raise NameNotResolved(f"{host}: {error}") from error
+        except TimeoutError as error:
+            raise NameNotResolved(f"{host}: no answer within {_LONGEST:g} seconds") from error
+        # A link-local answer carries its zone behind a %; it stays on, and is refused for it.
+        unique = dict.fromkeys(node.addr[0].decode("ascii") for node in found.nodes)
+        return tuple(parse_address(text) for text in unique)
+
+    async def aclose(self) -> None:
+        """End what is still asked."""
+        if self._dns is not None:
+            await self._dns.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What came of a look-up, until when it counts by the loop's clock."""
+
+    until: float
+    addresses: Addresses
+    failure: NameNotResolved | None
+
+
+@dataclass(slots=True)
+class _Share:
+    """What one tenant may have under way, and how many of it use that or wait for it."""
+
+    slots: asyncio.Semaphore
+    users: int = 0
+
+
+class Lookups:
+    """Look-ups for one purpose: one at a time for a name, and so many at a time for a tenant.
+
+    A tenant beyond its share waits for itself. Who asks for the name that another one is asking for
+    gets the same answer. `keep`: seconds for which an answer, or that there is none, is kept.
+    """
+
+    def __init__(self, resolve: Resolve, *, per_tenant: int, keep: float) -> None:
+        self._resolve = resolve
+        self._per_tenant = per_tenant
+        self._keep = keep
+        self._kept: OrderedDict[str, _Kept] = OrderedDict()  # the oldest first
+        self._running: dict[str, asyncio.Task[Addresses]] = {}
+        self._shares: dict[str, _Share] = {}
+
+    async def addresses(self, host: str, tenant: str) -> Addresses:
+        """Return every address of the name; raise NameNotResolved when there is none."""
+        if (kept := self._known(host)) is None:
+            async with self._slot(tenant):
+                if (kept := self._known(host)) is None:
+                    return await self._ask(host)
+        if kept.failure is not None:
+            raise NameNotResolved(str(kept.failure))
+        return kept.addresses
 
     def close(self) -> None:
-        """Wait for nothing any more; a thread that is still asking keeps no process alive."""
+        """Wait for nothing any more."""
         for lookup in self._running.values():
             lookup.cancel()
 
+    def _known(self, host: str) -> _Kept | None:
+        kept = self._kept.get(host)
+        return kept if kept and kept.until > asyncio.get_running_loop().time() else None
+
+    async def _ask(self, host: str) -> Addresses:
+        """Join the look-up of a name, or begin it; who stops waiting stops it for nobody else."""
+        lookup = self._running.get(host)
+        if lookup is None:
+            lookup = self._running[host] = asyncio.create_task(self._look_up(host), name="look-up")
+            lookup.add_done_callback(lambda done: self._ended(host, done))
+        return await asyncio.shield(lookup)
+
     async def _look_up(self, host: str) -> Addresses:
-        loop = asyncio.get_running_loop()
-        async with self._slow if host in self._slow_names else self._usual:
-            started = loop.time()
-            try:
-                return await _in_a_thread(host)
-            finally:
-                self._remember(host, slow=loop.time() - started > _SLOW)
+        addresses, failure = (), None  # type: tuple[Addresses, NameNotResolved | None]
+        try:
+            addresses = await self._resolve(host)
+        except NameNotResolved as error:
+            failure = error
+        until = asyncio.get_running_loop().time() + self._keep
+        self._kept.pop(host, None)
+        self._kept[host] = _Kept(until, addresses, failure)
+        if len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        if failure is not None:
+            raise failure
+        return addresses
 
     def _ended(self, host: str, lookup: asyncio.Task[Addresses]) -> None:
         del self._running[host]
         if not lookup.cancelled():
             lookup.exception()  # nobody may be waiting any more
 
-    def _remember(self, host: str, *, slow: bool) -> None:
-        self._slow_names.pop(host, None)
-        if slow:
-            self._slow_names[host] = None
-        if len(self._slow_names) > _REMEMBERED:
-            self._slow_names.popitem(last=False)
-
-
-async def _in_a_thread(host: str) -> Addresses:
-    """Look up in a daemon thread: an executor's would hold up the end of the process."""
-    loop = asyncio.get_running_loop()
-    answer: asyncio.Future[Addresses] = loop.create_future()
-
-    def settle(addresses: Addresses, error: NameNotResolved | None) -> None:
-        if answer.done():
-            return
-        if error is None:
-            answer.set_result(addresses)
-        else:
-            answer.set_exception(error)
-
-    def look_up() -> None:
-        addresses, error = (), None  # type: tuple[Addresses, NameNotResolved | None]
+    @asynccontextmanager
+    async def _slot(self, tenant: str) -> AsyncIterator[None]:
+        share = self._shares.get(tenant)
+        if share is None:
+            share = self._shares[tenant] = _Share(asyncio.Semaphore(self._per_tenant))
+        share.users += 1
         try:
-            addresses = _addresses_of(host)
-        except NameNotResolved as problem:
-            error = problem
-        with suppress(RuntimeError):  # the loop was closed meanwhile
-            loop.call_soon_threadsafe(settle, addresses, error)
-
-    threading.Thread(target=look_up, name=f"resolve {host}", daemon=True).start()
-    return await answer
-
-
-def _addresses_of(host: str) -> Addresses:
-    try:
-        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise NameNotResolved(f"{host}: {error}") from error
-    # A link-local answer carries its zone behind a %; it stays on, and is refused for it.
-    unique = dict.fromkeys(str(entry[4][0]) for entry in found)
-    return tuple(parse_address(text) for text in unique)
+            async with share.slots:
+                yield
+        finally:
+            share.users -= 1
+            if not share.users:
+                del self._shares[tenant]

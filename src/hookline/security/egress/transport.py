@@ -43,20 +43,22 @@ class GuardedTransport:
         self._connector = Connector(tls or client_tls(), proxy, keep=KEPT_BODY, read=READ_BODY)
         self._pool = Pool(limits or PoolLimits())
 
-    async def exchange(self, origin: Origin, head: bytes, body: bytes, response: Response) -> None:
+    async def exchange(
+        self, origin: Origin, head: bytes, body: bytes, response: Response, tenant: str = ""
+    ) -> None:
         """Send one request and return when its response has ended; it is filled as it comes.
 
         `head` is whole, its empty line included, and says what `body` is. Raises the exceptions of
         `failures`, but never once the status is known: what follows can only cut the rest short. A
         kept connection that died before a byte of a response had come is replaced by a fresh one,
-        once.
+        once. `tenant`: whose share of look-ups is taken where a connection has to be opened.
         """
         await self._pool.enter(origin)
         connection: Connection | None = None
         try:
             connection = self._pool.reuse(origin)
             if connection is None or not await _asked(connection, head, body, response):
-                connection = await self._connect(origin)
+                connection = await self._connect(origin, tenant)
                 await connection.ask(head, body, response)
         except BaseException:
             if connection is not None:
@@ -73,8 +75,8 @@ class GuardedTransport:
         """Close what is kept open; requests under way end by themselves or by their deadline."""
         self._pool.close()
 
-    async def _connect(self, origin: Origin) -> Connection:
-        match await self._policy.vet(origin):
+    async def _connect(self, origin: Origin, tenant: str) -> Connection:
+        match await self._policy.vet(origin, tenant):
             case Blocked(why=why):
                 log.warning("egress.blocked", host=origin.host, port=origin.port, why=why)
                 raise TargetBlocked("the target may not be connected to")
