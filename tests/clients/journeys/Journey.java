@@ -156,7 +156,7 @@ public final class Journey {
   private Map<String, Boolean> secrets(Integration webhook) throws ApiException {
     String first = webhook.getTransmission().getWebhookTransmission().getSecret();
     SecretRotationRequest rotation = new SecretRotationRequest().gracePeriodHours(1);
-    SigningSecret rotated = integrations.rotateIntegrationSecret(webhook.getId(), rotation);
+    SigningSecret rotated = integrations.rotateIntegrationSecret(webhook.getId(), null, rotation);
     return Map.of(
         "shownOnce", first != null && first.length() == 32,
         "replaced", !rotated.getSecret().equals(first),
@@ -226,7 +226,7 @@ public final class Journey {
   }
 
   private List<Object> change(Integration webhook) throws Exception {
-    ApiResponse<Integration> read = integrations.getIntegrationWithHttpInfo(webhook.getId());
+    ApiResponse<Integration> read = integrations.getIntegrationWithHttpInfo(webhook.getId(), null);
     String tag = read.getHeaders().get("etag").get(0);
     IntegrationPatch changes = new IntegrationPatch().enabled(false).rateLimit(new BigDecimal(5));
     Integration changed = integrations.updateIntegration(webhook.getId(), changes, tag);
@@ -240,7 +240,7 @@ public final class Journey {
 
   private List<Object> gone(Integration queue) throws Exception {
     int deleted = integrations.deleteIntegrationWithHttpInfo(queue.getId(), null).getStatusCode();
-    String body = refused(() -> integrations.getIntegration(queue.getId()));
+    String body = refused(() -> integrations.getIntegration(queue.getId(), null));
     Problem missing = Problem.fromJson(body);
     return List.of(deleted, missing.getStatus(), missing.getType());
   }

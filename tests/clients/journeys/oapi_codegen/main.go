@@ -52,8 +52,8 @@ func only(types ...string) (choice api.GroupChoice) {
 }
 
 func webhookAt(url string, events api.EventSelection) api.IntegrationCreate {
-	serial := pbx
-	made := api.IntegrationCreate{Name: "CRM", Pbx: &serial, Events: events}
+	name, serial := "CRM", pbx
+	made := api.IntegrationCreate{Name: &name, Pbx: &serial, Events: events}
 	must(0, made.Transmission.FromWebhookTransmissionCreate(api.WebhookTransmissionCreate{Url: url}))
 	return made
 }
@@ -69,9 +69,9 @@ func createWebhook() *api.Integration {
 }
 
 func createQueue() *api.Integration {
-	serial := pbx
+	name, serial := "Warehouse", pbx
 	made := api.IntegrationCreate{
-		Name: "Warehouse", Pbx: &serial, Events: api.EventSelection{"chat": all()},
+		Name: &name, Pbx: &serial, Events: api.EventSelection{"chat": all()},
 	}
 	must(0, made.Transmission.FromSqsTransmissionCreate(api.SqsTransmissionCreate{
 		Url:             "https://sqs.eu-central-1.amazonaws.com/123456789012/pbx-events",
@@ -126,7 +126,7 @@ func secrets(webhook *api.Integration) map[string]bool {
 	first := must(webhook.Transmission.AsWebhookTransmission()).Secret
 	hours := 1
 	rotation := api.SecretRotationRequest{GracePeriodHours: &hours}
-	answer := must(client.RotateIntegrationSecretWithResponse(ctx, webhook.Id, rotation))
+	answer := must(client.RotateIntegrationSecretWithResponse(ctx, webhook.Id, nil, rotation))
 	rotated := done(answer.JSON200, answer.Body)
 	return map[string]bool{
 		"shownOnce":     first != nil && len(*first) == 32,
@@ -204,7 +204,7 @@ func delivered(id uuid.UUID, attempts int) *api.Delivery {
 }
 
 func change(webhook *api.Integration) []any {
-	read := must(client.GetIntegrationWithResponse(ctx, webhook.Id))
+	read := must(client.GetIntegrationWithResponse(ctx, webhook.Id, nil))
 	tag, enabled, rate := read.HTTPResponse.Header.Get("ETag"), false, float32(5)
 	parameters := api.UpdateIntegrationParams{IfMatch: &tag}
 	changes := api.IntegrationPatch{Enabled: &enabled, RateLimit: &rate}
@@ -222,7 +222,7 @@ func change(webhook *api.Integration) []any {
 
 func gone(queue *api.Integration) []any {
 	deleted := must(client.DeleteIntegrationWithResponse(ctx, queue.Id, nil))
-	answer := must(client.GetIntegrationWithResponse(ctx, queue.Id))
+	answer := must(client.GetIntegrationWithResponse(ctx, queue.Id, nil))
 	missing := done(answer.ApplicationproblemJSON404, answer.Body)
 	return []any{deleted.StatusCode(), missing.Status, missing.Type}
 }

@@ -59,7 +59,8 @@ func only(types ...string) hookline.GroupChoice {
 func webhookAt(url string, events map[string]hookline.GroupChoice) hookline.IntegrationCreate {
 	webhook := hookline.NewWebhookTransmissionCreate("WEBHOOK", url)
 	target := hookline.WebhookTransmissionCreateAsTransmissionCreate(webhook)
-	made := hookline.NewIntegrationCreate("CRM", target, events)
+	made := hookline.NewIntegrationCreate(target, events)
+	made.SetName("CRM")
 	made.SetPbx(pbx)
 	return *made
 }
@@ -82,7 +83,8 @@ func createQueue() *hookline.Integration {
 		"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
 	)
 	target := hookline.SqsTransmissionCreateAsTransmissionCreate(queue)
-	made := hookline.NewIntegrationCreate("Warehouse", target, map[string]hookline.GroupChoice{"chat": all()})
+	made := hookline.NewIntegrationCreate(target, map[string]hookline.GroupChoice{"chat": all()})
+	made.SetName("Warehouse")
 	made.SetPbx(pbx)
 	return create(*made)
 }
