@@ -242,8 +242,8 @@ async def test_what_is_too_much_is_dropped_and_the_newest_stay(
 ) -> None:
     target = await process.an_integration()
     await connections.execute(
-        "insert into notices (type, integration_id, name, data)"
-        " select 'integration:paused', $1, 'CRM', '{\"number\": ' || n || '}'"
+        "insert into notices (type, integration_id, company, name, data)"
+        " select 'integration:paused', $1, n % 100, 'CRM', '{\"number\": ' || n || '}'"
         " from generate_series(1, 10003) as n",
         target,
     )
@@ -251,6 +251,21 @@ async def test_what_is_too_much_is_dropped_and_the_newest_stay(
     await process.notices._outbox.gather()
     left = await connections.fetchrow("select count(*), min(id) from notices")
     assert tuple(left) == (10_000, oldest + 3)
+
+
+async def test_a_tenant_with_too_much_to_tell_pushes_out_its_own_alone(
+    process: Process, connections: asyncpg.Pool
+) -> None:
+    target = await process.an_integration()
+    for pbx, count in (("other", 5), ("flood", 1_500)):
+        await connections.execute(
+            "insert into notices (type, integration_id, pbx, name, data)"
+            " select 'integration:paused', $1, $2, 'CRM', '{}' from generate_series(1, $3)",
+            *(target, pbx, count),
+        )
+    await process.notices._outbox.gather()
+    left = await connections.fetch("select pbx, count(*) from notices group by pbx order by pbx")
+    assert [tuple(row) for row in left] == [("flood", 1_000), ("other", 5)]
 
 
 async def test_it_looks_when_one_is_hinted_at_and_goes_on_after_a_fault(process: Process) -> None:

@@ -23,6 +23,7 @@ from hookline.logs import get_logger
 NOTICES_CHANNEL: Final = "hookline_notices"  # NOTIFY says that something is to be told: a hint
 
 _MOST_WAITING = 10_000  # notices; more than integrations change their state while nothing is taken
+_MOST_OF_TENANT = 1_000  # of those, for one PBX or company: it must not push out what others have
 _OLDEST = timedelta(days=1)  # shorter than duplicates are remembered, as they are by default
 _GROUPED_OVER = timedelta(minutes=1)  # between two notices of one integration's deliveries
 _MOST_GROUPS = 500  # a transaction: the others are as due in the next round
@@ -74,6 +75,16 @@ _DROP = text(
     delete from notices
     where told_at < now() - cast(:oldest as interval)
         or id <= (select id from notices order by id desc offset :most limit 1)
+        or id in (
+            select id
+            from (
+                select id, row_number() over (
+                    partition by pbx, case when pbx is null then company end order by id desc
+                ) as place
+                from notices
+            ) as of_tenant
+            where place > :each
+        )
     """
 )
 _LOG = get_logger(__name__)
@@ -175,7 +186,8 @@ async def _is_alone(session: AsyncSession) -> bool:
 
 
 async def _drop(session: AsyncSession) -> None:
-    dropped = await session.execute(_DROP, {"oldest": _OLDEST, "most": _MOST_WAITING})
+    bounds = {"oldest": _OLDEST, "most": _MOST_WAITING, "each": _MOST_OF_TENANT}
+    dropped = await session.execute(_DROP, bounds)
     if isinstance(dropped, CursorResult) and dropped.rowcount:
         _LOG.warning("notices.dropped", count=dropped.rowcount)
 
