@@ -132,12 +132,10 @@ class Ingest:
         for _ in range(_MOST_REMATCHES):
             revision = self._subscriptions.revision
             await _renew(offers, revision, refused)
-            different = {
-                digest: offer.event
-                for digest, offer in zip(reversed(digests), reversed(offers), strict=True)
-                if id(offer.admission) not in refused
-            }
-            planned = {digest: self._plan(event, digest) for digest, event in different.items()}
+            planned: dict[UUID, _Planned] = {}
+            for digest, offer in zip(digests, offers, strict=True):
+                if digest not in planned and id(offer.admission) not in refused:
+                    planned[digest] = self._plan(offer.event, digest)
             result = await self._append(planned, revision)
             if isinstance(result, Appended):
                 self._hand_over(planned.values(), result, revision)
