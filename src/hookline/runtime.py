@@ -344,6 +344,6 @@ def _limits(settings: Settings) -> Limits:
     )
 
 
-def _nothing_starts(jobs: Sequence[Claimed]) -> None:
+def _nothing_starts(jobs: Sequence[Claimed], _leased_at: float) -> None:
     if jobs:
         raise AssertionError("a process without an engine has leased deliveries")

@@ -145,7 +145,7 @@ class TestHandOver:
         queue = worker.queue
         assert isinstance(await queue.append([event], [delivery], revision=REVISION), Appended)
         async with worker.running():
-            worker.engine.take([born(worker, delivery, event)])
+            worker.engine.take([born(worker, delivery, event)], worker.lanes.clock())
             assert await store.until_ended("crm", 1) == {delivery.id: DELIVERED}
         assert queue.calls["claim"] == 0
         assert worker.lanes.held == 0
@@ -164,7 +164,7 @@ class TestHandOver:
         await sink.until_sent(1)
         draining = asyncio.create_task(worker.engine.drain(30.0))
         await asyncio.sleep(0)
-        worker.engine.take([born(worker, delivery, event)])
+        worker.engine.take([born(worker, delivery, event)], worker.lanes.clock())
         await worker.queue.until_called("release")
         never.set()
         await draining

@@ -63,7 +63,7 @@ class Process:
         return count
 
 
-def nothing_starts(jobs: Sequence[Claimed]) -> None:
+def nothing_starts(jobs: Sequence[Claimed], _leased_at: float) -> None:
     assert not jobs
 
 

@@ -74,7 +74,7 @@ class Bench:
             self.subscriptions,
             lanes,
             born_lease=self.queue.born_lease,
-            start=self.started.extend,
+            start=lambda jobs, _: self.started.extend(jobs),
             announce=self.announce,
         )
 

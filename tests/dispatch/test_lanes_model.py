@@ -144,12 +144,13 @@ class LanesAgainstModel(RuleBasedStateMachine):
     def admit(self, job: Claimed) -> None:
         name = job.integration_id
         bound = self.allowed[name].max_in_flight
-        if self.lanes.admit(job):
+        self.at_hand[name].append(job)
+        if (first := self.lanes.admit(job)) is not None:
             assert len(self.running[name]) < bound
-            self.running[name].append(job)
+            assert first is self.at_hand[name].pop(0), "it was overtaken"
+            self.running[name].append(first)
         else:
             assert len(self.running[name]) >= bound
-            self.at_hand[name].append(job)
 
 
 LanesAgainstModel.TestCase.settings = settings(

@@ -51,7 +51,7 @@ async def ingest(process: Process, connections: asyncpg.Pool) -> Ingest:
         process.subscriptions,
         None,
         born_lease=queue.born_lease,
-        start=lambda _: None,
+        start=lambda *_: None,
         announce=lambda: None,
     )
 

@@ -25,6 +25,8 @@ _HOT = (
     "firsts",
     "claim",
     "claim_ordered",
+    "refresh",
+    "expire",
     "settle",
     "release",
     "give_back",
@@ -48,6 +50,8 @@ def arguments(name: str, sample: Sample) -> list[object]:
         "firsts": [sample.digests],
         "claim": claim,
         "claim_ordered": claim,
+        "refresh": [sample.integrations, 100],
+        "expire": [100],
         "settle": [*outcomes, *attempts, [200] * 100, [b"answer"] * 100],
         "release": [held, leases],
         "give_back": [7, held[:50], sample.integrations[:5]],
@@ -100,7 +104,7 @@ async def analysed(connection: asyncpg.Connection, sample: Sample) -> Sample:
 
 
 def refuse_what_grows_with_the_tables(name: str, scans: list[plans.Scan]) -> None:
-    kinds = {"Index Scan", "Index Only Scan"}
+    kinds = {"Index Scan", "Index Only Scan", "Tid Scan"}
     assert [s for s in scans if s.kind not in kinds and s.table != "revision"] == []
     read = {scan.table for scan in scans if scan.loops and is_partition(scan.table)}
     events = [table for table in read if table.startswith("events_")]

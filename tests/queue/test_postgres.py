@@ -33,6 +33,7 @@ class TestPostgresQueue(QueueContract):
         living = PostgresQueue(partitioned, lease_seconds=60, duplicate_window=WINDOW)
         await store(dying, to="death1")
         [lost] = await claim(dying, "death1")
+        assert "death1" in {each.integration_id for each in await living.waiting()}
         [taken_over] = await claim(living, "death1")
         assert (taken_over.id, taken_over.claims) == (lost.id, 2)
         assert await dying.settle([settled(lost, Delivered())]) == set()

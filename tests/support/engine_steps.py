@@ -30,7 +30,7 @@ async def until(claim: Callable[[], bool]) -> None:
 
 async def until_over(store: Store, to: str) -> None:
     """Wait until the leases of an integration have run out, by the database's clock."""
-    query = "select bool_and(due_at <= now()) from pending where integration_id = $1"
+    query = "select bool_and(coalesce(leased_until, now()) <= now()) from pending where integration_id = $1"
     async with asyncio.timeout(30):
         while not await store.pool.fetchval(query, to):
             pass
@@ -39,5 +39,6 @@ async def until_over(store: Store, to: str) -> None:
 async def take_over(store: Store, to: str, count: int) -> list[UUID]:
     """Claim, as another process would, what an integration's leases set free when they end."""
     await until_over(store, to)
+    await store.queue.waiting()
     jobs = await store.queue.claim([Lane(to, count)], most_bytes=1_000_000)
     return [job.id for job in jobs]

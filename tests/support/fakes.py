@@ -19,7 +19,7 @@ class Announced:
     def announce(self) -> None:
         self.times += 1
 
-    def started(self, jobs: Sequence[Claimed]) -> None:
+    def started(self, jobs: Sequence[Claimed], _leased_at: float) -> None:
         assert not jobs
 
 

@@ -56,12 +56,22 @@ _ATTEMPTS = """
     select delivery_id, 1, moment, 12, 'delivered', null, 200, null from made where number >= $1
 """
 _PENDING = """
-    insert into pending
+    insert into pending (
+        id, event_id, integration_id, type, ordering, attempts, claims, once, due_at, lease,
+        leased_until
+    )
     select delivery_id, event_id, integration_id, 'call:start',
         case when number % 2 = 0 then subject end, 0, 0, false,
         case when number % 3 = 0 then now() + interval '60 s' else now() - interval '1 s' end,
-        case when number % 9 = 0 then 7 end
+        case when number % 9 = 0 then 7 end,
+        case when number % 9 = 0 then now() + interval '60 s' end
     from made where number < $1
+"""
+_SUBJECTS = """
+    insert into subjects (integration_id, ordering, due_at, position)
+    select integration_id, ordering,
+        case when min(position) % 2 = 0 then to_timestamp(0) else min(due_at) end, min(position)
+    from pending where ordering is not null group by 1, 2
 """
 
 
@@ -95,6 +105,7 @@ async def fill(connection: asyncpg.Connection) -> Sample:
         await connection.execute(statement)
     for statement in (_FINISHED, _ATTEMPTS, _PENDING):
         await connection.execute(statement, OPEN)
+    await connection.execute(_SUBJECTS)
     return await _sample(connection)
 
 

@@ -61,6 +61,7 @@ class Integration(Base):
         CheckConstraint("pbx is not null or company is not null", name="tenant"),
         CheckConstraint("max_in_flight between 1 and 1000", name="max_in_flight"),
         CheckConstraint("rate_limit between 0.1 and 1000", name="rate_limit"),
+        CheckConstraint("ordering in ('none', 'subject')", name="ordering"),
         Index("integrations_pbx_idx", "pbx"),
         Index("integrations_company_idx", "company"),
         Index("integrations_revision_idx", "revision"),
@@ -82,6 +83,7 @@ class Integration(Base):
     old_secret: Mapped[bytes | None]  # sealed; signs along until `old_secret_until`
     old_secret_until: Mapped[datetime | None]
     events: Mapped[dict[str, Any]]
+    ordering: Mapped[str] = mapped_column(server_default=text("'none'"))
     max_in_flight: Mapped[int]
     rate_limit: Mapped[float | None] = mapped_column(Double)  # deliveries a second
     disabled_reason: Mapped[str | None]
@@ -243,16 +245,27 @@ class AcceptedEvent(Base):
 
 
 class PendingDelivery(Base):
-    """A delivery that is not finished. Leased is: `lease` set, and `due_at` when it runs out."""
+    """A delivery that is not finished. Leased is: `leased_until` set, `lease` being the token.
+
+    `due_at` stays what it was while it is leased: whatever becomes of a lease, its place is kept.
+    """
 
     __tablename__ = "pending"
     __table_args__ = (
-        Index("pending_integration_id_due_at_idx", "integration_id", "due_at"),
+        Index(
+            "pending_due_idx",
+            "integration_id",
+            "due_at",
+            "position",
+            postgresql_where=text("leased_until is null and ordering is null"),
+        ),
+        Index("pending_leased_until_idx", "leased_until", postgresql_where=text("leased_until is not null")),
         Index("pending_event_id_idx", "event_id"),
         Index(
             "pending_ordering_idx",
             "integration_id",
             "ordering",
+            "position",
             "id",
             postgresql_where=text("ordering is not null"),
         ),
@@ -272,11 +285,41 @@ class PendingDelivery(Base):
     integration_id: Mapped[str]
     type: Mapped[str]
     ordering: Mapped[str | None]  # deliveries of one integration and ordering go one by one
+    position: Mapped[int] = mapped_column(BigInteger, Identity())  # the order of acceptance
     attempts: Mapped[int] = mapped_column(SmallInteger)
+    manual: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # of the attempts
     claims: Mapped[int] = mapped_column(SmallInteger)  # leases taken: tells a poisonous delivery
     once: Mapped[bool]  # asked for by hand: one attempt, no automatic retry behind it
-    due_at: Mapped[datetime]
+    due_at: Mapped[datetime]  # when it was accepted, or its retry is due
     lease: Mapped[int | None] = mapped_column(BigInteger)
+    leased_until: Mapped[datetime | None]
+
+
+class WaitingSubject(Base):
+    """A subject of an integration that keeps order: when the first of its deliveries may go.
+
+    `due_at` is a hint, made anew from `pending` where it is the epoch; `position` is that first
+    delivery's. `version` counts the changes of the subject's deliveries but for claims.
+    """
+
+    __tablename__ = "subjects"
+    __table_args__ = (
+        Index("subjects_due_idx", "integration_id", "due_at", "position"),
+        {
+            "postgresql_with": {
+                "fillfactor": "70",
+                "autovacuum_vacuum_scale_factor": "0.02",
+                "autovacuum_vacuum_threshold": "1000",
+                "autovacuum_vacuum_cost_delay": "0",
+            }
+        },
+    )
+
+    integration_id: Mapped[str] = mapped_column(primary_key=True)
+    ordering: Mapped[str] = mapped_column(primary_key=True)
+    due_at: Mapped[datetime]
+    position: Mapped[int] = mapped_column(BigInteger)
+    version: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
 
 
 class RateLimit(Base):

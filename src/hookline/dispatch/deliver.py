@@ -79,7 +79,7 @@ class Deliverer:
             return _unattempted(job, _unwanted(subscription))
         number = job.attempts + 1
         sent = await attempt(self._sinks, subscription, job.id, job.event)
-        outcome = self._judge(sent, number, once=job.once)
+        outcome = self._judge(sent, number - job.manual, once=job.once)
         if outcome == Failed(FailReason.GONE) and subscription.target is not None:
             self._on_gone(job.integration_id, subscription.target.url)
         now = self._directory.find(job.integration_id)  # it may have changed during the attempt
@@ -88,6 +88,7 @@ class Deliverer:
         return Settlement(job.id, job.lease, outcome, number, sent)
 
     def _judge(self, sent: Sent, number: int, *, once: bool) -> Outcome:
+        """Return what comes next after so many attempts, those made by hand not counted."""
         outcome = self._policy.decide(sent, number)
         if once and isinstance(outcome, RetryAt):
             ours = sent.verdict is Verdict.INTERNAL

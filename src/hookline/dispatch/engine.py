@@ -85,21 +85,23 @@ class Engine:
         """Whether the engine's tasks run: readiness asks this."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
-    def take(self, jobs: Sequence[Claimed], leased_at: float | None = None) -> None:
-        """Run deliveries that are leased to this process and held by its lanes.
+    def take(self, jobs: Sequence[Claimed], leased_at: float) -> None:
+        """Run deliveries that are leased to this process and held by its lanes, oldest first.
 
-        `leased_at` is when the lease was asked for, by the lanes' clock; now, if it is left out.
+        `leased_at` is when the lease was asked for, by the lanes' clock.
         """
         if self._stopping and jobs:
             for job in jobs:
                 self._lanes.cancel(job.integration_id, len(job.event.payload))
+                self._lanes.give_back(job.integration_id)
             self._start_slot(self._return(jobs))
             return
-        since = self._lanes.clock() if leased_at is None else leased_at
         for job in jobs:
-            self._held[job.id] = _Held(job, job.lease, since + self._queue.lease_seconds)
-            if self._lanes.admit(job):
-                self._start_slot(self._run_slot(job))
+            self._held[job.id] = _Held(job, job.lease, leased_at + self._queue.lease_seconds)
+            if (first := self._lanes.admit(job)) is not None:
+                self._start_slot(self._run_slot(first))
+            if self._lanes.wants_more(job.integration_id):
+                self._wake.set()
 
     def give_back(self, jobs: Sequence[Claimed]) -> None:
         """Return leases of deliveries that have not started and are no longer to, unused."""
@@ -108,6 +110,7 @@ class Engine:
         current = [replace(job, lease=self._held[job.id].lease) for job in jobs]
         for job in jobs:
             self._lose(job)
+            self._lanes.give_back(job.integration_id)
         self._start_slot(self._return(current))
 
     def wake(self) -> None:
@@ -247,8 +250,14 @@ class Engine:
         if settlement.sent.verdict is Verdict.RETRY:
             self.give_back(self._lanes.slow_down(job.integration_id))
         elif settlement.sent.verdict is Verdict.DELIVERED:
-            self._lanes.speed_up(job.integration_id)
+            self._widen(job.integration_id)
         self._saw(job, settlement)
+
+    def _widen(self, integration_id: str) -> None:
+        """Have more attempts at once where the target bears more again."""
+        if self._lanes.speed_up(integration_id):
+            while (job := self._lanes.next_at_hand(integration_id)) is not None:
+                self._start_slot(self._run_slot(job))
 
     def _record(self, job: Claimed, settlement: Settlement) -> None:
         lease = self._held[job.id].lease
@@ -305,11 +314,11 @@ class Engine:
         try:
             await self._returns.submit(jobs)
         except Unavailable:
-            _LOG.warning("engine.release_failed", leases=len(jobs))
-            return  # their leases run out
-        for integration_id in {job.integration_id for job in jobs}:
-            self._lanes.expect(integration_id)
-        self._wake_for_room()
+            _LOG.warning("engine.release_failed", leases=len(jobs))  # their leases run out
+        finally:
+            for job in jobs:
+                self._lanes.returned(job.integration_id)
+            self._wake_for_room()
 
     async def _release(self, jobs: Sequence[Claimed]) -> list[None]:
         await self._queue.release(jobs)

@@ -58,7 +58,7 @@ class Ingest:
     """Accepts events durably. A receipt means: stored, with everything that is to come of it.
 
     `lanes` is None in a process that has no engine. `start` is handed the deliveries that were born
-    leased to this process; `announce` is called when others wait in the database. `bounds` says
+    leased to this process, and when their leases were asked for by the lanes' clock; `announce` is called when others wait in the database. `bounds` says
     how much may wait.
     """
 
@@ -69,7 +69,7 @@ class Ingest:
         lanes: Lanes | None,
         *,
         born_lease: int,
-        start: Callable[[Sequence[Claimed]], None],
+        start: Callable[[Sequence[Claimed], float], None],
         announce: Callable[[], None],
         bounds: Bounds | None = None,
     ) -> None:
@@ -136,9 +136,10 @@ class Ingest:
             for digest, offer in zip(digests, offers, strict=True):
                 if digest not in planned and id(offer.admission) not in refused:
                     planned[digest] = self._plan(offer.event, digest)
+            asked_at = self._lanes.clock() if self._lanes is not None else 0.0
             result = await self._append(planned, revision)
             if isinstance(result, Appended):
-                self._hand_over(planned.values(), result, revision)
+                self._hand_over(planned.values(), result, revision, asked_at)
                 return _answers(digests, offers, refused, planned, result)
             await self._subscriptions.catch_up(beyond=revision)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
@@ -177,32 +178,42 @@ class Ingest:
             if not isinstance(result, Appended):
                 self._free_places(planned.values())
 
-    def _hand_over(self, planned: Iterable[_Planned], result: Appended, revision: int) -> None:
+    def _hand_over(
+        self, planned: Iterable[_Planned], result: Appended, revision: int, asked_at: float
+    ) -> None:
         """Start what was born leased, and announce what waits in the database."""
         started: list[Claimed] = []
-        known_before: list[_Planned] = []
+        unused: list[_Planned] = []
         waiting = False
         for each in planned:
             if each.stored.id not in result.fresh:
-                known_before.append(each)
+                unused.append(each)
                 continue
             for delivery in each.deliveries:
-                if delivery.leased:
+                if delivery.leased and delivery.integration_id not in result.behind:
                     started.append(self._claimed(delivery, each.stored.event, revision))
-                else:
-                    waiting = True
-                    if self._lanes is not None:
-                        self._lanes.expect(delivery.integration_id)
-        self._free_places(known_before)
-        self._start(started)
+                    continue
+                waiting = True
+                if self._lanes is not None:
+                    if delivery.leased:
+                        self._free_place(delivery, each.stored)
+                    self._lanes.expect(delivery.integration_id)
+        self._free_places(unused)
+        self._start(started, asked_at)
         if waiting:
             self._announce()
 
     def _free_places(self, planned: Iterable[_Planned]) -> None:
         for each in planned:
             for delivery in each.deliveries:
-                if delivery.leased and self._lanes is not None:
-                    self._lanes.cancel(delivery.integration_id, len(each.stored.event.payload))
+                if delivery.leased:
+                    self._free_place(delivery, each.stored)
+
+    def _free_place(self, delivery: NewDelivery, stored: NewEvent) -> None:
+        if self._lanes is not None:
+            self._lanes.cancel(delivery.integration_id, len(stored.event.payload))
+            if self._lanes.wants_more(delivery.integration_id):
+                self._announce()
 
     def _claimed(self, delivery: NewDelivery, event: Event, revision: int) -> Claimed:
         return Claimed(

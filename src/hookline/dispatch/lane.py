@@ -35,6 +35,7 @@ class LaneState:
     held: int = 0  # reserved, at hand, in flight, or waiting for its outcome to be written
     bytes_held: int = 0
     reserved: int = 0  # places of deliveries that are being leased
+    returning: int = 0  # leases of it that are being given back
     in_flight: int = 0
     at_hand: deque[Claimed] = field(default_factory=deque)
     due_at: float | None = None  # when the database may have work for it; None: nothing known
@@ -50,6 +51,11 @@ class LaneState:
     def ahead(self) -> int:
         """How many of what it holds are still to be attempted, or just are."""
         return self.reserved + len(self.at_hand) + self.in_flight
+
+    @property
+    def unsure(self) -> bool:
+        """Whether deliveries are on their way to it or from it: a claim could overtake them."""
+        return self.reserved > 0 or self.returning > 0
 
     def turn(self, rules: LaneRules, due_at: float) -> float:
         """Return when it may be asked for: when work is due, and its rate allows it."""

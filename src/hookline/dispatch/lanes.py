@@ -53,8 +53,8 @@ class Lanes:
         """Hold a place for a delivery that is about to be born leased; False leaves it to a claim.
 
         A lane with work due in the database takes that first, so that new events never overtake a
-        backlog; a lane that keeps order or a rate, or is paused, always goes through the database,
-        which knows more.
+        backlog, and so does one that is giving deliveries back; a lane that keeps order or a rate,
+        or is paused, always goes through the database, which knows more.
         """
         lane = self._lane(integration_id)
         rules = self.rules_of(integration_id)
@@ -66,27 +66,34 @@ class Lanes:
         left = self.most_bytes - self.bytes_held
         if size > left or lane.bytes_held > left // _SHARE:
             return False
-        if lane.due_at is not None and lane.due_at <= self.clock():
+        if lane.returning or (lane.due_at is not None and lane.due_at <= self.clock()):
             return False
         self._hold(lane, size)
         return True
 
-    def admit(self, job: Claimed) -> bool:
-        """Take a leased delivery that is held; True: start it now, False: it waits at hand."""
+    def admit(self, job: Claimed) -> Claimed | None:
+        """Take a leased delivery that is held, behind what is at hand; return what starts now."""
         lane = self._lanes[job.integration_id]
         lane.reserved -= 1
-        rules = self.rules_of(job.integration_id)
+        lane.at_hand.append(job)
+        return self.next_at_hand(job.integration_id)
+
+    def next_at_hand(self, integration_id: str) -> Claimed | None:
+        """Return the oldest delivery at hand, to be started now, if one may."""
+        lane = self._lanes[integration_id]
+        if not lane.at_hand:
+            return None
+        rules = self.rules_of(integration_id)
         if rules.paused:
             may_start, lane.probing = lane.probing, False
         else:
             may_start = lane.in_flight < lane.window.width(rules.max_in_flight)
-        if may_start:
-            if not lane.in_flight:
-                lane.heard_at = self.clock()
-            lane.in_flight += 1
-            return True
-        lane.at_hand.append(job)
-        return False
+        if not may_start:
+            return None
+        if not lane.in_flight:
+            lane.heard_at = self.clock()
+        lane.in_flight += 1
+        return lane.at_hand.popleft()
 
     def attempt_ended(self, integration_id: str) -> Claimed | None:
         """End an attempt; return the delivery at hand that takes its slot, if there is one."""
@@ -113,12 +120,14 @@ class Lanes:
         surplus = lane.ahead - rules.capacity(lane.window.width(rules.max_in_flight))
         return [lane.at_hand.pop() for _ in range(min(surplus, len(lane.at_hand)))]
 
-    def speed_up(self, integration_id: str) -> None:
-        """Widen a lane again, a little, after a success."""
+    def speed_up(self, integration_id: str) -> bool:
+        """Widen a lane again, a little, after a success; False: it was as wide as it may be."""
         lane = self._lanes[integration_id]
-        if lane.window.narrowed:
-            lane.window.grow(self.rules_of(integration_id).max_in_flight)
-            self._mark(lane)
+        if not lane.window.narrowed:
+            return False
+        lane.window.grow(self.rules_of(integration_id).max_in_flight)
+        self._mark(lane)
+        return True
 
     def set_aside(self, integration_ids: Iterable[str]) -> list[Claimed]:
         """Have lanes begin anew from one in flight; return what they hold unstarted.
@@ -162,6 +171,15 @@ class Lanes:
         self._lanes[integration_id].reserved -= 1
         self.let_go(integration_id, size)
 
+    def give_back(self, integration_id: str) -> None:
+        """Note that a delivery's lease is to be given back: until it is, nothing may overtake it."""
+        self._lanes[integration_id].returning += 1
+
+    def returned(self, integration_id: str) -> None:
+        """Note that a lease was given back: the delivery waits in the database again."""
+        self._lanes[integration_id].returning -= 1
+        self.expect(integration_id)
+
     def let_go(self, integration_id: str, size: int) -> None:
         """Stop holding a delivery: its outcome is written, or it is not (or no longer) ours."""
         lane = self._lanes[integration_id]
@@ -197,7 +215,8 @@ class Lanes:
         for integration_id, lane in list(self._lanes.items()):
             if integration_id not in named and lane.noted_at < asked_at:
                 self._note(integration_id, lane, None)
-                if lane.held == 0 and lane.heard_at < asked_at - _REMEMBERED:
+                idle = lane.held == lane.returning == 0
+                if idle and lane.heard_at < asked_at - _REMEMBERED:
                     del self._lanes[integration_id]
 
     @property
@@ -224,7 +243,7 @@ class Lanes:
             if rules.paused and not lane.probing:
                 del self._noted[integration_id]  # until it is probed, resumed or found again
                 continue
-            if lane.turn(rules, lane.due_at) > now:
+            if lane.turn(rules, lane.due_at) > now or lane.unsure:
                 continue
             self._mark(lane)
             room = self._room(lane, rules, self._left(lane, taken, slow_taken))
@@ -262,7 +281,7 @@ class Lanes:
         due: list[float] = []
         for integration_id in self._noted:
             lane = self._lanes[integration_id]
-            if lane.due_at is None or (lane.slow and self._slow_free <= 0):
+            if lane.due_at is None or lane.unsure or (lane.slow and self._slow_free <= 0):
                 continue
             rules = self.rules_of(integration_id)
             self._mark(lane)
@@ -273,7 +292,7 @@ class Lanes:
     def wants_more(self, integration_id: str) -> bool:
         """Tell whether to claim for a lane now."""
         lane = self._lanes[integration_id]
-        if lane.due_at is None or (lane.slow and self._slow_free <= 0):
+        if lane.due_at is None or lane.unsure or (lane.slow and self._slow_free <= 0):
             return False
         rules = self.rules_of(integration_id)
         if self._room(lane, rules, self._left(lane)) <= 0:

@@ -184,7 +184,7 @@ def _columns(table: DeliveryTable) -> list[_Column]:
 def _next_attempt() -> Label[datetime | None]:
     """Return when a pending delivery is due; a lease that ran out leaves it due."""
     table = PendingDelivery
-    free = or_(table.lease.is_(None), table.due_at <= func.now())
+    free = or_(table.leased_until.is_(None), table.leased_until <= func.now())
     return case((free, table.due_at)).label("next_attempt_at")
 
 

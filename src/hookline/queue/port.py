@@ -36,10 +36,14 @@ class NewDelivery(msgspec.Struct, frozen=True, gc=False):
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):
-    """Which events are stored now; and for each digest seen before, the event it first was."""
+    """Which events are stored now; and for each digest seen before, the event it first was.
+
+    In lanes that are `behind` something was due already, so nothing of theirs was born leased.
+    """
 
     fresh: frozenset[UUID]
     firsts: dict[UUID, UUID]
+    behind: frozenset[str] = frozenset()
 
 
 class StaleSnapshot(msgspec.Struct, frozen=True, gc=False):
@@ -76,6 +80,7 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     once: bool  # asked for by hand: no automatic retry behind this attempt
     revision: int  # of integrations when it was leased: whoever delivers it must know that one
     event: Event
+    manual: int = 0  # of `attempts` and the next one: those that were asked for by hand
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
@@ -89,10 +94,15 @@ class Settlement(msgspec.Struct, frozen=True, gc=False):
 
 
 class Waiting(msgspec.Struct, frozen=True, gc=False):
-    """An integration that has pending deliveries; the first is due in `due_in` seconds (or was)."""
+    """An integration with deliveries that wait; the first is due in `due_in` seconds (or was).
+
+    `ordered` tells whether those go one by one by subject; of one that was changed, some may, and
+    others may not.
+    """
 
     integration_id: str
     due_in: float
+    ordered: bool = False
 
 
 class Queue(Protocol):
@@ -108,13 +118,16 @@ class Queue(Protocol):
         """Store events with their deliveries, all or nothing, without those seen before.
 
         Durable when it returns. Digests must differ within `events`. Stores nothing when
-        `revision` is not the current one: the deliveries were made from an old snapshot.
+        `revision` is not the current one: the deliveries were made from an old snapshot. The order
+        of the deliveries is kept, and none is born leased before what is due already: those that
+        were to be, in lanes that are `behind`, wait as the others do.
         """
 
     async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
-        """Lease due deliveries of these lanes, oldest due first, none that another holds.
+        """Lease due deliveries of these lanes, oldest first, none that another holds.
 
-        Their payloads have `most_bytes` together at the most, except that one always comes.
+        A delivery is as old as its acceptance until its first attempt, and then as its due time:
+        a lease that is given back, or runs out, changes nothing about that. Their payloads have `most_bytes` together at the most, except that one always comes.
         """
 
     async def take_turns(self, lanes: Sequence[Lane]) -> dict[str, Turns]:
@@ -143,12 +156,12 @@ class Queue(Protocol):
         """Extend leases by their whole length; return the ids that were still the caller's."""
 
     async def waiting(self) -> list[Waiting]:
-        """Return every integration that has pending deliveries; leased ones count as due then."""
+        """Return every integration with deliveries that nobody holds; free what ran out first."""
 
     async def retry(self, delivery_id: UUID, *, ordered: bool) -> bool:
         """Make a delivery due now, a finished one for one more attempt; False: no such delivery.
 
-        `ordered` tells whether its lane keeps order.
+        `ordered` tells whether its lane keeps order. An attempt that was not due yet is an extra one.
         """
 
     async def skip(self, integration_id: str, reason: SkipReason, *, limit: int) -> int:

@@ -38,6 +38,7 @@ from hookline.queue.port import (
 from hookline.queue.statements import statement
 from hookline.queue.unheard import UnheardLeases
 
+_AT_ONCE = 1_000  # rows that a statement puts right: short transactions, whatever the backlog
 _LOG = get_logger(__name__)
 
 P = ParamSpec("P")
@@ -81,6 +82,8 @@ class PostgresQueue:
         self._firsts = statement("firsts")
         self._claim = statement("claim")
         self._claim_ordered = statement("claim_ordered")
+        self._refresh = statement("refresh")
+        self._expire = statement("expire")
         self._settle = statement("settle")
         self._release = statement("release")
         self._renew = statement("renew")
@@ -128,7 +131,11 @@ class PostgresQueue:
             fresh = frozenset(row["fresh"])
             known = [e.digest for e in events if e.id not in fresh]
             firsts = await connection.fetch(self._firsts, known) if known else ()
-            return Appended(fresh, {row["digest"]: row["event_id"] for row in firsts})
+            return Appended(
+                fresh,
+                {row["digest"]: row["event_id"] for row in firsts},
+                frozenset(row["behind"]),
+            )
 
     @_unavailable_when_away
     async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
@@ -139,18 +146,27 @@ class PostgresQueue:
         async with self._unheard.connection(lease, lanes=named) as connection:
             for sql, ordered in ((self._claim, False), (self._claim_ordered, True)):
                 asked = [lane for lane in lanes if lane.ordered is ordered]
-                if asked and most_bytes > 0:
-                    rows = await connection.fetch(
-                        sql,
-                        [lane.integration_id for lane in asked],
-                        [lane.room for lane in asked],
-                        lease,
-                        self.lease_seconds,
-                        most_bytes,
-                    )
-                    claimed += [_claimed(row, lease) for row in rows]
-                    most_bytes -= sum(len(row["payload"]) for row in rows)
+                if not asked or most_bytes <= 0:
+                    continue
+                if ordered:
+                    await self._look_anew(connection, asked)
+                rows = await connection.fetch(
+                    sql,
+                    [lane.integration_id for lane in asked],
+                    [lane.room for lane in asked],
+                    lease,
+                    self.lease_seconds,
+                    most_bytes,
+                )
+                claimed += [_claimed(row, lease) for row in rows]
+                most_bytes -= sum(len(row["payload"]) for row in rows)
         return claimed
+
+    async def _look_anew(self, connection: asyncpg.Connection, lanes: Sequence[Lane]) -> None:
+        """Find what is first of the subjects that were changed."""
+        named = [lane.integration_id for lane in lanes]
+        while await connection.fetchval(self._refresh, named, _AT_ONCE) >= _AT_ONCE:
+            continue
 
     @_unavailable_when_away
     async def take_turns(self, lanes: Sequence[Lane]) -> dict[str, Turns]:
@@ -215,8 +231,10 @@ class PostgresQueue:
     async def waiting(self) -> list[Waiting]:
         """Return the integrations that have pending deliveries."""
         await self._unheard.give_back()
+        while await self._pool.fetchval(self._expire, _AT_ONCE) == _AT_ONCE:
+            continue
         rows = await self._pool.fetch(self._waiting)
-        return [Waiting(row["integration_id"], row["due_in"]) for row in rows]
+        return [Waiting(row["integration_id"], row["due_in"], row["ordered"]) for row in rows]
 
     @_unavailable_when_away
     async def retry(self, delivery_id: UUID, *, ordered: bool) -> bool:
@@ -266,6 +284,7 @@ def _claimed(row: asyncpg.Record, lease: int) -> Claimed:
         attempts=row["attempts"],
         claims=row["claims"],
         once=row["once"],
+        manual=row["manual"],
         revision=row["revision"],
         event=event,
     )

@@ -1,7 +1,9 @@
 -- append: store events that are new, with their deliveries, if the caller's snapshot is current.
 -- One row comes back: the current revision, and the ids of the events stored (none if it differs
 -- from $1). A digest whose event is older than $2, the duplicate window's edge, counts as new.
--- Digests are inserted in order, so that two batches with the same ones cannot deadlock.
+-- Digests and subjects are inserted in order, so that two batches with the same ones cannot deadlock.
+-- Positions follow the deliveries' own order. Nothing is born leased in the lanes that come back as
+-- `behind`: something of theirs is due already, and goes first.
 with current as (
     select value from revision
 ),
@@ -30,22 +32,55 @@ stored as (
     from incoming
     where id in (select event_id from fresh)
 ),
-queued as (
-    insert into pending (
-        id, event_id, integration_id, type, ordering, attempts, claims, once, due_at, lease
-    )
-    select
-        id, event_id, integration_id, type, ordering, 0,
-        case when leased then 1 else 0 end,
-        false,
-        case when leased then now() + make_interval(secs => $13::float8) else now() end,
-        case when leased then $14::bigint end
+delivery as (
+    select *
     from unnest(
         $15::text::uuid[], $16::text::uuid[], $17::text::text[], $18::text::text[],
         $19::text::text[], $20::text::bool[]
-    ) as delivery (id, event_id, integration_id, type, ordering, leased)
+    ) with ordinality as each (
+        id, event_id, integration_id, type, ordering, leased, place
+    )
     where event_id in (select event_id from fresh)
+),
+behind as (
+    select lane.integration_id
+    from (select distinct integration_id from delivery where leased) as lane
+    where exists (
+        select
+        from pending
+        where pending.integration_id = lane.integration_id
+            and leased_until is null and ordering is null and due_at <= now()
+    )
+),
+born as (
+    select *, leased and integration_id <> all(array(select integration_id from behind)) as held
+    from delivery
+),
+queued as (
+    insert into pending (
+        id, event_id, integration_id, type, ordering, attempts, claims, once, due_at, lease,
+        leased_until
+    )
+    select
+        id, event_id, integration_id, type, ordering, 0,
+        case when held then 1 else 0 end,
+        false, now(),
+        case when held then $14::bigint end,
+        case when held then now() + make_interval(secs => $13::float8) end
+    from born
+    order by place
+    returning integration_id, ordering, position
+),
+waiting as (
+    insert into subjects (integration_id, ordering, due_at, position)
+    select integration_id, ordering, now(), min(position)
+    from queued
+    where ordering is not null
+    group by integration_id, ordering
+    order by integration_id, ordering
+    on conflict (integration_id, ordering) do update set version = subjects.version + 1
 )
 select
     (select value from current) as revision,
-    array(select event_id from fresh) as fresh
+    array(select event_id from fresh) as fresh,
+    array(select integration_id from behind) as behind

@@ -1,73 +1,71 @@
--- claim_ordered: as claim, for lanes that keep order: only the oldest pending delivery of each
--- `ordering` may be leased, and none while that one is leased or waits for its retry.
+-- claim_ordered: as claim, for lanes that keep order: only the first delivery of each subject may be
+-- leased, and none while that one is leased or waits for its retry. Subjects whose first delivery is
+-- not what `subjects` says are looked at anew (see refresh). A subject that was changed between this
+-- statement's start and its lock is left for the next claim: what is read of its deliveries is old.
 with lane as (
     select *
     from unnest($1::text[], $2::int[]) as asked (integration_id, room)
 ),
-first as (
-    select found.id
+seen as (
+    select subject.*
     from lane
     cross join lateral (
-        with recursive head as (
-            (
-                select pending.ordering, pending.id, pending.due_at
-                from pending
-                where pending.integration_id = lane.integration_id
-                    and pending.ordering is not null
-                order by pending.ordering, pending.id
-                limit 1
-            )
-            union all
-            select next.ordering, next.id, next.due_at
-            from head
-            cross join lateral (
-                select pending.ordering, pending.id, pending.due_at
-                from pending
-                where pending.integration_id = lane.integration_id
-                    and pending.ordering > head.ordering
-                order by pending.ordering, pending.id
-                limit 1
-            ) as next
-        )
-        select head.id
-        from head
-        where head.due_at <= now()
+        select integration_id, ordering, version
+        from subjects
+        where subjects.integration_id = lane.integration_id
+            and due_at > to_timestamp(0) and due_at <= now()
+        order by due_at, position
         limit lane.room
-    ) as found
+    ) as subject
+),
+locked as (
+    select seen.integration_id, seen.ordering, current.place
+    from seen
+    cross join lateral (
+        select ctid as place, version
+        from subjects
+        where subjects.integration_id = seen.integration_id and subjects.ordering = seen.ordering
+        limit 1
+        for update skip locked
+    ) as current
+    where current.version = seen.version
 ),
 free as (
-    select id, event_id
-    from pending
-    where id = any(array(select id from first)) and due_at <= now()
-    for update skip locked
-),
-due as (
-    select
-        free.id, event.*,
-        sum(octet_length(event.payload)) over (rows unbounded preceding) as bytes
-    from free
+    select first.*, locked.place
+    from locked
     cross join lateral (
-        select pbx, company, subject, time, payload, splice
-        from events
-        where events.id = free.event_id
-        limit 1
-    ) as event
-),
-leased as (
-    update pending
-    set
-        lease = $3::bigint,
-        due_at = now() + make_interval(secs => $4::float8),
-        claims = least(claims + 1, 32767)
-    where id = any(array(
         select id
-        from due
-        where bytes - octet_length(payload) < $5::bigint
+        from pending
+        where pending.integration_id = locked.integration_id
+            and pending.ordering = locked.ordering
+        order by position, id
+        limit 1
+    ) as head
+    cross join lateral (
+        select id, event_id, due_at, position
+        from pending
+        where pending.id = head.id and leased_until is null and due_at <= now()
+        limit 1
+        for update skip locked
+    ) as first
+),
+-- include lease,
+leased_subjects as (
+    update subjects
+    set due_at = case
+        when ctid = any(array(select place from free)) then now() + make_interval(secs => $4::float8)
+        else to_timestamp(0)
+    end
+    where ctid = any(array(
+        select place
+        from locked
+        where place not in (
+            select place from free where id not in (select id from leased)
+        )
     ))
-    returning id, event_id, integration_id, type, attempts, claims, once
 )
 select leased.*, pbx, company, subject, time, payload, splice, revision.value as revision
 from leased
 join due on due.id = leased.id
 cross join revision
-order by leased.id
+order by due.due_at, due.position

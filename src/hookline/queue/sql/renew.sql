@@ -1,7 +1,7 @@
 -- renew: extend leases that are still the caller's; the ids of those come back.
 -- Rows that are just being settled are passed over: waiting for them could deadlock.
 update pending
-set due_at = now() + make_interval(secs => $3::float8)
+set leased_until = now() + make_interval(secs => $3::float8)
 where id = any(array(
     select id
     from pending

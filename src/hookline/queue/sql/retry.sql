@@ -1,6 +1,7 @@
 -- retry: make a delivery due now: a waiting one sooner, a finished one for one more attempt.
 -- One row comes back where there is such a delivery and its event is still stored.
--- $2 tells whether its lane keeps order.
+-- $2 tells whether its lane keeps order: what is finished goes before all that waits of its subject.
+-- An attempt that was not yet due is one by hand, and counts as none of the automatic ones.
 with found as (
     select event.subject
     from deliveries
@@ -19,20 +20,34 @@ reopened as (
 ),
 queued as (
     insert into pending (
-        id, event_id, integration_id, type, ordering, attempts, claims, once, due_at, lease
+        id, event_id, integration_id, type, ordering, position, attempts, claims, once, due_at
     )
     select
-        id, event_id, integration_id, type, case when $2::bool then subject end,
-        attempts, attempts, true, now(), null
+        id, event_id, integration_id, type, case when $2::bool then subject end, 0,
+        attempts, attempts, true, now()
     from reopened
     cross join found
-    returning id
+    returning id, integration_id, ordering
 ),
 hastened as (
     update pending
-    set due_at = case when lease is null then least(due_at, now()) else due_at end
+    set
+        manual = manual + case when leased_until is null and due_at > now() then 1 else 0 end,
+        due_at = case when leased_until is null then least(due_at, now()) else due_at end
     where id = $1::uuid
-    returning id
+    returning id, integration_id, ordering
+),
+freed as (
+    select integration_id, ordering from hastened
+),
+-- include wake,
+reopened_subject as (
+    insert into subjects (integration_id, ordering, due_at, position)
+    select integration_id, ordering, to_timestamp(0), 0
+    from queued
+    where ordering is not null
+    on conflict (integration_id, ordering)
+        do update set due_at = to_timestamp(0), version = subjects.version + 1
 )
 select id from queued
 union all

@@ -30,15 +30,24 @@ finished as (
 ),
 later as (
     insert into pending (
-        id, event_id, integration_id, type, ordering, attempts, claims, once, due_at, lease
+        id, event_id, integration_id, type, ordering, position, attempts, manual, claims, once,
+        due_at, lease, leased_until
     )
     select
-        id, event_id, integration_id, type, ordering, coalesce(number, attempts), claims, once,
+        id, event_id, integration_id, type, ordering, position, coalesce(number, attempts), manual,
+        claims, once,
         case when status is null then due_at else now() + make_interval(secs => delay) end,
-        case when status is null then lease end
+        case when status is null then lease end,
+        case when status is null then leased_until end
     from ours
     where status is null or status = 'pending'
 ),
+freed as (
+    select integration_id, ordering
+    from ours
+    where status is not null
+),
+-- include wake,
 kept as (
     insert into attempts (
         delivery_id, number, started_at, duration_ms, outcome, error, status_code, response,

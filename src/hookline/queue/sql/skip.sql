@@ -2,21 +2,34 @@
 with free as (
     select id
     from pending
-    where integration_id = $1::text and (lease is null or due_at <= now())
+    where integration_id = $1::text and leased_until is null and ordering is null
     order by due_at
     limit $3::int
     for update skip locked
 ),
-closed as (
+free_in_order as (
+    select id
+    from pending
+    where integration_id = $1::text and ordering is not null
+        and (leased_until is null or leased_until <= now())
+    order by ordering, position
+    limit $3::int
+    for update skip locked
+),
+freed as (
     delete from pending
-    where id = any(array(select id from free))
-    returning id, event_id, integration_id, type, attempts
+    where id = any(array(
+        select id from (select id from free union all select id from free_in_order) as either
+        limit $3::int
+    ))
+    returning id, event_id, integration_id, type, attempts, ordering
 ),
 finished as (
     insert into deliveries (
         id, event_id, integration_id, type, status, reason, attempts, finished_at
     )
     select id, event_id, integration_id, type, 'skipped', $2::text, attempts, now()
-    from closed
-)
-select count(*) from closed
+    from freed
+),
+-- include wake
+select count(*) from freed
