@@ -259,7 +259,11 @@ class PendingDelivery(Base):
             "position",
             postgresql_where=text("leased_until is null and ordering is null"),
         ),
-        Index("pending_leased_until_idx", "leased_until", postgresql_where=text("leased_until is not null")),
+        Index(
+            "pending_leased_until_idx",
+            "leased_until",
+            postgresql_where=text("leased_until is not null"),
+        ),
         Index("pending_event_id_idx", "event_id"),
         Index(
             "pending_ordering_idx",

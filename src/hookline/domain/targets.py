@@ -11,6 +11,13 @@ class TransmissionType(StrEnum):
     AWS_SQS = "AWS_SQS"
 
 
+class Ordering(StrEnum):
+    """Which deliveries of an integration go one by one: those of one subject, or none."""
+
+    NONE = "none"
+    SUBJECT = "subject"
+
+
 @dataclass(frozen=True, slots=True)
 class WebhookTarget:
     """An HTTPS endpoint. `secrets`: the current one, then the old one while it signs along."""
@@ -30,3 +37,13 @@ class SqsTarget:
 
 
 Target = WebhookTarget | SqsTarget
+
+
+def ordering_of(kind: TransmissionType, url: str, chosen: Ordering) -> Ordering:
+    """Return what counts for an integration: what was chosen; a FIFO queue always keeps order."""
+    return Ordering.SUBJECT if is_fifo(kind, url) else chosen
+
+
+def is_fifo(kind: TransmissionType, url: str) -> bool:
+    """Tell whether copies go to a FIFO queue, which SQS knows by its name."""
+    return kind is TransmissionType.AWS_SQS and url.endswith(".fifo")

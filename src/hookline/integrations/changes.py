@@ -49,6 +49,8 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
     events = _merged_events(patch, row, checks)
     headers = _merged_headers(patch.transmission, row, keyring, checks)
     _check_aws_key(patch.transmission, row, checks)
+    url = row.url if patch.transmission is None else patch.transmission.url or row.url
+    checks.ordering(TransmissionType(row.type), url, patch.ordering)
     checks.raise_any()
     if events is not None:
         row.events = events
@@ -59,6 +61,7 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
     if "name" in patch.model_fields_set:
         _rename(patch.name, row)
     row.name = row.name if row.named else host_name(row.url)
+    row.ordering = patch.ordering or row.ordering
     row.max_in_flight = patch.max_in_flight or row.max_in_flight
     if "rate_limit" in patch.model_fields_set:
         row.rate_limit = patch.rate_limit

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.queues import parse_queue_url
 from hookline.domain.selection import parse_selection
-from hookline.domain.targets import TransmissionType
+from hookline.domain.targets import Ordering, TransmissionType, is_fifo
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.headers import header_problems
 from hookline.security.egress.policy import EgressPolicy
@@ -35,6 +35,13 @@ class Checks:
                 await self._policy.check_target(url, self._tenant)
         except InvalidInput as error:
             self._problems.extend(error.fields)
+
+    def ordering(self, kind: TransmissionType, url: str, chosen: Ordering | None) -> None:
+        """Check that nobody asks for a FIFO queue whose order is not kept."""
+        if chosen is Ordering.NONE and is_fifo(kind, url):
+            self.refuse(
+                "ordering", "A FIFO queue always keeps the order of a subject; leave it out."
+            )
 
     def headers(self, headers: Mapping[str, str]) -> None:
         """Check the customer's headers: names, values, sizes, and none of Hookline's own."""

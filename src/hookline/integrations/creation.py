@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 from hookline.db.models import Integration as Row
 from hookline.domain.ids import new_uuid, new_webhook_secret
+from hookline.domain.targets import Ordering
 from hookline.integrations.changes import host_name, switch
 from hookline.integrations.checks import Checks
 from hookline.integrations.requests import IntegrationCreate, SqsTransmissionCreate
@@ -17,6 +18,7 @@ async def check_new(new: IntegrationCreate, checks: Checks) -> dict[str, str | l
     await checks.url(transmission.type, transmission.url)
     if not isinstance(transmission, SqsTransmissionCreate):
         checks.headers(transmission.headers)
+    checks.ordering(transmission.type, transmission.url, new.ordering)
     events = checks.events(new.events)
     checks.raise_any()
     return events or {}
@@ -41,6 +43,7 @@ def row_of(new: IntegrationCreate, integration_id: str, keyring: KeyRing, *, by:
         access_key_id=key_id,
         headers=seal_headers(headers, integration_id, keyring),
         secret=keyring.seal(secret, bound_to=secret_binding(integration_id)),
+        ordering=new.ordering or Ordering.NONE,
         max_in_flight=new.max_in_flight,
         rate_limit=new.rate_limit,
         version=1,

@@ -20,6 +20,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from hookline.domain.targets import Ordering
+
 MOST_IN_FLIGHT = 1000  # what the table's own check allows
 SLOWEST_RATE, FASTEST_RATE = 0.1, 1000.0  # deliveries a second, as the table's own check allows
 LONGEST_NAME = 200  # characters
@@ -157,6 +159,16 @@ RATE_LIMIT = (
     "How many deliveries a second the target gets at most, over all of Hookline's processes; "
     "what waits for its turn costs no attempt. `null`: as many as it takes."
 )
+OrderingField = Annotated[
+    Ordering,
+    Field(
+        description="`subject`: of the events of one subject (the envelope's `id`) one is "
+        "delivered at a time, in the order in which they were accepted. One that waits for its "
+        "retry holds back its own subject alone, and once it has failed the next one goes. "
+        "`none`: first attempts start in that order, and nothing more. A FIFO queue always has "
+        "`subject`."
+    ),
+]
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 Switch = Annotated[bool, Field(strict=True)]
 

@@ -22,6 +22,7 @@ from hookline.integrations.fields import (
     EventSelectionPatch,
     IntegrationName,
     MaxInFlight,
+    OrderingField,
     PbxSerial,
     RateLimit,
     RequestDocument,
@@ -79,6 +80,7 @@ class IntegrationCreate(RequestDocument):
     filter: None = Field(
         None, description="Reserved for content filters; only `null` is possible so far."
     )
+    ordering: OrderingField | None = None
     max_in_flight: MaxInFlight = 16
     rate_limit: RateLimit | None = Field(
         default_factory=lambda: None,  # a default that isn't described: null has a meaning here
@@ -174,6 +176,7 @@ class IntegrationPatch(PatchDocument):
     filter: None = Field(
         None, description="Reserved for content filters; only `null` is possible so far."
     )
+    ordering: OrderingField | None = None
     max_in_flight: MaxInFlight | None = None
     rate_limit: RateLimit | None = Field(
         default_factory=lambda: None,  # as above

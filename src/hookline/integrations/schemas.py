@@ -20,6 +20,7 @@ from hookline.integrations.fields import (
     IntegrationName,
     MaxInFlight,
     Moment,
+    OrderingField,
     PbxSerial,
     RateLimit,
     TargetUrl,
@@ -117,6 +118,7 @@ class Integration(Document):
     transmission: Transmission
     events: EventSelection
     filter: None = Field(description="Reserved for content filters.")
+    ordering: OrderingField
     max_in_flight: MaxInFlight
     rate_limit: RateLimit | None = Field(description=RATE_LIMIT, examples=[20])
     health: IntegrationHealth

@@ -20,9 +20,14 @@ from hookline.domain.catalogue import Catalogue
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.licences import Licence, PbxPolicy, allows
-from hookline.domain.queues import parse_queue_url
 from hookline.domain.selection import ALL, Selection, restore_selection
-from hookline.domain.targets import SqsTarget, Target, WebhookTarget
+from hookline.domain.targets import (
+    Ordering,
+    Target,
+    TransmissionType,
+    WebhookTarget,
+    ordering_of,
+)
 from hookline.errors import BrokenSeal
 from hookline.integrations.revision import Transactions
 from hookline.integrations.sealing import open_target
@@ -280,7 +285,7 @@ class Subscriptions:
             enabled=row.enabled,
             selection=restore_selection(row.events, self._catalogue),
             max_in_flight=row.max_in_flight,
-            ordered=isinstance(target, SqsTarget) and parse_queue_url(target.url).fifo,
+            ordered=_is_ordered(row),
             target=target,
             old_secret_until=row.old_secret_until,
             name=row.name,
@@ -293,3 +298,8 @@ class Subscriptions:
         except BrokenSeal:
             _LOG.exception("integration.broken_seal", integration=row.id)
             return None
+
+
+def _is_ordered(row: Integration) -> bool:
+    chosen = Ordering(row.ordering)
+    return ordering_of(TransmissionType(row.type), row.url, chosen) is Ordering.SUBJECT

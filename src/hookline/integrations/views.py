@@ -9,7 +9,7 @@ from hookline.db.models import IntegrationHealth as HealthRow
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.health import HealthState
 from hookline.domain.selection import restore_selection
-from hookline.domain.targets import TransmissionType
+from hookline.domain.targets import Ordering, TransmissionType, ordering_of
 from hookline.integrations.fields import SHOWN_OF_ACCESS_KEY
 from hookline.integrations.schemas import (
     Integration,
@@ -64,6 +64,7 @@ class Views:
             transmission=self._transmission(row, with_secret=with_secret),
             events=restore_selection(row.events, self._catalogue).as_document(),
             filter=None,
+            ordering=ordering_of(TransmissionType(row.type), row.url, Ordering(row.ordering)),
             max_in_flight=row.max_in_flight,
             rate_limit=row.rate_limit,
             health=_health(row, health),

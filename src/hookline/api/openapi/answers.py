@@ -45,6 +45,7 @@ _WEBHOOK: Answer = {
     },
     "events": {"call": "all", "analytics": ["call:completed", "call:summary:completed"]},
     "filter": None,
+    "ordering": "none",
     "maxInFlight": 16,
     "rateLimit": None,
     "health": _HEALTHY,
