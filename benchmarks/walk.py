@@ -195,6 +195,7 @@ class House:
             lanes,
             born_lease=store.born_lease,
             start=self.engine.take,
+            wake=self.engine.wake,
             announce=self.engine.wake,
         )
 

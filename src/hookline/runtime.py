@@ -15,7 +15,7 @@ from hookline.api.deps import Services
 from hookline.api.readiness import DatabaseAndEngine
 from hookline.api.strangers import Strangers
 from hookline.db import connections
-from hookline.db.fleet import COUNT_EVERY, Fleet
+from hookline.db.fleet import Fleet
 from hookline.db.listen import Listener
 from hookline.dispatch.again import Retries
 from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
@@ -81,7 +81,7 @@ from hookline.sinks.base import Sink
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
-_UNKNOWN_LANE = LaneRules(max_in_flight=64, ordered=False)  # what is left of deleted integrations
+_UNKNOWN_WIDTH = 64  # for what is left of deleted integrations
 
 
 @asynccontextmanager
@@ -140,7 +140,7 @@ async def open_runtime(
         announcer = _announcer(queue, stack)
         if engine:
             watch = _watch(settings, transactions, subscriptions, integrations, counts, stack)
-            shares = Shares(settling=settings.delivery_timeout + COUNT_EVERY)
+            shares = Shares()
             fleet = Fleet(shares.learn)
             lanes = _lanes(settings, subscriptions, watch, shares)
             running = _engine(
@@ -165,7 +165,8 @@ async def open_runtime(
             lanes,
             born_lease=queue.born_lease,
             start=running.take if running else _nothing_starts,
-            announce=running.wake if running else announcer.announce,
+            wake=running.wake if running else announcer.announce,
+            announce=announcer.announce,
             bounds=bounds,
         )
         stack.push_async_callback(ingest.idle)
@@ -200,7 +201,7 @@ async def open_runtime(
                 history,
                 subscriptions,
                 queue,
-                announce=running.poll_now if running else announcer.announce,
+                announce=announcer.announce,
             ),
             tester=Tester(subscriptions, sinks, catalogue),
             readiness=DatabaseAndEngine(records, running),
@@ -295,13 +296,15 @@ def _lanes(
 ) -> Lanes:
     def rules_of(integration_id: str) -> LaneRules:
         known = subscriptions.find(integration_id)
+        term = shares.term(integration_id)
         if known is None:
-            return _UNKNOWN_LANE
-        width = shares.of(integration_id, known.max_in_flight)
+            return LaneRules(_UNKNOWN_WIDTH, ordered=False, elsewhere=not term, term=term)
+        paused, rate_limit = watch.is_paused(integration_id), known.rate_limit
         if not known.enabled:  # neither paused nor limited: what waits for it ends as skipped
-            return LaneRules(width, known.ordered)
-        paused = watch.is_paused(integration_id)
-        return LaneRules(width, known.ordered, paused, known.rate_limit)
+            paused, rate_limit = False, None
+        return LaneRules(
+            known.max_in_flight, known.ordered, paused, rate_limit, elsewhere=not term, term=term
+        )
 
     return Lanes(rules_of, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD)
 

@@ -128,6 +128,7 @@ def services(  # noqa: PLR0917 - fixtures
             None,
             born_lease=queue.born_lease,
             start=announced.started,
+            wake=announced.announce,
             announce=announced.announce,
         ),
         history=history,

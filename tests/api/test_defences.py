@@ -135,6 +135,7 @@ async def elsewhere(
         None,
         born_lease=queue.born_lease,
         start=announced.started,
+        wake=announced.announce,
         announce=announced.announce,
     )
     gate = Gate(directory, subscriptions)

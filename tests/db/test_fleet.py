@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import asyncpg
@@ -39,8 +39,8 @@ class Member:
                 self._changed.clear()
                 await self._changed.wait()
 
-    def _counted(self, rank: int, size: int) -> None:
-        self.told = rank, size
+    def _counted(self, mine: int, places: Sequence[int]) -> None:
+        self.told = places.index(mine), len(places)
         self._changed.set()
 
 
@@ -88,7 +88,7 @@ async def test_an_engine_whose_session_is_ended_takes_a_place_again(database: st
 
 async def test_an_engine_that_says_nothing_any_more_is_not_counted(database: str) -> None:
     one = Member(database)
-    frozen = Fleet(lambda _rank, _size: None, every=NEVER)
+    frozen = Fleet(lambda _mine, _places: None, every=NEVER)
     async with one.present(), connection(database) as session:
         await one.until(0, 1)
         await frozen.join(session)
@@ -114,8 +114,8 @@ async def test_engines_of_another_database_and_other_locks_do_not_count(
 
 async def test_over_a_session_that_is_not_its_own_an_engine_is_as_if_alone(database: str) -> None:
     """As behind a pooler in transaction mode, which hands another session to each statement."""
-    told: list[tuple[int, int]] = []
-    fleet = Fleet(lambda rank, size: told.append((rank, size)))
+    told: list[tuple[int, list[int]]] = []
+    fleet = Fleet(lambda mine, places: told.append((mine, [*places])))
     member = Member(database)
     async with member.present(), connection(database) as one:
         await member.until(0, 1)
@@ -123,22 +123,22 @@ async def test_over_a_session_that_is_not_its_own_an_engine_is_as_if_alone(datab
         async with connection(database) as other:
             await fleet.count(other)
         await fleet.count(one)
-        assert told == [(0, 1), (1, 2)]
+        assert told == [(0, [0]), (1, [0, 1])]
 
 
 async def test_two_engines_over_one_session_are_each_as_if_alone(database: str) -> None:
-    told: list[tuple[int, int]] = []
+    told: list[tuple[int, list[int]]] = []
     async with connection(database) as shared:
         for _ in range(2):
-            fleet = Fleet(lambda rank, size: told.append((rank, size)))
+            fleet = Fleet(lambda mine, places: told.append((mine, [*places])))
             await fleet.join(shared)
             await fleet.count(shared)
-    assert told[-1] == (0, 1)
+    assert told[-1] == (0, [0])
 
 
 async def test_where_nobody_can_be_counted_an_engine_starts_nevertheless() -> None:
-    counts: list[tuple[int, int]] = []
-    await Fleet(lambda rank, size: counts.append((rank, size))).known(within=0.01)
+    counts: list[tuple[int, Sequence[int]]] = []
+    await Fleet(lambda mine, places: counts.append((mine, places))).known(within=0.01)
     assert counts == []
 
 
@@ -152,7 +152,7 @@ async def test_the_hint_is_sent_when_the_place_is_taken(database: str) -> None:
     try:
         await listening.add_listener(FLEET_CHANNEL, hear)
         async with connection(database) as session, asyncio.timeout(_SOON):
-            await Fleet(lambda _rank, _size: None).join(session)
+            await Fleet(lambda _mine, _places: None).join(session)
             await heard.wait()
     finally:
         await listening.close()

@@ -47,6 +47,7 @@ class Process:
             None,
             born_lease=1,
             start=nothing_starts,
+            wake=nobody_waits,
             announce=nobody_waits,
         )
 

@@ -75,6 +75,7 @@ class Bench:
             lanes,
             born_lease=self.queue.born_lease,
             start=lambda jobs, _: self.started.extend(jobs),
+            wake=self.announce,
             announce=self.announce,
         )
 

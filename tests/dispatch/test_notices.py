@@ -52,6 +52,7 @@ async def ingest(process: Process, connections: asyncpg.Pool) -> Ingest:
         None,
         born_lease=queue.born_lease,
         start=lambda *_: None,
+        wake=lambda: None,
         announce=lambda: None,
     )
 

@@ -1,4 +1,5 @@
 import asyncio
+from collections import Counter
 from contextlib import AsyncExitStack
 
 from hypothesis import given
@@ -8,10 +9,9 @@ from hookline.db.fleet import Fleet
 from hookline.db.listen import Listener
 from hookline.dispatch.shares import Shares
 from support.engines import eventually
-from support.postgres_clients import ask
 
-SETTLING = 7.0  # seconds
-INTEGRATIONS = ("s95eum", "x1y2z3", "aaaaaa", "zz9plz")
+JOINING = 3.0  # seconds
+INTEGRATIONS = [f"made{number:02}" for number in range(90)]
 
 
 class Clock:
@@ -22,146 +22,94 @@ class Clock:
         return self.now
 
 
-def shares_of(clock: Clock) -> Shares:
-    return Shares(settling=SETTLING, clock=clock)
-
-
-def settled(rank: int, size: int) -> Shares:
-    clock = Clock()
-    shares = shares_of(clock)
-    shares.learn(rank, size)
-    clock.now += SETTLING
-    shares.learn(rank, size)
+def shares_of(mine: int, *places: int) -> Shares:
+    """Return the shares of an engine that was there before the others came."""
+    shares = Shares(clock=Clock())
+    shares.learn(mine, [mine])
+    shares.learn(mine, places)
     return shares
 
 
-@given(
-    most=st.integers(1, 1_000), size=st.integers(1, 70), integration=st.sampled_from(INTEGRATIONS)
-)
-def test_all_engines_together_have_what_there_is_and_each_at_least_one(
-    most: int, size: int, integration: str
-) -> None:
-    given_out = [settled(rank, size).of(integration, most) for rank in range(size)]
-    assert sum(given_out) == max(most, size)
-    assert min(given_out) >= 1
-    assert max(given_out) - min(given_out) <= 1
+def lanes_of(shares: Shares) -> set[str]:
+    return {each for each in INTEGRATIONS if shares.term(each)}
 
 
-def test_what_does_not_divide_evenly_goes_to_another_engine_for_another_integration() -> None:
-    integrations = [f"made{number:02}" for number in range(90)]
-    larger = [sum(settled(rank, 3).of(each, 16) == 6 for each in integrations) for rank in range(3)]
-    assert sum(larger) == len(integrations)
-    assert min(larger) > 15
+@given(places=st.sets(st.integers(0, 9_999), min_size=1, max_size=20))
+def test_each_lane_belongs_to_one_engine(places: set[int]) -> None:
+    owned = Counter(each for mine in places for each in lanes_of(shares_of(mine, *sorted(places))))
+    assert owned == Counter(INTEGRATIONS)
+
+
+def test_every_engine_has_a_part_of_the_lanes() -> None:
+    assert min(len(lanes_of(shares_of(mine, 0, 1, 2))) for mine in range(3)) > 15
+
+
+def test_only_the_lanes_of_an_engine_that_goes_move() -> None:
+    shares = shares_of(1, 0, 1, 2)
+    before, gone = lanes_of(shares), lanes_of(shares_of(2, 0, 1, 2))
+    shares.learn(1, [0, 1])
+    assert before <= lanes_of(shares) <= before | gone
+
+
+def test_an_engine_that_comes_to_others_has_nothing_at_first() -> None:
+    clock = Clock()
+    shares = Shares(clock=clock)
+    shares.learn(1, [0, 1])
+    assert lanes_of(shares) == set()
+    clock.now += JOINING
+    assert lanes_of(shares) == lanes_of(shares_of(1, 0, 1))
 
 
 def test_an_engine_that_is_alone_has_everything_from_its_first_count_on() -> None:
-    shares = shares_of(Clock())
-    shares.learn(0, 1)
-    assert shares.of("s95eum", 16) == 16
+    shares = Shares(clock=Clock())
+    shares.learn(4, [4])
+    assert lanes_of(shares) == set(INTEGRATIONS)
 
 
-def test_an_engine_that_comes_to_others_begins_with_one_for_a_second() -> None:
-    clock = Clock()
-    shares = shares_of(clock)
-    shares.learn(1, 2)
-    assert shares.of("s95eum", 16) == 1
-    clock.now += 0.9
-    shares.learn(1, 2)
-    assert shares.of("s95eum", 16) == 1
-    clock.now += 0.1
-    shares.learn(1, 2)
-    assert shares.of("s95eum", 16) == 8
-
-
-def test_a_share_shrinks_at_once_when_another_engine_comes() -> None:
-    clock = Clock()
-    shares = shares_of(clock)
-    shares.learn(0, 1)
-    shares.learn(0, 4)
-    assert shares.of("s95eum", 16) == 4
-
-
-def test_a_share_grows_only_when_what_the_other_had_under_way_has_ended() -> None:
-    clock = Clock()
-    shares = shares_of(clock)
-    shares.learn(0, 1)
-    shares.learn(0, 2)
-    clock.now += 100
-    shares.learn(0, 2)
-    clock.now += 2
-    shares.learn(0, 1)
-    assert shares.of("s95eum", 16) == 8
-    clock.now += SETTLING - 2
-    shares.learn(0, 1)
-    assert shares.of("s95eum", 16) == 16
-
-
-def test_an_engine_that_is_out_of_sight_for_a_moment_keeps_its_share() -> None:
-    clock = Clock()
-    shares = shares_of(clock)
-    shares.learn(0, 1)
-    for size in (2, 1, 1, 2, 1, 2):
-        shares.learn(0, size)
-        assert shares.of("s95eum", 16) == 8
-        clock.now += 2
-
-
-def test_those_who_leave_one_after_another_give_their_shares_back_one_after_another() -> None:
-    clock = Clock()
-    shares = shares_of(clock)
-    seen = []
-    for size in (1, 4, 4, 3, 3, 2, 2, 1, 1, 1, 1, 1, 1, 1):
-        shares.learn(0, size)
-        seen.append(shares.of("s95eum", 24))
-        clock.now += 2
-    assert seen == [24, 6, 6, 6, 6, 6, 8, 8, 12, 12, 24, 24, 24, 24]
+def test_a_lane_that_others_may_have_had_meanwhile_is_told_by_its_term() -> None:
+    shares = shares_of(0, 0, 1)
+    kept = next(iter(lanes_of(shares)))
+    term = shares.term(kept)
+    shares.learn(0, [0, 1])
+    assert shares.term(kept) == term
+    shares.learn(0, [0])
+    assert shares.term(kept) not in {0, term}
 
 
 class Present:
     """An engine's listener with its shares, counted twenty times a second."""
 
     def __init__(self, dsn: str) -> None:
-        self.shares = Shares(settling=0.2)
+        self.clock = Clock()
+        self.shares = Shares(clock=self.clock)
         listener = Listener(dsn, {}, Fleet(self.shares.learn, every=0.05))
         self.task = asyncio.create_task(listener.run())
-
-    async def until(self, share: int) -> None:
-        async def of_twelve() -> int:
-            return self.shares.of("s95eum", 12)
-
-        await eventually(of_twelve, lambda found: found == share)
 
     async def end(self) -> None:
         self.task.cancel()
         await asyncio.gather(self.task, return_exceptions=True)
 
 
-async def test_the_share_of_an_engine_that_dies_goes_to_the_others(database: str) -> None:
+async def until_shared(present: list[Present]) -> None:
+    """Wait until each lane is one engine's, and each engine has some."""
+
+    async def shared() -> bool:
+        parts = []
+        for each in present:
+            each.clock.now += JOINING
+            parts.append(lanes_of(each.shares))
+        return all(parts) and Counter(x for part in parts for x in part) == Counter(INTEGRATIONS)
+
+    await eventually(shared, lambda done: done)
+
+
+async def test_the_lanes_of_an_engine_that_dies_go_to_the_others(database: str) -> None:
     async with AsyncExitStack() as stack:
         present = [Present(database) for _ in range(3)]
         for each in present:
             stack.push_async_callback(each.end)
-        for each in present:
-            await each.until(4)
+        await until_shared(present)
         await present[2].end()
-        for each in present[:2]:
-            await each.until(6)
+        await until_shared(present[:2])
         await present[1].end()
-        await present[0].until(12)
-
-
-async def test_engines_whose_sessions_are_all_cut_at_once_keep_their_shares(database: str) -> None:
-    cut = (
-        "select count(pg_terminate_backend(pid)) from pg_stat_activity"
-        " where application_name = 'hookline listener' and datname = current_database()"
-    )
-    async with AsyncExitStack() as stack:
-        present = [Present(database) for _ in range(2)]
-        for each in present:
-            each.shares.settling = 30.0
-            stack.push_async_callback(each.end)
-        for each in present:
-            await each.until(6)
-        for _ in range(3):
-            await eventually(lambda: ask(database, cut), lambda count: count > 0)
-            assert [each.shares.of("s95eum", 12) for each in present] == [6, 6]
+        await until_shared(present[:1])

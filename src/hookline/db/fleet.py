@@ -4,7 +4,7 @@ No table and no row of anybody's: a process that dies loses its session, and wit
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import asyncpg
@@ -43,11 +43,12 @@ order by place
 class Fleet:
     """The engines of one database, as one of them sees the others.
 
-    `counted` is told at each count how many places before this engine's are taken, and how many in
-    all. A place that said nothing for eight counts is not among them. `every` is in seconds.
+    `counted` is told at each count which place is this engine's, and which are taken in all. A place that said nothing for eight counts is not among them. `every` is in seconds.
     """
 
-    def __init__(self, counted: Callable[[int, int], None], *, every: float = COUNT_EVERY) -> None:
+    def __init__(
+        self, counted: Callable[[int, Sequence[int]], None], *, every: float = COUNT_EVERY
+    ) -> None:
         self.every = every
         self._counted = counted
         self._known = asyncio.Event()
@@ -71,10 +72,11 @@ class Fleet:
         """Count the places that are taken now, over the session that holds ours."""
         rows = await connection.fetch(_COUNT, _KEY, self.every * _SILENT)
         places = [row["place"] for row in rows]
-        if [row["place"] for row in rows if row["mine"]] == [self._place]:
-            self._counted(places.index(self._place), len(places))
-        else:
-            self._count_alone()
+        match [row["place"] for row in rows if row["mine"]]:
+            case [mine] if mine == self._place:
+                self._counted(mine, places)
+            case _:
+                self._count_alone()
         self._known.set()
 
     def _count_alone(self) -> None:
@@ -82,4 +84,4 @@ class Fleet:
         if not self._complained:
             self._complained = True
             _LOG.warning("fleet.no_session", hint="a pooler in transaction mode is between")
-        self._counted(0, 1)
+        self._counted(0, [0])

@@ -66,6 +66,7 @@ class Engine:
         self._rates = RateLimits(queue, lanes)
         self._returns = Batcher[Claimed, None](self._release, name="return", largest=500)
         self._held: dict[UUID, _Held] = {}
+        self._starting = 0  # slots that have not begun yet
         self._slots: set[asyncio.Task[None]] = set()
         self._tasks: list[asyncio.Task[None]] = []
         self._wake = asyncio.Event()
@@ -99,7 +100,7 @@ class Engine:
         for job in jobs:
             self._held[job.id] = _Held(job, job.lease, leased_at + self._queue.lease_seconds)
             if (first := self._lanes.admit(job)) is not None:
-                self._start_slot(self._run_slot(first))
+                self._start_attempts(first)
             if self._lanes.wants_more(job.integration_id):
                 self._wake.set()
 
@@ -162,6 +163,7 @@ class Engine:
         if now >= self._next_poll:
             self._next_poll = now + self._poll_interval
             self._lanes.found(await self._queue.waiting(), asked_at=now)
+            self.give_back(self._lanes.misplaced())
             after = self._lanes.clock()
             self._earliest_poll = after + _POLL_SHARE * (after - now)
 
@@ -170,6 +172,8 @@ class Engine:
         # to be written, and have them attempted again.
         while not self._stopping and not self._recorder.stuck:
             wanted, most_bytes = self._lanes.claimable(), self._lanes.bytes_to_claim
+            if await self._take_over():
+                continue
             if not wanted:
                 return
             asked = await self._rates.within(wanted)
@@ -183,6 +187,14 @@ class Engine:
             self._lanes.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
             self.take([job for job in jobs if not self._adopt(job, asked_at)], asked_at)
             await self._rates.settle(asked, jobs)
+
+    async def _take_over(self) -> bool:
+        """Make lanes ours before they are claimed for; tell whether any became so."""
+        if not (asked := self._lanes.to_take_over()):
+            return False
+        ready = await self._queue.take_over([lane for lane, _ in asked])
+        self._lanes.took_over(asked, ready)
+        return bool(ready)
 
     def _adopt(self, job: Claimed, asked_at: float) -> bool:
         """Where a delivery is still in our hands under a lease that ran out, keep it, leased anew.
@@ -220,8 +232,16 @@ class Engine:
         self._slots.add(slot)
         slot.add_done_callback(self._slots.discard)
 
+    def _start_attempts(self, first: Claimed) -> None:
+        self._starting += 1
+        self._start_slot(self._run_slot(first))
+
     async def _run_slot(self, first: Claimed) -> None:
-        """Attempt one delivery after another of the same lane, until none is at hand."""
+        """Attempt one delivery after another of the same lane, until none is at hand.
+
+        Behind slots that are still to begin the next one begins as they do: theirs are older.
+        """
+        self._starting -= 1
         job: Claimed | None = first
         while job is not None:
             try:
@@ -233,6 +253,9 @@ class Engine:
             job = self._lanes.attempt_ended(integration_id)
             if self._lanes.wants_more(integration_id):
                 self._wake.set()
+            if job is not None and self._starting:
+                self._start_attempts(job)
+                return
 
     async def _attempt(self, job: Claimed) -> None:
         if self._held[job.id].until <= self._lanes.clock():
@@ -257,7 +280,7 @@ class Engine:
         """Have more attempts at once where the target bears more again."""
         if self._lanes.speed_up(integration_id):
             while (job := self._lanes.next_at_hand(integration_id)) is not None:
-                self._start_slot(self._run_slot(job))
+                self._start_attempts(job)
 
     def _record(self, job: Claimed, settlement: Settlement) -> None:
         lease = self._held[job.id].lease

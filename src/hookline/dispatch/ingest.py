@@ -58,7 +58,8 @@ class Ingest:
     """Accepts events durably. A receipt means: stored, with everything that is to come of it.
 
     `lanes` is None in a process that has no engine. `start` is handed the deliveries that were born
-    leased to this process, and when their leases were asked for by the lanes' clock; `announce` is called when others wait in the database. `bounds` says
+    leased to this process, and when their leases were asked for by the lanes' clock; `wake` is called when others wait in the database for this
+    process, and `announce` when some wait for another. `bounds` says
     how much may wait.
     """
 
@@ -70,6 +71,7 @@ class Ingest:
         *,
         born_lease: int,
         start: Callable[[Sequence[Claimed], float], None],
+        wake: Callable[[], None],
         announce: Callable[[], None],
         bounds: Bounds | None = None,
     ) -> None:
@@ -78,6 +80,7 @@ class Ingest:
         self._lanes = lanes
         self._born_lease = born_lease
         self._start = start
+        self._wake = wake
         self._announce = announce
         self._bounds = bounds or Bounds.none()
         self._batcher = Batcher[_Offer, Receipt | HooklineError](
@@ -184,7 +187,7 @@ class Ingest:
         """Start what was born leased, and announce what waits in the database."""
         started: list[Claimed] = []
         unused: list[_Planned] = []
-        waiting = False
+        waiting = elsewhere = False
         for each in planned:
             if each.stored.id not in result.fresh:
                 unused.append(each)
@@ -193,14 +196,18 @@ class Ingest:
                 if delivery.leased and delivery.integration_id not in result.behind:
                     started.append(self._claimed(delivery, each.stored.event, revision))
                     continue
-                waiting = True
-                if self._lanes is not None:
-                    if delivery.leased:
-                        self._free_place(delivery, each.stored)
+                if delivery.leased:
+                    self._free_place(delivery, each.stored)
+                if self._lanes is None or self._lanes.is_elsewhere(delivery.integration_id):
+                    elsewhere = True
+                else:
+                    waiting = True
                     self._lanes.expect(delivery.integration_id)
         self._free_places(unused)
         self._start(started, asked_at)
         if waiting:
+            self._wake()
+        if elsewhere:
             self._announce()
 
     def _free_places(self, planned: Iterable[_Planned]) -> None:
@@ -213,7 +220,7 @@ class Ingest:
         if self._lanes is not None:
             self._lanes.cancel(delivery.integration_id, len(stored.event.payload))
             if self._lanes.wants_more(delivery.integration_id):
-                self._announce()
+                self._wake()
 
     def _claimed(self, delivery: NewDelivery, event: Event, revision: int) -> Claimed:
         return Claimed(

@@ -15,13 +15,17 @@ class LaneRules(msgspec.Struct, frozen=True, gc=False):
     """What an integration allows: deliveries in flight at once, and whether order is kept.
 
     A paused lane holds nothing but a probe. A rate limit, in deliveries a second, is kept by
-    whoever claims, so such a lane holds no more than it may start at once.
+    whoever claims, so such a lane holds no more than it may start at once. A lane that is
+    `elsewhere` is another engine's, and takes nothing; `term` changes whenever others may have had
+    it, and it is to be taken over again.
     """
 
     max_in_flight: int
     ordered: bool
     paused: bool = False
     rate_limit: float | None = None
+    elsewhere: bool = False
+    term: int = 0
 
     def capacity(self, width: int) -> int:
         """How many leased deliveries it may have ahead at most, of which `width` in flight."""
@@ -46,6 +50,9 @@ class LaneState:
     heard: bool = False  # whether an attempt has ever ended
     slow: bool = True  # see `Lanes._mark`
     probing: bool = False  # it is paused, and one delivery may go
+    taken_over: int = 0  # the term in which it was
+    ordered: bool | None = None  # what was taken over, and is held, keeps order; None: nothing yet
+    look_again_at: float = 0.0  # when it may be taken over at the earliest
 
     @property
     def ahead(self) -> int:
@@ -57,6 +64,17 @@ class LaneState:
         """Whether deliveries are on their way to it or from it: a claim could overtake them."""
         return self.reserved > 0 or self.returning > 0
 
+    def is_current(self, rules: LaneRules) -> bool:
+        """Whether what it holds may start: it is still this engine's, and its order unchanged."""
+        if self.ordered is None:
+            self.ordered = rules.ordered
+        return not rules.elsewhere and self.ordered is rules.ordered
+
+    def is_ready(self, rules: LaneRules) -> bool:
+        """Whether it is taken over, so that it may have more."""
+        return self.is_current(rules) and self.taken_over == rules.term
+
     def turn(self, rules: LaneRules, due_at: float) -> float:
         """Return when it may be asked for: when work is due, and its rate allows it."""
-        return due_at if rules.rate_limit is None else max(due_at, self.not_before)
+        turn = max(due_at, self.look_again_at)
+        return turn if rules.rate_limit is None else max(turn, self.not_before)

@@ -17,6 +17,8 @@ _SHARE_OF_FAST = 2  # whose places are soon free again
 _ENOUGH = 0.75  # of a lane's places: with more in hand, it is not claimed for
 _SILENT = 0.5  # seconds without any answer after which a target may be one that hangs
 _REMEMBERED = 600.0  # seconds for which an answer shows that a target is not one of those
+_NEVER = -1  # no term
+_LOOK_AGAIN = 0.2  # seconds until a lane that others still hold deliveries of is looked at again
 _TICK = 1e-9  # seconds between two moments that a coarse clock does not tell apart
 
 
@@ -42,6 +44,7 @@ class Lanes:
     slow_held: int = 0  # of `held`, what the slow lanes hold
     _lanes: dict[str, LaneState] = field(default_factory=dict)
     _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
+    _not_ready: list[tuple[Lane, int]] = field(default_factory=list)
     _latest: float = 0.0
 
     def moment(self) -> float:
@@ -59,6 +62,8 @@ class Lanes:
         lane = self._lane(integration_id)
         rules = self.rules_of(integration_id)
         if rules.ordered or rules.paused or rules.rate_limit is not None:
+            return False
+        if not lane.is_ready(rules):
             return False
         self._mark(lane)
         if lane.ahead >= self._limit(lane, rules, self._left(lane)):
@@ -84,6 +89,8 @@ class Lanes:
         if not lane.at_hand:
             return None
         rules = self.rules_of(integration_id)
+        if not lane.is_current(rules):
+            return None
         if rules.paused:
             may_start, lane.probing = lane.probing, False
         else:
@@ -103,7 +110,7 @@ class Lanes:
             self._mark(lane)
         rules = self.rules_of(integration_id)
         within = lane.in_flight <= lane.window.width(rules.max_in_flight)
-        if lane.at_hand and within and not rules.paused:
+        if lane.at_hand and within and not rules.paused and lane.is_current(rules):
             return lane.at_hand.popleft()
         lane.in_flight -= 1
         return None
@@ -147,6 +154,33 @@ class Lanes:
             lane.at_hand.clear()
         return jobs
 
+    def is_elsewhere(self, integration_id: str) -> bool:
+        """Whether a lane is another engine's."""
+        return self.rules_of(integration_id).elsewhere
+
+    def misplaced(self) -> list[Claimed]:
+        """Return what lanes hold unstarted that are another engine's now, or changed their order."""
+        jobs: list[Claimed] = []
+        for integration_id, lane in self._lanes.items():
+            if lane.at_hand and not lane.is_current(self.rules_of(integration_id)):
+                jobs += lane.at_hand
+                lane.at_hand.clear()
+        return jobs
+
+    def to_take_over(self) -> list[tuple[Lane, int]]:
+        """Return the lanes that `claimable` left out, to be taken over first, and in which term."""
+        found, self._not_ready = self._not_ready, []
+        return found
+
+    def took_over(self, asked: Sequence[tuple[Lane, int]], ready: set[str]) -> None:
+        """Note which lanes were taken over; the others' deliveries are still in others' hands."""
+        for request, term in asked:
+            lane = self._lane(request.integration_id)
+            if request.integration_id in ready:
+                lane.taken_over, lane.ordered = term, request.ordered
+            else:
+                lane.look_again_at = self.clock() + _LOOK_AGAIN
+
     def with_work_due(self, integration_ids: Iterable[str]) -> list[str]:
         """Return those of these lanes that the database has work for now."""
         now = self.clock()
@@ -154,6 +188,7 @@ class Lanes:
             each
             for each in integration_ids
             if (lane := self._lanes.get(each)) and lane.due_at is not None and lane.due_at <= now
+            if not self.rules_of(each).elsewhere
         ]
 
     def let_probe(self, integration_id: str) -> None:
@@ -207,6 +242,8 @@ class Lanes:
         """
         for each in waiting:
             lane = self._lane(each.integration_id)
+            if lane.ordered is not None and lane.ordered is not each.ordered:
+                lane.taken_over = _NEVER  # its order was changed while this was being stored
             due_at = asked_at + each.due_in
             if lane.noted_at > asked_at and lane.due_at is not None:
                 due_at = min(due_at, lane.due_at)
@@ -227,7 +264,8 @@ class Lanes:
     def claimable(self) -> list[Lane]:
         """Return the lanes with work due and a quarter of their places free, and what to ask for.
 
-        Lanes that were asked for go behind the others: what is left is given out in turn.
+        Lanes that were asked for go behind the others: what is left is given out in turn. Those
+        that are to be taken over first are left out, and told by `to_take_over`.
         """
         now = self.clock()
         taken = slow_taken = 0
@@ -240,14 +278,16 @@ class Lanes:
             if lane.slow and slow_taken >= slow_free:
                 continue  # before its rules are asked for: hundreds may wait for the slow half
             rules = self.rules_of(integration_id)
-            if rules.paused and not lane.probing:
+            if rules.elsewhere or (rules.paused and not lane.probing):
                 del self._noted[integration_id]  # until it is probed, resumed or found again
                 continue
             if lane.turn(rules, lane.due_at) > now or lane.unsure:
                 continue
             self._mark(lane)
             room = self._room(lane, rules, self._left(lane, taken, slow_taken))
-            if room > 0:
+            if room > 0 and not lane.is_ready(rules):
+                self._leave_out(integration_id, lane, rules)
+            elif room > 0:
                 asked.append(Lane(integration_id, room, rules.ordered, rules.rate_limit))
                 taken += room
                 slow_taken += room if lane.slow else 0
@@ -356,11 +396,18 @@ class Lanes:
 
     def _room(self, lane: LaneState, rules: LaneRules, left: int) -> int:
         """Return how many to ask for: few are not worth a round trip, and late ones idle."""
-        if rules.paused:
-            return int(lane.probing and left > 0)
+        if rules.paused or rules.elsewhere:
+            return int(lane.probing and left > 0 and not rules.elsewhere)
         limit = self._limit(lane, rules, left)
         too_large = lane.bytes_held > self.bytes_to_claim or self.bytes_to_claim <= 0
         return 0 if too_large or lane.ahead > limit * _ENOUGH else limit - lane.ahead
+
+    def _leave_out(self, integration_id: str, lane: LaneState, rules: LaneRules) -> None:
+        """Have a lane taken over; where its order was changed, once what it holds has ended."""
+        if lane.held and not lane.is_current(rules):
+            lane.look_again_at = self.clock() + _LOOK_AGAIN
+        else:
+            self._not_ready.append((Lane(integration_id, 0, rules.ordered), rules.term))
 
     def _hold(self, lane: LaneState, size: int) -> None:
         lane.held += 1

@@ -1,51 +1,64 @@
-"""What one engine may have in flight of a number that all engines of a database share."""
+"""Which engine a lane belongs to, of all that share a database: one at a time.
+
+So what one engine does in order is in order, and `maxInFlight` is kept by the one that has the
+lane.
+"""
 
 import time
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from zlib import crc32
+from hashlib import blake2b
 
-_JOINING = 1.0  # seconds that a new engine leaves the others for making room
-_CROWD = 1 << 30  # engines; among so many each has one
+_JOINING = 3.0  # seconds that a new engine leaves the others for noticing it
 
 
 @dataclass(slots=True)
 class Shares:
-    """Divides each integration's `maxInFlight` among the engines, at least one for each of them.
+    """Divides the lanes among the engines: each lane goes to the engine that it draws highest.
 
-    A share shrinks at once when another engine comes, and grows `settling` seconds after one has
-    gone: what that one had under way has ended by then, and a session that was cut for a moment is
-    back. A new engine among others begins with one in flight for each integration, for a second.
+    One that comes takes its part of the others' lanes, one that goes leaves its own to the others,
+    and no other lane moves. A new engine among others has none for the first seconds, so that those
+    who have them let go before. What one holds of a lane when it moves ends before the next engine
+    begins (`Queue.take_over`).
     """
 
-    settling: float
     clock: Callable[[], float] = time.monotonic
-    rank: int = 0  # how many engines come before this one
-    size: int = 1  # engines to divide by
-    _sizes: deque[tuple[float, int]] = field(default_factory=deque)  # until when, falling sizes
+    _places: tuple[int, ...] = ()
+    _mine: int = 0
+    _term: int = 1
+    _from: float = 0.0  # when it has lanes at all
+    _owned: dict[str, bool] = field(default_factory=dict)  # as far as it was asked for
 
-    def of(self, integration_id: str, most: int) -> int:
-        """Return how many of `most` this engine may have in flight: a look-up, without I/O.
+    def learn(self, mine: int, places: Sequence[int]) -> None:
+        """Take a count of the engines: the places that are taken, of which `mine` is this one's."""
+        if (mine, tuple(places)) == (self._mine, self._places):
+            return
+        if not self._places and len(places) > 1:
+            self._from = self.clock() + _JOINING
+        self._mine, self._places = mine, tuple(places)
+        self._term += 1
+        self._owned.clear()
 
-        All engines together have `most`, or one each if they are more than that. Who gets what
-        does not divide evenly depends on the integration, so that no engine is always ahead.
+    def term(self, integration_id: str) -> int:
+        """Return 0 where the lane is another engine's: a look-up, without I/O.
+
+        Another number than before says that others may have had it meanwhile.
         """
-        if self.size == 1:
-            return most
-        each, rest = divmod(most, self.size)
-        if rest and (self.rank + crc32(integration_id.encode())) % self.size < rest:
-            each += 1
-        return max(1, each)
+        if len(self._places) <= 1:
+            return self._term
+        if self._from:
+            if self.clock() < self._from:
+                return 0
+            self._from = 0.0
+            self._term += 1
+        owned = self._owned.get(integration_id)
+        if owned is None:
+            owned = self._owned[integration_id] = self._draws_highest(integration_id)
+        return self._term if owned else 0
 
-    def learn(self, rank: int, size: int) -> None:
-        """Take a count of the engines: `size` in all, of which `rank` come before this one."""
-        now = self.clock()
-        if not self._sizes and size > 1:
-            self._sizes.append((now + _JOINING, _CROWD))
-        while self._sizes and self._sizes[-1][1] <= size:
-            self._sizes.pop()
-        self._sizes.append((now + self.settling, size))
-        while self._sizes[0][0] <= now and len(self._sizes) > 1:
-            self._sizes.popleft()
-        self.rank, self.size = rank, self._sizes[0][1]
+    def _draws_highest(self, integration_id: str) -> bool:
+        return self._mine == max(self._places, key=lambda place: _draw(place, integration_id))
+
+
+def _draw(place: int, integration_id: str) -> bytes:
+    return blake2b(f"{place} {integration_id}".encode(), digest_size=8).digest()

@@ -123,6 +123,13 @@ class Queue(Protocol):
         were to be, in lanes that are `behind`, wait as the others do.
         """
 
+    async def take_over(self, lanes: Sequence[Lane]) -> set[str]:
+        """Make lanes this engine's own; return those that it may claim from now on.
+
+        The others are those of which another engine still holds deliveries. What waits is put
+        into the lane's order, or out of it, where that was changed.
+        """
+
     async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
         """Lease due deliveries of these lanes, oldest first, none that another holds.
 

@@ -39,6 +39,7 @@ from hookline.queue.statements import statement
 from hookline.queue.unheard import UnheardLeases
 
 _AT_ONCE = 1_000  # rows that a statement puts right: short transactions, whatever the backlog
+_ENGINE_BITS, _TOKEN_BITS = 31, 32  # of a lease: who took it, and when; together a bigint
 _LOG = get_logger(__name__)
 
 P = ParamSpec("P")
@@ -93,7 +94,11 @@ class PostgresQueue:
         self._backlog = statement("backlog")
         self._retry = statement("retry")
         self._skip = statement("skip")
-        self.born_lease = new_lease()
+        self._held_elsewhere = statement("held_elsewhere")
+        self._begin_order = statement("begin_order")
+        self._end_order = statement("end_order")
+        self._engine = secrets.randbits(_ENGINE_BITS)
+        self.born_lease = self._new_lease()
         self._unheard = UnheardLeases(pool, lease_seconds=lease_seconds)
 
     @_unavailable_when_away
@@ -138,9 +143,21 @@ class PostgresQueue:
             )
 
     @_unavailable_when_away
+    async def take_over(self, lanes: Sequence[Lane]) -> set[str]:
+        """Put what waits in these lanes into their order, once nobody else holds anything."""
+        plain = {lane.integration_id for lane in lanes if not lane.ordered}
+        ordered = {lane.integration_id for lane in lanes if lane.ordered}
+        rows = await self._pool.fetch(self._held_elsewhere, [*plain], [*ordered], self._engine)
+        held = {row["integration_id"] for row in rows}
+        for sql, named in ((self._begin_order, ordered - held), (self._end_order, plain - held)):
+            while named and await self._pool.fetchval(sql, [*named], _AT_ONCE):
+                continue
+        return (plain | ordered) - held
+
+    @_unavailable_when_away
     async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
         """Lease due deliveries under a token of their own."""
-        lease = new_lease()
+        lease = self._new_lease()
         named = [lane.integration_id for lane in lanes]
         claimed: list[Claimed] = []
         async with self._unheard.connection(lease, lanes=named) as connection:
@@ -161,6 +178,10 @@ class PostgresQueue:
                 claimed += [_claimed(row, lease) for row in rows]
                 most_bytes -= sum(len(row["payload"]) for row in rows)
         return claimed
+
+    def _new_lease(self) -> int:
+        """Return a token that fits a bigint: this engine's number, and a random one."""
+        return self._engine << _TOKEN_BITS | secrets.randbits(_TOKEN_BITS)
 
     async def _look_anew(self, connection: asyncpg.Connection, lanes: Sequence[Lane]) -> None:
         """Find what is first of the subjects that were changed."""
@@ -251,11 +272,6 @@ class PostgresQueue:
     async def announce(self, channel: str) -> None:
         """Tell every listening process, this one included, to look for due deliveries."""
         await self._pool.execute("select pg_notify($1, '')", channel)
-
-
-def new_lease() -> int:
-    """Return a random token that fits a bigint: no two holders ever share one."""
-    return secrets.randbits(63)
 
 
 def _turns(lanes: Sequence[Lane]) -> tuple[list[str], list[int], list[float | None]]:

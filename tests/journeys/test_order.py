@@ -1,0 +1,285 @@
+"""First in, first out: from senders to receivers, through one process or two, deaths and retries."""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterator
+from itertools import count
+
+import pytest
+
+from factories import Json, a_queue, an_event
+from support.moto_server import moto_server
+from support.postgres_clients import connection
+from support.receivers import OK, Exchange, Receiver, receiving, status
+from support.service import PATIENCE, Service, Services
+from support.sqs_consumer import Consumer
+
+BATCH = 300
+SINGLES = 30
+SUBJECTS = 5
+SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1", "RETRY_DELAYS": "0.05,0.05,0.05"}
+
+
+class Sender:
+    """Sends numbered events, one request after another; equal numbers are equal events."""
+
+    def __init__(self, *services: Service) -> None:
+        self.services = services
+        self.accepted: list[str] = []  # the events' ids, in the order in which they were accepted
+        self._turn = count()
+        self._number = count()
+
+    async def batch(self, size: int = BATCH) -> None:
+        results = await self._next().send_batch([self._event() for _ in range(size)])
+        self.accepted += [result["eventId"] for result in results]
+
+    async def singles(self, number: int = SINGLES) -> None:
+        for _ in range(number):
+            self.accepted.append((await self._next().send(self._event()))["eventId"])
+
+    async def mixed(self) -> None:
+        await self.batch()
+        await self.singles()
+        await self.batch()
+        await self.singles()
+
+    def _next(self) -> Service:
+        return self.services[next(self._turn) % len(self.services)]
+
+    def _event(self) -> Json:
+        number = next(self._number)
+        return an_event(id=f"call-{number % SUBJECTS}", data={"number": number})
+
+
+def numbers(receiver: Receiver) -> list[int]:
+    """Return the events' numbers in the order in which their first copies came."""
+    return list(dict.fromkeys(number_of(request.body) for request in receiver.requests))
+
+
+def number_of(body: bytes | str) -> int:
+    number: int = json.loads(body)["data"]["number"]
+    return number
+
+
+def by_subject(order: list[int]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = defaultdict(list)
+    for number in order:
+        found[number % SUBJECTS].append(number)
+    return found
+
+
+async def until_all_came(receiver: Receiver, sender: Sender) -> None:
+    total = len(sender.accepted)
+    await receiver.until(
+        lambda r: len({request.headers["webhook-id"] for request in r.requests}) >= total,
+        within=PATIENCE,
+    )
+
+
+@pytest.fixture(params=[1, 2])
+async def processes(together: Services, request: pytest.FixtureRequest) -> list[Service]:
+    """One process, or two, with engines."""
+    return [await together.start(**SOON) for _ in range(request.param)]
+
+
+async def test_one_at_a_time_comes_in_the_order_of_acceptance_and_is_listed_in_it(
+    processes: list[Service], together: Services
+) -> None:
+    acceptor = await together.start("--no-engine", **SOON)
+    async with receiving() as receiver:
+        await processes[0].an_integration(receiver, maxInFlight=1)
+        sender = Sender(*processes, acceptor)
+        await sender.mixed()
+        await until_all_came(receiver, sender)
+        assert numbers(receiver) == list(range(len(sender.accepted)))
+    page = await processes[0].read("/v1/events?limit=200")
+    assert [each["eventId"] for each in page["items"]] == sender.accepted[-200:][::-1]
+
+
+async def test_many_at_a_time_start_in_the_order_of_acceptance(
+    processes: list[Service], together: Services
+) -> None:
+    async with receiving() as receiver:
+        await processes[0].an_integration(receiver, maxInFlight=16)
+        sender = Sender(*processes)
+        await sender.mixed()
+        await until_all_came(receiver, sender)
+    for event_id in sender.accepted[-20:]:
+        await processes[0].settled(event_id)
+    async with connection(together.settings["DATABASE_URL"]) as client:
+        rows = await client.fetch(
+            "select event_id from attempts join deliveries on deliveries.id = delivery_id"
+            " where number = 1 order by started_at"
+        )
+    started = [str(row["event_id"]) for row in rows]
+    assert started == [each for each in sender.accepted if each in set(started)]
+
+
+async def test_first_attempts_are_in_order_whatever_is_tried_again(service: Service) -> None:
+    failed: set[int] = set()
+
+    async def now_and_then(exchange: Exchange) -> None:
+        number = number_of(exchange.request.body)
+        fails = number % 7 == 0 and number not in failed
+        failed.add(number)
+        await exchange.say(status(503) if fails else OK)
+
+    async with receiving(now_and_then) as receiver:
+        await service.an_integration(receiver, maxInFlight=1)
+        sender = Sender(service)
+        await sender.mixed()
+        await until_all_came(receiver, sender)
+        assert numbers(receiver) == list(range(len(sender.accepted)))
+
+
+async def test_what_a_killed_process_had_in_hand_still_goes_first(
+    processes: list[Service], together: Services
+) -> None:
+    async with receiving() as receiver:
+        await processes[0].an_integration(receiver, maxInFlight=1)
+        sender = Sender(*processes)
+        await sender.batch(600)
+        await receiver.until_asked(100, within=PATIENCE)
+        for each in processes:
+            await each.kill()
+        again = await together.start(**SOON)
+        sender.services = (again,)
+        await sender.batch(100)
+        await until_all_came(receiver, sender)
+        assert numbers(receiver) == list(range(len(sender.accepted)))
+
+
+class Watch:
+    """A receiver that sees whether two of one subject are under way, and fails one subject."""
+
+    def __init__(self, failing: int | None = None) -> None:
+        self.failing = failing
+        self.under_way: set[int] = set()
+        self.most_at_once = 0
+        self.overlapped: list[int] = []
+
+    async def __call__(self, exchange: Exchange) -> None:
+        number = number_of(exchange.request.body)
+        subject = number % SUBJECTS
+        if subject in self.under_way:
+            self.overlapped.append(number)
+        self.under_way.add(subject)
+        self.most_at_once = max(self.most_at_once, len(self.under_way))
+        await asyncio.sleep(0.001)
+        self.under_way.discard(subject)
+        await exchange.say(status(503) if subject == self.failing else OK)
+
+
+async def test_a_subject_is_delivered_one_after_another_and_the_others_meanwhile(
+    processes: list[Service],
+) -> None:
+    watch = Watch(failing=3)
+    async with receiving(watch) as receiver:
+        await processes[0].an_integration(receiver, ordering="subject", maxInFlight=16)
+        sender = Sender(*processes)
+        await sender.batch(100)
+        await sender.singles(20)
+        await until_all_came(receiver, sender)
+        assert watch.overlapped == []
+        assert watch.most_at_once > 1
+        for order in by_subject(numbers(receiver)).values():
+            assert order == sorted(order)
+        tries = [number_of(r.body) for r in receiver.requests if number_of(r.body) % SUBJECTS == 3]
+        assert (
+            tries[:-1]
+            == [number for number in sorted(set(tries)) for _ in range(4)][: len(tries) - 1]
+        )
+
+
+async def test_a_subject_keeps_its_order_when_processes_die(
+    processes: list[Service], together: Services
+) -> None:
+    async with receiving() as receiver:
+        await processes[0].an_integration(receiver, ordering="subject", maxInFlight=4)
+        sender = Sender(*processes)
+        await sender.batch(400)
+        await receiver.until_asked(100, within=PATIENCE)
+        for each in processes:
+            await each.kill()
+        sender.services = (await together.start(**SOON),)
+        await sender.batch(50)
+        await until_all_came(receiver, sender)
+        for order in by_subject(numbers(receiver)).values():
+            assert order == sorted(order)
+
+
+async def test_order_that_is_asked_for_while_deliveries_wait_counts_for_them_too(
+    service: Service,
+) -> None:
+    opened = asyncio.Event()
+    watch = Watch()
+
+    async def wait_first(exchange: Exchange) -> None:
+        await opened.wait()
+        await watch(exchange)
+
+    async with receiving(wait_first) as receiver:
+        made = await service.an_integration(receiver, maxInFlight=2)
+        sender = Sender(service)
+        await sender.batch(100)
+        await receiver.until_asked(2, within=PATIENCE)
+        path = f"/v1/integrations/{made['id']}"
+        assert (await service.api.patch(path, {"ordering": "subject"})).status_code == 200
+        await service.api.patch(path, {"maxInFlight": 16})
+        await sender.batch(100)
+        opened.set()
+        await until_all_came(receiver, sender)
+        assert watch.overlapped == []
+        for order in by_subject(numbers(receiver)).values():
+            assert order == sorted(order)
+
+        patched = await service.api.patch(path, {"ordering": "none", "maxInFlight": 1})
+        assert patched.json()["ordering"] == "none"
+        await sender.batch(100)
+        await until_all_came(receiver, sender)
+        assert numbers(receiver)[200:] == list(range(200, 300))
+
+
+@pytest.fixture(scope="module")
+def moto() -> Iterator[str]:
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+async def consumer(moto: str) -> AsyncIterator[Consumer]:
+    opened = Consumer(moto)
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("engines", [1, 2])
+async def test_a_fifo_queue_gets_every_call_in_order_whoever_dies(
+    together: Services, moto: str, consumer: Consumer, engines: int
+) -> None:
+    name = f"pbx-events-{engines}.fifo"
+    queue = await asyncio.to_thread(consumer.create, name, FifoQueue="true")
+    settings = SOON | {"SQS_ENDPOINT_URL": moto}
+    processes = [await together.start(**settings) for _ in range(engines)]
+    document = a_queue(events={"analytics": "all"})
+    document["transmission"]["url"] += f"-{engines}.fifo"
+    created = await processes[0].api.post("/v1/integrations", document)
+    assert (created.status_code, created.json()["ordering"]) == (201, "subject"), created.text
+    sender = Sender(*processes)
+    await sender.batch(200)
+    await sender.singles(20)
+    messages = await asyncio.to_thread(consumer.read, queue, 50)
+    for each in processes:
+        await each.kill()
+    again = await together.start(**settings)
+    sender.services = (again,)
+    await sender.batch(30)
+    for event_id in sender.accepted:
+        await again.settled(event_id)
+
+    messages += await asyncio.to_thread(consumer.read, queue, len(sender.accepted) + 1)
+    order = list(dict.fromkeys(number_of(message["Body"]) for message in messages))
+    assert sorted(order) == list(range(len(sender.accepted)))
+    for one_subject in by_subject(order).values():
+        assert one_subject == sorted(one_subject)
