@@ -19,7 +19,9 @@ _PLACE_OF_LEASED = """
 update pending
 set
     leased_until = due_at,
-    due_at = to_timestamp(('x' || lpad(left(replace(id::text, '-', ''), 12), 16, '0'))::bit(64)::bigint / 1000.0)
+    due_at = to_timestamp(
+        ('x' || lpad(left(replace(id::text, '-', ''), 12), 16, '0'))::bit(64)::bigint / 1000.0
+    )
 where lease is not null
 """
 _POSITIONS = """
@@ -32,7 +34,10 @@ from placed
 where placed.id = pending.id
 """
 _NEXT_POSITION = """
-select setval(pg_get_serial_sequence('pending', 'position'), 1 + (select coalesce(max(position), 0) from pending))
+select setval(
+    pg_get_serial_sequence('pending', 'position'),
+    1 + (select coalesce(max(position), 0) from pending)
+)
 """
 _SUBJECTS = """
 insert into subjects (integration_id, ordering, due_at, position)

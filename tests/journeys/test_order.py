@@ -1,4 +1,4 @@
-"""First in, first out: from senders to receivers, through one process or two, deaths and retries."""
+"""First in, first out, through one process or two, deaths and retries."""
 
 import asyncio
 import json

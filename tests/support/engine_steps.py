@@ -30,7 +30,10 @@ async def until(claim: Callable[[], bool]) -> None:
 
 async def until_over(store: Store, to: str) -> None:
     """Wait until the leases of an integration have run out, by the database's clock."""
-    query = "select bool_and(coalesce(leased_until, now()) <= now()) from pending where integration_id = $1"
+    query = (
+        "select bool_and(coalesce(leased_until, now()) <= now()) from pending"
+        " where integration_id = $1"
+    )
     async with asyncio.timeout(30):
         while not await store.pool.fetchval(query, to):
             pass

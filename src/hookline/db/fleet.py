@@ -43,7 +43,8 @@ order by place
 class Fleet:
     """The engines of one database, as one of them sees the others.
 
-    `counted` is told at each count which place is this engine's, and which are taken in all. A place that said nothing for eight counts is not among them. `every` is in seconds.
+    `counted` is told at each count which place is this engine's, and which are taken in all. A
+    place that said nothing for eight counts is not among them. `every` is in seconds.
     """
 
     def __init__(

@@ -58,9 +58,9 @@ class Ingest:
     """Accepts events durably. A receipt means: stored, with everything that is to come of it.
 
     `lanes` is None in a process that has no engine. `start` is handed the deliveries that were born
-    leased to this process, and when their leases were asked for by the lanes' clock; `wake` is called when others wait in the database for this
-    process, and `announce` when some wait for another. `bounds` says
-    how much may wait.
+    leased to this process, and when their leases were asked for by the lanes' clock; `wake` is
+    called when others wait in the database for this process, and `announce` when some wait for
+    another. `bounds` says how much may wait.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name

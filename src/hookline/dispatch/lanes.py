@@ -159,7 +159,7 @@ class Lanes:
         return self.rules_of(integration_id).elsewhere
 
     def misplaced(self) -> list[Claimed]:
-        """Return what lanes hold unstarted that are another engine's now, or changed their order."""
+        """Return what lanes hold unstarted that moved to another engine, or changed their order."""
         jobs: list[Claimed] = []
         for integration_id, lane in self._lanes.items():
             if lane.at_hand and not lane.is_current(self.rules_of(integration_id)):
@@ -207,7 +207,7 @@ class Lanes:
         self.let_go(integration_id, size)
 
     def give_back(self, integration_id: str) -> None:
-        """Note that a delivery's lease is to be given back: until it is, nothing may overtake it."""
+        """Note that a lease is to be given back: until it is, nothing may overtake the delivery."""
         self._lanes[integration_id].returning += 1
 
     def returned(self, integration_id: str) -> None:

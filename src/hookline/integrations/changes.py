@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from hookline.db.models import Integration as Row
-from hookline.domain.targets import TransmissionType
+from hookline.domain.targets import TransmissionType, is_fifo
 from hookline.errors import BrokenSeal
 from hookline.integrations.checks import Checks
 from hookline.integrations.fields import LONGEST_NAME
@@ -61,7 +61,8 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
     if "name" in patch.model_fields_set:
         _rename(patch.name, row)
     row.name = row.name if row.named else host_name(row.url)
-    row.ordering = patch.ordering or row.ordering
+    if patch.ordering is not None and not is_fifo(TransmissionType(row.type), row.url):
+        row.ordering = patch.ordering
     row.max_in_flight = patch.max_in_flight or row.max_in_flight
     if "rate_limit" in patch.model_fields_set:
         row.rate_limit = patch.rate_limit

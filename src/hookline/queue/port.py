@@ -134,7 +134,8 @@ class Queue(Protocol):
         """Lease due deliveries of these lanes, oldest first, none that another holds.
 
         A delivery is as old as its acceptance until its first attempt, and then as its due time:
-        a lease that is given back, or runs out, changes nothing about that. Their payloads have `most_bytes` together at the most, except that one always comes.
+        a lease that is given back, or runs out, changes nothing about that. Their payloads have
+        `most_bytes` together at the most, except that one always comes.
         """
 
     async def take_turns(self, lanes: Sequence[Lane]) -> dict[str, Turns]:
@@ -168,7 +169,7 @@ class Queue(Protocol):
     async def retry(self, delivery_id: UUID, *, ordered: bool) -> bool:
         """Make a delivery due now, a finished one for one more attempt; False: no such delivery.
 
-        `ordered` tells whether its lane keeps order. An attempt that was not due yet is an extra one.
+        `ordered` tells whether its lane keeps order. One that was not due yet is an extra attempt.
         """
 
     async def skip(self, integration_id: str, reason: SkipReason, *, limit: int) -> int:
