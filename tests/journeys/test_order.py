@@ -15,7 +15,7 @@ from support.receivers import OK, Exchange, Receiver, receiving, status
 from support.service import PATIENCE, Service, Services
 from support.sqs_consumer import Consumer
 
-BATCH = 300
+BATCH = 200
 SINGLES = 30
 SUBJECTS = 5
 SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1", "RETRY_DELAYS": "0.05,0.05,0.05"}
@@ -77,7 +77,7 @@ async def until_all_came(receiver: Receiver, sender: Sender) -> None:
     )
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.soak), 2])
 async def processes(together: Services, request: pytest.FixtureRequest) -> list[Service]:
     """One process, or two, with engines."""
     return [await together.start(**SOON) for _ in range(request.param)]
@@ -139,7 +139,7 @@ async def test_what_a_killed_process_had_in_hand_still_goes_first(
     async with receiving() as receiver:
         await processes[0].an_integration(receiver, maxInFlight=1)
         sender = Sender(*processes)
-        await sender.batch(600)
+        await sender.batch(400)
         await receiver.until_asked(100, within=PATIENCE)
         for each in processes:
             await each.kill()
@@ -254,7 +254,7 @@ async def consumer(moto: str) -> AsyncIterator[Consumer]:
     opened.close()
 
 
-@pytest.mark.parametrize("engines", [1, 2])
+@pytest.mark.parametrize("engines", [pytest.param(1, marks=pytest.mark.soak), 2])
 async def test_a_fifo_queue_gets_every_call_in_order_whoever_dies(
     together: Services, moto: str, consumer: Consumer, engines: int
 ) -> None:

@@ -52,7 +52,7 @@ def arguments(name: str, sample: Sample) -> list[object]:
         "claim_ordered": claim,
         "refresh": [sample.integrations, 100],
         "expire": [100],
-        "settle": [*outcomes, *attempts, [200] * 100, [b"answer"] * 100],
+        "settle": [*outcomes, *attempts, [200] * 100, [b"answer"] * 100, nothing, nothing],
         "release": [held, leases],
         "give_back": [7, held[:50], sample.integrations[:5]],
         "renew": [held, leases, 60.0],
