@@ -89,6 +89,7 @@ class Views:
             transmission=_closed_transmission(row),
             events=events,
             filter=None,
+            ordering=Ordering(row.ordering),
             max_in_flight=row.max_in_flight,
             rate_limit=row.rate_limit,
             health=IntegrationHealth(
