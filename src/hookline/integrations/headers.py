@@ -33,6 +33,8 @@ _RESERVED = frozenset(
     }
 )
 _RESERVED_BEGINNINGS = ("webhook-", "proxy-", ":")
+# CGI and WSGI hand headers over as variables: all but letters and digits become `_`.
+_FOLDED_AWAY = re.compile(r"[^a-z0-9]")
 
 
 def header_problems(headers: Mapping[str, str]) -> Iterator[FieldProblem]:
@@ -48,9 +50,10 @@ def header_problems(headers: Mapping[str, str]) -> Iterator[FieldProblem]:
         path = f"transmission.headers.{name[:_LONGEST_NAME]}"
         if problem := _name_problem(name) or _value_problem(value):
             yield FieldProblem(path, problem)
-        elif name.lower() in seen:
-            yield FieldProblem(path, "This header is named twice; case makes no difference.")
-        seen.add(name.lower())
+        elif _folded(name) in seen:
+            message = "This header is named twice; case, `-` and `_` make no difference."
+            yield FieldProblem(path, message)
+        seen.add(_folded(name))
 
 
 def _name_problem(name: str) -> str | None:
@@ -59,7 +62,18 @@ def _name_problem(name: str) -> str | None:
     lower = name.lower()
     if lower in _RESERVED or lower.startswith(_RESERVED_BEGINNINGS):
         return "Hookline or HTTP itself sets this header; choose another name."
+    folded = _folded(lower)
+    if folded in _RESERVED or folded.startswith(_RESERVED_BEGINNINGS):
+        return (
+            "Many receivers (CGI, WSGI, PHP) take this header for one that Hookline or HTTP itself "
+            f"sets, {folded}; choose another name."
+        )
     return None
+
+
+def _folded(name: str) -> str:
+    """Return the name as receivers see it that keep nothing but letters and digits."""
+    return _FOLDED_AWAY.sub("-", name.lower())
 
 
 def _value_problem(value: str) -> str | None:
