@@ -1,3 +1,6 @@
+import json
+from importlib.resources import files
+
 import pytest
 
 from hookline.domain.queues import parse_queue_url
@@ -47,6 +50,9 @@ FOREIGN = [
     "sqs.evil.eu-central-1.amazonaws.com",
     "sqs.evil.amazonaws.com",
     "sqs.cn-north-1.amazonaws.com",
+    "sqs.eu-moon-1.amazonaws.com",
+    "sqs.us-east-99.api.aws",
+    "sqs.aws-global.amazonaws.com",
     "sqs.eu-central-1.amazonaws.com.cn",
     "sqs.eu-central-1.queue.amazonaws.com",
     "bucket.queue.amazonaws.com",
@@ -79,6 +85,19 @@ def test_every_form_of_an_sqs_host_names_its_region(host: str, region: str) -> N
 @pytest.mark.parametrize("host", FOREIGN)
 def test_any_other_host_is_refused(host: str) -> None:
     assert problem_of(f"https://{host}{PATH}")
+
+
+def test_every_region_of_awss_own_list_passes_in_its_partition_alone() -> None:
+    partitions = json.loads(files("botocore").joinpath("data/partitions.json").read_text())
+    suffixes = {each["outputs"]["dnsSuffix"] for each in partitions["partitions"]}
+    for partition in partitions["partitions"]:
+        own = partition["outputs"]["dnsSuffix"]
+        for region in partition["regions"]:
+            if region.endswith("-global"):
+                continue
+            assert parse_queue_url(f"https://sqs.{region}.{own}{PATH}").region == region
+            for other in suffixes - {own}:
+                assert region in problem_of(f"https://sqs.{region}.{other}{PATH}")
 
 
 def test_the_refusal_of_a_host_names_it_and_says_where_to_find_the_right_one() -> None:

@@ -47,32 +47,78 @@ class QueueUrl:
 
 @dataclass(frozen=True, slots=True)
 class _Partition:
-    """One of AWS's separate clouds: how its regions are called and where SQS answers in it."""
+    """One of AWS's separate clouds: its regions, and where SQS answers in it."""
 
-    regions: str  # a regular expression
+    regions: tuple[str, ...]
     suffix: str
     dual_stack: str
 
     def hosts(self) -> re.Pattern[str]:
         """Match every host that SQS has in this partition; the group `region` names its region."""
-        region = f"(?P<region>{self.regions})"
+        region = f"(?P<region>{'|'.join(self.regions)})"
         plain, dual = re.escape(self.suffix), re.escape(self.dual_stack)
         modern = rf"sqs(?:-fips)?\.{region}\.(?:{plain}|{dual})"
         return re.compile(rf"{modern}|{region.replace('region', 'legacy')}\.queue\.{plain}")
 
 
-# From the partitions and endpoint data of AWS's SDK (botocore 1.40).
+# AWS's SDK's own list (botocore's partitions.json): a test says when it has grown.
 _PARTITIONS = (
-    _Partition(r"(?!cn-)[a-z]{2}-[a-z]{3,12}-[0-9]{1,2}", "amazonaws.com", "api.aws"),
-    _Partition(r"us-gov-[a-z]{3,12}-[0-9]{1,2}", "amazonaws.com", "api.aws"),
-    _Partition(r"cn-[a-z]{3,12}-[0-9]{1,2}", "amazonaws.com.cn", "api.amazonwebservices.com.cn"),
-    _Partition(r"eusc-de-[a-z]{3,12}-[0-9]{1,2}", "amazonaws.eu", "api.amazonwebservices.eu"),
-    _Partition(r"us-iso-[a-z]{3,12}-[0-9]{1,2}", "c2s.ic.gov", "api.aws.ic.gov"),
-    _Partition(r"us-isob-[a-z]{3,12}-[0-9]{1,2}", "sc2s.sgov.gov", "api.aws.scloud"),
-    _Partition(r"eu-isoe-[a-z]{3,12}-[0-9]{1,2}", "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
-    _Partition(r"us-isof-[a-z]{3,12}-[0-9]{1,2}", "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    _Partition(
+        (
+            "af-south-1",
+            "ap-east-1",
+            "ap-east-2",
+            "ap-northeast-1",
+            "ap-northeast-2",
+            "ap-northeast-3",
+            "ap-south-1",
+            "ap-south-2",
+            "ap-southeast-1",
+            "ap-southeast-2",
+            "ap-southeast-3",
+            "ap-southeast-4",
+            "ap-southeast-5",
+            "ap-southeast-6",
+            "ap-southeast-7",
+            "ca-central-1",
+            "ca-west-1",
+            "eu-central-1",
+            "eu-central-2",
+            "eu-north-1",
+            "eu-south-1",
+            "eu-south-2",
+            "eu-west-1",
+            "eu-west-2",
+            "eu-west-3",
+            "il-central-1",
+            "me-central-1",
+            "me-south-1",
+            "mx-central-1",
+            "sa-east-1",
+            "us-east-1",
+            "us-east-2",
+            "us-west-1",
+            "us-west-2",
+        ),
+        "amazonaws.com",
+        "api.aws",
+    ),
+    _Partition(
+        ("cn-north-1", "cn-northwest-1"), "amazonaws.com.cn", "api.amazonwebservices.com.cn"
+    ),
+    _Partition(("eusc-de-east-1",), "amazonaws.eu", "api.amazonwebservices.eu"),
+    _Partition(("us-iso-east-1", "us-iso-west-1"), "c2s.ic.gov", "api.aws.ic.gov"),
+    _Partition(("us-isob-east-1", "us-isob-west-1"), "sc2s.sgov.gov", "api.aws.scloud"),
+    _Partition(("eu-isoe-west-1",), "cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    _Partition(("us-isof-east-1", "us-isof-south-1"), "csp.hci.ic.gov", "api.aws.hci.ic.gov"),
+    _Partition(("us-gov-east-1", "us-gov-west-1"), "amazonaws.com", "api.aws"),
 )
 _HOSTS = tuple(partition.hosts() for partition in _PARTITIONS)
+_UNKNOWN_REGION = re.compile(
+    r"sqs(?:-fips)?\.(?P<region>[a-z0-9-]+)\.(?:"
+    + "|".join(re.escape(end) for p in _PARTITIONS for end in (p.suffix, p.dual_stack))
+    + ")"
+)
 _OLDEST_HOST = "queue.amazonaws.com"  # us-east-1, from before regions were in the name
 
 
@@ -84,6 +130,10 @@ def parse_queue_url(url: str) -> QueueUrl:
         raise _wrong("The queue's URL must begin with https://.")
     host = _host(parts)
     region = _region(host)
+    if region is None and (unknown := _UNKNOWN_REGION.fullmatch(host)):
+        raise _wrong(
+            f"AWS has no region {unknown['region']!r} at this host; check the queue's URL."
+        )
     if region is None:
         raise _wrong(
             f"{host!r} is not a host of AWS SQS; copy the queue's URL from the AWS console,"
