@@ -30,7 +30,7 @@ HEAD = b"POST /echo HTTP/1.1\r\nhost: a\r\n"
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for bound in ("HEAD_SECONDS", "BODY_SECONDS", "LINGER_SECONDS", "UNREAD_SECONDS"):
+    for bound in ("HEAD_SECONDS", "LINGER_SECONDS", "LONGEST_LINGER", "UNREAD_SECONDS"):
         monkeypatch.setattr(protocol, bound, BRIEFLY)
     monkeypatch.setattr(connections, "CHECKED_EVERY", BRIEFLY / 4)
 
@@ -343,7 +343,11 @@ async def test_an_offer_to_upgrade_is_ignored_and_the_body_belongs_to_the_reques
     assert [body for _, _, body in apart] == [wanted]
 
 
-async def test_an_early_answer_is_read_by_a_client_that_is_still_sending() -> None:
+async def test_an_early_answer_is_read_by_a_client_that_is_still_sending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for bound in ("LINGER_SECONDS", "LONGEST_LINGER"):
+        monkeypatch.setattr(protocol, bound, SOON)
     async with serving() as dial:
         reader, writer = await dial()
         writer.write(b"POST /accept HTTP/1.1\r\nhost: a\r\ncontent-length: 30000000\r\n\r\n")
@@ -389,7 +393,10 @@ async def test_a_client_that_sends_no_more_is_answered() -> None:
         (posted(b"{", LAST)[:-1], b"408"),
     ],
 )
-async def test_what_is_no_request_is_answered_by_a_problem(sent: bytes, status: bytes) -> None:
+async def test_what_is_no_request_is_answered_by_a_problem(
+    sent: bytes, status: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "BODY_SECONDS", BRIEFLY)
     async with serving() as dial:
         [(line, headers, body)] = await answers(dial, sent)
     assert line.startswith(status)

@@ -11,9 +11,9 @@ from support.service import Service, Services, gathered
 
 GREEDY, OTHER = "000000000001", "000000000002"
 MIB = 1024 * 1024
-HELD_BACK = 200  # batches whose last byte does not come
+HELD_BACK = 100  # batches whose last byte does not come
 BODY_MEMORY = 32 * MIB
-BESIDES = 96 * MIB  # what came with 200 heads before the first answer, and copies of bodies
+BESIDES = 96 * MIB  # what came with 100 heads before the first answer, and copies of bodies
 
 
 class Connection:

@@ -27,7 +27,8 @@ BODY_SECONDS = (
     60.0  # from there to the end of its body; a slow sender must not hold memory for ever
 )
 UNREAD_SECONDS = 60.0  # that an answer may wait for its reader
-LINGER_SECONDS = 5.0  # that a connection is read on after an answer that ends it
+LINGER_SECONDS = 5.0  # that a connection is read on after an answer that ends it, or its last bytes
+LONGEST_LINGER = 30.0  # seconds of that in all
 _LINGER_BYTES = 64 * 1024 * 1024  # read meanwhile, and dropped
 _MOST_HEAD_BYTES = 64 * 1024  # what servers take is 8 to 64 KiB
 _MOST_FRAMING = 16  # bytes of chunk sizes and ends for each byte of a body: more than any sender's
@@ -77,6 +78,7 @@ class Connection(HttpToolsProtocol):
         self.deadline = inf  # when what is awaited must have come
         self.idle_since = 0.0
         self.lingers = self._broken = False
+        self._lingers_until = inf
         self._read_by = inf  # when the answer must have been read
         self._in_head = self._in_message = False
         self._may_go_on = True
@@ -116,9 +118,7 @@ class Connection(HttpToolsProtocol):
         """Parse the bytes; what follows an answer that ends the connection is dropped."""
         size = len(data)
         if self.lingers or self._broken:
-            self._received += size
-            if self._received > _LINGER_BYTES:
-                self.abort()
+            self._drop(size)
             return
         while data:
             try:
@@ -220,9 +220,18 @@ class Connection(HttpToolsProtocol):
             return
         self.lingers = True
         self._received = 0
+        self._lingers_until = self.loop.time() + LONGEST_LINGER
         self.deadline = self.loop.time() + LINGER_SECONDS
         self._socket.write_eof()
         self.flow.resume_reading()
+
+    def _drop(self, size: int) -> None:
+        """Count what is read for the client's sake alone."""
+        self._received += size
+        if self._received > _LINGER_BYTES:
+            self.abort()
+        elif self.lingers:
+            self.deadline = min(self.loop.time() + LINGER_SECONDS, self._lingers_until)
 
     def _bound(self) -> None:
         """Refuse what has no end, and read on only when the application asks for more."""
