@@ -1,6 +1,7 @@
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import replace
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -9,6 +10,8 @@ from factories import an_event
 from hookline.api.allowances import Allowances
 from hookline.api.deps import Services
 from hookline.app import create_app
+from hookline.domain.access import Principal, Role
+from hookline.errors import Overloaded
 from support.api_client import Api, Keys
 from support.stories import a_pbx
 
@@ -88,3 +91,19 @@ async def test_a_refused_request_is_not_read(bounded: Api, keys: Keys) -> None:
     await sent(bounded, key, 8)
     answer = await bounded.request("POST", "/v1/events", content=b"no JSON", key=key)
     assert answer.status_code == 429
+
+
+def test_processor_time_counts_as_the_events_that_it_would_have_done_for(clock: Clock) -> None:
+    allowances = Allowances(requests_per_second=REQUESTS, events_per_second=EVENTS, clock=clock)
+    costly, other = (Principal(uuid4(), Role.INGEST, "", None, None) for _ in range(2))
+    for principal in (costly, other):
+        allowances.spend_event(principal)
+    allowances.charge_cpu(costly, 0.25, events=1)  # what one event may take
+    allowances.spend_event(costly)
+    allowances.charge_cpu(costly, 3.0, events=1)
+    with pytest.raises(Overloaded) as refused:
+        allowances.spend_event(costly)
+    assert refused.value.retry_after == pytest.approx(1.5)
+    allowances.spend_event(other)
+    clock.now += 1.5
+    allowances.spend_event(costly)

@@ -54,6 +54,17 @@ class Allowances:
         now = self._clock()
         _bucket(self._events, principal, self._events_per_second, now).charge(more)
 
+    def charge_cpu(self, principal: Principal, seconds: float, *, events: int) -> None:
+        """Count processor time beyond what so many events usually take, as if it was events.
+
+        A key that may send as many events a second as a process can take may use all of its
+        processor: so a second costs a second's worth of events.
+        """
+        more = seconds * self._events_per_second - events
+        if more > 0.0:
+            now = self._clock()
+            _bucket(self._events, principal, self._events_per_second, now).charge(more)
+
 
 def _bucket(buckets: dict[UUID, Bucket], principal: Principal, rate: float, now: float) -> Bucket:
     bucket = buckets.get(principal.key_id)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from time import thread_time
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -54,7 +55,12 @@ async def send_event(request: Request) -> Response:
     refuse_unknown_parameters(request)
     with services.bodies.of(sender.principal.key_id) as held:
         raw = await read_bounded(request, services.limits.event_bytes, held)
-        [event] = await sender.admit((parse_event(raw, services.limits),))
+        began = thread_time()
+        try:
+            parsed = parse_event(raw, services.limits)
+        finally:
+            services.allowances.charge_cpu(sender.principal, thread_time() - began, events=1)
+        [event] = await sender.admit((parsed,))
         if isinstance(event, HooklineError):
             raise event
         [receipt] = await services.ingest.accept((event,), sender)
@@ -86,16 +92,23 @@ async def send_event_batch(request: Request) -> Response:
     refuse_unknown_parameters(request)
     with services.bodies.of(sender.principal.key_id) as held:
         raw = await read_bounded(request, services.limits.batch_bytes, held)
-        items = await _parsed(raw, services.limits)
+        items, seconds = await _parsed(raw, services.limits)
         services.allowances.charge_events(sender.principal, len(items) - 1)
+        services.allowances.charge_cpu(sender.principal, seconds, events=len(items))
         results = await _accept(services, sender, items)
     return Accepted({"results": [_result(each) for each in results]})
 
 
-async def _parsed(raw: bytes, limits: Limits) -> list[Event | HooklineError]:
+async def _parsed(raw: bytes, limits: Limits) -> tuple[list[Event | HooklineError], float]:
+    """Return each event, or what is wrong with it, and the processor seconds that it took."""
     if len(raw) <= _QUICKLY_PARSED:
-        return parse_batch(raw, limits)
-    return await asyncio.to_thread(parse_batch, raw, limits)
+        return _timed_parse(raw, limits)
+    return await asyncio.to_thread(_timed_parse, raw, limits)
+
+
+def _timed_parse(raw: bytes, limits: Limits) -> tuple[list[Event | HooklineError], float]:
+    began = thread_time()
+    return parse_batch(raw, limits), thread_time() - began
 
 
 async def _accept(

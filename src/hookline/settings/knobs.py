@@ -296,7 +296,7 @@ class Settings(BaseSettings):
         le=1_000_000,
         description="Events that one key may send to one process, alone or in batches; twice as"
         " many at once. 429 beyond. About what one process can take: lower it so that no tenant"
-        " can take all of it.",
+        " can take all of it. Parsing that takes longer than usual counts as more events.",
     )
     max_connections: int = Field(
         4_096,
