@@ -2,7 +2,7 @@ import asyncio
 from collections import Counter
 from contextlib import AsyncExitStack
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.db.fleet import Fleet
@@ -34,6 +34,7 @@ def lanes_of(shares: Shares) -> set[str]:
     return {each for each in INTEGRATIONS if shares.term(each)}
 
 
+@settings(deadline=None)
 @given(places=st.sets(st.integers(0, 9_999), min_size=1, max_size=20))
 def test_each_lane_belongs_to_one_engine(places: set[int]) -> None:
     owned = Counter(each for mine in places for each in lanes_of(shares_of(mine, *sorted(places))))
