@@ -9,6 +9,7 @@ import uvloop
 from arq import create_pool, func
 from arq.connections import RedisSettings
 from arq.worker import Worker
+
 from delivery import IN_FLIGHT, Delivery, client
 
 AT_ONCE = 100  # jobs that are enqueued at a time

@@ -24,22 +24,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+
+from bench import flows, report
+from bench.counters import Counters
+from bench.events import DIGITS, Template, pbx_serial
+from bench.layout import Layout, layout_of_this_machine
+from bench.measure import family
+from bench.processes import BenchFailed, Helper, helper, running
+from bench.scenarios import SCENARIOS, Options
+from bench.telling import Lines
 from delivery import IN_FLIGHT
 from draining import drained
-from results import Drained, comparison, write
-from stores import postgres, redis
-
 from hookline import logs
-from hookline.cli.bench import flows, report
-from hookline.cli.bench.counters import Counters
-from hookline.cli.bench.events import DIGITS, Template, pbx_serial
-from hookline.cli.bench.layout import Layout, layout_of_this_machine
-from hookline.cli.bench.measure import family
-from hookline.cli.bench.processes import BenchFailed, Helper, helper, running
-from hookline.cli.bench.scenarios import SCENARIOS, Options
-from hookline.cli.bench.telling import Lines
 from hookline.domain.events import Limits, parse_event
 from hookline.domain.ids import new_integration_id, new_webhook_secret
+from results import Drained, comparison, write
+from stores import postgres, redis
 
 HERE = Path(__file__).parent
 

@@ -5,11 +5,11 @@ import time
 from collections.abc import Sequence
 
 import psutil
-from results import Drained
 
-from hookline.cli.bench.counters import Counter, Counters
-from hookline.cli.bench.measure import family, processor_time
-from hookline.cli.bench.processes import BenchFailed
+from bench.counters import Counter, Counters
+from bench.measure import family, processor_time
+from bench.processes import BenchFailed
+from results import Drained
 
 START = 60.0  # seconds until a worker's first delivery
 LOOK_EVERY = 0.02  # seconds

@@ -4,6 +4,7 @@ import sys
 
 import procrastinate
 import uvloop
+
 from delivery import IN_FLIGHT, Delivery, client
 
 AT_ONCE = 1_000  # jobs in one call

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import psutil
 
-from hookline.cli.bench import flows, report
-from hookline.cli.bench.layout import layout_of_this_machine
-from hookline.cli.bench.scenarios import SCENARIOS, Options
+from bench import flows, report
+from bench.layout import layout_of_this_machine
+from bench.scenarios import SCENARIOS, Options
 
 _PHASES = {"measuring", "draining"}
 _IDLE = ("_worker (", "Condition.wait (")  # threads that wait; py-spy takes them for busy

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hookline.cli.bench import ratios, report
+from bench import ratios, report
 
 EMPTY = """# Hookline's speed, and what teams run today beside it
 

@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import psutil
 
-from hookline.cli.bench.processes import BenchFailed, running
+from bench.processes import BenchFailed, running
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.embedded.home import find
 from hookline.db.embedded.pidfile import read_pid_file

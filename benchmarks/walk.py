@@ -27,11 +27,11 @@ import uvicorn
 import uvloop
 from uvicorn.server import ServerState
 
+from bench.events import Template, pbx_serial
 from hookline import logs
 from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
 from hookline.app import create_app
-from hookline.cli.bench.events import Template, pbx_serial
 from hookline.cli.connections import ConnectionLimits, Connections
 from hookline.cli.protocol import connections_of
 from hookline.dispatch.deliver import Deliverer

@@ -16,18 +16,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import psutil
-from draining import drained
-from results import Drained, workers, write
 
+from bench import phases, report
+from bench.layout import Layout
+from bench.processes import BenchFailed, running
+from bench.scenarios import SCENARIOS, Options
+from bench.stage import Stage, stage
+from draining import drained
 from hookline import logs
-from hookline.cli.bench import phases, report
-from hookline.cli.bench.layout import Layout
-from hookline.cli.bench.processes import BenchFailed, running
-from hookline.cli.bench.scenarios import SCENARIOS, Options
-from hookline.cli.bench.stage import Stage, stage
 from hookline.db.embedded import running_dsn
 from hookline.settings import PREFIX
 from hookline.settings.kept import ENCRYPTION_KEYS_FILE
+from results import Drained, workers, write
 
 LONGEST = 120.0  # seconds for a backlog
 

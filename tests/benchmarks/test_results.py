@@ -3,8 +3,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from results import EMPTY, Drained, comparison, main, scenarios, with_part, workers, write
 
+from results import EMPTY, Drained, comparison, main, scenarios, with_part, workers, write
 from support.bench_figures import figures
 from support.readme import ROOT
 

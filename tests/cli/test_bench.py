@@ -2,7 +2,10 @@ import asyncio
 import hmac
 import json
 import re
+import shutil
 import signal
+import subprocess
+import sys
 from array import array
 from hashlib import sha256
 from pathlib import Path
@@ -12,13 +15,14 @@ from xml.etree import ElementTree as ET
 import psutil
 import pytest
 
-from hookline.cli.bench import chart, report
-from hookline.cli.bench.counters import Counter, Counters
-from hookline.cli.bench.events import DIGITS, NUMBER_AT, Template, pbx_serial
-from hookline.cli.bench.layout import Layout, spread
-from hookline.cli.bench.receiver import QueueConnection, Tally, WebhookConnection
-from hookline.cli.bench.results import Sent, Spent, costs, of_drain, of_flow
-from hookline.cli.bench.scenarios import SCENARIOS
+import hookline
+from bench import chart, report
+from bench.counters import Counter, Counters
+from bench.events import DIGITS, NUMBER_AT, Template, pbx_serial
+from bench.layout import Layout, spread
+from bench.receiver import QueueConnection, Tally, WebhookConnection
+from bench.results import Sent, Spent, costs, of_drain, of_flow
+from bench.scenarios import SCENARIOS
 from hookline.domain.events import Limits, parse_event
 from support.bench_figures import MILLISECOND, figures, received, sent
 from support.terminal import Terminal
@@ -233,6 +237,21 @@ async def test_an_unknown_scenario_is_named_with_those_there_are(terminal: Termi
     assert (code, out) == (2, "")
     assert "marathon" in err
     assert "single" in err
+
+
+def test_an_installed_package_says_where_the_benchmarks_are(tmp_path: Path) -> None:
+    shutil.copytree(Path(hookline.__file__).parent, tmp_path / "hookline")
+
+    run = subprocess.run(
+        [sys.executable, "-m", "hookline", "bench", "single", "--seconds", "1"],
+        cwd=tmp_path,  # what `-m` looks through first
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr.startswith("hookline: The benchmarks are not part of the installed package")
 
 
 async def test_a_scenario_runs_and_its_figures_are_whole(terminal: Terminal) -> None:

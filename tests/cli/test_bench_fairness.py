@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from hookline.cli.bench import load, ratios, report
-from hookline.cli.bench.counters import Counter, Counters
-from hookline.cli.bench.events import pbx_serial
-from hookline.cli.bench.fairness import of_crowd, of_flood
-from hookline.cli.bench.results import Sent
-from hookline.cli.bench.scenarios import SCENARIOS, Kind
+from bench import load, ratios, report
+from bench.counters import Counter, Counters
+from bench.events import pbx_serial
+from bench.fairness import of_crowd, of_flood
+from bench.results import Sent
+from bench.scenarios import SCENARIOS, Kind
 from support.bench_figures import figures, received, sent
 
 BY_NAME = {scenario.name: scenario for scenario in SCENARIOS}

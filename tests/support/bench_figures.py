@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from hookline.cli.bench.results import Receipts, Sent, Spent, costs, of_flow
+from bench.results import Receipts, Sent, Spent, costs, of_flow
 
 MILLISECOND = 1_000_000  # in nanoseconds
 

@@ -6,8 +6,7 @@ from typing import Annotated
 import typer
 
 from hookline import __version__
-from hookline.cli import database, demo, keys, listen, openapi, serve, settings
-from hookline.cli.bench import command as bench
+from hookline.cli import bench, database, demo, keys, listen, openapi, serve, settings
 from hookline.errors import HooklineError
 
 app = typer.Typer(
@@ -23,7 +22,7 @@ app.command()(database.migrate)
 app.command("settings")(settings.show)
 app.add_typer(keys.app, name="keys")
 app.command()(openapi.openapi)
-app.command()(bench.bench)
+bench.add_to(app)
 app.command()(demo.demo)
 app.command()(listen.listen)
 

@@ -11,13 +11,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from hookline.cli.bench import phases
-from hookline.cli.bench.measure import Gauge
-from hookline.cli.bench.processes import BenchFailed, Service
-from hookline.cli.bench.ratios import ratios
-from hookline.cli.bench.results import Part, Receipts, Sent, Spent, checks
-from hookline.cli.bench.stage import Stage
-from hookline.cli.bench.telling import Teller
+from bench import phases
+from bench.measure import Gauge
+from bench.processes import BenchFailed, Service
+from bench.ratios import ratios
+from bench.results import Part, Receipts, Sent, Spent, checks
+from bench.stage import Stage
+from bench.telling import Teller
 from hookline.settings import Settings
 
 _SECOND: Final = 1_000_000_000  # in nanoseconds

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Self
 
-from hookline.cli.bench.measure import Reading
+from bench.measure import Reading
 
 ROLES: Final = ("service", "postgres", "receiver", "generator")
 _SECOND, _MILLISECOND = 1_000_000_000, 1_000_000  # in nanoseconds

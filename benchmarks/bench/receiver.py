@@ -17,9 +17,9 @@ from typing import cast
 import orjson
 import uvloop
 
-from hookline.cli.bench.control import Json, obey
-from hookline.cli.bench.counters import Counter, Counters
-from hookline.cli.bench.events import DIGITS, NUMBER_AT
+from bench.control import Json, obey
+from bench.counters import Counter, Counters
+from bench.events import DIGITS, NUMBER_AT
 
 _CHECK_EVERY = 100  # deliveries for one checked signature
 _ID = 36  # characters of a delivery's id

@@ -2,13 +2,13 @@
 
 from typing import Any, Final
 
-from hookline.cli.bench import backlog, fairness, phases, results
-from hookline.cli.bench.counters import Counter
-from hookline.cli.bench.layout import Layout
-from hookline.cli.bench.results import Spent
-from hookline.cli.bench.scenarios import Kind, Options, Scenario
-from hookline.cli.bench.stage import Stage, stage
-from hookline.cli.bench.telling import Teller
+from bench import backlog, fairness, phases, results
+from bench.counters import Counter
+from bench.layout import Layout
+from bench.results import Spent
+from bench.scenarios import Kind, Options, Scenario
+from bench.stage import Stage, stage
+from bench.telling import Teller
 
 
 async def run(scenario: Scenario, layout: Layout, tell: Teller, options: Options) -> dict[str, Any]:

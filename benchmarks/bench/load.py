@@ -18,9 +18,9 @@ from typing import cast
 
 import uvloop
 
-from hookline.cli.bench.control import Json, obey
-from hookline.cli.bench.counters import Counter, Counters
-from hookline.cli.bench.events import Template, pbx_serial
+from bench.control import Json, obey
+from bench.counters import Counter, Counters
+from bench.events import Template, pbx_serial
 
 _TICK = 0.001  # seconds between looks of an open loop, and at a full window
 _PAUSE = 0.05  # seconds after a refusal, so that a broken service is not stormed

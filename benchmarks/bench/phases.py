@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from hookline.cli.bench import results
-from hookline.cli.bench.counters import Counter, Counters
-from hookline.cli.bench.measure import Gauge
-from hookline.cli.bench.results import Spent
-from hookline.cli.bench.telling import Teller
+from bench import results
+from bench.counters import Counter, Counters
+from bench.measure import Gauge
+from bench.results import Spent
+from bench.telling import Teller
 
 _LOOK_EVERY = 0.02  # seconds between looks at the counters
 _LONGEST_WARM_UP = 2.0  # seconds

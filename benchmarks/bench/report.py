@@ -12,11 +12,11 @@ from typing import Any
 
 import psutil
 
+from bench import ratios
+from bench.layout import Layout
+from bench.scenarios import WHOLE, Options
 from hookline import __version__
 from hookline.cli import terminal
-from hookline.cli.bench import ratios
-from hookline.cli.bench.layout import Layout
-from hookline.cli.bench.scenarios import WHOLE, Options
 
 Figures = Mapping[str, Any]  # of one scenario, as the JSON has them
 

@@ -12,8 +12,8 @@ from hookline.cli import terminal
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hookline.cli.bench.layout import Layout
-    from hookline.cli.bench.scenarios import Options, Scenario
+    from bench.layout import Layout
+    from bench.scenarios import Options, Scenario
 
 
 def bench(  # noqa: PLR0913 - each is an option of the command
@@ -47,8 +47,8 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     ] = None,
 ) -> None:
     """Measure the service with its own Postgres, a generator and a receiver on this machine."""
-    from hookline.cli.bench.layout import layout_of_this_machine, usual_processes  # noqa: PLC0415
-    from hookline.cli.bench.scenarios import Options  # noqa: PLC0415
+    from bench.layout import layout_of_this_machine, usual_processes  # noqa: PLC0415
+    from bench.scenarios import Options  # noqa: PLC0415
     from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
 
     chosen = _chosen(scenarios or [])
@@ -80,7 +80,7 @@ def _command(names: "Sequence[str]", options: "Options") -> str:
 
 
 def _chosen(names: "Sequence[str]") -> "list[Scenario]":
-    from hookline.cli.bench.scenarios import SCENARIOS  # noqa: PLC0415
+    from bench.scenarios import SCENARIOS  # noqa: PLC0415
 
     known = {scenario.name: scenario for scenario in SCENARIOS}
     for name in names:
@@ -96,9 +96,9 @@ async def _measure(
     document: dict[str, Any],
 ) -> None:
     """Run one scenario after another, and note each as soon as it has its figures."""
-    from hookline.cli.bench import flows, ratios, report  # noqa: PLC0415
-    from hookline.cli.bench.processes import BenchFailed  # noqa: PLC0415
-    from hookline.cli.bench.telling import teller  # noqa: PLC0415
+    from bench import flows, ratios, report  # noqa: PLC0415
+    from bench.processes import BenchFailed  # noqa: PLC0415
+    from bench.telling import teller  # noqa: PLC0415
 
     document["machine"] = report.machine(layout, options)
     for scenario in chosen:
@@ -113,7 +113,7 @@ async def _measure(
 
 
 def _publish(document: dict[str, Any], json_file: Path | None, svg: Path | None) -> None:
-    from hookline.cli.bench import chart, report  # noqa: PLC0415
+    from bench import chart, report  # noqa: PLC0415
 
     report.show(document)
     if json_file is not None:

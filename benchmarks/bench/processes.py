@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hookline.cli.bench.control import LONGEST_LINE
+from bench.control import LONGEST_LINE
 from hookline.errors import HooklineError
 from hookline.settings import PREFIX
 
+_BENCHMARKS = Path(__file__).parents[1]  # where helpers find this package
 _START = 90.0  # seconds; a slow disk makes a new database cluster in 20
 _STOP = 60.0  # seconds, above what the service takes for its own stop
 _ORDER = 900.0  # seconds for one order: the longest fills a backlog
@@ -78,8 +79,9 @@ async def service(
 async def helper(name: str, module: str, directory: Path) -> AsyncIterator[Helper]:
     """Run a module of this package that obeys orders."""
     log = directory / f"{name}.log"
+    surroundings = os.environ | {"PYTHONPATH": str(_BENCHMARKS)}
     async with running(
-        (sys.executable, "-m", f"hookline.cli.bench.{module}"), directory, log, dict(os.environ)
+        (sys.executable, "-m", f"bench.{module}"), directory, log, surroundings
     ) as process:
         yield Helper(name, process, log)
 

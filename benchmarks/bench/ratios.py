@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from hookline.cli.bench.scenarios import SCENARIOS
+from bench.scenarios import SCENARIOS
 
 Figures = Mapping[str, Any]  # of one scenario or of one part of it, as the JSON has them
 

@@ -13,13 +13,13 @@ from typing import Any
 
 import httpx
 
-from hookline.cli.bench.counters import Counters
-from hookline.cli.bench.events import pbx_serial
-from hookline.cli.bench.layout import Layout
-from hookline.cli.bench.measure import Gauge, gauge
-from hookline.cli.bench.processes import BenchFailed, Helper, Service, helper, service
-from hookline.cli.bench.results import Receipts, Sent
-from hookline.cli.bench.scenarios import Options, Scenario
+from bench.counters import Counters
+from bench.events import pbx_serial
+from bench.layout import Layout
+from bench.measure import Gauge, gauge
+from bench.processes import BenchFailed, Helper, Service, helper, service
+from bench.results import Receipts, Sent
+from bench.scenarios import Options, Scenario
 from hookline.domain.catalogue import load_catalogue
 from hookline.security.keys import new_key
 

@@ -17,8 +17,8 @@ from pathlib import Path
 import asyncpg
 import psutil
 
-from hookline.cli.bench.layout import Layout
-from hookline.cli.bench.processes import BenchFailed
+from bench.layout import Layout
+from bench.processes import BenchFailed
 from hookline.db.connections import pool
 from hookline.db.embedded import running_dsn
 from hookline.db.embedded.home import find

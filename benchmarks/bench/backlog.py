@@ -6,11 +6,11 @@ for duplicates and one pending delivery each, with ids of their moment. Only the
 
 from typing import Any
 
-from hookline.cli.bench.events import COMPANY, DIGITS, NUMBER_AT, Template, pbx_serial
-from hookline.cli.bench.measure import Gauge
-from hookline.cli.bench.processes import Service
-from hookline.cli.bench.stage import Stage
-from hookline.cli.bench.telling import Teller
+from bench.events import COMPANY, DIGITS, NUMBER_AT, Template, pbx_serial
+from bench.measure import Gauge
+from bench.processes import Service
+from bench.stage import Stage
+from bench.telling import Teller
 from hookline.domain.events import Limits, parse_event
 
 _AT_ONCE = 20_000  # rows a statement
