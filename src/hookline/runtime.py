@@ -4,9 +4,10 @@ Read `open_runtime` from top to bottom and you have seen the house: database, re
 engine, services. Settings end here; what is below gets plain values.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hookline.api.allowances import Allowances
@@ -78,6 +79,7 @@ from hookline.security.secrets import KeyRing
 from hookline.settings import Settings, start_secrets
 from hookline.sinks.base import Sink
 
+_FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond its grace period
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
@@ -103,7 +105,7 @@ async def open_runtime(
 
         catalogue, keyring = load_catalogue(), keyring_of(settings)
         policy = open_policy(settings, stack)
-        subscriptions = await _snapshot(transactions, catalogue, keyring)
+        subscriptions = await _snapshot(transactions, catalogue, keyring, stack)
         counts = Counts(subscriptions)
         integrations = CountedIntegrations(
             transactions,
@@ -245,11 +247,18 @@ def _watch(  # noqa: PLR0913, PLR0917 - one line below the root
 
 
 async def _snapshot(
-    transactions: Transactions, catalogue: Catalogue, keyring: KeyRing
+    transactions: Transactions, catalogue: Catalogue, keyring: KeyRing, stack: AsyncExitStack
 ) -> Subscriptions:
     subscriptions = Subscriptions(transactions, catalogue, keyring)
     await subscriptions.catch_up()
+    background(stack, _forget_expired(subscriptions), "expired-secrets")
     return subscriptions
+
+
+async def _forget_expired(subscriptions: Subscriptions) -> None:
+    while True:
+        await asyncio.sleep(_FORGET_EVERY)
+        subscriptions.forget_expired(datetime.now(UTC))
 
 
 def _directory(transactions: Transactions, stack: AsyncExitStack) -> KeyDirectory:

@@ -142,8 +142,9 @@ async def test_a_delivery_that_ends_its_holders_is_given_up(bench: Bench) -> Non
 
 async def test_a_rotated_secret_signs_along_until_its_time_and_no_longer(bench: Bench) -> None:
     now = datetime.now(UTC)
-    bench.book.change("soon", old_secret_until=now + timedelta(hours=1))
-    bench.book.change("over", old_secret_until=now - timedelta(seconds=1))
+    both = ("a" * 32, "b" * 32)
+    for name, until in (("soon", now + timedelta(hours=1)), ("over", now - timedelta(seconds=1))):
+        bench.book.change(name, target=WebhookTarget("https://x.test/", both, until=(until,)))
     secrets = []
     for name in ("soon", "over"):
         await bench.outcome(a_job(name))

@@ -180,19 +180,23 @@ async def test_what_does_not_open_is_named_and_left_as_it_is(
     assert isinstance(await opened(transactions, good, AFTER), WebhookTarget)
 
 
-@pytest.mark.parametrize("column", ["secret", "old_secret", "headers"])
+@pytest.mark.parametrize("column", ["secret", "old_secrets", "headers"])
 async def test_sealed_bytes_of_another_row_or_column_do_not_open(
     old: IntegrationService, engine: AsyncEngine, column: str
 ) -> None:
     here, there = await made(old), await made(old)
     for each in (here, there):
         await old.rotate_secret(ADMIN, each, timedelta(hours=1), None)
-    other = {"secret": "old_secret", "old_secret": "secret", "headers": "secret"}[column]
-    columns = {"secret": Row.secret, "old_secret": Row.old_secret, "headers": Row.headers}
+    other = {"secret": "headers", "old_secrets": "secret", "headers": "secret"}[column]
+    columns = {"secret": Row.secret, "old_secrets": Row.old_secrets[1], "headers": Row.headers}
     for source, taken in ((there, column), (here, other)):
         async with AsyncSession(engine) as session:
             stolen = await session.scalar(select(columns[taken]).where(Row.id == source))
-            await session.execute(update(Row).where(Row.id == here).values({column: stolen}))
+            await session.execute(
+                update(Row)
+                .where(Row.id == here)
+                .values({column: [stolen] if column == "old_secrets" else stolen})
+            )
             with pytest.raises(BrokenSeal):
                 open_target(await session.get_one(Row, here), BEFORE, datetime.now(UTC))
 

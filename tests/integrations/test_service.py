@@ -129,8 +129,8 @@ async def test_the_old_secret_signs_along_until_its_time_is_over(
     old = (await service.secret(ADMIN, integration_id)).secret
     rotated = await service.rotate_secret(ADMIN, integration_id, timedelta(hours=1), None)
     row = await row_of(transactions, integration_id)
-    assert row.old_secret_until is not None
-    before, after = row.old_secret_until - timedelta(seconds=1), row.old_secret_until
+    [until] = row.old_secrets_until
+    before, after = until - timedelta(seconds=1), until
     during = open_target(row, keyring, before)
     later = open_target(row, keyring, after)
     assert isinstance(during, WebhookTarget)
@@ -148,7 +148,8 @@ async def test_a_deleted_row_stays_without_anything_secret(
     row = await row_of(transactions, integration_id)
     assert row.deleted_at is not None
     assert row.enabled is False
-    assert (row.secret, row.old_secret, row.headers, row.access_key_id) == (None,) * 4
+    assert (row.secret, row.headers, row.access_key_id) == (None,) * 3
+    assert (row.old_secrets, row.old_secrets_until) == ([], [])
     assert row.url == ""
 
 

@@ -180,8 +180,9 @@ async def rotate_integration_secret(
 ) -> SigningSecret:
     """Give a webhook a new secret.
 
-    For the grace period the old secret signs along in `webhook-signature`; `x-signature` holds
-    one signature alone, which is the new secret's from now on.
+    For its grace period each old secret signs along in `webhook-signature`, also when there is
+    another rotation meanwhile; `x-signature` holds one signature alone, which is the new secret's
+    from now on. At most 5 secrets sign at a time: 409 where another one would have to.
     """
     grace = timedelta(hours=rotation.grace_period_hours)
     return await services.integrations.rotate_secret(caller, integration_id, grace, if_match)

@@ -80,8 +80,13 @@ class Integration(Base):
     access_key_id: Mapped[str | None]
     headers: Mapped[bytes | None]  # sealed JSON: customers put credentials of their own here
     secret: Mapped[bytes | None]  # sealed; none once the integration is deleted
-    old_secret: Mapped[bytes | None]  # sealed; signs along until `old_secret_until`
-    old_secret_until: Mapped[datetime | None]
+    # Sealed, the newest first; each signs along until the time at its place in the other array.
+    old_secrets: Mapped[list[bytes]] = mapped_column(
+        ARRAY(LargeBinary()), server_default=text("'{}'")
+    )
+    old_secrets_until: Mapped[list[datetime]] = mapped_column(
+        ARRAY(DateTime(timezone=True)), server_default=text("'{}'")
+    )
     events: Mapped[dict[str, Any]]
     ordering: Mapped[str] = mapped_column(server_default=text("'none'"))
     max_in_flight: Mapped[int]

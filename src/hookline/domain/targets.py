@@ -1,6 +1,7 @@
 """Where an integration's copies go, with the secrets that signing needs, opened."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -18,13 +19,29 @@ class Ordering(StrEnum):
     SUBJECT = "subject"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class WebhookTarget:
-    """An HTTPS endpoint. `secrets`: the current one, then the old one while it signs along."""
+    """An HTTPS endpoint. `secrets`: the current one, then the old ones, the newest first.
+
+    `until` says of each old secret how long it signs along; none: for as long as the target is.
+    """
 
     url: str
     secrets: tuple[str, ...] = field(repr=False)
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    until: tuple[datetime, ...] = ()
+
+    def at(self, now: datetime) -> "WebhookTarget":
+        """Return the target without the secrets whose time is over; itself where all sign."""
+        if all(each > now for each in self.until):
+            return self
+        current, *old = self.secrets
+        kept = [(secret, end) for secret, end in zip(old, self.until, strict=True) if end > now]
+        return replace(
+            self,
+            secrets=(current, *(secret for secret, _ in kept)),
+            until=tuple(end for _, end in kept),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,8 @@ def row_of(new: IntegrationCreate, integration_id: str, keyring: KeyRing, *, by:
         headers=seal_headers(headers, integration_id, keyring),
         secret=keyring.seal(secret, bound_to=secret_binding(integration_id)),
         ordering=new.ordering or Ordering.NONE,
+        old_secrets=[],
+        old_secrets_until=[],
         max_in_flight=new.max_in_flight,
         rate_limit=new.rate_limit,
         version=1,

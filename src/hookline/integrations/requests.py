@@ -198,7 +198,8 @@ class SecretRotationRequest(RequestDocument):
         ge=0,
         le=720,
         strict=True,
-        description="For how many hours the old secret signs along.",
+        description="For how many hours the old secret signs along. 0: every old secret, those of "
+        "earlier rotations too, stops at once.",
         examples=[24],
     )
 

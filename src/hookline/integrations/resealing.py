@@ -7,9 +7,9 @@ between runs either: sealed bytes tell which key sealed them.
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from hookline.db.models import Integration
@@ -21,16 +21,16 @@ from hookline.security.secrets import KeyRing
 _BATCH = 100  # rows read at a time
 _BINDINGS: Final = {
     "secret": secret_binding,
-    "old_secret": old_secret_binding,
+    "old_secrets": old_secret_binding,
     "headers": headers_binding,
 }
-_COLUMNS: Final[dict[str, InstrumentedAttribute[bytes | None]]] = {
+_COLUMNS: Final[dict[str, InstrumentedAttribute[Any]]] = {  # Any: sealed bytes, or a list of them
     "secret": Integration.secret,
-    "old_secret": Integration.old_secret,
+    "old_secrets": Integration.old_secrets,
     "headers": Integration.headers,
 }
 
-Sealed = Row[str, bytes | None, bytes | None, bytes | None]
+Sealed = Row[str, bytes | None, list[bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Resealing:
 
     async def _batch(self, broken: Collection[str], after: str = "") -> Sequence[Sealed]:
         query = (
-            select(Integration.id, Integration.secret, Integration.old_secret, Integration.headers)
+            select(Integration.id, Integration.secret, Integration.old_secrets, Integration.headers)
             .where(Integration.id > after, Integration.id.not_in(broken), self._is_old())
             .order_by(Integration.id)
             .limit(_BATCH)
@@ -95,13 +95,23 @@ class Resealing:
             changed = await session.execute(change.returning(Integration.id))
             return changed.first() is not None
 
-    def _anew(self, row: Sealed, name: str) -> bytes | None:
-        sealed: bytes | None = getattr(row, name)
-        if sealed is None or self._keyring.sealed_with_current(sealed):
-            return sealed
+    def _anew(self, row: Sealed, name: str) -> bytes | list[bytes] | None:
+        sealed: bytes | list[bytes] | None = getattr(row, name)
         place = _BINDINGS[name](row.id)
+        if isinstance(sealed, list):
+            return [self._one_anew(each, place) for each in sealed]
+        return None if sealed is None else self._one_anew(sealed, place)
+
+    def _one_anew(self, sealed: bytes, place: str) -> bytes:
+        if self._keyring.sealed_with_current(sealed):
+            return sealed
         return self._keyring.seal(self._keyring.open(sealed, bound_to=place), bound_to=place)
 
     def _is_old(self) -> ColumnElement[bool]:
         mark = self._keyring.current_mark
-        return or_(*(func.substring(column, 1, len(mark)) != mark for column in _COLUMNS.values()))
+        each = func.unnest(Integration.old_secrets).column_valued("each")
+        return or_(
+            func.substring(Integration.secret, 1, len(mark)) != mark,
+            func.substring(Integration.headers, 1, len(mark)) != mark,
+            exists(select(each).where(func.substring(each, 1, len(mark)) != mark)),
+        )

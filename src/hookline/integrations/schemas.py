@@ -152,7 +152,7 @@ class SigningSecret(Document):
         examples=["whsec_abcdefghijABCDEFGHIJ012345678901"],
     )
     old_secret_until: Moment | None = Field(
-        description="Until when the secret from before the last rotation signs along in "
+        description="Until when the last of the secrets from before rotations signs along in "
         "`webhook-signature`; `null` where none does."
     )
 

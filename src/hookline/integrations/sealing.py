@@ -3,7 +3,7 @@
 Every sealed value is bound to its row and its field: copied elsewhere, it doesn't open.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -42,12 +42,12 @@ class SealedTransmission(Protocol):
         """The current signing secret, sealed."""
 
     @property
-    def old_secret(self) -> bytes | None:
-        """The secret before, sealed."""
+    def old_secrets(self) -> Sequence[bytes]:
+        """The secrets from before rotations, sealed, the newest first."""
 
     @property
-    def old_secret_until(self) -> datetime | None:
-        """Until when the secret before signs along."""
+    def old_secrets_until(self) -> Sequence[datetime]:
+        """Until when each of them signs along."""
 
 
 def secret_binding(integration_id: str) -> str:
@@ -56,7 +56,7 @@ def secret_binding(integration_id: str) -> str:
 
 
 def old_secret_binding(integration_id: str) -> str:
-    """Return what the sealed secret from before a rotation is bound to."""
+    """Return what a sealed secret from before a rotation is bound to."""
     return f"integrations/{integration_id}/old_secret"
 
 
@@ -90,7 +90,7 @@ def open_secret(row: SealedTransmission, keyring: KeyRing) -> str:
 def open_target(row: SealedTransmission, keyring: KeyRing, now: datetime) -> Target:
     """Open everything that sending to the integration needs.
 
-    `now` decides whether the old secret still signs along. Raises BrokenSeal, or ValueError for a
+    `now` decides which old secrets still sign along. Raises BrokenSeal, or ValueError for a
     row that was damaged: of no known type, or without a URL.
     """
     kind = TransmissionType(row.type)
@@ -99,11 +99,17 @@ def open_target(row: SealedTransmission, keyring: KeyRing, now: datetime) -> Tar
     secret = open_secret(row, keyring)
     if kind is TransmissionType.AWS_SQS:
         return SqsTarget(row.url, row.access_key_id or "", secret)
-    secrets = (secret, *_old_secrets(row, keyring, now))
-    return WebhookTarget(row.url, secrets, tuple(open_headers(row, keyring).items()))
+    old = signing_along(row, now)
+    bound_to = old_secret_binding(row.id)
+    return WebhookTarget(
+        row.url,
+        secrets=(secret, *(keyring.open(sealed, bound_to=bound_to) for sealed, _ in old)),
+        headers=tuple(open_headers(row, keyring).items()),
+        until=tuple(until for _, until in old),
+    )
 
 
-def _old_secrets(row: SealedTransmission, keyring: KeyRing, now: datetime) -> tuple[str, ...]:
-    if row.old_secret is None or row.old_secret_until is None or row.old_secret_until <= now:
-        return ()
-    return (keyring.open(row.old_secret, bound_to=old_secret_binding(row.id)),)
+def signing_along(row: SealedTransmission, now: datetime) -> list[tuple[bytes, datetime]]:
+    """Return the old secrets whose time is not over, sealed, each with when it will be."""
+    old = zip(row.old_secrets, row.old_secrets_until, strict=True)
+    return [(sealed, until) for sealed, until in old if until > now]

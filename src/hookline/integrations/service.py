@@ -5,7 +5,7 @@ Every method commits before it returns. Another tenant's integration does not ex
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -28,8 +28,9 @@ from hookline.integrations.outbox import announce
 from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Change, Transactions
+from hookline.integrations.rotation import retire_secret
 from hookline.integrations.schemas import SigningSecret, WebhookTransmission
-from hookline.integrations.sealing import old_secret_binding, open_secret, secret_binding
+from hookline.integrations.sealing import secret_binding
 from hookline.integrations.views import Listed, Views
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing
@@ -148,7 +149,7 @@ class IntegrationService:
             row.enabled = False
             row.url = ""  # customers put tokens into URLs as well
             row.access_key_id = row.headers = row.secret = None
-            row.old_secret = row.old_secret_until = None
+            row.old_secrets, row.old_secrets_until = [], []
 
     async def secret(self, principal: Principal, integration_id: str) -> SigningSecret:
         """Return a webhook's secret; raise Conflict for an AWS_SQS integration."""
@@ -164,16 +165,13 @@ class IntegrationService:
     async def rotate_secret(
         self, principal: Principal, integration_id: str, grace: timedelta, allowed: Versions
     ) -> SigningSecret:
-        """Give a webhook a new secret; the old one signs along for `grace`."""
+        """Give a webhook a new secret; the old one signs along for `grace`, without it none does.
+
+        Raises Conflict where too many old secrets would sign along.
+        """
         async with self._changing(principal, integration_id, allowed) as (row, _):
             _refuse_sqs(row)
-            old = None
-            with suppress(BrokenSeal):  # then there is none that could sign along
-                old = open_secret(row, self._keyring)
-            row.old_secret = row.old_secret_until = None
-            if grace and old is not None:
-                row.old_secret = self._keyring.seal(old, bound_to=old_secret_binding(row.id))
-                row.old_secret_until = row.updated_at + grace
+            retire_secret(row, self._keyring, grace)
             row.secret = self._keyring.seal(new_webhook_secret(), bound_to=secret_binding(row.id))
         return self._views.secret(row)
 

@@ -50,7 +50,6 @@ class Subscription:
     max_in_flight: int
     ordered: bool
     target: Target | None = field(repr=False)
-    old_secret_until: datetime | None = None
     name: str = ""
     rate_limit: float | None = None  # deliveries a second
 
@@ -64,13 +63,7 @@ class Subscription:
                 f"The secrets of integration {self.integration_id} do not open: put the key that "
                 "sealed them back into HOOKLINE_ENCRYPTION_KEYS."
             )
-        if (
-            isinstance(self.target, WebhookTarget)
-            and self.old_secret_until is not None
-            and self.old_secret_until <= now
-        ):
-            return replace(self.target, secrets=self.target.secrets[:1])
-        return self.target
+        return self.target.at(now) if isinstance(self.target, WebhookTarget) else self.target
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +82,7 @@ class Subscriptions:
         self._catalogue = catalogue
         self._keyring = keyring
         self._all: dict[str, Subscription] = {}
+        self._rotated: set[str] = set()  # those with secrets that sign along for a while
         self._by_pbx: dict[str, set[str]] = {}
         self._by_company: dict[str, set[str]] = {}
         self._pbxs: dict[str, PbxPolicy] = {}
@@ -135,6 +129,16 @@ class Subscriptions:
             self._take(integrations, pbxs)
         self.revision = revision
         self._loaded = begun
+
+    def forget_expired(self, now: datetime) -> None:
+        """Let go of rotated secrets whose grace period is over; nothing of them stays in memory."""
+        for integration_id in list(self._rotated):
+            known = self._all[integration_id]
+            assert isinstance(known.target, WebhookTarget)  # noqa: S101 - no other one is noted
+            target = known.target.at(now)
+            if target is not known.target:
+                self._add(replace(known, target=target))
+                self._matches.clear()
 
     def find(self, integration_id: str) -> Subscription | None:
         """Return the integration of this id; None where it does not exist (any more)."""
@@ -237,6 +241,9 @@ class Subscriptions:
 
     def _add(self, subscription: Subscription) -> None:
         self._all[subscription.integration_id] = subscription
+        self._rotated.discard(subscription.integration_id)
+        if isinstance(subscription.target, WebhookTarget) and subscription.target.until:
+            self._rotated.add(subscription.integration_id)
         for index, owner in (
             (self._by_pbx, subscription.pbx),
             (self._by_company, subscription.company),
@@ -246,6 +253,7 @@ class Subscriptions:
 
     def _remove(self, integration_id: str) -> None:
         known = self._all.pop(integration_id, None)
+        self._rotated.discard(integration_id)
         if known is None:
             return
         for index, owner in ((self._by_pbx, known.pbx), (self._by_company, known.company)):
@@ -287,7 +295,6 @@ class Subscriptions:
             max_in_flight=row.max_in_flight,
             ordered=_is_ordered(row),
             target=target,
-            old_secret_until=row.old_secret_until,
             name=row.name,
             rate_limit=row.rate_limit,
         )

@@ -19,7 +19,12 @@ from hookline.integrations.schemas import (
     Transmission,
     WebhookTransmission,
 )
-from hookline.integrations.sealing import open_headers, open_secret, open_target
+from hookline.integrations.sealing import (
+    open_headers,
+    open_secret,
+    open_target,
+    signing_along,
+)
 from hookline.security.secrets import KeyRing
 
 
@@ -110,11 +115,11 @@ class Views:
     def secret(self, row: Row) -> SigningSecret:
         """Return the secret of a webhook's row in both of its forms."""
         secret = open_secret(row, self._keyring)
-        until = row.old_secret_until
+        until = max((until for _, until in signing_along(row, datetime.now(UTC))), default=None)
         return SigningSecret(
             secret=secret,
             standard_webhooks_secret=f"whsec_{secret}",
-            old_secret_until=until if until and until > datetime.now(UTC) else None,
+            old_secret_until=until,
         )
 
     def _transmission(self, row: Row, *, with_secret: bool) -> Transmission:

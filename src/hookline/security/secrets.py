@@ -80,6 +80,14 @@ class KeyRing:
             raise BrokenSeal("A sealed secret is damaged or belongs to another row.") from error
         return opened.decode()
 
+    def opens(self, sealed: bytes, bound_to: str) -> bool:
+        """Whether `open` would return a text."""
+        try:
+            self.open(sealed, bound_to)
+        except BrokenSeal:
+            return False
+        return True
+
     @property
     def current_mark(self) -> bytes:
         """What everything begins with that the first key sealed; it tells nothing of the key."""

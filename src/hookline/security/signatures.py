@@ -7,7 +7,6 @@ bytes; Standard Webhooks (https://www.standardwebhooks.com) with what the secret
 import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
-from functools import lru_cache
 from hmac import compare_digest
 from typing import Final
 
@@ -17,7 +16,36 @@ from cryptography.hazmat.primitives.hmac import HMAC
 PREFIX: Final = "whsec_"  # before the secret, where the Standard Webhooks libraries take it
 TOLERANCE: Final = 300  # seconds that a timestamp may be off, as in the libraries
 
-_MOST_KEYED = 4_096  # secrets whose keyed states are kept: a kilobyte each
+
+class Signer:
+    """Signs for one target: its secrets are keyed once, which is half of what signing costs.
+
+    What is keyed goes when the signer goes: nothing here outlives a target's secrets.
+    """
+
+    __slots__ = ("_base64", "_text")
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        """Key the current secret, then the older ones that sign along.
+
+        Raises ValueError for a secret that is not base64; those that Hookline makes always are.
+        """
+        self._text = _keyed(secrets[0])
+        self._base64 = tuple(_keyed_as_base64(secret) for secret in secrets)
+
+    def x_signature(self, body: bytes) -> str:
+        """Return the current secret's `x-signature`: lower-case hex, without a prefix."""
+        return _signed(self._text, body).hex()
+
+    def standard_webhooks(self, message_id: str, timestamp: int, body: bytes) -> str:
+        """Return the value of `webhook-signature`: one `v1,<base64>` for each secret, with spaces.
+
+        `timestamp` is in seconds since the epoch, the same as in `webhook-timestamp`.
+        """
+        content = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
+        return " ".join(
+            f"v1,{b64encode(_signed(keyed, content)).decode()}" for keyed in self._base64
+        )
 
 
 def x_signature(secret: str, body: bytes) -> str:
@@ -26,15 +54,8 @@ def x_signature(secret: str, body: bytes) -> str:
 
 
 def standard_webhooks(secrets: Sequence[str], message_id: str, timestamp: int, body: bytes) -> str:
-    """Return the value of `webhook-signature`: one `v1,<base64>` for each secret, with spaces.
-
-    `timestamp` is in seconds since the epoch, the same as in `webhook-timestamp`. Raises ValueError
-    for a secret that is not base64; those that Hookline makes always are.
-    """
-    content = b"%s.%d.%s" % (message_id.encode(), timestamp, body)
-    return " ".join(
-        f"v1,{b64encode(_signed(_keyed_as_base64(secret), content)).decode()}" for secret in secrets
-    )
+    """Return what a signer of these secrets does."""
+    return Signer(secrets).standard_webhooks(message_id, timestamp, body)
 
 
 def verify_x_signature(secret: str, body: bytes, given: str) -> bool:
@@ -63,12 +84,10 @@ def _signed(keyed: HMAC, content: bytes) -> bytes:
     return state.finalize()
 
 
-@lru_cache(maxsize=_MOST_KEYED)
 def _keyed(secret: str) -> HMAC:
     return HMAC(secret.encode(), SHA256())
 
 
-@lru_cache(maxsize=_MOST_KEYED)
 def _keyed_as_base64(secret: str) -> HMAC:
     try:
         return HMAC(b64decode(secret.removeprefix(PREFIX), validate=True), SHA256())

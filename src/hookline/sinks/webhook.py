@@ -7,9 +7,9 @@ deadline. Behind any other status the deadline makes the attempt a timeout.
 
 import time
 from datetime import UTC, datetime
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import httpx
 import msgspec
@@ -25,7 +25,7 @@ from hookline.security.egress import failures
 from hookline.security.egress.responses import Response
 from hookline.security.egress.targets import Origin, parse_url
 from hookline.security.egress.transport import GuardedTransport
-from hookline.security.signatures import standard_webhooks, x_signature
+from hookline.security.signatures import Signer
 from hookline.sinks.base import Shipment
 
 log = get_logger(__name__)
@@ -61,6 +61,7 @@ class WebhookSink:
         self._transport = transport
         self._deadlines = Deadlines(timeout)
         self._user_agent = user_agent
+        self._prepared: WeakKeyDictionary[WebhookTarget, _Prepared] = WeakKeyDictionary()
 
     async def send(self, shipment: Shipment) -> Sent:
         """Make one attempt and say what came of it."""
@@ -73,11 +74,11 @@ class WebhookSink:
         tls: TlsReason | None = None
         try:
             with self._deadlines.start():
-                address = _address(target.url, target.headers, self._user_agent)
-                head = _head(address, shipment, target, int(started_at.timestamp()))
+                prepared = self._prepare(target)
+                head = _head(prepared, shipment, int(started_at.timestamp()))
                 tenant = shipment.pbx or shipment.company
                 body = shipment.body
-                await self._transport.exchange(address.origin, head, body, response, tenant)
+                await self._transport.exchange(prepared.origin, head, body, response, tenant)
         except TimeoutError:
             error = ErrorKind.TIMEOUT
         except httpx.HTTPError as failure:
@@ -101,6 +102,13 @@ class WebhookSink:
         """Close every connection that is kept."""
         await self._transport.aclose()
 
+    def _prepare(self, target: WebhookTarget) -> "_Prepared":
+        """Return what is kept for a target; it goes with the target, secrets and all."""
+        prepared = self._prepared.get(target)
+        if prepared is None:
+            prepared = self._prepared[target] = _prepared(target, self._user_agent)
+        return prepared
+
     def _tell_operator(
         self, shipment: Shipment, target: WebhookTarget, error: ErrorKind, failure: httpx.HTTPError
     ) -> None:
@@ -114,16 +122,16 @@ class WebhookSink:
         )
 
 
-class _Address(msgspec.Struct, frozen=True):
-    """What is the same in every request to a target: whom to ask, and how its head begins."""
+class _Prepared(msgspec.Struct, frozen=True):
+    """What is the same in every request to a target: its origin, the head's start, the keys."""
 
     origin: Origin
     start: bytes
+    signer: Signer
 
 
-@lru_cache(maxsize=16_384)
-def _address(url: str, headers: tuple[tuple[str, str], ...], user_agent: str) -> _Address:
-    endpoint = parse_url(url)
+def _prepared(target: WebhookTarget, user_agent: str) -> _Prepared:
+    endpoint = parse_url(target.url)
     try:
         path = httpx.URL(endpoint.url).raw_path.decode("ascii")
     except httpx.InvalidURL as error:
@@ -133,25 +141,26 @@ def _address(url: str, headers: tuple[tuple[str, str], ...], user_agent: str) ->
         f"host: {endpoint.origin.authority}",
         "content-type: application/json",
         f"user-agent: {user_agent}",
-        *(f"{name}: {value}" for name, value in headers),
+        *(f"{name}: {value}" for name, value in target.headers),
     ]
     if any("\r" in line or "\n" in line for line in lines):
         raise httpx.LocalProtocolError("a header holds a line break")
-    return _Address(endpoint.origin, "".join(f"{line}\r\n" for line in lines).encode())
+    start = "".join(f"{line}\r\n" for line in lines).encode()
+    return _Prepared(endpoint.origin, start, Signer(target.secrets))
 
 
-def _head(address: _Address, shipment: Shipment, target: WebhookTarget, timestamp: int) -> bytes:
+def _head(prepared: _Prepared, shipment: Shipment, timestamp: int) -> bytes:
     """Print the request's head: what is the same each time, and this attempt's own lines."""
-    body, message_id = shipment.body, str(shipment.delivery_id)
+    body, message_id, signer = shipment.body, str(shipment.delivery_id), prepared.signer
     own = (
         f"content-length: {len(body)}\r\n"
-        f"x-signature: {x_signature(target.secrets[0], body)}\r\n"
+        f"x-signature: {signer.x_signature(body)}\r\n"
         f"webhook-id: {message_id}\r\n"
         f"webhook-timestamp: {timestamp}\r\n"
-        f"webhook-signature: {standard_webhooks(target.secrets, message_id, timestamp, body)}\r\n"
+        f"webhook-signature: {signer.standard_webhooks(message_id, timestamp, body)}\r\n"
         "\r\n"
     )
-    return address.start + own.encode("ascii")
+    return prepared.start + own.encode("ascii")
 
 
 def _sent(

@@ -6,7 +6,6 @@ header says. It refuses what two parsers could read in two ways, instead of gues
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 import idna
@@ -61,7 +60,6 @@ class BadHost(ValueError):
     """A host that is neither a DNS name nor an address in its usual form; a sentence says so."""
 
 
-@lru_cache(maxsize=16_384)
 def parse_url(url: str) -> Endpoint:
     """Understand a target's URL, or raise InvalidInput with the sentence for its field."""
     if len(url) > MAX_URL:
