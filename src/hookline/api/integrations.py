@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from fastapi import APIRouter, Body, Path, Query, Response
+from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
 
 from hookline.api.auth import Manager
 from hookline.api.deps import ServicesDep
@@ -26,6 +26,31 @@ from hookline.integrations.requests import (
 )
 from hookline.integrations.schemas import Integration, IntegrationPage, SigningSecret
 
+_LONGEST_KEY = 255  # characters of an Idempotency-Key
+
+
+def _idempotency_key(
+    request: Request,
+    documented: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            description="What tells this creation from any other one of the same API key, such as "
+            "a UUID: 1 to 255 printable ASCII characters without spaces.",
+            examples=["5c1f0f6e-7f0f-4d0c-9a53-6d2f3b8f9a10"],
+            min_length=1,
+            max_length=_LONGEST_KEY,
+            pattern=r"^[\x21-\x7e]+$",
+        ),
+    ] = None,
+) -> str | None:
+    if len(request.headers.getlist("Idempotency-Key")) > 1:
+        raise InvalidInput(FieldProblem("Idempotency-Key", "Send this header once."))
+    return documented
+
+
+IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
+
 router = APIRouter(prefix="/v1/integrations", tags=["Integrations"], route_class=GuardedRoute)
 
 IntegrationPath = Annotated[
@@ -40,17 +65,23 @@ IntegrationPath = Annotated[
 
 @router.post("", status_code=201, responses=CREATED | failures(400, 403, 409, 413, 415, 422))
 async def create_integration(
+    *,
     caller: Manager,
     services: ServicesDep,
     new: Annotated[IntegrationCreate, Body(openapi_examples=NEW_INTEGRATION)],
     response: Response,
+    idempotency_key: IdempotencyKey,
 ) -> Integration:
     """Create an integration.
 
     It gets every chosen event that is accepted from now on. For a webhook, the answer holds the
     secret that its copies are signed with; later `GET …/secret` shows it.
+
+    Sent again with the same `Idempotency-Key` and body, it makes nothing more and is answered with
+    the first result, for 24 hours. The same key with another body is a 409, as is one whose
+    integration was deleted meanwhile. What was refused is not kept: mend it and use the key again.
     """
-    made = await services.integrations.create(caller, new)
+    made = await services.integrations.create(caller, new, idempotency_key)
     response.headers["Location"] = f"/v1/integrations/{made.integration.id}"
     response.headers["ETag"] = etag(made.integration)
     return made.integration

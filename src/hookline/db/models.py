@@ -1,7 +1,8 @@
 """Every table, as SQLAlchemy sees it; `alembic check` holds the migrations to this file.
 
-Writers (one for each table): integrations, integration_health, notices, exhausted_deliveries, pbxs,
-api_keys and revision belong to `integrations/`; all the others belong to `queue/`.
+Writers (one for each table): integrations, integration_health, idempotency_keys, notices,
+exhausted_deliveries, pbxs, api_keys and revision belong to `integrations/`; all the others belong
+to `queue/`.
 
 `events`, `deliveries` and `attempts` are partitioned by day. Their key is a UUIDv7, which names
 its own day, so the key alone tells the partition. `pending` holds only what is not finished and
@@ -121,6 +122,22 @@ class IntegrationHealth(Base):
     last_error_at: Mapped[datetime]
     paused_until: Mapped[datetime | None]
     probes: Mapped[int] = mapped_column(Integer, server_default=text("0"))
+
+
+class IdempotencyKey(Base):
+    """A creation that may be sent again, known by its API key and the digest of what it sent."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (
+        Index("idempotency_keys_created_at_idx", "created_at"),
+        Index("idempotency_keys_integration_id_idx", "integration_id"),
+    )
+
+    caller: Mapped[UUID] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(primary_key=True)
+    integration_id: Mapped[str]
+    result: Mapped[bytes | None]  # sealed; none once the integration is deleted
+    created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 
 class WaitingNotice(Base):

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import TextClause, text
 
 from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
+from hookline.integrations.idempotency import KEPT_FOR
 from hookline.integrations.revision import Transactions
 from hookline.logs import get_logger
 
@@ -55,6 +56,18 @@ _HEALTH = text(
     returning integration_id
     """
 )
+_RESULTS = text(
+    """
+    delete from idempotency_keys
+    where (caller, digest) in (
+        select caller, digest
+        from idempotency_keys
+        where created_at <= :edge
+        limit :most
+    )
+    returning digest
+    """
+)
 _LOG = get_logger(__name__)
 
 
@@ -67,11 +80,13 @@ class RecordRetention:
 
     async def keep(self, now: datetime | None = None) -> None:
         """Remove what may go. Raises Unavailable."""
-        edge = (now or datetime.now(UTC)) - timedelta(days=self._days)
+        now = now or datetime.now(UTC)
+        edge = now - timedelta(days=self._days)
         removed = {
             "integrations": await self._remove(_DELETED, edge=min(edge, await self._oldest_day())),
             "keys": await self._remove(_ENDED, edge=edge),
             "health": await self._remove(_HEALTH),
+            "results": await self._remove(_RESULTS, edge=now - KEPT_FOR),
         }
         if any(removed.values()):
             _LOG.info("records.removed", **removed)

@@ -23,6 +23,12 @@ from hookline.integrations import changes, repository, tenancy
 from hookline.integrations.checks import Checks
 from hookline.integrations.creation import check_new, row_of
 from hookline.integrations.health import clear_health, find_health, health_before
+from hookline.integrations.idempotency import (
+    IdempotencyKey,
+    find_result,
+    forget_results,
+    keep_result,
+)
 from hookline.integrations.moves import MOVED, settle_enabling
 from hookline.integrations.outbox import announce
 from hookline.integrations.repository import Wanted
@@ -61,15 +67,33 @@ class IntegrationService:
         self._catalogue = catalogue
         self._views = Views(keyring, catalogue)
 
-    async def create(self, principal: Principal, new: IntegrationCreate) -> Listed:
+    async def create(
+        self, principal: Principal, new: IntegrationCreate, idempotency_key: str | None = None
+    ) -> Listed:
         """Make an integration; what is returned holds a webhook's secret.
 
+        The same request with the same idempotency key makes nothing and returns the first result.
         Raises InvalidInput with every wrong field, Forbidden for another tenant's PBX or company,
-        Conflict where that PBX, or the company without a PBX, has as many as it may.
+        Conflict where that PBX, or the company without a PBX, has as many as it may, or the key
+        came with another request.
         """
+        key = None
+        if idempotency_key is not None:
+            key = IdempotencyKey.of(principal, idempotency_key, new)
+            async with self._transactions.reading() as session:  # before look-ups and locks
+                if first := await find_result(session, key, self._keyring):
+                    return first
+        return await self._create(principal, new, key)
+
+    async def _create(
+        self, principal: Principal, new: IntegrationCreate, key: IdempotencyKey | None
+    ) -> Listed:
         pbx = tenancy.pbx_of(principal, new.pbx)
         events = await check_new(new, self._checks(pbx, new.company or principal.company))
         async with self._transactions.changing() as change:
+            if key is not None and (first := await find_result(change.session, key, self._keyring)):
+                await change.session.rollback()
+                return first
             recorded = await repository.recorded_company(change.session, pbx)
             whose = tenancy.settle(principal, pbx, new.company, recorded)
             await self._check_room(change.session, whose.pbx, whose.company)
@@ -79,7 +103,10 @@ class IntegrationService:
             row.events = events
             row.revision = change.revision
             change.session.add(row)
-        return self._views.integration(row, with_secret=True)
+            made = self._views.integration(row, with_secret=True)
+            if key is not None:
+                await keep_result(change.session, key, made, self._keyring)
+        return made
 
     async def read(self, principal: Principal, integration_id: str) -> Listed:
         """Return one integration."""
@@ -145,6 +172,7 @@ class IntegrationService:
         """Delete an integration: its row stays to name its deliveries, without anything secret."""
         async with self._changing(principal, integration_id, allowed) as (row, session):
             await clear_health(session, integration_id)
+            await forget_results(session, integration_id)
             row.deleted_at = row.updated_at
             row.enabled = False
             row.url = ""  # customers put tokens into URLs as well

@@ -36,7 +36,8 @@ unless told otherwise, and 200 at most.
 ### Sending again is safe
 The same event, sent again within the window for duplicates (48 hours by default), is answered with
 its first `eventId` and delivered once. So repeat a call that ended without an answer, or with 429
-or 503 after the seconds in `Retry-After`.
+or 503 after the seconds in `Retry-After`. To create an integration once, send an `Idempotency-Key`
+along: the same key and body is answered with the first result for 24 hours, by the same API key.
 
 ### Changing without overwriting
 An integration's answers carry an `ETag`, and a PBX record's. Sent back as `If-Match`, it makes a
