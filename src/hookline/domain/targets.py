@@ -1,8 +1,20 @@
 """Where an integration's copies go, with the secrets that signing needs, opened."""
 
+import re
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+
+_HOST = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?(?:\[([^\]]+)\]|([^/?#:\[]+))")
+
+
+def host_of(url: str) -> str | None:
+    """Return a URL's host in lower case, None where it names none.
+
+    Without urllib, which keeps the last URLs it was given, and the tokens in them.
+    """
+    found = _HOST.match(url)
+    return None if found is None else (found[1] or found[2]).lower()
 
 
 class TransmissionType(StrEnum):

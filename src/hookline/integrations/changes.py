@@ -2,12 +2,11 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from hookline.db.models import Integration as Row
-from hookline.domain.targets import TransmissionType, is_fifo
+from hookline.domain.targets import TransmissionType, host_of, is_fifo
 from hookline.errors import BrokenSeal
 from hookline.integrations.checks import Checks
 from hookline.integrations.fields import LONGEST_NAME
@@ -72,7 +71,7 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
 
 def host_name(url: str) -> str:
     """Return what an integration goes by that nobody named."""
-    return (urlsplit(url).hostname or url)[:LONGEST_NAME]
+    return (host_of(url) or url)[:LONGEST_NAME]
 
 
 def starts_afresh(patch: IntegrationPatch, row: Row) -> bool:

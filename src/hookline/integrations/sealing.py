@@ -6,11 +6,10 @@ Every sealed value is bound to its row and its field: copied elsewhere, it doesn
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
-from urllib.parse import urlsplit
 
 import orjson
 
-from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
+from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget, host_of
 from hookline.security.secrets import KeyRing
 
 
@@ -94,7 +93,7 @@ def open_target(row: SealedTransmission, keyring: KeyRing, now: datetime) -> Tar
     row that was damaged: of no known type, or without a URL.
     """
     kind = TransmissionType(row.type)
-    if not urlsplit(row.url).hostname:
+    if host_of(row.url) is None:
         raise ValueError(f"the URL of integration {row.id} names no host")
     secret = open_secret(row, keyring)
     if kind is TransmissionType.AWS_SQS:
