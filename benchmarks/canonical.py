@@ -1,24 +1,34 @@
 """What parsing and printing one envelope costs, beside the ways that were not taken.
 
 Run it with `.venv/bin/python benchmarks/canonical.py`: microseconds for each event of
-tests/events, the best of several rounds, and one line for all of them.
+tests/events, the best of several rounds, and one line for all of them; then, in CPU time, what the
+dearest shapes of 300 kB cost against a plain document of that size, and how long their longest step
+keeps others waiting. It fails where a shape costs more than ten times as much as the plain one.
+`--search SECONDS` lets Hypothesis look for shapes that cost more than those.
 """
 
+import argparse
 import json
 import statistics
+import sys
+import time
 import timeit
 from collections.abc import Callable
 from pathlib import Path
 
 import orjson
+from shapes import repeated, shapes
 
-from hookline.domain.canonical import _printed, _settled, canonical
+from hookline.domain.canonical import canonical
 from hookline.domain.documents import deepest, parse_document
-from hookline.domain.events import Limits, parse_batch, parse_event
+from hookline.domain.events import Limits, event_in_steps, parse_batch, parse_event
+from hookline.errors import HooklineError
 
 SAMPLES = Path(__file__).parent.parent / "tests" / "events"
 LIMITS = Limits()
 ROUNDS, REPEATS = 7, 100
+LARGE = 300_000  # bytes
+MOST_TIMES_PLAIN = 10
 
 
 def microseconds(work: Callable[[bytes], object], raw: bytes) -> float:
@@ -36,11 +46,6 @@ def orjson_alone(raw: bytes) -> bytes:
     return orjson.dumps(orjson.loads(raw))
 
 
-def printed_in_python(raw: bytes) -> bytes:
-    """The printer that is kept for lone surrogates, used for everything."""
-    return _printed(_settled(orjson.loads(raw))).encode()
-
-
 def parsed_and_canonical(raw: bytes) -> bytes:
     return canonical(parse_document(raw, depth=LIMITS.depth))
 
@@ -50,12 +55,22 @@ WAYS: dict[str, Callable[[bytes], object]] = {
     "parse + canonical": parsed_and_canonical,
     "orjson alone": orjson_alone,
     "standard library": standard_library,
-    "printed in Python": printed_in_python,
     "depth scan, whole": deepest,
 }
 
 
 def main() -> None:
+    options = argparse.ArgumentParser()
+    options.add_argument("--search", type=float, metavar="SECONDS")
+    seconds = options.parse_args().search
+    if seconds is not None:
+        search(seconds)
+        return
+    usual_events()
+    sys.exit(dearest_shapes())
+
+
+def usual_events() -> None:
     samples = {path.stem: without_integration(path) for path in sorted(SAMPLES.glob("*/*.json"))}
     print(f"{'µs per event':45}{'bytes':>6}" + "".join(f"{way:>19}" for way in WAYS))
     columns: dict[str, list[float]] = {way: [] for way in WAYS}
@@ -73,6 +88,65 @@ def main() -> None:
     for name, body in (("usual", batch), ("with one lone surrogate", surrogate)):
         each = microseconds(lambda raw: parse_batch(raw, LIMITS), body) / len(many)
         print(f"batch of {len(many)}, {name}: {each:.2f} µs per event")
+
+
+def dearest_shapes() -> str | None:
+    """Print what each shape costs; return what is wrong with it."""
+    plain = statistics.median(steps_of(shapes(LARGE)["plain"])[0] for _ in range(ROUNDS))
+    costs = {name: steps_of(raw) for name, raw in shapes(LARGE).items()}
+    print(f"\n{'shape':30}{'ms':>8}{'× plain':>10}{'longest step':>15}")
+    for name, (cost, longest) in sorted(costs.items(), key=lambda each: each[1]):
+        print(f"{name:30}{cost * 1e3:8.1f}{cost / plain:10.1f}{longest * 1e3:15.1f}")
+    most = max(cost for cost, _ in costs.values()) / plain
+    return f"The dearest costs {most:.1f} × plain." if most > MOST_TIMES_PLAIN else None
+
+
+def steps_of(raw: bytes) -> tuple[float, float]:
+    """Return the CPU seconds of all steps and of the longest, the least of three rounds each."""
+    rounds = [_steps_of(raw) for _ in range(3)]
+    return min(total for total, _ in rounds), min(longest for _, longest in rounds)
+
+
+def _steps_of(raw: bytes) -> tuple[float, float]:
+    steps, taken = event_in_steps(raw, LIMITS), []
+    ended = False
+    while not ended:
+        started = time.thread_time()
+        try:
+            next(steps)
+        except (StopIteration, HooklineError):
+            ended = True
+        taken.append(time.thread_time() - started)
+    return sum(taken), max(taken)
+
+
+def search(seconds: float) -> None:
+    """Look for a text whose repetition costs the most, and print what was found."""
+    from hypothesis import HealthCheck, Phase, given, settings, target  # noqa: PLC0415 - dev tool
+
+    sys.path.insert(0, str(SAMPLES.parent))
+    from support import json_texts  # noqa: PLC0415 - the tests' own
+
+    plain = statistics.median(steps_of(shapes(LARGE)["plain"])[0] for _ in range(ROUNDS))
+    ends, found = time.monotonic() + seconds, [(0.0, "")]
+
+    @settings(
+        max_examples=10**6,
+        deadline=None,
+        phases=[Phase.generate, Phase.target],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(json_texts.documents)
+    def costs_little(text: str) -> None:
+        if time.monotonic() > ends:
+            return
+        times_plain = steps_of(repeated(text, LARGE))[0] / plain
+        target(times_plain)
+        found.append((times_plain, text))
+
+    costs_little()
+    for times_plain, text in sorted(found, reverse=True)[:10]:
+        print(f"{times_plain:6.1f} × plain: {text[:120]}")
 
 
 def without_integration(path: Path) -> bytes:

@@ -28,11 +28,8 @@ def parse_document(raw: bytes, *, depth: int) -> object:
     position for anything else that isn't JSON.
     """
     if raw.count(b"[") + raw.count(b"{") > depth and deepest(raw) > depth:
-        raise TooLarge(f"Arrays and objects nest at most {depth} deep; flatten the document.")
-    try:
-        return orjson.loads(raw)
-    except orjson.JSONDecodeError as refusal:
-        return _parse_slowly(raw, refusal)
+        raise too_deep(depth)
+    return load(raw, whole=raw, offset=0)
 
 
 def parse_unambiguous(raw: bytes, *, depth: int) -> object:
@@ -47,28 +44,60 @@ def parse_unambiguous(raw: bytes, *, depth: int) -> object:
 
 def deepest(raw: bytes) -> int:
     """Return how deep brackets nest outside of strings, in linear time, whatever the bytes are."""
-    brackets = _STRING.sub(b"", raw).translate(_STEPS, _NO_BRACKETS)
-    return max(accumulate(memoryview(brackets).cast("b"), initial=0))
+    return max(levels_of(brackets_of(raw), outside=0))
 
 
-def _parse_slowly(raw: bytes, refusal: orjson.JSONDecodeError) -> object:
-    if raw.startswith(_BYTE_ORDER_MARK):
+def brackets_of(raw: bytes) -> bytes:
+    """Return the brackets that stand outside of strings; the bytes begin outside of one."""
+    return _STRING.sub(b"", raw).translate(None, _NO_BRACKETS)
+
+
+def levels_of(brackets: bytes, *, outside: int) -> list[int]:
+    """Return how many brackets are open before each bracket, and at the end."""
+    steps = memoryview(brackets.translate(_STEPS)).cast("b")
+    return list(accumulate(steps, initial=outside))
+
+
+def too_deep(depth: int) -> TooLarge:
+    """Return the refusal of a document that nests deeper than `depth`."""
+    return TooLarge(f"Arrays and objects nest at most {depth} deep; flatten the document.")
+
+
+def load(text: bytes, *, whole: bytes, offset: int) -> object:
+    """Parse a part of a document, whose first byte is at `offset` of the whole one.
+
+    Raises MalformedBody with the place in the whole document.
+    """
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as refusal:
+        return _load_slowly(text, refusal, whole, offset)
+
+
+def malformed(what: str, whole: bytes, at: int) -> MalformedBody:
+    """Return the refusal of a document that is wrong at this byte."""
+    line_start = whole.rfind(b"\n", 0, at) + 1
+    line = whole.count(b"\n", 0, at) + 1
+    column = len(whole[line_start:at].decode(errors="replace")) + 1
+    return MalformedBody(f"This is not JSON: {what} at line {line}, column {column}.")
+
+
+def _load_slowly(raw: bytes, refusal: orjson.JSONDecodeError, whole: bytes, offset: int) -> object:
+    if whole.startswith(_BYTE_ORDER_MARK):
         raise MalformedBody("This starts with a byte order mark (byte 0); send JSON without one.")
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        raise MalformedBody(f"This is not UTF-8: {error.reason} at byte {error.start}.") from error
+        place = offset + error.start
+        raise MalformedBody(f"This is not UTF-8: {error.reason} at byte {place}.") from error
     try:
         return _LENIENT.decode(text)
     except json.JSONDecodeError as error:
-        raise MalformedBody(
-            f"This is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
-        ) from error
+        place = offset + len(text[: error.pos].encode())
+        raise malformed(error.msg, whole, place) from error
     except _NotANumber as constant:
-        raise MalformedBody(
-            f"This is not JSON: {constant} is not a JSON value"
-            f" at line {refusal.lineno}, column {refusal.colno}."
-        ) from refusal
+        place = offset + len(text[: refusal.pos].encode())
+        raise malformed(f"{constant} is not a JSON value", whole, place) from refusal
 
 
 class _NotANumber(Exception):

@@ -5,16 +5,18 @@ What is stored, signed and delivered is `payload`; nothing re-serialises it afte
 
 import hashlib
 import re
+from collections.abc import Generator
 from dataclasses import dataclass
-from typing import cast
+from typing import TypeVar, cast
 from uuid import UUID
 
 import msgspec
 
 from hookline.domain.batches import split_batch
-from hookline.domain.canonical import canonical, is_index
+from hookline.domain.canonical import Printed, canonical, is_index
 from hookline.domain.documents import parse_document
 from hookline.domain.ids import uuid_of
+from hookline.domain.incremental import WINDOW, parse_in_steps
 from hookline.errors import (
     ConfigurationError,
     FieldProblem,
@@ -24,9 +26,13 @@ from hookline.errors import (
     TooLarge,
 )
 
+_Result = TypeVar("_Result")
+
+_ITEM_COST = 256  # bytes whose parsing costs as much as one event more
 _DEEPEST_SETTING = 200  # parsers and printers recurse; orjson prints 254 levels
 _LATEST = 2**53 - 1  # Number.MAX_SAFE_INTEGER, in milliseconds: beyond it receivers would round
 _ENVELOPE = frozenset({"id", "pbx", "company", "time", "type", "data"})
+_MOST_MEMBERS = 1_000  # of the envelope itself; newer PBXs may add a few, content belongs in `data`
 
 # Routing fields become columns, and Postgres text takes neither NUL nor a lone surrogate.
 _TEXT = re.compile("[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+").fullmatch
@@ -59,6 +65,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     type: str
     payload: bytes  # the canonical envelope, without `integrationId`
     splice: int  # where in `payload` the `integrationId` member goes
+    hashed: tuple[str | None, UUID] | None = None  # its digest for one PBX, made with the payload
 
     def __repr__(self) -> str:
         """Show what routes it, and nothing of what it says."""
@@ -71,8 +78,9 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     def digest(self, pbx: str | None) -> UUID:
         """Return what duplicates share: 128 bits of SHA-256 over the routed PBX and the payload."""
-        routed = b"" if pbx is None else pbx.encode()
-        return uuid_of(hashlib.sha256(b"\0".join((routed, self.payload))).digest()[:16])
+        if self.hashed is not None and self.hashed[0] == pbx:
+            return self.hashed[1]
+        return _digest(pbx, self.payload)
 
 
 def parse_event(raw: bytes, limits: Limits) -> Event:
@@ -80,12 +88,77 @@ def parse_event(raw: bytes, limits: Limits) -> Event:
 
     Raises TooLarge, MalformedBody, or InvalidInput with every field that is wrong.
     """
+    return _finish(event_in_steps(raw, limits))
+
+
+def event_in_steps(
+    raw: bytes, limits: Limits, *, pbx: str | None = None
+) -> Generator[None, None, Event]:
+    """Parse one envelope in steps of bounded work; the digest is made for `pbx` if it names none.
+
+    Raises what `parse_event` raises.
+    """
     if len(raw) > limits.event_bytes:
         raise TooLarge(f"An event has at most {limits.event_bytes} bytes; this one has {len(raw)}.")
-    document = parse_document(raw, depth=limits.depth)
+    if len(raw) <= WINDOW:
+        return _event(parse_document(raw, depth=limits.depth), limits, pbx)
+    document = yield from parse_in_steps(raw, depth=limits.depth)
+    yield
+    return _event(document, limits, pbx)
+
+
+def parse_batch(raw: bytes, limits: Limits) -> list[Event | HooklineError]:
+    """Parse `{"events": [...]}` into one event or error per item, in order.
+
+    Raises for the body as a whole what `parse_event` raises for one event; an item's own problem
+    is its value, with paths that start at the item, and spoils no other item.
+    """
+    return _finish(batch_in_steps(raw, limits))
+
+
+def batch_in_steps(
+    raw: bytes, limits: Limits, *, pbx: str | None = None
+) -> Generator[None, None, list[Event | HooklineError]]:
+    """Parse a batch in steps of bounded work, as `event_in_steps` does one event."""
+    if len(raw) > limits.batch_bytes:
+        raise TooLarge(f"A batch has at most {limits.batch_bytes} bytes; this one has {len(raw)}.")
+    items = split_batch(raw, at_most=limits.batch_events)
+    yield
+    parsed: list[Event | HooklineError] = []
+    since = 0  # bytes parsed since others had their turn
+    for item in items:
+        parsed.append((yield from _event_or_error(item, limits, pbx)))
+        since += len(item) + _ITEM_COST
+        if since > WINDOW:
+            since = 0
+            yield
+    return parsed
+
+
+def _finish(steps: Generator[None, None, _Result]) -> _Result:
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
+
+
+def _event_or_error(
+    item: bytes, limits: Limits, pbx: str | None
+) -> Generator[None, None, Event | HooklineError]:
+    try:
+        return (yield from event_in_steps(item, limits, pbx=pbx))
+    except (InvalidInput, MalformedBody, TooLarge) as error:
+        return error
+
+
+def _event(document: object, limits: Limits, routed: str | None) -> Event:
     if type(document) is not dict:
         raise MalformedBody("An event is one JSON object; this is another kind of JSON value.")
-    event = _event(cast("dict[str, object]", document))
+    if len(document) > _MOST_MEMBERS:
+        raise TooLarge(f"An event's envelope has at most {_MOST_MEMBERS} members; use `data`.")
+    event = _checked(cast("dict[str, object]", document), routed)
     if len(event.payload) > limits.event_bytes:
         raise TooLarge(
             f"An event has at most {limits.event_bytes} bytes;"
@@ -94,27 +167,7 @@ def parse_event(raw: bytes, limits: Limits) -> Event:
     return event
 
 
-def parse_batch(raw: bytes, limits: Limits) -> list[Event | HooklineError]:
-    """Parse `{"events": [...]}` into one event or error per item, in order.
-
-    Raises for the body as a whole what `parse_event` raises for one event; an item's own problem
-    is its value, with paths that start at the item, and spoils no other item. The work is linear in
-    the bytes, yet large bodies take long enough to be kept off an event loop.
-    """
-    if len(raw) > limits.batch_bytes:
-        raise TooLarge(f"A batch has at most {limits.batch_bytes} bytes; this one has {len(raw)}.")
-    items = split_batch(raw, at_most=limits.batch_events)
-    return [_event_or_error(item, limits) for item in items]
-
-
-def _event_or_error(item: bytes, limits: Limits) -> Event | HooklineError:
-    try:
-        return parse_event(item, limits)
-    except (InvalidInput, MalformedBody, TooLarge) as error:
-        return error
-
-
-def _event(envelope: dict[str, object]) -> Event:
+def _checked(envelope: dict[str, object], routed: str | None) -> Event:
     problems: list[FieldProblem] = []
     subject = _text(envelope, "id", 255, problems)
     pbx = None if envelope.get("pbx") is None else _text(envelope, "pbx", 64, problems)
@@ -139,7 +192,15 @@ def _event(envelope: dict[str, object]) -> Event:
         tail |= {key: value for key, value in others.items() if key not in head}
     start = canonical(head)[:-1]
     payload = b",".join((start, canonical(tail)[1:]))
-    return Event(subject, pbx, company, time, name, payload, len(start))
+    if pbx is not None:
+        routed = pbx
+    hashed = (routed, _digest(routed, payload))
+    return Event(subject, pbx, company, time, name, payload, len(start), hashed)
+
+
+def _digest(pbx: str | None, payload: bytes) -> UUID:
+    routed = b"" if pbx is None else pbx.encode()
+    return uuid_of(hashlib.sha256(b"\0".join((routed, payload))).digest()[:16])
 
 
 def _text(envelope: dict[str, object], name: str, longest: int, into: list[FieldProblem]) -> str:
@@ -177,6 +238,6 @@ def _time(envelope: dict[str, object], into: list[FieldProblem]) -> int:
 
 def _data(envelope: dict[str, object], into: list[FieldProblem]) -> object:
     value = envelope.get("data")
-    if type(value) is not dict:
+    if type(value) is not dict and not (type(value) is Printed and value.text.startswith(b"{")):
         into.append(FieldProblem("data", "Send the event's own content as a JSON object."))
     return value
