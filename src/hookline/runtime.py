@@ -15,6 +15,7 @@ from hookline.api.bodies import BodyMemory
 from hookline.api.deps import Services
 from hookline.api.readiness import DatabaseAndEngine
 from hookline.api.strangers import Strangers
+from hookline.api.timeslices import TimeSlices
 from hookline.db import connections
 from hookline.db.fleet import Fleet
 from hookline.db.listen import Listener
@@ -196,6 +197,7 @@ async def open_runtime(
             strangers=strangers,
             allowances=allowances,
             bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
+            time_slices=TimeSlices(allowances.charge_cpu),
             limits=_limits(settings),
             ingest=CountedIngest(ingest, counts),
             history=history,

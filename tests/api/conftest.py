@@ -13,6 +13,7 @@ from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
 from hookline.api.deps import Services
 from hookline.api.strangers import Strangers
+from hookline.api.timeslices import TimeSlices
 from hookline.app import create_app
 from hookline.db import connections
 from hookline.dispatch.again import Retries
@@ -121,6 +122,7 @@ def services(  # noqa: PLR0917 - fixtures
         strangers=strangers,
         allowances=allowances,
         bodies=BodyMemory(2**27, largest=2**24),
+        time_slices=TimeSlices(allowances.charge_cpu),
         limits=Limits(),
         ingest=Ingest(
             queue,

@@ -1,7 +1,6 @@
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import replace
-from uuid import uuid4
 
 import httpx
 import pytest
@@ -9,9 +8,8 @@ import pytest
 from factories import an_event
 from hookline.api.allowances import Allowances
 from hookline.api.deps import Services
+from hookline.api.timeslices import TimeSlices
 from hookline.app import create_app
-from hookline.domain.access import Principal, Role
-from hookline.errors import Overloaded
 from support.api_client import Api, Keys
 from support.stories import a_pbx
 
@@ -34,7 +32,9 @@ def clock() -> Clock:
 @pytest.fixture
 async def bounded(services: Services, clock: Clock) -> AsyncIterator[Api]:
     allowances = Allowances(requests_per_second=REQUESTS, events_per_second=EVENTS, clock=clock)
-    app = create_app(lambda: nullcontext(replace(services, allowances=allowances)))
+    a_second_each = TimeSlices(lambda key_id, _: allowances.charge_cpu(key_id, 1.0))
+    parts = replace(services, allowances=allowances, time_slices=a_second_each)
+    app = create_app(lambda: nullcontext(parts))
     transport = httpx.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
@@ -93,17 +93,14 @@ async def test_a_refused_request_is_not_read(bounded: Api, keys: Keys) -> None:
     assert answer.status_code == 429
 
 
-def test_processor_time_counts_as_the_events_that_it_would_have_done_for(clock: Clock) -> None:
-    allowances = Allowances(requests_per_second=REQUESTS, events_per_second=EVENTS, clock=clock)
-    costly, other = (Principal(uuid4(), Role.INGEST, "", None, None) for _ in range(2))
-    for principal in (costly, other):
-        allowances.spend_event(principal)
-    allowances.charge_cpu(costly, 0.25, events=1)  # what one event may take
-    allowances.spend_event(costly)
-    allowances.charge_cpu(costly, 3.0, events=1)
-    with pytest.raises(Overloaded) as refused:
-        allowances.spend_event(costly)
-    assert refused.value.retry_after == pytest.approx(1.5)
-    allowances.spend_event(other)
-    clock.now += 1.5
-    allowances.spend_event(costly)
+async def test_the_time_that_a_large_body_takes_counts_as_the_events_of_that_time(
+    bounded: Api, keys: Keys, clock: Clock
+) -> None:
+    busy, other = await keys.ingest(), await keys.ingest()
+    large = an_event(pbx=a_pbx(), data={"text": ["x"] * 10_000})
+    assert (await bounded.post("/v1/events", large, key=busy)).status_code == 202
+    refused = await bounded.post("/v1/events", an_event(), key=busy)
+    assert refused.status_code == 429
+    assert await sent(bounded, other, 1) == [202]
+    clock.now += int(refused.headers["retry-after"])
+    assert (await bounded.post("/v1/events", an_event(), key=busy)).status_code == 202

@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapes import event, shapes
 
 from hookline.domain import incremental
 from hookline.domain.canonical import canonical
@@ -12,6 +11,7 @@ from hookline.domain.documents import parse_document
 from hookline.domain.events import Limits, batch_in_steps, event_in_steps, parse_batch, parse_event
 from hookline.domain.incremental import parse_in_steps
 from hookline.errors import HooklineError, InvalidInput, MalformedBody, TooLarge
+from shapes import event, shapes
 from support import json_texts
 
 DEPTH = 8
@@ -109,11 +109,11 @@ def test_what_is_wrong_behind_many_windows_is_told_with_its_place(
 
 
 def test_nesting_is_bounded_across_windows() -> None:
-    tower = b"[1," * 61 + b"1" + b"]" * 61
+    tower = b"[1," * 62 + b"1" + b"]" * 62
     filled = b"[%b]" % b",".join([b"1"] * 20_000 + [tower])
     with pytest.raises(TooLarge, match="at most 64 deep"):
         parse_event(event(filled), Limits())
-    assert parse_event(event(filled), Limits(depth=65)).payload.endswith(b"]" * 62 + b"}}")
+    assert parse_event(event(filled), Limits(depth=65)).payload.endswith(b"]" * 63 + b"}}")
 
 
 def test_a_key_that_is_given_again_windows_later_keeps_its_first_place() -> None:

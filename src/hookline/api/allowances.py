@@ -1,7 +1,8 @@
 """How much one key may ask for a second, in one process: so that no tenant takes all of it.
 
 Each key has buckets of its own, so who asks for more than its share is told to wait, and nobody
-else is. An event counts as one, alone or in a batch; every other request counts as one.
+else is. An event counts as one, alone or in a batch, and so does the CPU time that a large body
+takes; every other request counts as one.
 """
 
 import time
@@ -37,14 +38,14 @@ class Allowances:
     def spend_request(self, principal: Principal) -> None:
         """Count one request that sends no event."""
         now = self._clock()
-        wait = _bucket(self._requests, principal, self._requests_per_second, now).take(now)
+        wait = _bucket(self._requests, principal.key_id, self._requests_per_second, now).take(now)
         if wait > 0.0:
             raise Overloaded(f"This key asks too often; {_WHAT_TO_DO}", retry_after=wait)
 
     def spend_event(self, principal: Principal) -> None:
         """Count one event, or the first of a batch."""
         now = self._clock()
-        wait = _bucket(self._events, principal, self._events_per_second, now).take(now)
+        wait = _bucket(self._events, principal.key_id, self._events_per_second, now).take(now)
         if wait > 0.0:
             self.refused_events += 1
             raise Overloaded(f"This key sends too many events; {_WHAT_TO_DO}", retry_after=wait)
@@ -52,25 +53,20 @@ class Allowances:
     def charge_events(self, principal: Principal, more: int) -> None:
         """Count the other events of a batch that was let in; the key's next events wait for it."""
         now = self._clock()
-        _bucket(self._events, principal, self._events_per_second, now).charge(more)
+        _bucket(self._events, principal.key_id, self._events_per_second, now).charge(more)
 
-    def charge_cpu(self, principal: Principal, seconds: float, *, events: int) -> None:
-        """Count processor time beyond what so many events usually take, as if it was events.
-
-        A key that may send as many events a second as a process can take may use all of its
-        processor: so a second costs a second's worth of events.
-        """
-        more = seconds * self._events_per_second - events
-        if more > 0.0:
-            now = self._clock()
-            _bucket(self._events, principal, self._events_per_second, now).charge(more)
+    def charge_cpu(self, key_id: UUID, seconds: float) -> None:
+        """Count CPU time spent on large bodies: a second as the events that a second may bring."""
+        now = self._clock()
+        bucket = _bucket(self._events, key_id, self._events_per_second, now)
+        bucket.charge(seconds * self._events_per_second)
 
 
-def _bucket(buckets: dict[UUID, Bucket], principal: Principal, rate: float, now: float) -> Bucket:
-    bucket = buckets.get(principal.key_id)
+def _bucket(buckets: dict[UUID, Bucket], key_id: UUID, rate: float, now: float) -> Bucket:
+    bucket = buckets.get(key_id)
     if bucket is None:
         if len(buckets) >= _MOST_KEYS:
             buckets.clear()
         bucket = Bucket(rate=rate, burst=max(1.0, rate * _BURST), now=now)
-        buckets[principal.key_id] = bucket
+        buckets[key_id] = bucket
     return bucket

@@ -9,6 +9,7 @@ from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
 from hookline.api.ports import Ingest, Metrics, Readiness, Tester
 from hookline.api.strangers import Strangers
+from hookline.api.timeslices import TimeSlices
 from hookline.dispatch.again import Retries
 from hookline.dispatch.gate import Gate
 from hookline.domain.catalogue import Catalogue
@@ -31,6 +32,7 @@ class Services:
     strangers: Strangers
     allowances: Allowances
     bodies: BodyMemory
+    time_slices: TimeSlices
     limits: Limits
     ingest: Ingest
     history: History

@@ -1,8 +1,6 @@
 """`POST /v1/events`: bytes in, a receipt out, and nothing on the way that could be left out."""
 
-import asyncio
 from collections.abc import Sequence
-from time import thread_time
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -23,7 +21,14 @@ from hookline.api.responses import Accepted, failures
 from hookline.api.routing import RawRoute
 from hookline.dispatch.gate import Sender
 from hookline.dispatch.ingest import Receipt
-from hookline.domain.events import Event, Limits, parse_batch, parse_event
+from hookline.domain.events import (
+    Event,
+    batch_in_steps,
+    event_in_steps,
+    parse_batch,
+    parse_event,
+)
+from hookline.domain.incremental import WINDOW
 from hookline.errors import (
     Forbidden,
     HooklineError,
@@ -31,7 +36,6 @@ from hookline.errors import (
     QuotaExceeded,
 )
 
-_QUICKLY_PARSED = 256 * 1024  # bytes; more would keep the event loop from others for milliseconds
 _MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
 
 router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=RawRoute)
@@ -55,12 +59,7 @@ async def send_event(request: Request) -> Response:
     refuse_unknown_parameters(request)
     with services.bodies.of(sender.principal.key_id) as held:
         raw = await read_bounded(request, services.limits.event_bytes, held)
-        began = thread_time()
-        try:
-            parsed = parse_event(raw, services.limits)
-        finally:
-            services.allowances.charge_cpu(sender.principal, thread_time() - began, events=1)
-        [event] = await sender.admit((parsed,))
+        [event] = await sender.admit((await _parsed_event(services, sender, raw),))
         if isinstance(event, HooklineError):
             raise event
         [receipt] = await services.ingest.accept((event,), sender)
@@ -92,23 +91,29 @@ async def send_event_batch(request: Request) -> Response:
     refuse_unknown_parameters(request)
     with services.bodies.of(sender.principal.key_id) as held:
         raw = await read_bounded(request, services.limits.batch_bytes, held)
-        items, seconds = await _parsed(raw, services.limits)
+        items = await _parsed_batch(services, sender, raw)
         services.allowances.charge_events(sender.principal, len(items) - 1)
-        services.allowances.charge_cpu(sender.principal, seconds, events=len(items))
         results = await _accept(services, sender, items)
     return Accepted({"results": [_result(each) for each in results]})
 
 
-async def _parsed(raw: bytes, limits: Limits) -> tuple[list[Event | HooklineError], float]:
-    """Return each event, or what is wrong with it, and the processor seconds that it took."""
-    if len(raw) <= _QUICKLY_PARSED:
-        return _timed_parse(raw, limits)
-    return await asyncio.to_thread(_timed_parse, raw, limits)
+async def _parsed_event(services: Services, sender: Sender, raw: bytes) -> Event:
+    """Parse at once what is small, and in steps, in turn with other keys, what is large."""
+    if len(raw) <= WINDOW:
+        return parse_event(raw, services.limits)
+    caller = sender.principal
+    steps = event_in_steps(raw, services.limits, pbx=caller.pbx)
+    return await services.time_slices.run(caller.key_id, steps)
 
 
-def _timed_parse(raw: bytes, limits: Limits) -> tuple[list[Event | HooklineError], float]:
-    began = thread_time()
-    return parse_batch(raw, limits), thread_time() - began
+async def _parsed_batch(
+    services: Services, sender: Sender, raw: bytes
+) -> list[Event | HooklineError]:
+    if len(raw) <= WINDOW:
+        return parse_batch(raw, services.limits)
+    caller = sender.principal
+    steps = batch_in_steps(raw, services.limits, pbx=caller.pbx)
+    return await services.time_slices.run(caller.key_id, steps)
 
 
 async def _accept(
