@@ -1,8 +1,10 @@
-# Every target is one line that a person could type. Nothing is needed but python3 (3.11–3.13), make and a package registry.
+# Every target is one line that a person could type. Nothing is needed but python3 (which versions: tools/environment.py), make and a package registry.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+# Killed in the middle, it leaves a mark: half a package looks installed.
+install = touch .venv/unfinished && { $(PIP) install $(1); ended=$$?; rm .venv/unfinished; exit $$ended; }
 API := PYTHONPATH=openapi $(BIN)/python -m apitools
 UPGRADE ?=
 SECONDS ?= 60
@@ -85,25 +87,34 @@ lock: .venv/dev  ## resolve the requirements again (UPGRADE=--upgrade for newer 
 clean:  ## remove the environment and caches; data stays
 	@rm -rf .venv openapi/node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
+# A .venv that doesn't work is removed before anything is looked at, and so made again: an install was interrupted, pip or
+# its Python is gone, or its folder was moved.
+BROKEN = test -e .venv && { test -e .venv/unfinished || ! $(BIN)/python -c 'import pip' \
+	|| ! head -n 3 $(BIN)/pip | grep -qF '$(CURDIR)/$(BIN)/'; } 2>/dev/null
+ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
+MENDED := $(shell $(BROKEN) && rm -rf .venv && echo 'The environment in .venv does not work; making it again.')
+$(if $(MENDED),$(info $(MENDED)))
+endif
+
 .venv/bin/python:
-	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else f"Hookline needs Python 3.11 to 3.13; {sys.executable} is {v[0]}.{v[1]}. Name another: make PYTHON=python3.13 …")'
-	@$(PYTHON) -m venv .venv
+	@command -v $(PYTHON) >/dev/null || { echo 'There is no $(PYTHON). Install Python 3, or name one: make PYTHON=…' >&2; exit 1; }
+	@$(PYTHON) tools/environment.py
 
 .venv/runtime: .venv/bin/python requirements/runtime.txt requirements/build.txt pyproject.toml
 	@echo 'Installing the locked dependencies into .venv'
-	@$(PIP) install --require-hashes -r requirements/build.txt
-	@$(PIP) install --require-hashes -r requirements/runtime.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@$(call install,--require-hashes -r requirements/build.txt)
+	@$(call install,--require-hashes -r requirements/runtime.txt)
+	@$(call install,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
 .venv/dev: .venv/runtime requirements/dev.txt
 	@echo 'Installing the development tools into .venv'
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(call install,--require-hashes -r requirements/dev.txt)
 	@touch $@
 
 .venv/bench: .venv/runtime requirements/bench.txt
 	@echo 'Installing what the comparison runs into .venv'
-	@$(PIP) install --require-hashes -r requirements/bench.txt
+	@$(call install,--require-hashes -r requirements/bench.txt)
 	@touch $@
 
 .venv/npm: .venv/dev openapi/package.json openapi/package-lock.json

@@ -1,0 +1,139 @@
+"""`make` makes .venv, and mends it, whatever was done to it; from outside, as a person runs it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parent.parent.parent
+MISSING = "raise ModuleNotFoundError(__name__)\n"
+
+
+class Fresh:
+    """A checkout with no more than it takes to make its environment."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        (folder / "tools").mkdir()
+        for name in ("Makefile", "pyproject.toml", "tools/environment.py"):
+            shutil.copy(CHECKOUT / name, folder / name)
+
+    @property
+    def environment(self) -> Path:
+        return self.folder / ".venv"
+
+    def make(
+        self, *options: str, python: str = sys.executable, **env: str
+    ) -> subprocess.CompletedProcess[str]:
+        command = ["make", *options, f"PYTHON={python}", ".venv/bin/python"]
+        return subprocess.run(
+            command,
+            cwd=self.folder,
+            env=os.environ | env,
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+
+    def works(self) -> bool:
+        pip = subprocess.run(
+            [self.environment / "bin" / "pip", "--version"], capture_output=True, check=False
+        )
+        return pip.returncode == 0 and str(self.folder).encode() in pip.stdout
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Fresh:
+    return Fresh(tmp_path / "checkout")
+
+
+def shadow(tmp_path: Path, module: str, text: str) -> str:
+    """Return a folder whose module stands before Python's own."""
+    (tmp_path / f"{module}.py").write_text(text)
+    return str(tmp_path)
+
+
+def test_a_python_without_ensurepip_is_told_the_one_command_and_leaves_nothing(
+    fresh: Fresh, tmp_path: Path
+) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "apt-get").write_text("#!/bin/sh\n")
+    (tools / "apt-get").chmod(0o755)
+    without = shadow(tmp_path, "ensurepip", MISSING)
+    made = fresh.make(PYTHONPATH=without, PATH=f"{tools}:{os.environ['PATH']}")
+    assert made.returncode != 0
+    package = f"python{sys.version_info.major}.{sys.version_info.minor}-venv"
+    assert f"apt-get install {package}\n" in made.stderr
+    assert "Traceback" not in made.stderr
+    assert not fresh.environment.exists()
+
+
+@pytest.mark.parametrize(("minor", "told"), [(10, "3.10"), (15, "3.15")])
+def test_a_python_that_is_not_supported_is_told_so(
+    fresh: Fresh, tmp_path: Path, minor: int, told: str
+) -> None:
+    other = f"import sys\nsys.version_info = (3, {minor}, 0, 'final', 0)\n"
+    made = fresh.make(PYTHONPATH=shadow(tmp_path, "sitecustomize", other))
+    assert made.returncode != 0
+    assert f"Hookline needs Python 3.11 to 3.14; {sys.executable} is {told}." in made.stderr
+    assert not fresh.environment.exists()
+
+
+def test_a_machine_without_python_is_told_so(fresh: Fresh) -> None:
+    made = fresh.make(python="python-of-no-machine")
+    assert made.returncode != 0
+    assert "There is no python-of-no-machine." in made.stderr
+
+
+def test_a_venv_that_fails_leaves_nothing(fresh: Fresh, tmp_path: Path) -> None:
+    fails = "if __name__ == '__main__':\n    raise SystemExit(3)\n"
+    made = fresh.make(PYTHONPATH=shadow(tmp_path, "venv", fails))
+    assert made.returncode != 0
+    assert not fresh.environment.exists()
+
+
+def test_an_environment_is_kept_while_it_works_and_made_again_after_a_killed_install(
+    fresh: Fresh,
+) -> None:
+    assert fresh.make().returncode == 0
+    assert fresh.works()
+    assert fresh.make("--dry-run").stdout.strip().endswith("is up to date.")
+    (fresh.environment / "unfinished").touch()
+    assert "making it again" in fresh.make("--dry-run").stdout
+    assert not fresh.environment.exists()
+
+
+@pytest.mark.parametrize("damage", ["no pip", "no python", "moved", "nothing in it"])
+def test_what_is_left_of_an_environment_is_cleared_away(fresh: Fresh, damage: str) -> None:
+    programs = fresh.environment / "bin"
+    programs.mkdir(parents=True)
+    match damage:
+        case "no pip":
+            (programs / "python").symlink_to(shutil.which("false") or "/bin/false")
+        case "no python":
+            (programs / "python").symlink_to("/nowhere/python3")
+        case "moved":
+            (programs / "python").symlink_to(sys.executable)
+            (programs / "pip").write_text("#!/elsewhere/.venv/bin/python\n")
+        case _:
+            programs.rmdir()
+    assert "making it again" in fresh.make("--dry-run").stdout
+    assert not fresh.environment.exists()
+
+
+def test_the_supported_versions_are_the_same_wherever_they_stand() -> None:
+    project = (CHECKOUT / "pyproject.toml").read_text()
+    readme = (CHECKOUT / "README.md").read_text()
+    versions = ["3.11", "3.12", "3.13", "3.14"]
+    assert f'requires-python = ">={versions[0]},<3.15"' in project
+    assert [
+        v for v in versions if f'"Programming Language :: Python :: {v}"' in project
+    ] == versions
+    assert f"| Python | {', '.join(versions)} |" in readme
+    assert f"You need Python {versions[0]} to {versions[-1]}," in readme
