@@ -1,3 +1,4 @@
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -68,3 +69,16 @@ def test_a_directory_that_cannot_be_written_is_named(directory: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="HOOKLINE_DATA_DIR"):
         start_secrets(load_settings(data_dir=directory / "data"))
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077, 0o177])
+def test_a_data_directory_lists_to_its_owner_alone_whatever_the_umask_is(
+    directory: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        start_secrets(load_settings(data_dir=directory / "made"))
+    finally:
+        os.umask(before)
+    mode = stat.S_IMODE((directory / "made").stat().st_mode)
+    assert mode == (0o711 if os.geteuid() == 0 else 0o700)

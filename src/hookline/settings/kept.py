@@ -68,7 +68,9 @@ def _kept(path: Path, make: Callable[[], str]) -> tuple[SecretStr, bool]:
 
 def _create(path: Path, secret: str) -> bool:
     """Put a complete file in place at once; False where another process was first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(_data_dir_mode())  # whatever the umask is
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
     try:
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
@@ -81,3 +83,8 @@ def _create(path: Path, secret: str) -> bool:
     finally:
         Path(draft).unlink()
     return True
+
+
+def _data_dir_mode() -> int:
+    """Return 0700; root's own Postgres runs as another user, who must pass but may not list."""
+    return 0o711 if os.geteuid() == 0 else 0o700
