@@ -6,6 +6,7 @@ import httpx
 import psutil
 import pytest
 
+from hookline.db.embedded.processes import wait_until_dead
 from support.terminal import Command, Terminal
 
 RUNNING = r"running in 2 processes"
@@ -38,8 +39,8 @@ async def ready(url: str) -> bool:
 
 
 async def gone(processes: list[psutil.Process]) -> None:
-    left = await asyncio.to_thread(psutil.wait_procs, processes, 30)
-    assert left[1] == [], "they outlived their parent"
+    left = await asyncio.to_thread(wait_until_dead, processes, within_s=30)
+    assert left == [], "they outlived their parent"
 
 
 async def test_several_processes_share_a_port_and_end_together(made_terminal: Terminal) -> None:

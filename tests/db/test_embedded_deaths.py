@@ -14,6 +14,7 @@ import structlog
 from hookline.db.embedded import EmbeddedPostgres, binaries
 from hookline.db.embedded.identity import owner_of
 from hookline.db.embedded.pidfile import read_pid_file
+from hookline.db.embedded.processes import lives, wait_until_dead
 from support.embedded_owner import owner
 from support.places import passable_folder
 from support.postgres_clients import ask, ask_until_answered, connection
@@ -59,7 +60,7 @@ async def test_a_killed_server_is_started_again_and_the_address_stays(
         for _ in range(2):
             former = postmaster(data)
             former.kill()
-            await asyncio.to_thread(former.wait, 10)
+            assert await asyncio.to_thread(wait_until_dead, [former], within_s=10) == []
             assert await ask_until_answered(dsn, "select answer from survived") == 42
             assert postmaster(data) != former
     events = [line["event"] for line in lines if line["log_level"] != "info"]
@@ -90,7 +91,7 @@ async def test_every_process_of_the_server_may_be_killed_at_once(
     assert len(processes) > 3
     for process in processes:
         process.kill()
-    await asyncio.to_thread(psutil.wait_procs, processes, 10)
+    await asyncio.to_thread(wait_until_dead, processes, within_s=10)
     assert await ask_until_answered(dsn, "select 1") == 1
 
 
@@ -124,7 +125,7 @@ async def test_a_server_ends_with_its_killed_owner_and_keeps_what_was_committed(
         left = servers_in(data)
         await first.kill()
         if sys.platform == "linux":
-            _, alive = await asyncio.to_thread(psutil.wait_procs, left, 20)
+            alive = await asyncio.to_thread(wait_until_dead, left, within_s=20)
             assert alive == []
     assert await ask(await postgres.start(), "select answer from committed") == 7
 
@@ -137,8 +138,8 @@ async def test_a_start_right_after_the_owner_was_killed_finds_one_server_only(
         await first.kill()
         assert await ask(await postgres.start(), "select 1") == 1
     assert postmaster(data) != former
-    assert not former.is_running()
-    _, alive = await asyncio.to_thread(psutil.wait_procs, left, 10)
+    assert not lives(former)
+    alive = await asyncio.to_thread(wait_until_dead, left, within_s=10)
     assert alive == []
 
 
@@ -152,7 +153,7 @@ async def test_an_orphaned_server_is_stopped_before_another_starts(
     orphan = postmaster(data)
     with structlog.testing.capture_logs() as lines:
         assert await postgres.start() == dsn
-    assert not orphan.is_running()
+    assert not lives(orphan)
     assert "embedded_postgres.orphans_ended" in [line["event"] for line in lines]
     assert await ask(dsn, "select 1") == 1
 

@@ -5,12 +5,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import psutil
-
 from hookline.db.embedded.files import explained
 from hookline.db.embedded.home import SHELTER, find
 from hookline.db.embedded.ownership import DataDirectoryInUse, read_holder
 from hookline.db.embedded.pidfile import read_pid_file
+from hookline.db.embedded.processes import is_alive
 from hookline.db.embedded.supervisor import EmbeddedPostgres
 
 _PATIENCE_S = 30.0  # a service that is just starting makes its cluster first
@@ -25,7 +24,7 @@ def running_dsn(data_dir: Path) -> str | None:
         server = read_pid_file(home.data)
         if holder is None or server is None or not server.ready or server.sockets is None:
             return None
-        if not (psutil.pid_exists(holder.pid) and psutil.pid_exists(server.pid)):
+        if not (is_alive(holder.pid) and is_alive(server.pid)):
             return None
         return home.dsn(server.sockets)
 

@@ -11,6 +11,7 @@ import psutil
 
 from hookline.db.embedded.identity import Identity
 from hookline.db.embedded.pidfile import pid_file, read_pid_file
+from hookline.db.embedded.processes import lives, wait_until_dead
 from hookline.errors import EmbeddedPostgresError
 
 _FAST_SHUTDOWN_S = 20.0  # writes at most 128 MB of buffers
@@ -29,7 +30,7 @@ def end_orphans(data: Path, server: Identity) -> int:
     for number in (signal.SIGQUIT, signal.SIGKILL):
         for process in left:
             _send(process, number)
-        psutil.wait_procs(left, timeout=_QUICK_END_S)
+        left = wait_until_dead(left, within_s=_QUICK_END_S)
         left = [process for process in left if _works_in(process, data, server)]
     if left:
         raise EmbeddedPostgresError(
@@ -46,8 +47,7 @@ def _end_in_order(orphans: list[psutil.Process], data: Path) -> list[psutil.Proc
     for process in orphans:
         if written is not None and process.pid == written.pid:
             _send(process, signal.SIGINT)
-            _, left = psutil.wait_procs(orphans, timeout=_FAST_SHUTDOWN_S)
-            return list(left)
+            return wait_until_dead(orphans, within_s=_FAST_SHUTDOWN_S)
     return orphans
 
 
@@ -58,7 +58,7 @@ def _working_in(data: Path, server: Identity) -> list[psutil.Process]:
 def _works_in(process: psutil.Process, data: Path, server: Identity) -> bool:
     """Say whether a process is a server's, and alive: a zombie works nowhere."""
     try:
-        if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
+        if process.name() != "postgres" or not lives(process):
             return False
         return _place(process, data, server) == str(data.resolve())
     except (psutil.NoSuchProcess, psutil.AccessDenied):
@@ -85,7 +85,7 @@ def _send(process: psutil.Process, number: signal.Signals) -> None:
 
 
 def _forget_reused_pid(data: Path) -> None:
-    """Remove a stale pid file whose number another program has by now: Postgres would trust it."""
+    """Remove a stale pid file whose number is another's, or a zombie's: Postgres would trust it."""
     written = read_pid_file(data)
     if written is not None and psutil.pid_exists(written.pid):
         pid_file(data).unlink()
