@@ -17,12 +17,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import orjson
-from shapes import repeated, shapes
 
 from hookline.domain.canonical import canonical
 from hookline.domain.documents import deepest, parse_document
 from hookline.domain.events import Limits, event_in_steps, parse_batch, parse_event
 from hookline.errors import HooklineError
+from shapes import repeated, shapes
 
 SAMPLES = Path(__file__).parent.parent / "tests" / "events"
 LIMITS = Limits()

@@ -4,7 +4,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from shapes import event, shapes
 
 from hookline.domain import incremental
 from hookline.domain.canonical import canonical
@@ -12,6 +11,7 @@ from hookline.domain.documents import parse_document
 from hookline.domain.events import Limits, batch_in_steps, event_in_steps, parse_batch, parse_event
 from hookline.domain.incremental import parse_in_steps
 from hookline.errors import HooklineError, InvalidInput, MalformedBody, TooLarge
+from shapes import event, shapes
 from support import json_texts
 
 DEPTH = 8

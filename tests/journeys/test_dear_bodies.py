@@ -3,8 +3,8 @@
 import asyncio
 
 import pytest
-from shapes import shapes
 
+from shapes import shapes
 from support.senders import Sender, a_sender
 from support.service import Service, Services
 
