@@ -37,7 +37,7 @@ from hookline.dispatch.notices import Notices
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.refreshing import Refresher
 from hookline.dispatch.shares import Shares
-from hookline.dispatch.trial import Tester
+from hookline.dispatch.testing import Tester
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, load_catalogue
 from hookline.domain.events import Limits

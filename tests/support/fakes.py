@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from hookline.api.ports import Check
-from hookline.dispatch.trial import Tested
+from hookline.dispatch.testing import Tested
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.ids import new_uuid
 from hookline.queue.port import Claimed

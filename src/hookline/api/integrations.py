@@ -14,7 +14,7 @@ from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor,
 from hookline.api.parameters import Boolean
 from hookline.api.responses import CREATED, NOT_MODIFIED, WITH_ETAG, failures
 from hookline.api.schemas import TestAttempt, TestRequest, TestResult
-from hookline.dispatch.trial import Tested
+from hookline.dispatch.testing import Tested
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import CompanyId, PbxSerial

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hookline.dispatch.ingest import Admission, Receipt
-from hookline.dispatch.trial import Tested
+from hookline.dispatch.testing import Tested
 from hookline.domain.events import Event
 
 

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from factories import COMPANY, PBX, Json, a_principal, a_queue, a_webhook
 from hookline.db import connections
-from hookline.dispatch import trial
+from hookline.dispatch import testing
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.targets import Target, TransmissionType, WebhookTarget
@@ -55,7 +55,7 @@ class Bench:
         self.sink = Recording()
         sinks = dict.fromkeys(TransmissionType, self.sink)
         subscriptions = Subscriptions(transactions, catalogue, keyring)
-        self.tester = trial.Tester(subscriptions, sinks, catalogue)
+        self.tester = testing.Tester(subscriptions, sinks, catalogue)
 
     async def make(self, document: Json) -> str:
         made = await self.integrations.create(ADMIN, IntegrationCreate.model_validate(document))
