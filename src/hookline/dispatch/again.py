@@ -36,7 +36,7 @@ class Retries:
         where the integration is deleted or disabled, or the event is past its retention.
         """
         delivery = await self._history.delivery(principal, delivery_id)
-        await self._subscriptions.catch_up()
+        await self._subscriptions.refresh()
         ordered = self._ordered(delivery.integration_id)
         for _ in range(_MOST_TRIES):
             if await self._queue.retry(delivery_id, ordered=ordered):
