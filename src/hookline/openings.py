@@ -110,10 +110,9 @@ def open_policy(settings: Settings, stack: AsyncExitStack) -> EgressPolicy:
 
 
 def open_sinks(
-    settings: Settings, policy: EgressPolicy, stack: AsyncExitStack
+    settings: Settings, policy: EgressPolicy, limits: PoolLimits, stack: AsyncExitStack
 ) -> dict[TransmissionType, Sink]:
-    """Open the sinks, with the guard between them and the network."""
-    most = settings.max_in_flight
+    """Open sinks of their own connections, with the guard between them and the network."""
     tls = client_tls(settings.egress_ca_file)
     transport = GuardedTransport(
         policy,
@@ -121,9 +120,7 @@ def open_sinks(
         proxy=Proxy.parse(settings.egress_proxy.get_secret_value())
         if settings.egress_proxy
         else None,
-        limits=PoolLimits(
-            in_use=most, in_use_per_origin=most, idle=most, idle_per_origin=_MOST_IDLE
-        ),
+        limits=limits,
     )
     webhook = WebhookSink(transport, timeout=settings.delivery_timeout)
     sqs = SqsSink(
@@ -136,6 +133,12 @@ def open_sinks(
     for sink in (webhook, sqs):
         stack.push_async_callback(sink.aclose)
     return {TransmissionType.WEBHOOK: webhook, TransmissionType.AWS_SQS: sqs}
+
+
+def delivery_connections(settings: Settings) -> PoolLimits:
+    """Return how many connections deliveries may have: lanes bound them, and nothing else."""
+    most = settings.max_in_flight
+    return PoolLimits(in_use=most, in_use_per_origin=most, idle=most, idle_per_origin=_MOST_IDLE)
 
 
 def lease_of(settings: Settings) -> float:

@@ -37,7 +37,7 @@ from hookline.dispatch.notices import Notices
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.refreshing import Refresher
 from hookline.dispatch.shares import Shares
-from hookline.dispatch.testing import Tester
+from hookline.dispatch.testing import MOST_AT_ONCE, Tester
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, load_catalogue
 from hookline.domain.events import Limits
@@ -65,6 +65,7 @@ from hookline.metrics.scrape import Delivering, Metrics
 from hookline.metrics.tallies import Tallies
 from hookline.openings import (
     background,
+    delivery_connections,
     duplicate_window_of,
     keep_house_and_time,
     keyring_of,
@@ -76,6 +77,7 @@ from hookline.openings import (
 )
 from hookline.queue.port import Claimed, Settlement
 from hookline.queue.postgres import PostgresQueue
+from hookline.security.egress.pool import PoolLimits
 from hookline.security.secrets import KeyRing
 from hookline.settings import Settings, start_secrets
 from hookline.sinks.base import Sink
@@ -85,6 +87,9 @@ _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
 _UNKNOWN_WIDTH = 64  # for what is left of deleted integrations
+_TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
+    in_use=MOST_AT_ONCE, in_use_per_origin=MOST_AT_ONCE, idle=0, idle_per_origin=0
+)
 
 
 @asynccontextmanager
@@ -128,12 +133,15 @@ async def open_runtime(
             duplicate_window=duplicate_window_of(settings),
             counts=counts,
         )
-        sinks = open_sinks(settings, policy, stack)
+        sinks, test_sinks = (
+            open_sinks(settings, policy, limits, stack)
+            for limits in (delivery_connections(settings), _TEST_CONNECTIONS)
+        )
         notices = Notices(Outbox(transactions))
         listened = {CHANNEL: Refresher(subscriptions).soon, NOTICES_CHANNEL: notices.soon}
 
         bounds = _bounds(settings, queue, subscriptions, stack)
-        _follow_departures(queue, sinks, subscriptions, stack)
+        _follow_departures(Departures(queue, sinks, test_sinks), subscriptions, stack)
 
         lanes = None
         running: Engine | None = None
@@ -207,7 +215,7 @@ async def open_runtime(
                 queue,
                 announce=announcer.announce,
             ),
-            tester=Tester(subscriptions, sinks, catalogue),
+            tester=Tester(subscriptions, test_sinks, catalogue, timeout=settings.delivery_timeout),
             readiness=DatabaseAndEngine(records, running),
             metrics=metrics,
         )
@@ -292,12 +300,8 @@ def _announcer(queue: PostgresQueue, stack: AsyncExitStack) -> Announcer:
 
 
 def _follow_departures(
-    queue: PostgresQueue,
-    sinks: dict[TransmissionType, Sink],
-    subscriptions: Subscriptions,
-    stack: AsyncExitStack,
+    departures: Departures, subscriptions: Subscriptions, stack: AsyncExitStack
 ) -> None:
-    departures = Departures(queue, sinks)
     stack.push_async_callback(departures.aclose)
     subscriptions.tells(departures.saw)
 

@@ -41,8 +41,10 @@ class Emptying:
         return ended
 
 
-def departures(queue: Emptying, sink: Closing) -> Departures:
-    return Departures(cast("Queue", queue), {TransmissionType.WEBHOOK: cast("Sink", sink)})
+def departures(queue: Emptying, *sinks: Closing) -> Departures:
+    """Return departures that are followed by several sinks for webhooks."""
+    ways_out = [{TransmissionType.WEBHOOK: cast("Sink", sink)} for sink in sinks]
+    return Departures(cast("Queue", queue), *ways_out)
 
 
 async def test_all_that_waits_for_a_deleted_integration_is_ended() -> None:
@@ -54,12 +56,13 @@ async def test_all_that_waits_for_a_deleted_integration_is_ended() -> None:
     assert queue.waiting == 0
 
 
-async def test_a_changed_target_is_forgotten_and_nothing_is_ended() -> None:
-    queue, sink = Emptying(5), Closing()
+async def test_a_changed_target_is_forgotten_by_every_sink_and_nothing_is_ended() -> None:
+    queue, sink, tests = Emptying(5), Closing(), Closing()
     new = WebhookTarget("https://new.example.com/hook", ("secret",))
-    departures(queue, sink).saw(BEFORE, replace(BEFORE, target=new))
+    departures(queue, sink, tests).saw(BEFORE, replace(BEFORE, target=new))
     async with asyncio.timeout(5):
         assert await sink.forgotten.get() == OLD
+        assert await tests.forgotten.get() == OLD
     assert queue.waiting == 5
 
 

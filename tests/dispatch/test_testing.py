@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -11,7 +12,7 @@ from hookline.dispatch import testing
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.targets import Target, TransmissionType, WebhookTarget
-from hookline.errors import InvalidInput, NotFound
+from hookline.errors import InvalidInput, NotFound, Overloaded
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.requests import IntegrationCreate, PbxPut
 from hookline.integrations.revision import Transactions
@@ -20,8 +21,10 @@ from hookline.integrations.subscriptions import Subscriptions
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing, generate_key
 from hookline.sinks.base import Shipment
+from support.sink_script import PATIENCE
 
 ADMIN = a_principal()
+TIMEOUT = 7.0  # seconds
 
 
 class Recording:
@@ -30,11 +33,16 @@ class Recording:
     def __init__(self) -> None:
         self.shipments: list[Shipment] = []
         self.fault: Exception | None = None
+        self.handed = asyncio.Semaphore(0)
+        self.answers = asyncio.Event()
+        self.answers.set()
 
     async def send(self, shipment: Shipment) -> Sent:
         self.shipments.append(shipment)
+        self.handed.release()
         if self.fault is not None:
             raise self.fault
+        await self.answers.wait()
         return Sent(Verdict.RETRY, datetime.now(UTC), 41, ErrorKind.STATUS, 503, b"busy", None)
 
     async def forget(self, target: Target) -> None:
@@ -55,7 +63,7 @@ class Bench:
         self.sink = Recording()
         sinks = dict.fromkeys(TransmissionType, self.sink)
         subscriptions = Subscriptions(transactions, catalogue, keyring)
-        self.tester = testing.Tester(subscriptions, sinks, catalogue)
+        self.tester = testing.Tester(subscriptions, sinks, catalogue, timeout=TIMEOUT)
 
     async def make(self, document: Json) -> str:
         made = await self.integrations.create(ADMIN, IntegrationCreate.model_validate(document))
@@ -151,3 +159,51 @@ async def test_a_webhook_is_sent_to_with_its_secret(bench: Bench) -> None:
     assert isinstance(shipment.target, WebhookTarget)
     secret = (await bench.integrations.secret(ADMIN, integration)).secret
     assert shipment.target == WebhookTarget(url, (secret,), (("X-Tenant", "7"),))
+
+
+async def hanging(bench: Bench, integrations: Sequence[str]) -> list[asyncio.Task[testing.Tested]]:
+    """Test each integration twice at once, with nobody answering."""
+    bench.sink.answers.clear()
+    tests = [
+        asyncio.create_task(bench.tester.test(each, "call:completed"))
+        for each in (*integrations, *integrations)
+    ]
+    async with asyncio.timeout(PATIENCE):
+        for _ in tests:
+            await bench.sink.handed.acquire()
+    return tests
+
+
+async def refusal(bench: Bench, integration: str) -> str:
+    """Return why an integration can't be tested now."""
+    with pytest.raises(Overloaded) as refused:
+        await bench.tester.test(integration, "call:completed")
+    assert refused.value.retry_after == TIMEOUT
+    return str(refused.value)
+
+
+async def test_all_pbxs_of_a_company_together_have_few_test_deliveries(bench: Bench) -> None:
+    pbxs = [f"00000000000{number}" for number in range(3)]
+    for pbx in pbxs:
+        await bench.pbxs.put(ADMIN, pbx, PbxPut(company=COMPANY, license="x-bees"))
+    one, other, third = [
+        [await bench.make(a_queue(company=COMPANY, pbx=pbx)) for _ in range(3)] for pbx in pbxs
+    ]
+    tests = await hanging(bench, [*one[:2], *other[:2]])
+    assert f"4 test deliveries of PBX {pbxs[0]} " in await refusal(bench, one[2])
+    assert f"8 test deliveries of company {COMPANY} " in await refusal(bench, third[0])
+    tests += await hanging(bench, [await bench.make(a_queue(pbx="0000000000ff"))])
+    bench.sink.answers.set()
+    await asyncio.gather(*tests)
+    await bench.tester.test(third[0], "call:completed")
+
+
+async def test_all_tenants_together_have_few_test_deliveries(bench: Bench) -> None:
+    made = [await bench.make(a_queue(pbx=f"{number:012x}")) for number in range(17)]
+    tests = await hanging(bench, made[:16])
+    assert "32 test deliveries of all tenants " in await refusal(bench, made[16])
+    tests[0].cancel()
+    await asyncio.wait(tests[:1])
+    bench.sink.answers.set()
+    await bench.tester.test(made[16], "call:completed")
+    await asyncio.gather(*tests[1:])

@@ -227,6 +227,9 @@ async def test_integration(
 
     The catalogue's example of the type is sent now, in one attempt and whether the integration
     chose the type or not, and the outcome is returned in full.
+
+    At most 2 of an integration are under way at a time, 4 of a PBX or company, and 8 of a company
+    and its PBXs together. Beyond that the answer is 429.
     """
     await services.integrations.check_manages(caller, integration_id)
     if services.catalogue.find(test.type) is None:

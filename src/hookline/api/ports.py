@@ -22,7 +22,11 @@ class Tester(Protocol):
     """Sends the catalogue's example of a type to an integration, once and now."""
 
     async def test(self, integration_id: str, event_type: str) -> Tested:
-        """Send and wait for the outcome; NotFound where the integration is gone meanwhile."""
+        """Send and wait for the outcome.
+
+        Raises NotFound where the integration is gone meanwhile, and Overloaded while as many are
+        under way as may be.
+        """
 
 
 class Metrics(Protocol):

@@ -22,7 +22,7 @@ class Departures:
     because no process ran, ends in the same way when it is next claimed.
     """
 
-    def __init__(self, queue: Queue, sinks: Mapping[TransmissionType, Sink]) -> None:
+    def __init__(self, queue: Queue, *sinks: Mapping[TransmissionType, Sink]) -> None:
         self._queue = queue
         self._sinks = sinks
         self._tasks: set[asyncio.Task[None]] = set()
@@ -48,7 +48,8 @@ class Departures:
         task.add_done_callback(self._tasks.discard)
 
     async def _forget(self, target: Target) -> None:
-        await self._sinks[transmission(target)].forget(target)
+        for sinks in self._sinks:
+            await sinks[transmission(target)].forget(target)
 
     async def _skip(self, integration_id: str, reason: SkipReason) -> None:
         async def some() -> int:

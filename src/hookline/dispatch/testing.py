@@ -1,23 +1,33 @@
-"""The test button: the catalogue's example of a type, sent once and now, and nothing stored."""
+"""Test deliveries: the catalogue's example of a type, sent once and now, and nothing stored.
 
-from collections.abc import Mapping
+They share nothing with deliveries that those could wait for, and few are under way at a time.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
 from hookline.dispatch.deliver import attempt
+from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, EventType
 from hookline.domain.deliveries import Sent
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.ids import new_uuid
 from hookline.domain.targets import TransmissionType
-from hookline.errors import FieldProblem, InvalidInput, NotFound
+from hookline.errors import FieldProblem, InvalidInput, NotFound, Overloaded
 from hookline.integrations.subscriptions import Subscription, Subscriptions
 from hookline.sinks.base import Sink
 
+MOST_AT_ONCE: Final = 32  # test deliveries under way in a process
+_MOST_PER_INTEGRATION = 2
+_MOST_PER_TENANT = 4
+_MOST_PER_COMPANY = 8  # its PBXs included: one of them leaves the others theirs
 _MILLISECONDS = 1000  # in a second: envelopes count those
 
 
@@ -32,35 +42,43 @@ class Tested:
 
 
 class Tester:
-    """Sends examples through the same sinks, signed in the same way, as what PBXs send."""
+    """Sends examples as what PBXs send is sent and signed, through sinks that are its own.
+
+    `timeout`: seconds within which those sinks end an attempt.
+    """
 
     def __init__(
         self,
         subscriptions: Subscriptions,
         sinks: Mapping[TransmissionType, Sink],
         catalogue: Catalogue,
+        *,
+        timeout: float,
     ) -> None:
         self._subscriptions = subscriptions
         self._sinks = sinks
         self._catalogue = catalogue
+        self._under_way = _UnderWay(retry_after=timeout)
 
     async def test(self, integration_id: str, event_type: str) -> Tested:
         """Send the example of a type to an integration, whether it is enabled or not.
 
-        A failing target is a result. Raises NotFound for an integration that is deleted, and
-        InvalidInput for a type that is not in the catalogue.
+        A failing target is a result. Raises NotFound for an integration that is deleted,
+        InvalidInput for a type that is not in the catalogue, and Overloaded while as many are
+        under way as may be.
         """
         kind = self._catalogue.find(event_type)
         if kind is None:
             message = "There is no such event type; GET /v1/event-types lists all."
             raise InvalidInput(FieldProblem("type", message))
-        await self._subscriptions.catch_up()
+        await self._subscriptions.refresh()
         subscription = self._subscriptions.find(integration_id)
         if subscription is None:
             raise NotFound(f"There is no integration {integration_id[:40]!a}.")
         event = self._example(kind, subscription)
         delivery_id = new_uuid()
-        sent = await attempt(self._sinks, subscription, delivery_id, event)
+        with self._under_way.one_more(integration_id, self._subscriptions.owner_of(integration_id)):
+            sent = await attempt(self._sinks, subscription, delivery_id, event)
         return Tested(delivery_id, event.type, event.body_for(integration_id), sent)
 
     def _example(self, kind: EventType, subscription: Subscription) -> Event:
@@ -77,6 +95,39 @@ class Tester:
         envelope["company"] = company
         envelope["time"] = int(datetime.now(UTC).timestamp() * _MILLISECONDS)
         return parse_event(orjson.dumps(envelope), Limits())
+
+
+class _UnderWay:
+    """Counts test deliveries under way; one counts for its integration, its tenant and in all."""
+
+    def __init__(self, *, retry_after: float) -> None:
+        self._retry_after = retry_after
+        self._counts: Counter[str] = Counter()
+
+    @contextmanager
+    def one_more(self, integration_id: str, owner: Tenant) -> Iterator[None]:
+        """Count one more until the block ends. Raises Overloaded, which says what is too many."""
+        bounds = _bounds(integration_id, owner)
+        for whose, most in bounds.items():
+            if self._counts[whose] >= most:
+                raise Overloaded(
+                    f"{most} test deliveries of {whose} are under way, and there may be no more at"
+                    " a time; send this again when one of them has ended.",
+                    retry_after=self._retry_after,
+                )
+        self._counts.update(bounds.keys())
+        try:
+            yield
+        finally:
+            self._counts -= Counter(bounds.keys())  # what comes to zero is dropped
+
+
+def _bounds(integration_id: str, owner: Tenant) -> dict[str, int]:
+    """Return how many may be under way of all that a test delivery counts for."""
+    bounds = {f"integration {integration_id}": _MOST_PER_INTEGRATION, str(owner): _MOST_PER_TENANT}
+    if owner.company is not None:
+        bounds[f"company {owner.company} and its PBXs"] = _MOST_PER_COMPANY
+    return bounds | {"all tenants": MOST_AT_ONCE}
 
 
 def _of_company(subject: str, example: str, company: str) -> str:
