@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from factories import an_event
 from support.receivers import Receiver, receiving
 from support.senders import Sender, a_sender
 from support.service import Service, Services, gathered
@@ -12,6 +13,7 @@ from support.service import Service, Services, gathered
 GREEDY, OTHER = "000000000001", "000000000002"
 MIB = 1024 * 1024
 HELD_BACK = 100  # batches whose last byte does not come
+LARGE = 14 * MIB  # a batch
 BODY_MEMORY = 32 * MIB
 BESIDES = 96 * MIB  # what came with 100 heads before the first answer, and copies of bodies
 
@@ -65,6 +67,13 @@ async def connected(service: Service, count: int) -> AsyncIterator[list[Connecti
             each.writer.transport.abort()
 
 
+def large_batch(number: int) -> dict[str, object]:
+    """Return a batch of a thousand events of `LARGE` bytes together."""
+    text = "x" * (LARGE // 1000)
+    events = [an_event(pbx=GREEDY, time=1000 * number + at, data={"t": text}) for at in range(1000)]
+    return {"events": events}
+
+
 def resident(service: Service) -> int:
     """Return how many bytes of memory the service's process has now."""
     status = Path(f"/proc/{service.command.pid}/status").read_text()
@@ -99,6 +108,18 @@ async def test_bodies_that_never_end_take_a_share_of_the_memory_and_nobody_elses
         assert resident(service) - before < BODY_MEMORY + BESIDES
         for task in tasks:
             task.cancel()
+
+
+async def test_the_memory_of_large_batches_goes_back_to_the_system(together: Services) -> None:
+    service = await together.start()
+    sender = await a_sender(together, GREEDY)
+    before = resident(service)
+    for number in range(4):
+        batches = [large_batch(2 * number), large_batch(2 * number + 1)]
+        posts = [service.api.post("/v1/events/batch", each, key=sender.key) for each in batches]
+        assert [each.status_code for each in await asyncio.gather(*posts)] == [202, 202]
+
+    assert resident(service) - before < 4 * LARGE
 
 
 async def test_strangers_keep_no_connection_from_those_with_a_key(together: Services) -> None:
