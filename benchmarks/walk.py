@@ -40,8 +40,8 @@ from hookline.dispatch.gate import Sender
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.lanes import LaneRules, Lanes
 from hookline.dispatch.record import Recorder
-from hookline.domain.access import Principal, Role
-from hookline.domain.events import Limits, parse_event
+from hookline.domain.access import Principal, Role, Tenant
+from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.ids import new_uuid
 from hookline.domain.retries import RetryPolicy
 from hookline.domain.selection import ALL, Selection
@@ -161,6 +161,9 @@ class Directory:
     def company_of(self, _pbx: str) -> str | None:
         return None
 
+    def tenant_of(self, event: Event) -> Tenant:
+        return Tenant(None, event.pbx)
+
 
 class House:
     """The service's own parts, put together as the runtime does."""
@@ -174,7 +177,9 @@ class House:
         )
         transport._connect = self._connect  # type: ignore[method-assign]  # noqa: SLF001 - the wire
         rules = LaneRules(_IN_FLIGHT, ordered=False)
-        lanes = Lanes(lambda _: rules, most_held=1024, most_bytes=2**27)
+        lanes = Lanes(
+            lambda _: rules, lambda _: Tenant(None, "one"), most_held=1024, most_bytes=2**27
+        )
         self.engine = Engine(
             queue=cast("Any", store),
             lanes=lanes,
@@ -199,7 +204,7 @@ class House:
             announce=self.engine.wake,
         )
 
-    async def _connect(self, _origin: object) -> Connection:
+    async def _connect(self, _origin: object, _tenant: object) -> Connection:
         connection = Connection(keep=KEPT_BODY, read=READ_BODY)
         connection.connection_made(Wire(lambda _: connection.data_received(_ANSWER)))
         return connection

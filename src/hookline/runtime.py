@@ -321,7 +321,12 @@ def _lanes(
             known.max_in_flight, known.ordered, paused, rate_limit, elsewhere=not term, term=term
         )
 
-    return Lanes(rules_of, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD)
+    return Lanes(
+        rules_of,
+        subscriptions.owner_of,
+        most_held=settings.max_in_flight,
+        most_bytes=_MOST_BYTES_HELD,
+    )
 
 
 def _engine(  # noqa: PLR0913 - one line below the root, each part by its name

@@ -25,6 +25,7 @@ from hookline.queue.port import Appended, Claimed, NewDelivery, NewEvent, StaleS
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing, generate_key
+from support.jobs import own_tenant
 
 ADMIN = a_principal()
 WINDOW = timedelta(hours=48)
@@ -63,7 +64,7 @@ class Bench:
         self.integrations = IntegrationService(transactions, keyring, policy, catalogue)
         self.subscriptions = Subscriptions(transactions, catalogue, keyring)
         self.queue = Watched(pool, lease_seconds=60, duplicate_window=WINDOW)
-        self.lanes = Lanes(lambda _: RULES, most_held=1000, most_bytes=1_000_000)
+        self.lanes = Lanes(lambda _: RULES, own_tenant, most_held=1000, most_bytes=1_000_000)
         self.started: list[Claimed] = []
         self.announced = 0
         self.ingest = self.another(self.lanes)

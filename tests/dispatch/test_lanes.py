@@ -3,7 +3,7 @@ import pytest
 from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
 from hookline.queue.port import Claimed, Lane, Waiting
-from support.jobs import a_job
+from support.jobs import a_job, own_tenant
 
 NEVER_CUT = 1_000_000
 TWO_AT_A_TIME = LaneRules(max_in_flight=2, ordered=False)
@@ -37,7 +37,7 @@ def rules() -> Rules:
 
 @pytest.fixture
 def lanes(clock: Clock, rules: Rules) -> Lanes:
-    return Lanes(rules.__getitem__, most_held=1000, most_bytes=100_000, clock=clock)
+    return Lanes(rules.__getitem__, own_tenant, most_held=1000, most_bytes=100_000, clock=clock)
 
 
 def claimed(lanes: Lanes, asked: list[Lane], count: int, *, size: int = 10) -> list[Claimed]:
@@ -84,7 +84,7 @@ class TestReserving:
     def test_lanes_whose_targets_hang_leave_room_for_others(
         self, clock: Clock, rules: Rules
     ) -> None:
-        lanes = Lanes(rules.__getitem__, most_held=100, most_bytes=100_000, clock=clock)
+        lanes = Lanes(rules.__getitem__, own_tenant, most_held=100, most_bytes=100_000, clock=clock)
         for number in range(10):
             while lanes.reserve(f"hangs-{number}", 1):
                 pass
@@ -162,7 +162,7 @@ class TestClaiming:
     def test_what_waits_to_be_written_counts_among_all_that_is_held(
         self, clock: Clock, rules: Rules
     ) -> None:
-        lanes = Lanes(rules.__getitem__, most_held=4, most_bytes=1_000_000, clock=clock)
+        lanes = Lanes(rules.__getitem__, own_tenant, most_held=4, most_bytes=1_000_000, clock=clock)
         lanes.expect("a")
         written = 0
         while asked := lanes.claimable():
@@ -218,7 +218,7 @@ class TestClaiming:
     def test_lanes_are_asked_in_turn_when_places_are_short(
         self, clock: Clock, rules: Rules
     ) -> None:
-        lanes = Lanes(rules.__getitem__, most_held=2, most_bytes=100_000, clock=clock)
+        lanes = Lanes(rules.__getitem__, own_tenant, most_held=2, most_bytes=100_000, clock=clock)
         for name in "abcd":
             hear_of(lanes, name)
             lanes.expect(name)

@@ -4,6 +4,7 @@ from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
 from hookline.domain.ids import new_uuid
 from hookline.queue.port import Claimed, Lane, Waiting
+from support.jobs import own_tenant
 from support.queue_contract import an_event
 
 PLENTY = 1_000_000
@@ -22,7 +23,7 @@ class Clock:
 
 
 def lanes_of(rules: Callable[[str], LaneRules], *, most_held: int = 1024) -> Lanes:
-    return Lanes(rules, most_held=most_held, most_bytes=PLENTY * 1_000, clock=Clock())
+    return Lanes(rules, own_tenant, most_held=most_held, most_bytes=PLENTY * 1_000, clock=Clock())
 
 
 def a_job(to: str) -> Claimed:
@@ -141,7 +142,7 @@ def test_lanes_whose_targets_say_nothing_share_one_half_before_they_time_out() -
 
 def test_a_target_that_falls_silent_is_slow_from_then_on() -> None:
     clock = Clock()
-    lanes = Lanes(lambda _: WIDE, most_held=64, most_bytes=PLENTY, clock=clock)
+    lanes = Lanes(lambda _: WIDE, own_tenant, most_held=64, most_bytes=PLENTY, clock=clock)
     hear_of(lanes, "quiet1")
     claimed(lanes, "quiet1", 2)
     clock.now += 0.4
@@ -154,7 +155,7 @@ def test_a_target_that_falls_silent_is_slow_from_then_on() -> None:
 
 def test_answers_are_remembered_for_minutes_of_quiet() -> None:
     clock = Clock()
-    lanes = Lanes(lambda _: WIDE, most_held=64, most_bytes=PLENTY, clock=clock)
+    lanes = Lanes(lambda _: WIDE, own_tenant, most_held=64, most_bytes=PLENTY, clock=clock)
     hear_of(lanes, "seldom")
     for wait, slow in ((300.0, 0), (400.0, 1)):
         clock.now += wait
@@ -166,7 +167,7 @@ def test_answers_are_remembered_for_minutes_of_quiet() -> None:
 
 def test_an_answer_makes_a_silent_lane_like_any_other() -> None:
     clock = Clock()
-    lanes = Lanes(lambda _: WIDE, most_held=64, most_bytes=PLENTY, clock=clock)
+    lanes = Lanes(lambda _: WIDE, own_tenant, most_held=64, most_bytes=PLENTY, clock=clock)
     first, second = claimed(lanes, "quiet1", 2)
     clock.now += 1.0
     lanes.expect("quiet1")

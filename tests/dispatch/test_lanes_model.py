@@ -6,6 +6,7 @@ from hypothesis.strategies import DataObject, booleans, data, floats, integers, 
 
 from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
+from hookline.domain.access import Tenant
 from hookline.queue.port import Claimed, Waiting
 from support.jobs import a_job
 
@@ -20,8 +21,13 @@ class LanesAgainstModel(RuleBasedStateMachine):
     def open(self, most_held: int, most_bytes: int, *, order: bool) -> None:
         self.now = 0.0
         self.allowed = {name: LaneRules(2, ordered=order and name == "d") for name in NAMES}
+        self.owners = {name: Tenant("one" if name in "ab" else None, name) for name in NAMES}
         self.lanes = Lanes(
-            self.allowed.__getitem__, most_held=most_held, most_bytes=most_bytes, clock=self.clock
+            self.allowed.__getitem__,
+            self.owners.__getitem__,
+            most_held=most_held,
+            most_bytes=most_bytes,
+            clock=self.clock,
         )
         self.running: dict[str, list[Claimed]] = {name: [] for name in NAMES}
         self.at_hand: dict[str, list[Claimed]] = {name: [] for name in NAMES}
@@ -39,6 +45,10 @@ class LanesAgainstModel(RuleBasedStateMachine):
     @rule(name=names, bound=integers(1, 5))
     def an_integration_changes(self, name: str, bound: int) -> None:
         self.allowed[name] = LaneRules(bound, self.allowed[name].ordered)
+
+    @rule(name=names, company=sampled_from([None, "one", "two"]))
+    def a_pbx_moves(self, name: str, company: str | None) -> None:
+        self.owners[name] = Tenant(company, name)
 
     @rule(name=names, size=integers(0, 60))
     def an_event_comes(self, name: str, size: int) -> None:
@@ -118,6 +128,10 @@ class LanesAgainstModel(RuleBasedStateMachine):
     def bounds_hold(self) -> None:
         assert 0 <= self.lanes.held <= self.lanes.most_held
         assert 0 <= self.lanes.bytes_held <= self.lanes.most_bytes + self.largest_claimed
+
+    @invariant()
+    def slow_lanes_keep_to_their_half_once_they_are_known_to_be_slow(self) -> None:
+        assert 0 <= self.lanes.slow_held <= self.lanes.held
 
     @invariant()
     def nothing_waits_at_hand_while_nothing_runs(self) -> None:

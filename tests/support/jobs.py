@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from hookline.domain.access import Tenant
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
 from hookline.queue.port import Claimed
@@ -23,3 +24,8 @@ def a_job(
         revision=1,
         event=event,
     )
+
+
+def own_tenant(integration_id: str) -> Tenant:
+    """Say that each integration is a PBX's own."""
+    return Tenant(None, integration_id)

@@ -20,6 +20,7 @@ from hookline.domain.targets import TransmissionType
 from hookline.errors import Unavailable
 from hookline.queue.port import Appended, Claimed, Lane, Settlement, Waiting
 from hookline.queue.postgres import PostgresQueue
+from support.jobs import own_tenant
 from support.queue_contract import REVISION, a_delivery, an_event
 from support.sink_script import PATIENCE, Book, Script
 
@@ -94,7 +95,7 @@ class Worker:
         most_held: int = 2_000,
     ) -> None:
         self.queue = Watched(pool, lease_seconds=lease_seconds)
-        self.lanes = Lanes(rules_of(book), most_held=most_held, most_bytes=10_000_000)
+        self.lanes = Lanes(rules_of(book), own_tenant, most_held=most_held, most_bytes=10_000_000)
         policy = RetryPolicy(delays, jitter=0.0)
         self.engine = Engine(
             queue=self.queue,

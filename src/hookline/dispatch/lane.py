@@ -1,14 +1,17 @@
 """One integration's lane: what it allows, what it holds, and when it may have more."""
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import msgspec
 
+from hookline.dispatch.thresholds import Share
 from hookline.dispatch.windows import Window
 from hookline.queue.port import Claimed
 
 _AT_HAND = 7  # for each one in flight: hides a claim behind attempts
+_SILENT = 0.5  # seconds without any answer after which a target may be one that hangs
 
 
 class LaneRules(msgspec.Struct, frozen=True, gc=False):
@@ -36,6 +39,7 @@ class LaneRules(msgspec.Struct, frozen=True, gc=False):
 class LaneState:
     """What one integration has in this process's hands, and what it is known to have elsewhere."""
 
+    share: Share  # of the slow lanes' places: its tenant's
     held: int = 0  # reserved, at hand, in flight, or waiting for its outcome to be written
     bytes_held: int = 0
     reserved: int = 0  # places of deliveries that are being leased
@@ -48,7 +52,7 @@ class LaneState:
     window: Window = field(default_factory=Window)
     heard_at: float = 0.0  # when an attempt last ended, or the only one began
     heard: bool = False  # whether an attempt has ever ended
-    slow: bool = True  # see `Lanes._mark`
+    slow: bool = True  # whether what it holds counts in `share`; see `is_slow`
     probing: bool = False  # it is paused, and one delivery may go
     taken_over: int = 0  # the term in which it was
     ordered: bool | None = None  # what was taken over, and is held, keeps order; None: nothing yet
@@ -63,6 +67,12 @@ class LaneState:
     def unsure(self) -> bool:
         """Whether deliveries are on their way to it or from it: a claim could overtake them."""
         return self.reserved > 0 or self.returning > 0
+
+    def is_slow(self, clock: Callable[[], float]) -> bool:
+        """Whether its target struggles, has been silent for a while, or was never heard of."""
+        if not self.heard or self.window.narrowed:
+            return True
+        return self.in_flight > 0 and clock() - self.heard_at > _SILENT
 
     def is_current(self, rules: LaneRules) -> bool:
         """Whether what it holds may start: it is still this engine's, and its order unchanged."""

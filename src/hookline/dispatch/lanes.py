@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from hookline.dispatch.lane import LaneRules, LaneState
+from hookline.dispatch.thresholds import Places, Share
+from hookline.domain.access import Tenant
 from hookline.queue.port import Claimed, Lane, Waiting
 
 _SHARE = 4  # no slow lane and no claim takes more than a quarter of what is free: some always is
 _SHARE_OF_FAST = 2  # whose places are soon free again
 _ENOUGH = 0.75  # of a lane's places: with more in hand, it is not claimed for
-_SILENT = 0.5  # seconds without any answer after which a target may be one that hangs
 _REMEMBERED = 600.0  # seconds for which an answer shows that a target is not one of those
 _NEVER = -1  # no term
 _LOOK_AGAIN = 0.2  # seconds until a lane that others still hold deliveries of is looked at again
@@ -29,23 +30,32 @@ class Lanes:
     `most_held` bounds the leased deliveries of all lanes together and `most_bytes` their payloads.
     A lane gets a share of what is left, so that many lanes whose targets hang leave room for the
     others, and all slow lanes share one half: those whose targets struggle, those of which nothing
-    was heard for a while, and those of which nothing was ever heard, until it is. What is held
-    stays so until its outcome is written, so a database that is away stops the engine instead of
-    filling its memory.
+    was heard for a while, and those of which nothing was ever heard, until it is. Of that half each
+    tenant has a share, whose it is as `owner_of` says. What is held stays so until its outcome is
+    written, so a database that is away stops the engine instead of filling its memory.
     Times are those of `moment`, in seconds.
     """
 
     rules_of: Callable[[str], LaneRules]
+    owner_of: Callable[[str], Tenant]
     most_held: int
     most_bytes: int
     clock: Callable[[], float] = time.monotonic
     held: int = 0
     bytes_held: int = 0
-    slow_held: int = 0  # of `held`, what the slow lanes hold
+    _slow: Places = field(init=False)  # of `most_held`, those of the slow lanes
     _lanes: dict[str, LaneState] = field(default_factory=dict)
     _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
     _not_ready: list[tuple[Lane, int]] = field(default_factory=list)
     _latest: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._slow = Places(max(1, self.most_held // 2))
+
+    @property
+    def slow_held(self) -> int:
+        """Of `held`, what the slow lanes hold."""
+        return self._slow.held
 
     def moment(self) -> float:
         """Return the time; later calls return later times, whatever the clock's grain."""
@@ -221,7 +231,8 @@ class Lanes:
         lane.held -= 1
         lane.bytes_held -= size
         self.held -= 1
-        self.slow_held -= lane.slow
+        if lane.slow:
+            lane.share.add(-1)
         self.bytes_held -= size
 
     def expect(self, integration_id: str, due_in: float = 0.0) -> None:
@@ -250,6 +261,7 @@ class Lanes:
             self._note(each.integration_id, lane, due_at)
         named = {each.integration_id for each in waiting}
         for integration_id, lane in list(self._lanes.items()):
+            self._follow_owner(integration_id, lane)
             if integration_id not in named and lane.noted_at < asked_at:
                 self._note(integration_id, lane, None)
                 idle = lane.held == lane.returning == 0
@@ -268,14 +280,14 @@ class Lanes:
         that are to be taken over first are left out, and told by `to_take_over`.
         """
         now = self.clock()
-        taken = slow_taken = 0
-        slow_free = self._slow_free
-        asked = []
+        taken = 0
+        asked: list[Lane] = []
+        slow: list[tuple[Share, int]] = []  # what is asked for counts as held until all is asked
         for integration_id in list(self._noted):
             lane = self._lanes[integration_id]
             if lane.due_at is None or lane.due_at > now:
                 continue
-            if lane.slow and slow_taken >= slow_free:
+            if lane.slow and lane.share.room <= 0:
                 continue  # before its rules are asked for: hundreds may wait for the slow half
             rules = self.rules_of(integration_id)
             if rules.elsewhere or (rules.paused and not lane.probing):
@@ -284,15 +296,19 @@ class Lanes:
             if lane.turn(rules, lane.due_at) > now or lane.unsure:
                 continue
             self._mark(lane)
-            room = self._room(lane, rules, self._left(lane, taken, slow_taken))
+            room = self._room(lane, rules, self._left(lane, taken))
             if room > 0 and not lane.is_ready(rules):
                 self._leave_out(integration_id, lane, rules)
             elif room > 0:
                 asked.append(Lane(integration_id, room, rules.ordered, rules.rate_limit))
                 taken += room
-                slow_taken += room if lane.slow else 0
+                if lane.slow:
+                    lane.share.add(room)
+                    slow.append((lane.share, room))
                 del self._noted[integration_id]
                 self._noted[integration_id] = None
+        for share, room in slow:
+            share.add(-room)
         return asked
 
     def claimed(
@@ -321,7 +337,7 @@ class Lanes:
         due: list[float] = []
         for integration_id in self._noted:
             lane = self._lanes[integration_id]
-            if lane.due_at is None or lane.unsure or (lane.slow and self._slow_free <= 0):
+            if lane.due_at is None or lane.unsure or (lane.slow and lane.share.room <= 0):
                 continue
             rules = self.rules_of(integration_id)
             self._mark(lane)
@@ -332,7 +348,7 @@ class Lanes:
     def wants_more(self, integration_id: str) -> bool:
         """Tell whether to claim for a lane now."""
         lane = self._lanes[integration_id]
-        if lane.due_at is None or lane.unsure or (lane.slow and self._slow_free <= 0):
+        if lane.due_at is None or lane.unsure or (lane.slow and lane.share.room <= 0):
             return False
         rules = self.rules_of(integration_id)
         if self._room(lane, rules, self._left(lane)) <= 0:
@@ -358,8 +374,18 @@ class Lanes:
     def _lane(self, integration_id: str) -> LaneState:
         lane = self._lanes.get(integration_id)
         if lane is None:
-            lane = self._lanes[integration_id] = LaneState()
+            share = self._slow.share_of(self.owner_of(integration_id))
+            lane = self._lanes[integration_id] = LaneState(share)
         return lane
+
+    def _follow_owner(self, integration_id: str, lane: LaneState) -> None:
+        """Have a lane count for whose it is now: it became known, or its PBX moved."""
+        share = self._slow.share_of(self.owner_of(integration_id))
+        if share is not lane.share:
+            if lane.slow:
+                lane.share.add(-lane.held)
+                share.add(lane.held)
+            lane.share = share
 
     def _note(self, integration_id: str, lane: LaneState, due_at: float | None) -> None:
         lane.due_at = due_at
@@ -370,21 +396,15 @@ class Lanes:
 
     def _mark(self, lane: LaneState) -> None:
         """Count a lane among the slow ones, or no longer."""
-        silent = lane.in_flight > 0 and self.clock() - lane.heard_at > _SILENT
-        slow = silent or lane.window.narrowed or not lane.heard
+        slow = lane.is_slow(self.clock)
         if lane.slow != slow:
             lane.slow = slow
-            self.slow_held += lane.held if lane.slow else -lane.held
+            lane.share.add(lane.held if slow else -lane.held)
 
-    def _left(self, lane: LaneState, taken: int = 0, slow_taken: int = 0) -> int:
+    def _left(self, lane: LaneState, taken: int = 0) -> int:
         """Return how many places are free to this lane, besides those already taken."""
         left = self.most_held - self.held - taken
-        return min(left, self._slow_free - slow_taken) if lane.slow else left
-
-    @property
-    def _slow_free(self) -> int:
-        """How many places are free to all slow lanes together."""
-        return max(1, self.most_held // 2) - self.slow_held
+        return min(left, lane.share.room) if lane.slow else left
 
     def _limit(self, lane: LaneState, rules: LaneRules, left: int) -> int:
         """Return how many a lane may have ahead of it while `left` places are free to it."""
@@ -414,5 +434,6 @@ class Lanes:
         lane.reserved += 1
         lane.bytes_held += size
         self.held += 1
-        self.slow_held += lane.slow
+        if lane.slow:
+            lane.share.add(1)
         self.bytes_held += size
