@@ -224,7 +224,9 @@ class Senders:
         services = SimpleNamespace(
             strangers=self,
             gate=self,
-            allowances=Allowances(requests_per_second=1e9, events_per_second=1e9),
+            allowances=Allowances(
+                requests_per_second=1e9, changes_per_second=1e9, events_per_second=1e9
+            ),
             bodies=BodyMemory(2**27, largest=2**24),
             limits=Limits(),
             ingest=house.ingest,

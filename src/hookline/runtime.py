@@ -354,6 +354,7 @@ def _engine(  # noqa: PLR0913 - one line below the root, each part by its name
 def _allowances(settings: Settings) -> Allowances:
     return Allowances(
         requests_per_second=settings.requests_per_second,
+        changes_per_second=settings.changes_per_second,
         events_per_second=settings.events_per_second,
     )
 

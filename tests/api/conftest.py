@@ -111,7 +111,7 @@ def services(  # noqa: PLR0917 - fixtures
     subscriptions = Subscriptions(transactions, catalogue, keyring)
     directory = KeyDirectory(transactions)
     history = History(engine)
-    allowances = Allowances(requests_per_second=1e6, events_per_second=1e6)
+    allowances = Allowances(requests_per_second=1e6, changes_per_second=1e6, events_per_second=1e6)
     strangers = Strangers(directory, refusals=1_000_000)
     return Services(
         integrations=IntegrationService(transactions, keyring, policy, catalogue),

@@ -14,6 +14,7 @@ from support.api_client import Api, Keys
 from support.stories import a_pbx
 
 REQUESTS, EVENTS = 2.0, 4.0  # a second; twice as many at once
+CHANGES = 0.1  # a second; ten times as many at once
 
 
 class Clock:
@@ -31,7 +32,12 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def bounded(services: Services, clock: Clock) -> AsyncIterator[Api]:
-    allowances = Allowances(requests_per_second=REQUESTS, events_per_second=EVENTS, clock=clock)
+    allowances = Allowances(
+        requests_per_second=REQUESTS,
+        changes_per_second=CHANGES,
+        events_per_second=EVENTS,
+        clock=clock,
+    )
     a_second_each = TimeSlices(lambda key_id, _: allowances.charge_cpu(key_id, 1.0))
     parts = replace(services, allowances=allowances, time_slices=a_second_each)
     app = create_app(lambda: nullcontext(parts))
@@ -63,6 +69,22 @@ async def test_who_asks_too_often_waits_and_nobody_else_does(
     assert await asked(bounded, other, 1) == [200]
     clock.now += 1
     assert await asked(bounded, busy, 3) == [200, 200, 429]
+
+
+async def test_who_changes_too_much_waits_and_may_still_ask(
+    bounded: Api, keys: Keys, clock: Clock
+) -> None:
+    busy, other = await keys.admin(), await keys.admin()
+    path = "/v1/pbxs/000000000009"
+    assert (await bounded.delete(path, key=busy)).status_code != 429
+    refused = await bounded.delete(path, key=busy)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "10")
+    assert "This key changes too much" in refused.json()["detail"]
+    assert await asked(bounded, busy, 1) == [200]
+    assert await sent(bounded, busy, 1) == [202]
+    assert (await bounded.delete(path, key=other)).status_code != 429
+    clock.now += 10
+    assert (await bounded.delete(path, key=busy)).status_code != 429
 
 
 async def test_who_sends_too_much_waits_and_may_still_ask(

@@ -25,7 +25,9 @@ async def test_refused_keys_are_counted_and_requests_without_one_are_not(
 
 
 def test_events_over_a_keys_share_are_counted() -> None:
-    allowances = Allowances(requests_per_second=1, events_per_second=1, clock=lambda: 100.0)
+    allowances = Allowances(
+        requests_per_second=1, changes_per_second=1, events_per_second=1, clock=lambda: 100.0
+    )
     sender = a_principal()
     for _ in range(2):
         allowances.spend_event(sender)

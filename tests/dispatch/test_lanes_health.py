@@ -2,6 +2,7 @@ from collections.abc import Callable
 
 from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
+from hookline.domain.access import Tenant
 from hookline.domain.ids import new_uuid
 from hookline.queue.port import Claimed, Lane, Waiting
 from support.jobs import own_tenant
@@ -138,6 +139,41 @@ def test_lanes_whose_targets_say_nothing_share_one_half_before_they_time_out() -
             claimed(lanes, name, room)
     assert lanes.held == lanes.slow_held == 32
     assert lanes.reserve("well01", 1), "there is always room for a target that answers"
+
+
+def test_a_tenant_whose_targets_hang_leaves_places_to_its_company_and_to_others() -> None:
+    owners = {"its": Tenant("greedy", "1"), "sib": Tenant("greedy", "2")}
+    lanes = Lanes(
+        lambda _: WIDE,
+        lambda name: owners.get(name[:3], Tenant(name, None)),
+        most_held=64,
+        most_bytes=PLENTY,
+        clock=Clock(),
+    )
+    for number in range(200):
+        while lanes.reserve(f"its{number}", 1):
+            pass
+        lanes.expect(f"late{number}")
+        lanes.expect(f"its{number}")
+    assert lanes.slow_held == 18, "three quarters of its company's three quarters of 32"
+    requests = asked(lanes)
+    assert [name for name in requests if name.startswith("its")] == []
+    assert sum(requests.values()) <= 32 - 18
+    assert lanes.slow_held == 18, "to ask is not to hold"
+    assert lanes.reserve("sib0", 1), "another PBX of the company has places"
+    for number in range(8):
+        assert lanes.reserve(f"new{number}", 1), "each other company has one at least"
+
+
+def test_a_lane_counts_for_whose_it_is_once_that_is_known() -> None:
+    owners = dict.fromkeys("abcdefgh", Tenant(None, None))
+    lanes = Lanes(lambda _: WIDE, owners.__getitem__, most_held=16, most_bytes=PLENTY)
+    taken = [name for name in owners if lanes.reserve(name, 1)]
+    assert taken == list("abcdef"), "nobody's integrations share what nobody's may hold"
+    owners |= dict.fromkeys("abcde", Tenant("known", None))
+    lanes.found([], lanes.moment())
+    assert lanes.reserve("g", 1)
+    assert lanes.slow_held == 7
 
 
 def test_a_target_that_falls_silent_is_slow_from_then_on() -> None:

@@ -130,7 +130,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
         assert 0 <= self.lanes.bytes_held <= self.lanes.most_bytes + self.largest_claimed
 
     @invariant()
-    def slow_lanes_keep_to_their_half_once_they_are_known_to_be_slow(self) -> None:
+    def what_slow_lanes_hold_is_a_part_of_all(self) -> None:
         assert 0 <= self.lanes.slow_held <= self.lanes.held
 
     @invariant()

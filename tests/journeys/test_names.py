@@ -28,7 +28,9 @@ async def test_a_tenants_names_that_nobody_answers_for_hold_up_nobody_else(
     known = {WELL: ["127.0.0.1"], PRIVATE: ["10.0.0.1"]}
     async with naming(known) as names, receiving() as receiver:
         service = await together.start(
-            EGRESS_NAME_SERVERS=f"127.0.0.1:{names.port}", REQUESTS_PER_SECOND="10000"
+            EGRESS_NAME_SERVERS=f"127.0.0.1:{names.port}",
+            REQUESTS_PER_SECOND="10000",
+            CHANGES_PER_SECOND="10000",
         )
         attacked = await service.an_integration(receiver, pbx=ATTACKER, events={"call": "all"})
         other = await service.an_integration(receiver, pbx=OTHER, events={"call": "all"})

@@ -2,7 +2,8 @@
 
 Each key has buckets of its own, so who asks for more than its share is told to wait, and nobody
 else is. An event counts as one, alone or in a batch, and so does the CPU time that a large body
-takes; every other request counts as one.
+takes; every other request counts as one. One that may change something counts among the changes
+as well: each of those has every process match events anew.
 """
 
 import time
@@ -14,6 +15,8 @@ from hookline.errors import Overloaded
 from hookline.security.buckets import Bucket
 
 _BURST = 2.0  # seconds' worth that may come at once
+_BURST_OF_CHANGES = 10.0  # seconds' worth: a program that sets up a PBX makes hundreds
+_READS = frozenset({"GET", "HEAD", "OPTIONS"})
 _MOST_KEYS = 10_000  # remembered at a time; forgetting a key gives it a full bucket
 _WHAT_TO_DO = "wait as long as Retry-After says, or ask the operator for more."
 
@@ -25,22 +28,27 @@ class Allowances:
         self,
         *,
         requests_per_second: float,
+        changes_per_second: float,
         events_per_second: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._clock = clock
         self._requests_per_second = requests_per_second
+        self._changes_per_second = changes_per_second
         self._events_per_second = events_per_second
         self._requests: dict[UUID, Bucket] = {}
+        self._changes: dict[UUID, Bucket] = {}
         self._events: dict[UUID, Bucket] = {}
         self.refused_events = 0  # told by the metrics; a batch that is refused counts as one
 
-    def spend_request(self, principal: Principal) -> None:
-        """Count one request that sends no event."""
+    def spend_request(self, principal: Principal, method: str) -> None:
+        """Count one request that sends no event; by its method, among the changes too."""
         now = self._clock()
         wait = _bucket(self._requests, principal.key_id, self._requests_per_second, now).take(now)
         if wait > 0.0:
             raise Overloaded(f"This key asks too often; {_WHAT_TO_DO}", retry_after=wait)
+        if method not in _READS:
+            self._spend_change(principal, now)
 
     def spend_event(self, principal: Principal) -> None:
         """Count one event, or the first of a batch."""
@@ -49,6 +57,12 @@ class Allowances:
         if wait > 0.0:
             self.refused_events += 1
             raise Overloaded(f"This key sends too many events; {_WHAT_TO_DO}", retry_after=wait)
+
+    def _spend_change(self, principal: Principal, now: float) -> None:
+        rate = self._changes_per_second
+        bucket = _bucket(self._changes, principal.key_id, rate, now, burst=_BURST_OF_CHANGES)
+        if (wait := bucket.take(now)) > 0.0:
+            raise Overloaded(f"This key changes too much; {_WHAT_TO_DO}", retry_after=wait)
 
     def charge_events(self, principal: Principal, more: int) -> None:
         """Count the other events of a batch that was let in; the key's next events wait for it."""
@@ -62,11 +76,13 @@ class Allowances:
         bucket.charge(seconds * self._events_per_second)
 
 
-def _bucket(buckets: dict[UUID, Bucket], key_id: UUID, rate: float, now: float) -> Bucket:
+def _bucket(
+    buckets: dict[UUID, Bucket], key_id: UUID, rate: float, now: float, *, burst: float = _BURST
+) -> Bucket:
     bucket = buckets.get(key_id)
     if bucket is None:
         if len(buckets) >= _MOST_KEYS:
             buckets.clear()
-        bucket = Bucket(rate=rate, burst=max(1.0, rate * _BURST), now=now)
+        bucket = Bucket(rate=rate, burst=max(1.0, rate * burst), now=now)
         buckets[key_id] = bucket
     return bucket

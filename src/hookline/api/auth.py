@@ -25,7 +25,7 @@ async def authenticate(request: Request) -> Principal:
         services = services_of(request)
         known = await _look_up(request, services.keys.authenticate)
         note_key(request.scope, known.key_id)
-        services.allowances.spend_request(known)
+        services.allowances.spend_request(known, request.method)
         request.state.principal = known
     return known
 

@@ -290,6 +290,13 @@ class Settings(BaseSettings):
         description="Requests that one key may make in one process, besides sending events; twice"
         " as many at once. 429 beyond. Stops a runaway; lower it to share a busy service.",
     )
+    changes_per_second: float = Field(
+        50.0,
+        ge=1,
+        le=1_000_000,
+        description="Of those, requests that one key may change something with in one process;"
+        " ten times as many at once. 429 beyond. Each has every process match events anew.",
+    )
     events_per_second: float = Field(
         20_000.0,
         ge=1,
