@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import orjson
 import pytest
+from msgspec.structs import replace
 
 from factories import Json, a_principal, a_queue, a_webhook, an_event
 from hookline.db import connections
@@ -87,6 +88,20 @@ def found(snapshot: Subscriptions, integration_id: str) -> Subscription:
     subscription = snapshot.find(integration_id)
     assert subscription is not None
     return subscription
+
+
+async def test_types_that_one_pbx_invents_push_out_no_answer_about_anothers(
+    bench: Bench, transactions: Transactions, keyring: KeyRing, service: IntegrationService
+) -> None:
+    inventive = Bench(transactions, keyring, service)
+    await bench.make()
+    await inventive.make()
+    await bench.snapshot.catch_up()
+    answer = bench.snapshot.match(bench.event())
+    event = inventive.event()
+    for number in range(60_000):
+        bench.snapshot.match(replace(event, type=f"call:live:{number}"))
+    assert bench.snapshot.match(bench.event()) is answer
 
 
 class TestChoosing:

@@ -34,7 +34,7 @@ from hookline.integrations.sealing import open_target
 from hookline.logs import get_logger
 from hookline.security.secrets import KeyRing
 
-_MOST_MATCHES = 50_000  # remembered answers; far more than PBXs × types that send at a time
+_MOST_MATCHES = 64  # remembered answers of a PBX or company: more than there are event types
 _LOG = get_logger(__name__)
 
 
@@ -86,7 +86,7 @@ class Subscriptions:
         self._by_pbx: dict[str, set[str]] = {}
         self._by_company: dict[str, set[str]] = {}
         self._pbxs: dict[str, PbxPolicy] = {}
-        self._matches: dict[tuple[str | None, str | None, str], Match] = {}
+        self._matches: dict[tuple[str | None, str | None], dict[str, Match]] = {}
         self._catching_up = asyncio.Lock()
         self._begun = self._loaded = 0  # which load was begun last, and which one succeeded last
         self._tell: Callable[[Subscription, Subscription | None], None] | None = None
@@ -176,13 +176,26 @@ class Subscriptions:
         company = event.company if event.pbx is None else None
         if self.reserves(event.type):  # rare, and each about another integration: not remembered
             return self._find_match(event.pbx, company, event.type, about=event.subject)
-        key = (event.pbx, company, event.type)
-        match = self._matches.get(key)
+        matches = self._matches.get((event.pbx, company))
+        match = matches.get(event.type) if matches is not None else None
         if match is None:
-            if len(self._matches) >= _MOST_MATCHES:
-                self._matches.clear()
-            match = self._matches[key] = self._find_match(event.pbx, company, event.type)
+            match = self._find_match(event.pbx, company, event.type)
+            self._remember(match, event.pbx, company, event.type)
         return match
+
+    def _remember(
+        self, match: Match, pbx: str | None, company: str | None, event_type: str
+    ) -> None:
+        """Keep an answer until something changes, or its PBX or company has too many of them.
+
+        Nothing is kept of those without integrations: senders could name any number of them.
+        """
+        if not match.wanted and match.skipped is None:
+            return
+        matches = self._matches.setdefault((pbx, company), {})
+        if len(matches) >= _MOST_MATCHES:
+            matches.clear()
+        matches[event_type] = match
 
     def reserves(self, event_type: str) -> bool:
         """Whether this type is one of Hookline's own events, which nobody may send."""
