@@ -68,7 +68,7 @@ def test_every_large_shape_prints_as_it_does_at_once(shape: str) -> None:
     assert canonical(document) == canonical(parse_document(raw, depth=64))
 
 
-@pytest.mark.parametrize("shape", set(SHAPES) - {"one long number", "thirty digits"})
+@pytest.mark.parametrize("shape", sorted(SHAPES.keys() - {"one long number", "thirty digits"}))
 def test_a_large_shape_takes_a_step_for_every_window_of_it(shape: str) -> None:
     _, steps = to_the_end(event_in_steps(SHAPES[shape], Limits()))
     in_one_string = shape.startswith("one") and shape != "one lone surrogate"
