@@ -60,8 +60,10 @@ async def test_a_delivery_is_shown_with_its_attempts_at_every_stage(
         "durationMs": 41,
         "outcome": "retry",
         "error": "status",
+        "tlsReason": None,
         "statusCode": 503,
         "responseBody": "busy \ufffd\x00",
+        "responseDefect": None,
     }
     assert waiting["attempts"] == [first]
     assert waiting["status"] == "pending"
@@ -85,7 +87,7 @@ async def test_a_lease_that_ran_out_leaves_the_delivery_due(
     integration = await an_integration(api, pbx=(pbx := a_pbx()))
     await send(api, pbx=pbx)
     [job] = await claim(queue, integration)
-    await pool.execute("update pending set due_at = now() where id = $1", job.id)
+    await pool.execute("update pending set leased_until = now() where id = $1", job.id)
     assert (await read(api, job.id))["nextAttemptAt"] is not None
 
 
