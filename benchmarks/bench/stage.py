@@ -59,7 +59,6 @@ class Stage:
             "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8",
             "SQS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['queue']}",
             "SHUTDOWN_GRACE": "1",  # what hangs when the figures are taken is not waited for
-            "CHANGES_PER_SECOND": "1000000",  # thousands of integrations are made by one key
             **settings,
         }
         crew = ("--processes", str(self.options.processes)) if self.options.processes > 1 else ()

@@ -36,7 +36,7 @@ async def service(
 ) -> AsyncIterator[Service]:
     folder = tmp_path_factory.mktemp("constraints")
     async with databases.migrated() as dsn, services(folder, DATABASE_URL=dsn) as starter:
-        yield await starter.start(REQUESTS_PER_SECOND="1000000", CHANGES_PER_SECOND="1000000")
+        yield await starter.start(REQUESTS_PER_SECOND="1000000")
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,6 @@ async def test_a_tenants_names_that_nobody_answers_for_hold_up_nobody_else(
         service = await together.start(
             EGRESS_NAME_SERVERS=f"127.0.0.1:{names.port}",
             REQUESTS_PER_SECOND="10000",
-            CHANGES_PER_SECOND="10000",
         )
         attacked = await service.an_integration(receiver, pbx=ATTACKER, events={"call": "all"})
         other = await service.an_integration(receiver, pbx=OTHER, events={"call": "all"})

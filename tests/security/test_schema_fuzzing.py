@@ -22,7 +22,7 @@ async def starter(tmp_path: Path, databases: Databases) -> AsyncIterator[Service
 
 @pytest.fixture
 async def service(starter: Services) -> Service:
-    return await starter.start(REQUESTS_PER_SECOND="1000000", CHANGES_PER_SECOND="1000000")
+    return await starter.start(REQUESTS_PER_SECOND="1000000")
 
 
 async def explored(starter: Services, service: Service, *options: str) -> tuple[int, str]:

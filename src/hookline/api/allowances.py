@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
-from hookline.domain.access import Principal
+from hookline.domain.access import Principal, Role
 from hookline.errors import Overloaded
 from hookline.security.buckets import Bucket
 
@@ -42,12 +42,15 @@ class Allowances:
         self.refused_events = 0  # told by the metrics; a batch that is refused counts as one
 
     def spend_request(self, principal: Principal, method: str) -> None:
-        """Count one request that sends no event; by its method, among the changes too."""
+        """Count one request that sends no event; by its method, among the changes too.
+
+        Administrators' changes are not counted: they run the service, and set it up in bulk.
+        """
         now = self._clock()
         wait = _bucket(self._requests, principal.key_id, self._requests_per_second, now).take(now)
         if wait > 0.0:
             raise Overloaded(f"This key asks too often; {_WHAT_TO_DO}", retry_after=wait)
-        if method not in _READS:
+        if method not in _READS and principal.role is not Role.ADMIN:
             self._spend_change(principal, now)
 
     def spend_event(self, principal: Principal) -> None:

@@ -295,7 +295,8 @@ class Settings(BaseSettings):
         ge=1,
         le=1_000_000,
         description="Of those, requests that one key may change something with in one process;"
-        " ten times as many at once. 429 beyond. Each has every process match events anew.",
+        " ten times as many at once; an admin's are not counted. 429 beyond. Each has every process"
+        " match events anew.",
     )
     events_per_second: float = Field(
         20_000.0,
