@@ -287,6 +287,7 @@ class PendingDelivery(Base):
             postgresql_where=text("leased_until is not null"),
         ),
         Index("pending_event_id_idx", "event_id"),
+        Index("pending_integration_id_id_idx", "integration_id", "id"),  # lists: leased ones too
         Index(
             "pending_ordering_idx",
             "integration_id",
