@@ -97,7 +97,8 @@ public final class Journey {
     return integrations.createIntegration(
         webhookAt(System.getenv("TARGET"))
             .putEventsItem("call", "all")
-            .putEventsItem("analytics", List.of("call:completed")));
+            .putEventsItem("analytics", List.of("call:completed")),
+        null);
   }
 
   private Integration createQueue() throws ApiException {
@@ -112,7 +113,8 @@ public final class Journey {
             .name("Warehouse")
             .pbx(PBX)
             .transmission(new TransmissionCreate(target))
-            .putEventsItem("chat", "all"));
+            .putEventsItem("chat", "all"),
+        null);
   }
 
   private List<String> groups() throws ApiException {
@@ -136,7 +138,7 @@ public final class Journey {
     IntegrationCreate wrong =
         webhookAt("https://user:word@crm.example.com/hook")
             .putEventsItem("call", List.of("call:nonsense"));
-    String body = refused(() -> integrations.createIntegration(wrong));
+    String body = refused(() -> integrations.createIntegration(wrong, null));
     return InvalidInputProblem.fromJson(body).getErrors().stream()
         .map(WrongField::getPath)
         .toList();

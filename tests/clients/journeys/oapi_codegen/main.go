@@ -59,7 +59,7 @@ func webhookAt(url string, events api.EventSelection) api.IntegrationCreate {
 }
 
 func create(wanted api.IntegrationCreate) *api.Integration {
-	answer := must(client.CreateIntegrationWithResponse(ctx, wanted))
+	answer := must(client.CreateIntegrationWithResponse(ctx, nil, wanted))
 	return done(answer.JSON201, answer.Body)
 }
 
@@ -97,7 +97,7 @@ func accessKeyID(queue *api.Integration) string {
 func wrongFields() (paths []string) {
 	events := api.EventSelection{"call": only("call:nonsense")}
 	wrong := webhookAt("https://user:word@crm.example.com/hook", events)
-	answer := must(client.CreateIntegrationWithResponse(ctx, wrong))
+	answer := must(client.CreateIntegrationWithResponse(ctx, nil, wrong))
 	for _, each := range done(answer.ApplicationproblemJSON422, answer.Body).Errors {
 		paths = append(paths, each.Path)
 	}
