@@ -131,6 +131,18 @@ class TestAttempts:
         assert lanes.take_at_hand() == []
         assert lanes.attempt_ended("a") is None
 
+    def test_what_was_misplaced_for_a_moment_does_not_stay_at_hand(
+        self, lanes: Lanes, rules: Rules
+    ) -> None:
+        jobs = [a_job("a") for _ in range(4)]
+        for job in jobs:
+            lanes.reserve("a", 10)
+            lanes.admit(job)
+        rules["a"] = LaneRules(max_in_flight=2, ordered=True)
+        assert [lanes.attempt_ended("a") for _ in range(2)] == [None, None]
+        rules["a"] = TWO_AT_A_TIME
+        assert lanes.misplaced() == jobs[2:]
+
 
 class TestClaiming:
     def test_nothing_is_claimed_where_nothing_is_known_to_wait(self, lanes: Lanes) -> None:

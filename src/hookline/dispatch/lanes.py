@@ -169,10 +169,15 @@ class Lanes:
         return self.rules_of(integration_id).elsewhere
 
     def misplaced(self) -> list[Claimed]:
-        """Return what lanes hold unstarted that moved to another engine, or changed their order."""
+        """Return what lanes hold unstarted that moved to another engine, or changed their order.
+
+        Where that was undone, nothing may be in flight any more whose end would start the rest.
+        """
         jobs: list[Claimed] = []
         for integration_id, lane in self._lanes.items():
-            if lane.at_hand and not lane.is_current(self.rules_of(integration_id)):
+            if not lane.at_hand:
+                continue
+            if not lane.in_flight or not lane.is_current(self.rules_of(integration_id)):
                 jobs += lane.at_hand
                 lane.at_hand.clear()
         return jobs
