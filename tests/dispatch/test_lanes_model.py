@@ -3,6 +3,7 @@
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from hypothesis.strategies import DataObject, booleans, data, floats, integers, sampled_from
+from msgspec.structs import replace
 
 from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
@@ -20,7 +21,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
     @initialize(most_held=integers(1, 40), most_bytes=integers(1, 400), order=booleans())
     def open(self, most_held: int, most_bytes: int, *, order: bool) -> None:
         self.now = 0.0
-        self.allowed = {name: LaneRules(2, ordered=order and name == "d") for name in NAMES}
+        self.allowed = {name: LaneRules(2, ordered=order and name == "d", term=1) for name in NAMES}
         self.owners = {name: Tenant("one" if name in "ab" else None, name) for name in NAMES}
         self.lanes = Lanes(
             self.allowed.__getitem__,
@@ -33,6 +34,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
         self.at_hand: dict[str, list[Claimed]] = {name: [] for name in NAMES}
         self.unwritten: list[Claimed] = []
         self.reserved: list[Claimed] = []
+        self.leased_in_order: dict[str, bool] = {}  # what a lane holds
         self.largest_claimed = 0
 
     def clock(self) -> float:
@@ -44,7 +46,16 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @rule(name=names, bound=integers(1, 5))
     def an_integration_changes(self, name: str, bound: int) -> None:
-        self.allowed[name] = LaneRules(bound, self.allowed[name].ordered)
+        self.allowed[name] = replace(self.allowed[name], max_in_flight=bound)
+
+    @rule(name=names, ordered=booleans())
+    def an_order_changes(self, name: str, *, ordered: bool) -> None:
+        self.allowed[name] = replace(self.allowed[name], ordered=ordered)
+
+    @rule(name=names)
+    def a_lane_was_perhaps_another_engines(self, name: str) -> None:
+        rules = self.allowed[name]
+        self.allowed[name] = replace(rules, term=rules.term + 1)
 
     @rule(name=names, company=sampled_from([None, "one", "two"]))
     def a_pbx_moves(self, name: str, company: str | None) -> None:
@@ -55,6 +66,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
         if self.lanes.reserve(name, size):
             assert not self.allowed[name].ordered
             assert len(self.ahead(name)) < self.most_of(name)
+            self.lease(name)
             self.reserved.append(a_job(name, size=size))
 
     @precondition(lambda self: self.reserved)
@@ -72,11 +84,22 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @rule(waiting=sampled_from([(), ("a",), ("a", "b"), NAMES]), due_in=floats(-5, 20))
     def a_poll_ends(self, waiting: tuple[str, ...], due_in: float) -> None:
-        self.lanes.found([Waiting(name, due_in) for name in waiting], self.lanes.moment())
+        self.lanes.found(
+            [Waiting(name, due_in, self.allowed[name].ordered) for name in waiting],
+            self.lanes.moment(),
+        )
+        self.give_back(self.lanes.misplaced())
+        for name in NAMES:
+            assert self.running[name] or not self.at_hand[name]
+            assert self.may_start(name) or not self.at_hand[name]
 
-    @rule(draws=data(), size=integers(0, 60))
-    def a_claim_ends(self, draws: DataObject, size: int) -> None:
+    @rule(draws=data(), size=integers(0, 60), ready=booleans())
+    def a_claim_ends(self, draws: DataObject, size: int, *, ready: bool) -> None:
         asked, most_bytes = self.lanes.claimable(), self.lanes.bytes_to_claim
+        if to_take_over := self.lanes.to_take_over():
+            taken_over = [lane.integration_id for lane, _ in to_take_over] if ready else []
+            self.lanes.took_over(to_take_over, set(taken_over))
+            return
         if not asked:
             return
         assert most_bytes > 0
@@ -87,7 +110,8 @@ class LanesAgainstModel(RuleBasedStateMachine):
             assert len(self.ahead(name)) + lane.room <= self.most_of(name)
             for _ in range(draws.draw(integers(0, lane.room))):
                 if sum(len(job.event.payload) for job in jobs) < most_bytes:
-                    jobs.append(a_job(lane.integration_id, size=size))
+                    self.lease(name)
+                    jobs.append(a_job(name, size=size))
         self.largest_claimed = max(self.largest_claimed, size if jobs else 0)
         self.lanes.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
         for job in jobs:
@@ -101,8 +125,11 @@ class LanesAgainstModel(RuleBasedStateMachine):
         self.unwritten.append(self.running[name].pop())
         following = self.lanes.attempt_ended(name)
         if following is not None:
+            assert self.may_start(name)
             assert following is self.at_hand[name].pop(0)
             self.running[name].append(following)
+        elif self.at_hand[name] and self.may_start(name):
+            assert len(self.running[name]) >= self.allowed[name].max_in_flight
 
     @precondition(lambda self: self.unwritten)
     @rule()
@@ -112,9 +139,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @rule()
     def everything_at_hand_is_given_back(self) -> None:
-        for job in self.lanes.take_at_hand():
-            self.at_hand[job.integration_id].remove(job)
-            self.lanes.let_go(job.integration_id, len(job.event.payload))
+        self.give_back(self.lanes.take_at_hand())
         assert not any(self.at_hand.values())
 
     @invariant()
@@ -134,14 +159,9 @@ class LanesAgainstModel(RuleBasedStateMachine):
         assert 0 <= self.lanes.slow_held <= self.lanes.held
 
     @invariant()
-    def nothing_waits_at_hand_while_nothing_runs(self) -> None:
-        for name in NAMES:
-            assert self.running[name] or not self.at_hand[name]
-
-    @invariant()
-    def what_is_due_now_can_be_claimed(self) -> None:
-        if self.lanes.next_due() == 0.0:
-            assert self.lanes.claimable() != []
+    def what_is_due_now_is_claimed_or_taken_over_or_found_to_be_due_later(self) -> None:
+        if self.lanes.next_due() == 0.0 and not self.lanes.claimable():
+            assert self.lanes.to_take_over() or self.lanes.next_due() != 0.0
 
     def most_of(self, name: str) -> int:
         rules = self.allowed[name]
@@ -155,16 +175,31 @@ class LanesAgainstModel(RuleBasedStateMachine):
         unwritten = [job for job in self.unwritten if job.integration_id == name]
         return self.ahead(name) + unwritten
 
+    def lease(self, name: str) -> None:
+        """Hold what is leased, and that none is while the lane holds any in another order."""
+        ordered = self.allowed[name].ordered
+        assert not self.held(name) or self.leased_in_order[name] is ordered
+        self.leased_in_order[name] = ordered
+
+    def may_start(self, name: str) -> bool:
+        return not self.held(name) or self.leased_in_order[name] is self.allowed[name].ordered
+
+    def give_back(self, jobs: list[Claimed]) -> None:
+        for job in jobs:
+            self.at_hand[job.integration_id].remove(job)
+            self.lanes.let_go(job.integration_id, len(job.event.payload))
+
     def admit(self, job: Claimed) -> None:
         name = job.integration_id
         bound = self.allowed[name].max_in_flight
         self.at_hand[name].append(job)
         if (first := self.lanes.admit(job)) is not None:
             assert len(self.running[name]) < bound
+            assert self.may_start(name)
             assert first is self.at_hand[name].pop(0), "it was overtaken"
             self.running[name].append(first)
         else:
-            assert len(self.running[name]) >= bound
+            assert len(self.running[name]) >= bound or not self.may_start(name)
 
 
 LanesAgainstModel.TestCase.settings = settings(
