@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from hookline.domain.deliveries import (
     Delivered,
     ErrorKind,
@@ -101,7 +103,7 @@ class QueueContract:
         await queue.append([event], [delivery], revision=REVISION)
         [claimed] = await claim(queue, "bytes1")
         assert claimed.id == delivery.id
-        assert claimed.event == event.event
+        assert claimed.event == replace(event.event, hashed=None)  # digests are stored apart
         assert (claimed.attempts, claimed.claims, claimed.once) == (0, 1, False)
 
     async def test_an_append_from_a_stale_snapshot_stores_nothing(self, queue: Queue) -> None:
