@@ -64,8 +64,9 @@ async def test_a_record_that_cannot_be_read_costs_no_other_integration(
 
     outcomes = await service.settled(sent["eventId"])
     assert outcomes[sound["id"]]["status"] == "delivered"
-    reasons = [(outcomes[each["id"]]["status"], outcomes[each["id"]]["reason"]) for each in odd]
-    assert reasons == [("failed", "internal"), ("failed", "blocked")]
+    for each in odd:
+        outcome = outcomes[each["id"]]
+        assert (outcome["status"], outcome["reason"]) == ("failed", "internal")
     await service.stop()
     again = await together.start(RETRY_DELAYS="none")
     assert (await again.send(an_event(id="later")))["deliveries"] == 3
