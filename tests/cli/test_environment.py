@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent.parent
+OUTER_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS", "MAKEOVERRIDES"}  # set where make runs the tests
 MISSING = "raise ModuleNotFoundError(__name__)\n"
 
 
@@ -33,7 +34,7 @@ class Fresh:
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=os.environ | env,
+            env={name: os.environ[name] for name in os.environ.keys() - OUTER_MAKE} | env,
             capture_output=True,
             text=True,
             timeout=100,
