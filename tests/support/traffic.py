@@ -78,6 +78,8 @@ class Traffic:
         await self._until(lambda: self.answers[_UNAVAILABLE] >= goal, within)
 
     async def _until(self, claim: Callable[[], bool], within: float) -> None:
+        if claim():
+            return
         event = asyncio.Event()
         self._watchers.append((claim, event))
         async with asyncio.timeout(within):
