@@ -4,8 +4,11 @@ import asyncio
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from support.account import Account, the_account
 from support.ledger import Ledger
+from support.own_postgres import terminate
 from support.service import PATIENCE, Services
 from support.terminal import Command
 from support.traffic import Traffic
@@ -15,9 +18,26 @@ EVENTS = 60
 IN_FLIGHT = 8
 
 
+Close = Callable[[Account], Account]
+
+
 async def test_what_a_frozen_process_says_when_it_wakes_is_fenced(
-    together: Services, ledger: Ledger, closed: Callable[[Account], Account]
+    together: Services, ledger: Ledger, closed: Close
 ) -> None:
+    await frozen_and_awake_again(together, ledger, closed, cut=True)
+
+
+@pytest.mark.soak
+async def test_a_process_that_only_froze_is_taken_for_gone_in_time(
+    together: Services, ledger: Ledger, closed: Close
+) -> None:
+    await frozen_and_awake_again(together, ledger, closed, cut=False)
+
+
+async def frozen_and_awake_again(
+    together: Services, ledger: Ledger, closed: Close, *, cut: bool
+) -> None:
+    """Freeze a process with attempts under way; `cut`: its membership's session ends at once."""
     frozen = await together.start(LOG_LEVEL="INFO", **SOON)
     await frozen.an_integration(ledger, maxInFlight=IN_FLIGHT)
     traffic = Traffic([frozen.url], together.admin_key)
@@ -26,6 +46,9 @@ async def test_what_a_frozen_process_says_when_it_wakes_is_fenced(
     await ledger.until_received(IN_FLIGHT)
     frozen.command.process.send_signal(signal.SIGSTOP)
     in_flight = ledger.under_way
+    if cut:
+        dsn = together.settings["DATABASE_URL"]
+        assert await terminate(dsn, "application_name = 'hookline listener'") == 1
 
     heir = await together.start(**SOON)
     ledger.release()

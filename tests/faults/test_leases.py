@@ -19,7 +19,7 @@ Close = Callable[[Account], Account]
 async def test_workers_never_attempt_a_delivery_at_once(
     together: Services, ledger: Ledger, closed: Close
 ) -> None:
-    await worked_off_slowly(together, ledger, closed, events=10)
+    await worked_off_slowly(together, ledger, closed, events=5)
 
 
 @pytest.mark.soak
