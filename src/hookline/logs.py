@@ -8,6 +8,15 @@ from typing import IO, Any, TextIO
 
 import structlog
 
+_SHARED: list[structlog.typing.Processor] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+    structlog.processors.StackInfoRenderer(),
+]
+# One list for good: loggers keep it after their first line, and structlog's capture changes it.
+_PROCESSORS = [*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter]
+
 
 def configure(*, level: str = "INFO", console: bool = False, stream: IO[str] | None = None) -> None:
     """Send Hookline's and its libraries' log lines to `stream` (standard error by default).
@@ -15,12 +24,6 @@ def configure(*, level: str = "INFO", console: bool = False, stream: IO[str] | N
     `console` prints for a person at a terminal; otherwise each line is one JSON object, whatever
     bytes its values hold.
     """
-    shared: list[structlog.typing.Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-    ]
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(
             colors=False,
@@ -36,7 +39,7 @@ def configure(*, level: str = "INFO", console: bool = False, stream: IO[str] | N
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            foreign_pre_chain=_SHARED,
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *ending],
         )
     )
@@ -47,7 +50,7 @@ def configure(*, level: str = "INFO", console: bool = False, stream: IO[str] | N
     for chatty in ("alembic", "botocore", "aiobotocore", "aioboto3", "asyncio", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        processors=_PROCESSORS,
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(level)),
         cache_logger_on_first_use=True,
