@@ -23,9 +23,10 @@ run: .venv/runtime  ## the service on http://127.0.0.1:8080, with its own Postgr
 demo: .venv/runtime  ## sample events through a service of its own to a receiver, live
 	@$(BIN)/hookline demo
 
+# Bytecode is kept, since the tests start hundreds of processes.
 test: .venv/dev .venv/npm .venv/generator .venv/go .venv/java  ## every test, but those of make soak, on every processor
 	@PYTHONPATH=tests $(BIN)/python -m support.system_postgres
-	@$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 soak: .venv/dev  ## the tests that take long
 	@$(BIN)/python -m pytest -m soak
