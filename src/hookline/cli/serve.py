@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hookline.cli import terminal
-from hookline.cli.descriptors import allow_many_sockets
+from hookline.cli.resources import allow_many_sockets, return_large_buffers
 
 if TYPE_CHECKING:
     import socket
@@ -40,6 +40,7 @@ def serve(
     settings = load_settings()
     _log(settings)
     allow_many_sockets()
+    return_large_buffers()
     taken = listener(
         settings.host,
         settings.port,
@@ -61,6 +62,7 @@ def worker() -> None:
     settings = load_settings()
     _log(settings)
     allow_many_sockets()
+    return_large_buffers()
     sys.exit(run_until_stopped(lambda stopping: _work(settings, stopping)))
 
 
