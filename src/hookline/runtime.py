@@ -31,12 +31,11 @@ from hookline.dispatch.exhausted import ExhaustedTally
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.ingest import Ingest
-from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.notices import Notices
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.refreshing import Refresher
-from hookline.dispatch.shares import Shares
+from hookline.dispatch.rules import IntegrationRules
 from hookline.dispatch.testing import MOST_AT_ONCE, Tester
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, load_catalogue
@@ -86,7 +85,6 @@ _FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond 
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
-_UNKNOWN_WIDTH = 64  # for what is left of deleted integrations
 _TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
     in_use=MOST_AT_ONCE, in_use_per_origin=MOST_AT_ONCE, idle=0, idle_per_origin=0
 )
@@ -151,9 +149,9 @@ async def open_runtime(
         announcer = _announcer(queue, stack)
         if engine:
             watch = _watch(settings, transactions, subscriptions, integrations, counts, stack)
-            shares = Shares()
-            fleet = Fleet(shares.learn)
-            lanes = _lanes(settings, subscriptions, watch, shares)
+            rules = _rules(settings, subscriptions, watch)
+            fleet = Fleet(rules.engines_counted)
+            lanes = rules.lanes
             running = _engine(
                 settings,
                 queue=queue,
@@ -306,27 +304,14 @@ def _follow_departures(
     subscriptions.tells(departures.saw)
 
 
-def _lanes(
-    settings: Settings, subscriptions: Subscriptions, watch: HealthWatch, shares: Shares
-) -> Lanes:
-    def rules_of(integration_id: str) -> LaneRules:
-        known = subscriptions.find(integration_id)
-        term = shares.term(integration_id)
-        if known is None:
-            return LaneRules(_UNKNOWN_WIDTH, ordered=False, elsewhere=not term, term=term)
-        paused, rate_limit = watch.is_paused(integration_id), known.rate_limit
-        if not known.enabled:  # neither paused nor limited: what waits for it ends as skipped
-            paused, rate_limit = False, None
-        return LaneRules(
-            known.max_in_flight, known.ordered, paused, rate_limit, elsewhere=not term, term=term
-        )
-
-    return Lanes(
-        rules_of,
-        subscriptions.owner_of,
-        most_held=settings.max_in_flight,
-        most_bytes=_MOST_BYTES_HELD,
+def _rules(
+    settings: Settings, subscriptions: Subscriptions, watch: HealthWatch
+) -> IntegrationRules:
+    rules = IntegrationRules(
+        subscriptions, watch, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD
     )
+    subscriptions.tells(rules.integration_changed)
+    return rules
 
 
 def _engine(  # noqa: PLR0913 - one line below the root, each part by its name

@@ -21,8 +21,18 @@ class Clock:
 
 
 class Rules(dict[str, LaneRules]):
+    """What lanes are allowed; those that look it up learn of changes."""
+
+    def __init__(self) -> None:
+        self.lanes: list[Lanes] = []
+
     def __missing__(self, _name: str) -> LaneRules:
         return TWO_AT_A_TIME
+
+    def __setitem__(self, name: str, rules: LaneRules) -> None:
+        super().__setitem__(name, rules)
+        for lanes in self.lanes:
+            lanes.update_rules([name])
 
 
 @pytest.fixture
@@ -37,7 +47,9 @@ def rules() -> Rules:
 
 @pytest.fixture
 def lanes(clock: Clock, rules: Rules) -> Lanes:
-    return Lanes(rules.__getitem__, own_tenant, most_held=1000, most_bytes=100_000, clock=clock)
+    made = Lanes(rules.__getitem__, own_tenant, most_held=1000, most_bytes=100_000, clock=clock)
+    rules.lanes.append(made)
+    return made
 
 
 def claimed(lanes: Lanes, asked: list[Lane], count: int, *, size: int = 10) -> list[Claimed]:

@@ -260,10 +260,12 @@ def test_what_a_paused_lane_holds_is_set_aside_and_it_begins_anew_from_one() -> 
     lanes = lanes_of(lambda name: rules[name])
     started = claimed(lanes, "target", WIDEST)
     rules["target"] = PAUSED
+    lanes.update_rules()
     assert given_back(lanes, lanes.set_aside(["target", "unheard"])) == WIDEST - 8
     for job in started:
         assert ended(lanes, job) is None
     rules["target"] = WIDE
+    lanes.update_rules()
     lanes.expect("target")
     assert asked(lanes) == {"target": WIDE.capacity(1)}
     assert len(claimed(lanes, "target", 4)) == 1

@@ -46,16 +46,15 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @rule(name=names, bound=integers(1, 5))
     def an_integration_changes(self, name: str, bound: int) -> None:
-        self.allowed[name] = replace(self.allowed[name], max_in_flight=bound)
+        self.allow(name, max_in_flight=bound)
 
     @rule(name=names, ordered=booleans())
     def an_order_changes(self, name: str, *, ordered: bool) -> None:
-        self.allowed[name] = replace(self.allowed[name], ordered=ordered)
+        self.allow(name, ordered=ordered)
 
     @rule(name=names)
     def a_lane_was_perhaps_another_engines(self, name: str) -> None:
-        rules = self.allowed[name]
-        self.allowed[name] = replace(rules, term=rules.term + 1)
+        self.allow(name, term=self.allowed[name].term + 1)
 
     @rule(name=names, company=sampled_from([None, "one", "two"]))
     def a_pbx_moves(self, name: str, company: str | None) -> None:
@@ -162,6 +161,10 @@ class LanesAgainstModel(RuleBasedStateMachine):
     def what_is_due_now_is_claimed_or_taken_over_or_found_to_be_due_later(self) -> None:
         if self.lanes.next_due() == 0.0 and not self.lanes.claimable():
             assert self.lanes.to_take_over() or self.lanes.next_due() != 0.0
+
+    def allow(self, name: str, **changes: int) -> None:
+        self.allowed[name] = replace(self.allowed[name], **changes)
+        self.lanes.update_rules([name])
 
     def most_of(self, name: str) -> int:
         rules = self.allowed[name]

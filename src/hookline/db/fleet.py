@@ -48,7 +48,7 @@ class Fleet:
     """
 
     def __init__(
-        self, counted: Callable[[int, Sequence[int]], None], *, every: float = COUNT_EVERY
+        self, counted: Callable[[int, Sequence[int]], object], *, every: float = COUNT_EVERY
     ) -> None:
         self.every = every
         self._counted = counted

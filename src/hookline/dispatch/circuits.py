@@ -40,7 +40,9 @@ class Circuits:
     async def round(self) -> None:
         """Share and learn, put aside what is paused, let probes go. Raises Unavailable."""
         resumed = await self._watch.exchange()
-        self._give_back(self._lanes.set_aside(self._watch.paused() | resumed))
+        changed = self._watch.paused() | resumed
+        self._lanes.update_rules(changed)
+        self._give_back(self._lanes.set_aside(changed))
         due = self._lanes.with_work_due(self._watch.probes_due())
         probes = await self._watch.take_probes(due) if due else set()
         for integration_id in probes:

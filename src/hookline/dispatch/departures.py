@@ -27,8 +27,10 @@ class Departures:
         self._sinks = sinks
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def saw(self, before: Subscription, after: Subscription | None) -> None:
-        """Take note of a change; `after` is None where the integration was deleted."""
+    def saw(self, before: Subscription | None, after: Subscription | None) -> None:
+        """Take note of a change: `before` is None of a new one, `after` of a deleted one."""
+        if before is None:
+            return
         if before.target is not None and (after is None or after.target != before.target):
             self._start(self._forget(before.target), "forget-target")
         if after is None:

@@ -295,7 +295,7 @@ class Engine:
         self._lose(job)
         if isinstance(settlement.outcome, RetryAt):
             self._lanes.expect(job.integration_id, settlement.outcome.delay)
-        elif self._lanes.rules_of(job.integration_id).ordered:
+        elif self._lanes.is_ordered(job.integration_id):
             self._lanes.expect(job.integration_id)  # its successor may go now
         self._wake_for_room()
 

@@ -39,6 +39,7 @@ class LaneRules(msgspec.Struct, frozen=True, gc=False):
 class LaneState:
     """What one integration has in this process's hands, and what it is known to have elsewhere."""
 
+    rules: LaneRules
     share: Share  # of the slow lanes' places: its tenant's
     held: int = 0  # reserved, at hand, in flight, or waiting for its outcome to be written
     bytes_held: int = 0
@@ -74,17 +75,17 @@ class LaneState:
             return True
         return self.in_flight > 0 and clock() - self.heard_at > _SILENT
 
-    def is_current(self, rules: LaneRules) -> bool:
+    def is_current(self) -> bool:
         """Whether what it holds may start: it is still this engine's, and its order unchanged."""
         if self.ordered is None:
-            self.ordered = rules.ordered
-        return not rules.elsewhere and self.ordered is rules.ordered
+            self.ordered = self.rules.ordered
+        return not self.rules.elsewhere and self.ordered is self.rules.ordered
 
-    def is_ready(self, rules: LaneRules) -> bool:
+    def is_ready(self) -> bool:
         """Whether it is taken over, so that it may have more."""
-        return self.is_current(rules) and self.taken_over == rules.term
+        return self.is_current() and self.taken_over == self.rules.term
 
-    def turn(self, rules: LaneRules, due_at: float) -> float:
+    def turn(self, due_at: float) -> float:
         """Return when it may be asked for: when work is due, and its rate allows it."""
         turn = max(due_at, self.look_again_at)
-        return turn if rules.rate_limit is None else max(turn, self.not_before)
+        return turn if self.rules.rate_limit is None else max(turn, self.not_before)

@@ -33,6 +33,7 @@ class Lanes:
     was heard for a while, and those of which nothing was ever heard, until it is. Of that half each
     tenant has a share, whose it is as `owner_of` says. What is held stays so until its outcome is
     written, so a database that is away stops the engine instead of filling its memory.
+    `rules_of` tells what an integration is allowed: a lane keeps that until `update_rules`.
     Times are those of `moment`, in seconds.
     """
 
@@ -70,13 +71,13 @@ class Lanes:
         or is paused, always goes through the database, which knows more.
         """
         lane = self._lane(integration_id)
-        rules = self.rules_of(integration_id)
+        rules = lane.rules
         if rules.ordered or rules.paused or rules.rate_limit is not None:
             return False
-        if not lane.is_ready(rules):
+        if not lane.is_ready():
             return False
         self._mark(lane)
-        if lane.ahead >= self._limit(lane, rules, self._left(lane)):
+        if lane.ahead >= self._limit(lane, self._left(lane)):
             return False
         left = self.most_bytes - self.bytes_held
         if size > left or lane.bytes_held > left // _SHARE:
@@ -98,8 +99,8 @@ class Lanes:
         lane = self._lanes[integration_id]
         if not lane.at_hand:
             return None
-        rules = self.rules_of(integration_id)
-        if not lane.is_current(rules):
+        rules = lane.rules
+        if not lane.is_current():
             return None
         if rules.paused:
             may_start, lane.probing = lane.probing, False
@@ -118,9 +119,9 @@ class Lanes:
         lane.heard, lane.heard_at = True, self.clock()
         if lane.slow:
             self._mark(lane)
-        rules = self.rules_of(integration_id)
+        rules = lane.rules
         within = lane.in_flight <= lane.window.width(rules.max_in_flight)
-        if lane.at_hand and within and not rules.paused and lane.is_current(rules):
+        if lane.at_hand and within and not rules.paused and lane.is_current():
             return lane.at_hand.popleft()
         lane.in_flight -= 1
         return None
@@ -131,7 +132,7 @@ class Lanes:
         To be told before the attempt's end.
         """
         lane = self._lanes[integration_id]
-        rules = self.rules_of(integration_id)
+        rules = lane.rules
         lane.window.shrink(rules.max_in_flight, lane.in_flight)
         self._mark(lane)
         surplus = lane.ahead - rules.capacity(lane.window.width(rules.max_in_flight))
@@ -142,7 +143,7 @@ class Lanes:
         lane = self._lanes[integration_id]
         if not lane.window.narrowed:
             return False
-        lane.window.grow(self.rules_of(integration_id).max_in_flight)
+        lane.window.grow(lane.rules.max_in_flight)
         self._mark(lane)
         return True
 
@@ -158,15 +159,25 @@ class Lanes:
                 continue
             lane.window.close()
             self._mark(lane)
-            if not self.rules_of(integration_id).paused:
+            if not lane.rules.paused:
                 self._note(integration_id, lane, lane.due_at)
             jobs += lane.at_hand
             lane.at_hand.clear()
         return jobs
 
+    def update_rules(self, integration_ids: Iterable[str] | None = None) -> None:
+        """Look up anew what lanes are allowed, those named or all: it was changed."""
+        for integration_id in list(self._lanes) if integration_ids is None else integration_ids:
+            if (lane := self._lanes.get(integration_id)) is not None:
+                lane.rules = self.rules_of(integration_id)
+
     def is_elsewhere(self, integration_id: str) -> bool:
         """Whether a lane is another engine's."""
-        return self.rules_of(integration_id).elsewhere
+        return self._lane(integration_id).rules.elsewhere
+
+    def is_ordered(self, integration_id: str) -> bool:
+        """Whether a lane keeps order."""
+        return self._lane(integration_id).rules.ordered
 
     def misplaced(self) -> list[Claimed]:
         """Return what lanes hold unstarted that moved to another engine, or changed their order.
@@ -174,10 +185,10 @@ class Lanes:
         Where that was undone, nothing may be in flight any more whose end would start the rest.
         """
         jobs: list[Claimed] = []
-        for integration_id, lane in self._lanes.items():
+        for lane in self._lanes.values():
             if not lane.at_hand:
                 continue
-            if not lane.in_flight or not lane.is_current(self.rules_of(integration_id)):
+            if not lane.in_flight or not lane.is_current():
                 jobs += lane.at_hand
                 lane.at_hand.clear()
         return jobs
@@ -203,7 +214,7 @@ class Lanes:
             each
             for each in integration_ids
             if (lane := self._lanes.get(each)) and lane.due_at is not None and lane.due_at <= now
-            if not self.rules_of(each).elsewhere
+            if not lane.rules.elsewhere
         ]
 
     def let_probe(self, integration_id: str) -> None:
@@ -293,17 +304,17 @@ class Lanes:
             if lane.due_at is None or lane.due_at > now:
                 continue
             if lane.slow and lane.share.room <= 0:
-                continue  # before its rules are asked for: hundreds may wait for the slow half
-            rules = self.rules_of(integration_id)
+                continue  # first of all: hundreds may wait for the slow half
+            rules = lane.rules
             if rules.elsewhere or (rules.paused and not lane.probing):
                 del self._noted[integration_id]  # until it is probed, resumed or found again
                 continue
-            if lane.turn(rules, lane.due_at) > now or lane.unsure:
+            if lane.turn(lane.due_at) > now or lane.unsure:
                 continue
             self._mark(lane)
-            room = self._room(lane, rules, self._left(lane, taken))
-            if room > 0 and not lane.is_ready(rules):
-                self._leave_out(integration_id, lane, rules)
+            room = self._room(lane, self._left(lane, taken))
+            if room > 0 and not lane.is_ready():
+                self._leave_out(integration_id, lane)
             elif room > 0:
                 asked.append(Lane(integration_id, room, rules.ordered, rules.rate_limit))
                 taken += room
@@ -344,10 +355,9 @@ class Lanes:
             lane = self._lanes[integration_id]
             if lane.due_at is None or lane.unsure or (lane.slow and lane.share.room <= 0):
                 continue
-            rules = self.rules_of(integration_id)
             self._mark(lane)
-            if self._room(lane, rules, self._left(lane)) > 0:
-                due.append(lane.turn(rules, lane.due_at))
+            if self._room(lane, self._left(lane)) > 0:
+                due.append(lane.turn(lane.due_at))
         return max(0.0, min(due) - self.clock()) if due else None
 
     def wants_more(self, integration_id: str) -> bool:
@@ -355,10 +365,9 @@ class Lanes:
         lane = self._lanes[integration_id]
         if lane.due_at is None or lane.unsure or (lane.slow and lane.share.room <= 0):
             return False
-        rules = self.rules_of(integration_id)
-        if self._room(lane, rules, self._left(lane)) <= 0:
+        if self._room(lane, self._left(lane)) <= 0:
             return False
-        return lane.turn(rules, lane.due_at) <= self.clock()
+        return lane.turn(lane.due_at) <= self.clock()
 
     @property
     def expecting(self) -> bool:
@@ -380,7 +389,7 @@ class Lanes:
         lane = self._lanes.get(integration_id)
         if lane is None:
             share = self._slow.share_of(self.owner_of(integration_id))
-            lane = self._lanes[integration_id] = LaneState(share)
+            lane = self._lanes[integration_id] = LaneState(self.rules_of(integration_id), share)
         return lane
 
     def _follow_owner(self, integration_id: str, lane: LaneState) -> None:
@@ -411,28 +420,28 @@ class Lanes:
         left = self.most_held - self.held - taken
         return min(left, lane.share.room) if lane.slow else left
 
-    def _limit(self, lane: LaneState, rules: LaneRules, left: int) -> int:
+    def _limit(self, lane: LaneState, left: int) -> int:
         """Return how many a lane may have ahead of it while `left` places are free to it."""
         if left <= 0:
             return 0
-        width = lane.window.width(rules.max_in_flight)
+        width = lane.window.width(lane.rules.max_in_flight)
         share = left // (_SHARE if lane.slow else _SHARE_OF_FAST)
-        return min(rules.capacity(width), max(1, share))
+        return min(lane.rules.capacity(width), max(1, share))
 
-    def _room(self, lane: LaneState, rules: LaneRules, left: int) -> int:
+    def _room(self, lane: LaneState, left: int) -> int:
         """Return how many to ask for: few are not worth a round trip, and late ones idle."""
-        if rules.paused or rules.elsewhere:
-            return int(lane.probing and left > 0 and not rules.elsewhere)
-        limit = self._limit(lane, rules, left)
+        if lane.rules.paused or lane.rules.elsewhere:
+            return int(lane.probing and left > 0 and not lane.rules.elsewhere)
+        limit = self._limit(lane, left)
         too_large = lane.bytes_held > self.bytes_to_claim or self.bytes_to_claim <= 0
         return 0 if too_large or lane.ahead > limit * _ENOUGH else limit - lane.ahead
 
-    def _leave_out(self, integration_id: str, lane: LaneState, rules: LaneRules) -> None:
+    def _leave_out(self, integration_id: str, lane: LaneState) -> None:
         """Have a lane taken over; where its order was changed, once what it holds has ended."""
-        if lane.held and not lane.is_current(rules):
+        if lane.held and not lane.is_current():
             lane.look_again_at = self.clock() + _LOOK_AGAIN
         else:
-            self._not_ready.append((Lane(integration_id, 0, rules.ordered), rules.term))
+            self._not_ready.append((Lane(integration_id, 0, lane.rules.ordered), lane.rules.term))
 
     def _hold(self, lane: LaneState, size: int) -> None:
         lane.held += 1

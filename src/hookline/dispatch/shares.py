@@ -6,7 +6,7 @@ lane.
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import blake2b
 
 _JOINING = 3.0  # seconds that a new engine leaves the others for noticing it
@@ -27,20 +27,26 @@ class Shares:
     _mine: int = 0
     _term: int = 1
     _from: float = 0.0  # when it has lanes at all
-    _owned: dict[str, bool] = field(default_factory=dict)  # as far as it was asked for
 
-    def learn(self, mine: int, places: Sequence[int]) -> None:
-        """Take a count of the engines: the places that are taken, of which `mine` is this one's."""
+    def learn(self, mine: int, places: Sequence[int]) -> bool:
+        """Take a count of the engines: the places that are taken, of which `mine` is this one's.
+
+        Tells whether any lane may have moved.
+        """
         if (mine, tuple(places)) == (self._mine, self._places):
-            return
+            return False
         if not self._places and len(places) > 1:
             self._from = self.clock() + _JOINING
         self._mine, self._places = mine, tuple(places)
         self._term += 1
-        self._owned.clear()
+        return True
+
+    def joining_for(self) -> float:
+        """Return how many seconds from now it still has none of the lanes that others may hold."""
+        return max(0.0, self._from - self.clock()) if self._from else 0.0
 
     def term(self, integration_id: str) -> int:
-        """Return 0 where the lane is another engine's: a look-up, without I/O.
+        """Return 0 where the lane is another engine's.
 
         Another number than before says that others may have had it meanwhile.
         """
@@ -51,10 +57,7 @@ class Shares:
                 return 0
             self._from = 0.0
             self._term += 1
-        owned = self._owned.get(integration_id)
-        if owned is None:
-            owned = self._owned[integration_id] = self._draws_highest(integration_id)
-        return self._term if owned else 0
+        return self._term if self._draws_highest(integration_id) else 0
 
     def _draws_highest(self, integration_id: str) -> bool:
         return self._mine == max(self._places, key=lambda place: _draw(place, integration_id))

@@ -74,6 +74,10 @@ class Match:
     skipped: str | None
 
 
+Listener = Callable[[Subscription | None, Subscription | None], None]
+"""Is told of an integration as it was and as it is: None before it was known, or once deleted."""
+
+
 class Subscriptions:
     """The snapshot of all integrations and PBXs, indexed by who may get an event."""
 
@@ -89,15 +93,12 @@ class Subscriptions:
         self._matches: dict[tuple[str | None, str | None], dict[str, Match]] = {}
         self._catching_up = asyncio.Lock()
         self._begun = self._loaded = 0  # which load was begun last, and which one succeeded last
-        self._tell: Callable[[Subscription, Subscription | None], None] | None = None
+        self._listeners: list[Listener] = []
         self.revision = 0
 
-    def tells(self, listener: Callable[[Subscription, Subscription | None], None]) -> None:
-        """Have `listener` told of each known integration that changes, as it was and as it is.
-
-        The latter is None where it was deleted.
-        """
-        self._tell = listener
+    def tells(self, listener: Listener) -> None:
+        """Have `listener` told as well of each integration that changes."""
+        self._listeners.append(listener)
 
     async def catch_up(self, beyond: int | None = None) -> None:
         """Load every change since the snapshot; with `beyond`, only if it is not newer than that.
@@ -242,8 +243,8 @@ class Subscriptions:
             self._remove(row.id)
             if row.deleted_at is None:
                 self._add(self._subscription(row))
-            if before is not None and self._tell is not None:
-                self._tell(before, self._all.get(row.id))
+            for listener in self._listeners:
+                listener(before, self._all.get(row.id))
         for pbx in pbxs:
             self._pbxs.pop(pbx.pbx, None)
             if pbx.deleted_at is None:

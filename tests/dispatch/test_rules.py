@@ -1,0 +1,80 @@
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from hookline.dispatch import shares
+from hookline.dispatch.rules import IntegrationRules
+from hookline.domain.access import Tenant
+from support.engines import eventually
+from support.sink_script import Book, a_subscription
+
+if TYPE_CHECKING:
+    from hookline.dispatch.health import HealthWatch
+    from hookline.integrations.subscriptions import Subscriptions
+
+ENGINES = range(10)
+
+
+class Records(Book):
+    """Integrations, whose they are, and which of them are paused."""
+
+    paused: frozenset[str] = frozenset()
+
+    def owner_of(self, _integration_id: str) -> Tenant:
+        return Tenant("1001", None)
+
+    def is_paused(self, integration_id: str) -> bool:
+        return integration_id in self.paused
+
+
+def rules_from(records: Records) -> IntegrationRules:
+    return IntegrationRules(
+        cast("Subscriptions", records),
+        cast("HealthWatch", records),
+        most_held=100,
+        most_bytes=100_000,
+    )
+
+
+async def test_a_changed_integration_changes_its_lane_at_once() -> None:
+    records = Records()
+    rules = rules_from(records)
+    rules.engines_counted(1, [1])
+    lanes = rules.lanes
+    assert not lanes.is_ordered("crm")
+    assert lanes.reserve("crm", 1) is False, "it is to be taken over first"
+    before = a_subscription("crm")
+    records.change("crm", ordered=True)
+    rules.integration_changed(before, replace(before, ordered=True))
+    assert lanes.is_ordered("crm")
+    records.struck_out.add("crm")
+    rules.integration_changed(before, None)
+    assert not lanes.is_ordered("crm"), "what is left of it ends in any order"
+
+
+async def test_engines_that_come_and_go_move_lanes_at_once() -> None:
+    rules = rules_from(Records())
+    names = [f"int{number:03}" for number in range(50)]
+    rules.engines_counted(1, [1])
+    assert not any(map(rules.lanes.is_elsewhere, names))
+    rules.engines_counted(1, [1, 2])
+    assert 5 < sum(map(rules.lanes.is_elsewhere, names)) < 45
+    rules.engines_counted(1, [1])
+    assert not any(map(rules.lanes.is_elsewhere, names))
+
+
+async def test_a_new_engine_gets_its_lanes_once_the_others_had_time_to_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shares, "_JOINING", 0.05)
+    rules = rules_from(Records())
+    assert not rules.lanes.is_elsewhere("crm"), "alone until others are counted"
+    rules.engines_counted(1, ENGINES)
+    names = [f"int{number:03}" for number in range(100)]
+    assert all(map(rules.lanes.is_elsewhere, names))
+
+    async def elsewhere() -> int:
+        return sum(map(rules.lanes.is_elsewhere, names))
+
+    await eventually(elsewhere, lambda count: 0 < count < len(names))
