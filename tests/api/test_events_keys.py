@@ -56,7 +56,7 @@ async def test_a_key_revoked_while_its_event_is_let_in_is_refused(
     )
     await keys.revoke_newest()
     others = [send(api, pbx=a_pbx()) for _ in range(3)]
-    refused = services.ingest.accept([event], sender)
+    refused = sender.send(services.ingest, [event])
     outcome, *sent = await asyncio.gather(refused, *others, return_exceptions=True)
     assert isinstance(outcome, NotAuthenticated)
     assert not any(isinstance(each, BaseException) for each in sent)

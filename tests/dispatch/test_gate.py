@@ -91,10 +91,10 @@ async def process(database: str) -> AsyncIterator[Process]:
 
 async def test_a_key_revoked_elsewhere_after_it_entered_stores_nothing(process: Process) -> None:
     sender = await process.enter(await process.keys.create(Role.INGEST))
-    await process.ingest.accept([event("before")], sender)
+    await sender.send(process.ingest, [event("before")])
     await process.revoke_newest()
     with pytest.raises(NotAuthenticated):
-        await process.ingest.accept([event("after")], sender)
+        await sender.send(process.ingest, [event("after")])
     assert (await process.stored("before"), await process.stored("after")) == (1, 0)
 
 
@@ -106,7 +106,7 @@ async def test_a_revoked_key_is_refused_also_where_the_snapshot_is_newer_than_th
     await process.revoke_newest()
     await process.subscriptions.catch_up()
     with pytest.raises(NotAuthenticated):
-        await process.ingest.accept([event("let in before")], sender)
+        await sender.send(process.ingest, [event("let in before")])
     with pytest.raises(NotAuthenticated):
         await process.enter(key)
     assert await process.stored("let in before") == 0
@@ -117,9 +117,9 @@ async def test_the_same_event_of_a_key_that_is_still_valid_is_stored(process: Pr
     revoked = await process.enter(await process.keys.create(Role.INGEST))
     await process.revoke_newest()
     first, stored, last = await asyncio.gather(
-        process.ingest.accept([event("of both")], revoked),
-        process.ingest.accept([event("of both")], valid),
-        process.ingest.accept([event("of both")], revoked),
+        revoked.send(process.ingest, [event("of both")]),
+        valid.send(process.ingest, [event("of both")]),
+        revoked.send(process.ingest, [event("of both")]),
         return_exceptions=True,
     )
     assert isinstance(first, NotAuthenticated)
@@ -140,9 +140,9 @@ async def test_a_pbx_described_as_anothers_after_the_key_entered_is_refused(
     assert sender.route(alien) == alien
     await process.pbxs.put(a_principal(), pbx, PbxPut(company="another", license="x-bees"))
     with pytest.raises(Forbidden):
-        await process.ingest.accept([own, alien], sender)
+        await sender.send(process.ingest, [own, alien])
     assert (await process.stored("own"), await process.stored("alien")) == (0, 0)
-    await process.ingest.accept([own], sender)
+    await sender.send(process.ingest, [own])
     assert await process.stored("own") == 1
 
 

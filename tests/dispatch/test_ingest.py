@@ -10,12 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from factories import Json, a_principal, a_webhook, an_event
 from hookline.db import connections
-from hookline.dispatch.ingest import Ingest
+from hookline.dispatch.ingest import Ingest, Stale
 from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
-from hookline.errors import Forbidden, Overloaded, Unavailable
+from hookline.errors import Overloaded, Unavailable
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
@@ -246,24 +246,16 @@ class TestFailures:
         await bench.ingest.idle()
         assert len(await bench.pending(made)) == len(bench.started) == bench.lanes.held == 1
 
-    async def test_who_may_no_longer_send_is_refused_and_spoils_no_other(
+    async def test_what_was_authorised_before_a_change_is_stale_and_spoils_no_other(
         self, bench: Bench
     ) -> None:
-        class Revoked:
-            revision = -1
-
-            async def renew(self, revision: int, events: Sequence[Event]) -> None:
-                assert revision > self.revision
-                assert len(events) == 1
-                raise Forbidden("revoked")
-
         await bench.make()
-        refused, accepted = await asyncio.gather(
-            bench.ingest.accept([event()], Revoked()),
+        stale, accepted = await asyncio.gather(
+            bench.ingest.accept_authorised([event()], -1),
             bench.ingest.accept([event(1)]),
-            return_exceptions=True,
         )
-        assert isinstance(refused, Forbidden)
-        assert isinstance(accepted, list)
+        assert isinstance(stale, Stale)
+        assert stale.revision == bench.subscriptions.revision
+        assert [receipt.deliveries for receipt in accepted] == [1]
         assert len(bench.started) == bench.lanes.held == 1
         assert await bench.pool.fetchval("select count(*) from events") == 1

@@ -7,11 +7,12 @@ from fastapi import Depends, Request
 
 from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
-from hookline.api.ports import Ingest, Metrics, Readiness, Tester
+from hookline.api.ports import Metrics, Readiness, Tester
 from hookline.api.strangers import Strangers
 from hookline.api.timeslices import TimeSlices
 from hookline.dispatch.again import Retries
 from hookline.dispatch.gate import Gate
+from hookline.dispatch.ingest import Accepts
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.events import Limits
 from hookline.history.repository import History
@@ -34,7 +35,7 @@ class Services:
     bodies: BodyMemory
     time_slices: TimeSlices
     limits: Limits
-    ingest: Ingest
+    ingest: Accepts
     history: History
     retries: Retries
     tester: Tester

@@ -62,7 +62,7 @@ async def send_event(request: Request) -> Response:
         [event] = await sender.admit((await _parsed_event(services, sender, raw),))
         if isinstance(event, HooklineError):
             raise event
-        [receipt] = await services.ingest.accept((event,), sender)
+        [receipt] = await sender.send(services.ingest, (event,))
     return Accepted(
         {
             "eventId": str(receipt.event_id),
@@ -129,7 +129,7 @@ async def _accept(
         places = [at for at, item in enumerate(routed) if isinstance(item, Event)]
         events = [item for item in routed if isinstance(item, Event)]
         try:
-            receipts = iter(await services.ingest.accept(events, sender) if events else ())
+            receipts = iter(await sender.send(services.ingest, events) if events else ())
         except Forbidden:
             continue
         except QuotaExceeded as error:

@@ -4,18 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hookline.dispatch.ingest import Admission, Receipt
 from hookline.dispatch.testing import Tested
-from hookline.domain.events import Event
-
-
-class Ingest(Protocol):
-    """Accepts events durably."""
-
-    async def accept(
-        self, events: Sequence[Event], admission: Admission | None = None
-    ) -> list[Receipt]:
-        """Store events and have them delivered; whatever is raised, nothing is stored."""
 
 
 class Tester(Protocol):

@@ -1,14 +1,15 @@
 """Who may send this event, and which PBX is it from?
 
-Answered from memory, as of a revision. Whoever stores the event names the revision that it was
-let in at, and has it checked again where keys, PBXs or integrations changed since: so a key that
-was revoked before an event arrived is refused, in every process, without a query for each event.
+Answered from memory, as of a revision. Ingest stores no event that was authorised at an older
+revision than the current one; it is authorised again first. So a key that was revoked before an
+event arrived is refused, in every process, without a query for each event.
 """
 
 from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from hookline.dispatch.ingest import MOST_REMATCHES, Accepts, Receipt, Stale
 from hookline.domain.access import Principal
 from hookline.domain.events import Event
 from hookline.errors import (
@@ -17,6 +18,7 @@ from hookline.errors import (
     HooklineError,
     InvalidInput,
     NotAuthenticated,
+    Overloaded,
 )
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.subscriptions import Subscriptions
@@ -82,6 +84,18 @@ class Sender:
     def _is_on_record(self, pbx: str | None, company: str | None) -> bool:
         """Whether a key of this company, if it has one, may send events of this PBX."""
         return company is None or pbx is None or self._subscriptions.company_of(pbx) == company
+
+    async def send(self, ingest: Accepts, events: Sequence[Event]) -> list[Receipt]:
+        """Have routed events accepted, authorised again wherever records changed meanwhile.
+
+        Raises what ingest and `renew` raise, and then nothing is stored.
+        """
+        for _ in range(MOST_REMATCHES):
+            answer = await ingest.accept_authorised(events, self.revision)
+            if not isinstance(answer, Stale):
+                return answer
+            await self.renew(answer.revision, events)
+        raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
 
     async def renew(self, revision: int, events: Iterable[Event]) -> None:
         """Check again, as of a newer revision, that these routed events may be taken.

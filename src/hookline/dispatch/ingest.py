@@ -12,7 +12,7 @@ from hookline.dispatch.lanes import Lanes
 from hookline.domain.access import Tenant
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
-from hookline.errors import HooklineError, Overloaded, QuotaExceeded
+from hookline.errors import Overloaded, QuotaExceeded
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.queue.port import (
     Appended,
@@ -24,7 +24,7 @@ from hookline.queue.port import (
 )
 
 _PAUSE = 0.001  # seconds; what a sender waits longer under load buys half the statements
-_MOST_REMATCHES = 20  # times that integrations may change while one batch is being matched
+MOST_REMATCHES = 20  # times that records may change while events are authorised and matched
 
 
 class Receipt(msgspec.Struct, frozen=True, gc=False):
@@ -35,23 +35,32 @@ class Receipt(msgspec.Struct, frozen=True, gc=False):
     deliveries: int
 
 
-class Admission(Protocol):
-    """Why events are taken from their sender, as of a revision."""
+class Stale(msgspec.Struct, frozen=True, gc=False):
+    """Nothing was stored: the events were authorised before this revision of the records."""
 
     revision: int
-
-    async def renew(self, revision: int, events: Sequence[Event]) -> None:
-        """Check again, as of a newer revision; raise what says why they are not taken."""
 
 
 class _Offer(msgspec.Struct, frozen=True, gc=False):
     event: Event
-    admission: Admission | None
+    authorised_at: int | None  # a revision; None: the event needs no authorisation
 
 
 class _Planned(msgspec.Struct, frozen=True, gc=False):
     stored: NewEvent
     deliveries: list[NewDelivery]
+
+
+class Accepts(Protocol):
+    """Ingest, as others know it."""
+
+    async def accept(self, events: Sequence[Event]) -> list[Receipt]:
+        """See `Ingest.accept`."""
+
+    async def accept_authorised(
+        self, events: Sequence[Event], revision: int
+    ) -> list[Receipt] | Stale:
+        """See `Ingest.accept_authorised`."""
 
 
 class Ingest:
@@ -83,19 +92,32 @@ class Ingest:
         self._wake = wake
         self._announce = announce
         self._bounds = bounds or Bounds.none()
-        self._batcher = Batcher[_Offer, Receipt | HooklineError](
+        self._batcher = Batcher[_Offer, Receipt | Stale](
             self._flush, name="ingest", largest=500, pause=_PAUSE
         )
 
-    async def accept(
-        self, events: Sequence[Event], admission: Admission | None = None
-    ) -> list[Receipt]:
-        """Store events (routed: `pbx` is set where one is known) and have them delivered.
+    async def accept(self, events: Sequence[Event]) -> list[Receipt]:
+        """Store events of Hookline's own (routed) and have them delivered.
 
-        Raises Unavailable while the database is away, Overloaded where a bound is reached,
-        QuotaExceeded where it is some tenants' own, or what a renewed `admission` raised, and then
-        nothing is stored.
+        Raises Unavailable while the database is away, Overloaded where a bound is reached, and
+        QuotaExceeded where it is some tenants' own; then nothing is stored.
         """
+        answer = await self._accept(events, None)
+        assert not isinstance(answer, Stale)  # noqa: S101 - only what is authorised can be
+        return answer
+
+    async def accept_authorised(
+        self, events: Sequence[Event], revision: int
+    ) -> list[Receipt] | Stale:
+        """As `accept`, for events (routed) that their caller was authorised to send at `revision`.
+
+        Where records changed since, nothing is stored: the caller authorises them again.
+        """
+        return await self._accept(events, revision)
+
+    async def _accept(
+        self, events: Sequence[Event], authorised_at: int | None
+    ) -> list[Receipt] | Stale:
         tenants = [self._subscriptions.tenant_of(event) for event in events]
         demands = self._demands(events, tenants)
         if refused := await self._bounds.enter(demands):
@@ -104,10 +126,10 @@ class Ingest:
         made: dict[Tenant, int] = {}
         receipts: list[Receipt] = []
         try:
-            answers = await self._batcher.submit([_Offer(event, admission) for event in events])
+            answers = await self._batcher.submit([_Offer(event, authorised_at) for event in events])
             for tenant, answer in zip(tenants, answers, strict=True):
-                if isinstance(answer, HooklineError):
-                    raise answer
+                if isinstance(answer, Stale):
+                    return answer  # as the others are: they were authorised together
                 made[tenant] = made.get(tenant, 0) + answer.deliveries
                 receipts.append(answer)
         finally:
@@ -129,21 +151,21 @@ class Ingest:
         """Return when everything that was handed in is answered."""
         await self._batcher.idle()
 
-    async def _flush(self, offers: Sequence[_Offer]) -> list[Receipt | HooklineError]:
+    async def _flush(self, offers: Sequence[_Offer]) -> list[Receipt | Stale]:
         digests = [offer.event.digest(offer.event.pbx) for offer in offers]
-        refused: dict[int, HooklineError] = {}
-        for _ in range(_MOST_REMATCHES):
+        for _ in range(MOST_REMATCHES):
             revision = self._subscriptions.revision
-            await _renew(offers, revision, refused)
             planned: dict[UUID, _Planned] = {}
             for digest, offer in zip(digests, offers, strict=True):
-                if digest not in planned and id(offer.admission) not in refused:
+                if digest not in planned and not _is_stale(offer, revision):
                     planned[digest] = self._plan(offer.event, digest)
+            if not planned:
+                return [Stale(revision)] * len(offers)
             asked_at = self._lanes.clock() if self._lanes is not None else 0.0
             result = await self._append(planned, revision)
             if isinstance(result, Appended):
                 self._hand_over(planned.values(), result, revision, asked_at)
-                return _answers(digests, offers, refused, planned, result)
+                return _answers(digests, offers, planned, result, revision)
             await self._subscriptions.catch_up(beyond=revision)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
 
@@ -236,37 +258,23 @@ class Ingest:
         )
 
 
-async def _renew(
-    offers: Sequence[_Offer], revision: int, refused: dict[int, HooklineError]
-) -> None:
-    """Check again what was admitted at an older revision; note, by admission, what is refused."""
-    outdated: dict[int, tuple[Admission, list[Event]]] = {}
-    for offer in offers:
-        admission = offer.admission
-        if admission is not None and admission.revision < revision:
-            outdated.setdefault(id(admission), (admission, []))[1].append(offer.event)
-    for key, (admission, events) in outdated.items():
-        if key in refused:
-            continue
-        try:
-            await admission.renew(revision, events)
-        except HooklineError as error:
-            refused[key] = error
+def _is_stale(offer: _Offer, revision: int) -> bool:
+    return offer.authorised_at is not None and offer.authorised_at < revision
 
 
 def _answers(
     digests: Sequence[UUID],
     offers: Sequence[_Offer],
-    refused: dict[int, HooklineError],
     planned: dict[UUID, _Planned],
     result: Appended,
-) -> list[Receipt | HooklineError]:
+    revision: int,
+) -> list[Receipt | Stale]:
     """Answer each event in order; of equal ones the first is new, if the store found it so."""
     answered: set[UUID] = set()
-    answers: list[Receipt | HooklineError] = []
+    answers: list[Receipt | Stale] = []
     for digest, offer in zip(digests, offers, strict=True):
-        if (refusal := refused.get(id(offer.admission))) is not None:
-            answers.append(refusal)
+        if _is_stale(offer, revision):
+            answers.append(Stale(revision))
             continue
         each = planned[digest]
         fresh = each.stored.id in result.fresh

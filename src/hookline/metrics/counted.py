@@ -3,12 +3,13 @@
 They sit where results are known already, so that neither the engine nor ingest knows of counting.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
-from hookline.dispatch.ingest import Admission, Receipt
+from hookline.dispatch.ingest import Accepts, Receipt, Stale
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.health import Fail, Health, HealthRules, HealthState, Pause, Recover
@@ -34,34 +35,38 @@ _LED_TO: Final = {
 }
 
 
-class Accepts(Protocol):
-    """Accepts events durably."""
-
-    async def accept(
-        self, events: Sequence[Event], admission: Admission | None = None
-    ) -> list[Receipt]:
-        """Store events and have them delivered; whatever is raised, nothing is stored."""
-
-
 class CountedIngest:
     """Accepts events, and counts what became of them."""
 
     def __init__(self, ingest: Accepts, counts: Counts) -> None:
-        self._accept = ingest.accept
+        self._ingest = ingest
         self._counts = counts
 
-    async def accept(
-        self, events: Sequence[Event], admission: Admission | None = None
-    ) -> list[Receipt]:
-        """Store events and have them delivered, as ingest does."""
+    async def accept(self, events: Sequence[Event]) -> list[Receipt]:
+        """Store events of Hookline's own and have them delivered, as ingest does."""
+        with self._refusals(events):
+            receipts = await self._ingest.accept(events)
+        self._counts.accepted(receipts)
+        return receipts
+
+    async def accept_authorised(
+        self, events: Sequence[Event], revision: int
+    ) -> list[Receipt] | Stale:
+        """Store a caller's events and have them delivered, as ingest does."""
+        with self._refusals(events):
+            answer = await self._ingest.accept_authorised(events, revision)
+        if not isinstance(answer, Stale):
+            self._counts.accepted(answer)
+        return answer
+
+    @contextmanager
+    def _refusals(self, events: Sequence[Event]) -> Iterator[None]:
         try:
-            receipts = await self._accept(events, admission)
+            yield
         except HooklineError as error:
             refused = error.refused if isinstance(error, QuotaExceeded) else events
             self._counts.refused(error, len(refused))
             raise
-        self._counts.accepted(receipts)
-        return receipts
 
 
 class CountedQueue(PostgresQueue):
