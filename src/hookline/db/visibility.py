@@ -2,7 +2,8 @@
 
 from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
 
-from hookline.db.models import AcceptedEvent, Integration, Pbx
+from hookline.db.models import Integration, Pbx
+from hookline.db.queue_models import AcceptedEvent
 from hookline.domain.access import Principal
 
 

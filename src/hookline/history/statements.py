@@ -31,11 +31,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import InstrumentedAttribute
 
-from hookline.db.models import (
+from hookline.db.models import Integration
+from hookline.db.queue_models import (
     AcceptedEvent,
     DeliveryAttempt,
     FinishedDelivery,
-    Integration,
     PendingDelivery,
 )
 from hookline.db.visibility import events_seen_by, integrations_seen_by
