@@ -47,19 +47,24 @@ class TenantQuota:
 
     def add(self, tenant: Tenant, amount: int) -> None:
         """Note that a tenant holds so much more; less, where the amount is negative."""
+        if not amount:
+            return
         before = self._held.pop(tenant, 0)
         after = max(0, before + amount)
         if after:
             self._held[tenant] = after
-        share = self._share_of(tenant)
-        group = self._groups.setdefault(_group_of(tenant), _Group())
-        self._within -= min(group.within, self._share)
-        group.within += int(min(after, share)) - int(min(before, share))
-        self._within += min(group.within, self._share)
+        owner = _group_of(tenant)
+        group = self._groups.get(owner)
+        if group is None:
+            group = self._groups[owner] = _Group()
+        share = int(self._share_of(tenant))
+        within = group.within
+        group.within += min(share, after) - min(share, before)
+        self._within += min(group.within, self._share) - min(within, self._share)
         group.total += after - before
         self.total += after - before
         if not group.total:
-            del self._groups[_group_of(tenant)]
+            del self._groups[owner]
 
     def _share_of(self, tenant: Tenant) -> float:
         return self._share if tenant.company is None else self._share * _PART_OF_COMPANY
