@@ -26,7 +26,7 @@ from draining import drained
 from hookline import logs
 from hookline.db.embedded import running_dsn
 from hookline.settings import PREFIX
-from hookline.settings.kept import ENCRYPTION_KEYS_FILE
+from hookline.settings.generated_secrets import ENCRYPTION_KEYS_FILE
 from results import Drained, workers, write
 
 LONGEST = 120.0  # seconds for a backlog

@@ -3,14 +3,14 @@
 Seen by the command line, the app and the runtime alone; everything below them gets plain values.
 """
 
-from hookline.settings.kept import (
+from hookline.settings.generated_secrets import (
     ADMIN_KEY_FILE,
     StartSecrets,
     encryption_keys,
     start_secrets,
 )
-from hookline.settings.knobs import PREFIX, Settings
 from hookline.settings.loading import load_settings, source_of
+from hookline.settings.model import PREFIX, Settings
 
 __all__ = [
     "ADMIN_KEY_FILE",

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from pydantic_settings import DotEnvSettingsSource
 
 from hookline.errors import ConfigurationError
-from hookline.settings.knobs import PREFIX, Settings
+from hookline.settings.model import PREFIX, Settings
 
 _DOTENV: Final = str(Settings.model_config["env_file"])
 

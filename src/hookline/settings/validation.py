@@ -1,10 +1,10 @@
-"""What cannot be combined, each with the sentence that says what to set instead."""
+"""Checks settings against each other; each contradiction says what to set instead."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hookline.settings.knobs import Settings
+    from hookline.settings.model import Settings
 
 
 def contradictions(chosen: "Settings") -> Iterator[str]:

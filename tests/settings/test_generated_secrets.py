@@ -7,7 +7,7 @@ import pytest
 
 from hookline.errors import ConfigurationError
 from hookline.settings import load_settings, start_secrets
-from hookline.settings.kept import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
+from hookline.settings.generated_secrets import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
 
 FILES = (ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE)
 

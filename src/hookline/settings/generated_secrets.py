@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from hookline.errors import ConfigurationError
 from hookline.security.keys import new_key
-from hookline.settings.knobs import Settings
+from hookline.settings.model import Settings
 
 ADMIN_KEY_FILE = "admin.key"
 ENCRYPTION_KEYS_FILE = "encryption.keys"
