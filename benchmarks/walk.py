@@ -32,8 +32,6 @@ from hookline import logs
 from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
 from hookline.app import create_app
-from hookline.cli.connections import ConnectionLimits, Connections
-from hookline.cli.protocol import connections_of
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.gate import Sender
@@ -52,6 +50,8 @@ from hookline.security.egress.connection import Connection
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
 from hookline.security.egress.transport import KEPT_BODY, READ_BODY, GuardedTransport
+from hookline.server.connections import ConnectionLimits, Connections
+from hookline.server.protocol import connections_of
 from hookline.sinks.webhook import WebhookSink
 
 _STORE_TAKES = 0.003  # seconds for a statement

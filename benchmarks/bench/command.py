@@ -49,7 +49,7 @@ def bench(  # noqa: PLR0913 - each is an option of the command
     """Measure the service with its own Postgres, a generator and a receiver on this machine."""
     from bench.layout import layout_of_this_machine, usual_processes  # noqa: PLC0415
     from bench.scenarios import Options  # noqa: PLC0415
-    from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
+    from hookline.server.signals import run_until_stopped  # noqa: PLC0415
 
     chosen = _chosen(scenarios or [])
     options = Options(seconds, in_flight, processes or usual_processes())

@@ -61,8 +61,8 @@ class Stage:
             "SHUTDOWN_GRACE": "1",  # what hangs when the figures are taken is not waited for
             **settings,
         }
-        crew = ("--processes", str(self.options.processes)) if self.options.processes > 1 else ()
-        async with service(self.directory, variables, *crew, *arguments) as running:
+        many = ("--processes", str(self.options.processes)) if self.options.processes > 1 else ()
+        async with service(self.directory, variables, *many, *arguments) as running:
             self.layout.pin("service", [running.pid])
             roles = {
                 "service": running.pid,

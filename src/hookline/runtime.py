@@ -60,8 +60,8 @@ from hookline.metrics.counted import (
     CountedQueue,
 )
 from hookline.metrics.counts import Counts
+from hookline.metrics.multiprocess import Tallies
 from hookline.metrics.scrape import Delivering, Metrics
-from hookline.metrics.tallies import Tallies
 from hookline.openings import (
     background,
     delivery_connections,
@@ -97,7 +97,7 @@ async def open_runtime(
     """Open this process's part of the service; close it, drained, at the end of the block.
 
     `engine` says whether deliveries are made here; `api` whether requests are answered, for which
-    the first admin key is made sure of. `tally` is the file for a member's numbers, in a crew.
+    the first admin key is made sure of. `tally` is the file for one worker process's numbers.
     Raises ConfigurationError or Unavailable, with a sentence.
     """
     async with AsyncExitStack() as stack:

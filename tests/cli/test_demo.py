@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from hookline.cli.story import Arrival, Chapter
+from hookline.cli.demo_scenario import Arrival, Chapter
 from hookline.domain.catalogue import load_catalogue
 from support.terminal import Terminal
 

@@ -11,9 +11,9 @@ from hookline.cli import terminal
 from hookline.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from hookline.cli.demo_scenario import Chapter
     from hookline.cli.ephemeral import Service
-    from hookline.cli.stopping import Stopping
-    from hookline.cli.story import Chapter
+    from hookline.server.signals import Stopping
 
 _COLOURS = {"✓": "green", "✗": "bold red", "503": "yellow", "sent": "bold", "received": "bold"}
 _PACE = 0.25  # seconds between two events, so that eyes can follow
@@ -38,7 +38,7 @@ def demo(
     ] = None,
 ) -> None:
     """Send the sample events to a receiver of its own, and show how each arrives."""
-    from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
+    from hookline.server.signals import run_until_stopped  # noqa: PLC0415
 
     verified: list[bool] = []
 
@@ -73,7 +73,7 @@ def _kept_key() -> str:
 
 async def _demonstrate(service: "Service") -> bool:
     """Tell the story, then its summary; return whether all of it was verified."""
-    from hookline.cli.story import Story  # noqa: PLC0415
+    from hookline.cli.demo_scenario import Story  # noqa: PLC0415
 
     async with Story.opened(service, tell=lambda line: terminal.say(line, _COLOURS)) as story:
         await story.send_samples(pace=_PACE if sys.stdout.isatty() else 0.0)

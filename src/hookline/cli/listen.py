@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import socket
 
     from hookline.cli.receiver import Received, Receiver
-    from hookline.cli.stopping import Stopping
     from hookline.cli.verification import Check
+    from hookline.server.signals import Stopping
 
 _GRACE = 1.0  # seconds for the last answers; what misses one is retried
 
@@ -35,8 +35,8 @@ def listen(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Receive deliveries, and print each and whether its signatures hold."""
     from hookline.cli.receiver import Receiver  # noqa: PLC0415
-    from hookline.cli.serving import listener  # noqa: PLC0415
-    from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
+    from hookline.server.serving import listener  # noqa: PLC0415
+    from hookline.server.signals import run_until_stopped  # noqa: PLC0415
 
     def tell(received: "Received") -> None:
         _write("\n".join(describe(received, with_body=body)))
@@ -74,7 +74,7 @@ def _answers(status: int, failures: int) -> Callable[[bytes], int]:
 
 
 async def _listen(receiver: "Receiver", taken: "socket.socket", stopping: "Stopping") -> None:
-    from hookline.cli.serving import address_of, answer  # noqa: PLC0415
+    from hookline.server.serving import address_of, answer  # noqa: PLC0415
 
     def announce() -> None:
         unchecked = " Signatures are shown, not checked: there is no --secret."

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hookline.cli import terminal
-from hookline.cli.resources import allow_many_sockets, return_large_buffers
+from hookline.server.resources import allow_many_sockets, return_large_buffers
 
 if TYPE_CHECKING:
     import socket
 
-    from hookline.cli.connections import ConnectionLimits
-    from hookline.cli.stopping import Stopping
+    from hookline.server.connections import ConnectionLimits
+    from hookline.server.signals import Stopping
     from hookline.settings import Settings, StartSecrets
 
 
@@ -33,8 +33,8 @@ def serve(
     tally: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the API and, unless told otherwise, the delivery engine."""
-    from hookline.cli.serving import listener  # noqa: PLC0415
-    from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
+    from hookline.server.serving import listener  # noqa: PLC0415
+    from hookline.server.signals import run_until_stopped  # noqa: PLC0415
     from hookline.settings import load_settings, start_secrets  # noqa: PLC0415
 
     settings = load_settings()
@@ -56,7 +56,7 @@ def serve(
 
 def worker() -> None:
     """Run the delivery engine alone, beside `serve --no-engine` processes."""
-    from hookline.cli.stopping import run_until_stopped  # noqa: PLC0415
+    from hookline.server.signals import run_until_stopped  # noqa: PLC0415
     from hookline.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
@@ -68,10 +68,10 @@ def worker() -> None:
 
 async def _serve(run: "_Run", stopping: "Stopping") -> None:
     from hookline.app import create_app  # noqa: PLC0415
-    from hookline.cli.crew import READY, until_orphaned  # noqa: PLC0415
-    from hookline.cli.serving import answer  # noqa: PLC0415
-    from hookline.metrics.tallies import leave  # noqa: PLC0415
+    from hookline.metrics.multiprocess import leave  # noqa: PLC0415
     from hookline.runtime import open_runtime  # noqa: PLC0415
+    from hookline.server.processes import READY, until_orphaned  # noqa: PLC0415
+    from hookline.server.serving import answer  # noqa: PLC0415
 
     application = create_app(
         lambda: open_runtime(run.settings, engine=run.engine, tally=run.tally),
@@ -110,7 +110,7 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
 
 
 def _limits(settings: "Settings") -> "ConnectionLimits":
-    from hookline.cli.connections import ConnectionLimits  # noqa: PLC0415
+    from hookline.server.connections import ConnectionLimits  # noqa: PLC0415
 
     return ConnectionLimits(
         most=settings.max_connections,
@@ -121,11 +121,11 @@ def _limits(settings: "Settings") -> "ConnectionLimits":
 
 
 async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None:
-    from hookline.cli.crew import crew  # noqa: PLC0415
+    from hookline.server.processes import worker_processes  # noqa: PLC0415
 
     address, port = run.facts(), run.taken.getsockname()[1]
     run.taken.close()  # it was taken to be sure that it is free; the members share it
-    async with crew(
+    async with worker_processes(
         run.settings, run.secrets, size=processes, port=port, engine=run.engine
     ) as members:
         await members.run(
@@ -158,7 +158,7 @@ class _Run:
 
     def facts(self) -> list[tuple[str, str]]:
         """List what a person needs first; the admin key only on the start that made it."""
-        from hookline.cli.serving import address_of  # noqa: PLC0415
+        from hookline.server.serving import address_of  # noqa: PLC0415
         from hookline.settings import ADMIN_KEY_FILE  # noqa: PLC0415
 
         address = address_of(self.taken)

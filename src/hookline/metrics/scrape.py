@@ -1,4 +1,4 @@
-"""One scrape: this process's numbers, its crew's, and what all processes know, as one text."""
+"""One scrape: this process's numbers, its siblings', and what all processes know, as one text."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from hookline.logs import get_logger
 from hookline.metrics.counts import Counts
 from hookline.metrics.exposition import own_process, text_of
 from hookline.metrics.families import Numbers, Refusal
-from hookline.metrics.tallies import WRITE_EVERY, Tallies, added
+from hookline.metrics.multiprocess import WRITE_EVERY, Tallies, added
 
 _PATIENCE: Final = 2.0  # seconds that the database has to answer: a scrape may take ten
 _FRESH: Final = 1.0  # seconds that its answer is used for, so that scrapes cost it little
@@ -46,7 +46,7 @@ class Metrics:
     """Answers scrapes.
 
     `census` asks the database how many integrations are in each state; `refused_keys` and
-    `refused_rate` are read where they are counted. `tallies` are a crew's, where this is a member.
+    `refused_rate` are read where they are counted. `tallies` are all worker processes'.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -76,8 +76,8 @@ class Metrics:
     async def text(self) -> bytes:
         """Return all metrics in Prometheus' text format.
 
-        While the database is away, what only it knows is missing. Raises OSError where a member
-        of a crew cannot write its numbers: an answer without them could be lower than the last.
+        While the database is away, what only it knows is missing. Raises OSError where a worker
+        process cannot write its numbers: an answer without them could be lower than the last.
         """
         shared = self._shared() | await self._asked()
         if self._tallies is None:
@@ -109,7 +109,7 @@ class Metrics:
         return numbers
 
     def _gauges(self) -> Numbers:
-        """Return what is so in this process: a crew's members add theirs up."""
+        """Return what is so in this process: worker processes add theirs up."""
         own: Numbers = {"hookline_processes": {(): [1.0]}}
         return own if self._delivering is None else own | self._delivering.gauges()
 

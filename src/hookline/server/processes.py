@@ -19,7 +19,7 @@ from hookline.errors import ConfigurationError
 from hookline.logs import get_logger
 
 if TYPE_CHECKING:
-    from hookline.cli.stopping import Stopping
+    from hookline.server.signals import Stopping
     from hookline.settings import Settings, StartSecrets
 
 READY = "ready"
@@ -50,7 +50,7 @@ class Crew:
         asked = asyncio.Event()
         stopping.asks(asked.set)
         ready = [asyncio.Event() for _ in range(self.size)]
-        telling = asyncio.create_task(_tell(ready, when_ready), name="crew-ready")
+        telling = asyncio.create_task(_tell(ready, when_ready), name="processes-ready")
         members = [
             asyncio.create_task(self._keep(number, asked, each), name=f"member-{number}")
             for number, each in enumerate(ready)
@@ -118,7 +118,7 @@ class Crew:
 
 
 @asynccontextmanager
-async def crew(
+async def worker_processes(
     settings: "Settings", secrets: "StartSecrets", *, size: int, port: int, engine: bool
 ) -> AsyncIterator[Crew]:
     """Prepare what the members share, the database above all, for the time of the block."""

@@ -1,7 +1,7 @@
 """The numbers of several processes on one port, put together by whichever of them is asked.
 
-A scrape reaches one member of a crew by chance. So each keeps its numbers in a file of its own, in
-a folder that the crew made for them: every other second, and before it answers a scrape. Who is
+A scrape reaches one worker process by chance. So each keeps its numbers in a file of its own, in
+a folder that their parent made for them: every other second, and before it answers a scrape. Who is
 asked adds up all files. Since it has written its own before it answers, no answer to a later
 scrape is lower, whichever member gives it. A member that is started again goes on from its
 predecessor's counters, so these outlive it, and there are never more files than members.
@@ -35,7 +35,7 @@ class Tally(msgspec.Struct, frozen=True):
 
 
 class Tallies:
-    """The files of a crew, as one member sees them; `path` is its own, named by its number."""
+    """The files of all worker processes, as one of them sees them; `path` is its own."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
@@ -67,7 +67,7 @@ class Tallies:
 
 
 def leave(path: Path) -> None:
-    """Remove a member's file, and with the last one the folder: the crew that made it is gone."""
+    """Remove a file, and with the last one the folder: the parent that made it is gone."""
     path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):  # others are in it still
         path.parent.rmdir()

@@ -18,10 +18,10 @@ from hookline.api.bodies import BodyMemory
 from hookline.api.guarded import read_bounded
 from hookline.api.problems import ProblemResponses
 from hookline.api.responses import Accepted
-from hookline.cli import connections, protocol
-from hookline.cli.connections import ConnectionLimits
-from hookline.cli.serving import address_of, answer, listener
-from hookline.cli.stopping import Stopping
+from hookline.server import connections, protocol
+from hookline.server.connections import ConnectionLimits
+from hookline.server.serving import address_of, answer, listener
+from hookline.server.signals import Stopping
 
 BRIEFLY = 0.2  # seconds, in place of ten and more
 SOON = 10.0  # seconds by which a bounded thing has happened, on a busy machine too

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
-from hookline.cli.connections import ConnectionLimits, Connections
-from hookline.cli.protocol import connections_of
 from hookline.errors import ConfigurationError
+from hookline.server.connections import ConnectionLimits, Connections
+from hookline.server.protocol import connections_of
 
 if TYPE_CHECKING:
-    from hookline.cli.stopping import Stopping
+    from hookline.server.signals import Stopping
 
 _BACKLOG = 2048  # connections that wait while a burst is accepted; the kernel may allow fewer
 _NO_SETTINGS = ConnectionLimits()

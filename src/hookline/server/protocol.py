@@ -20,7 +20,7 @@ from hookline.api.connections import EXTENSION
 from hookline.api.problems import transport_problem
 
 if TYPE_CHECKING:
-    from hookline.cli.connections import Connections
+    from hookline.server.connections import Connections
 
 HEAD_SECONDS = 10.0  # from the connection, or a request's first byte, to the end of its head
 BODY_SECONDS = (

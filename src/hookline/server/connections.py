@@ -15,7 +15,7 @@ from uuid import UUID
 from hookline.api.addresses import network_of
 
 if TYPE_CHECKING:
-    from hookline.cli.protocol import Connection
+    from hookline.server.protocol import Connection
 
 Name = TypeVar("Name", str, UUID)
 

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from hookline.cli.stopping import Stopping, run_until_stopped
+from hookline.server.signals import Stopping, run_until_stopped
 
 BOTH = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 

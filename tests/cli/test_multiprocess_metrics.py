@@ -61,7 +61,7 @@ def kill_one(service: Service) -> None:
     psutil.Process(service.command.pid).children()[0].send_signal(signal.SIGKILL)
 
 
-async def test_the_members_of_a_crew_answer_as_one_also_for_one_that_died(
+async def test_several_processes_answer_as_one_also_for_one_that_died(
     together: Services,
 ) -> None:
     service = await together.start("--processes", "2")

@@ -46,12 +46,12 @@ async def gone(processes: list[psutil.Process]) -> None:
 async def test_several_processes_share_a_port_and_end_together(made_terminal: Terminal) -> None:
     command = await made_terminal.start("serve", "--processes", "2")
     url = await served(command)
-    crew = members(command)
+    started = members(command)
 
-    assert len(crew) == 2
+    assert len(started) == 2
     assert await ready(url)
     assert await command.stop(signal.SIGTERM) == 0
-    await gone(crew)
+    await gone(started)
 
 
 async def test_a_member_that_dies_is_started_again(made_terminal: Terminal) -> None:
@@ -62,21 +62,21 @@ async def test_a_member_that_dies_is_started_again(made_terminal: Terminal) -> N
     killed.send_signal(signal.SIGKILL)
 
     async with asyncio.timeout(30):
-        while killed in (crew := members(command)) or len(crew) < 2:  # noqa: ASYNC110 - processes tell nobody
+        while killed in (started := members(command)) or len(started) < 2:  # noqa: ASYNC110 - processes tell nobody
             await asyncio.sleep(0.05)
-    assert other in crew
+    assert other in started
     assert await command.stop(signal.SIGINT) == 0
 
 
 async def test_members_end_when_their_parent_is_killed(made_terminal: Terminal) -> None:
     command = await made_terminal.start("serve", "--processes", "2")
     await served(command)
-    crew = members(command)
-    folders = {tally.parent for tally in map(tally_of, crew)}
+    started = members(command)
+    folders = {tally.parent for tally in map(tally_of, started)}
 
     command.process.send_signal(signal.SIGKILL)
 
-    await gone(crew)
+    await gone(started)
     assert [folder.exists() for folder in folders] == [False], "they clean up behind it"
     again = await made_terminal.start("serve", "--processes", "2")
     assert await ready(await served(again))

@@ -1,4 +1,4 @@
-"""A crew's numbers: added up, never lower than before, whoever answers and whoever died."""
+"""Worker processes' numbers: added up, never lower than before, whoever answers or died."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,8 +14,8 @@ from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
 from hookline.metrics import scrape
 from hookline.metrics.counts import Counts
+from hookline.metrics.multiprocess import Tallies, added
 from hookline.metrics.scrape import Metrics
-from hookline.metrics.tallies import Tallies, added
 from support.engines import eventually
 from support.scraping import Scraped, parsed
 
@@ -39,7 +39,7 @@ class Nobody:
 
 
 class Member:
-    """One process of a crew: its counts, and its answer to a scrape."""
+    """One of several processes: its counts, and its answer to a scrape."""
 
     def __init__(self, folder: Path, number: int, clock: Callable[[], float]) -> None:
         self.counts = Counts(Nobody())
@@ -89,50 +89,50 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def crew(tmp_path: Path, clock: Clock) -> list[Member]:
+def members(tmp_path: Path, clock: Clock) -> list[Member]:
     return [Member(tmp_path, number, clock) for number in range(3)]
 
 
-async def test_whoever_is_asked_answers_for_all(crew: list[Member]) -> None:
-    for number, member in enumerate(crew):
+async def test_whoever_is_asked_answers_for_all(members: list[Member]) -> None:
+    for number, member in enumerate(members):
         member.accept(10**number)
         await member.scrape()
-    assert [await member.accepted() for member in crew] == [111, 111, 111]
-    seen = await crew[0].scrape()
+    assert [await member.accepted() for member in members] == [111, 111, 111]
+    seen = await members[0].scrape()
     assert seen.value("hookline_processes") == 3
     memory = seen.labelled("process_resident_memory_bytes", "member")
     assert memory.keys() == {"0", "1", "2"}
     assert all(taken > 1_000_000 for taken in memory.values())
 
 
-async def test_no_answer_is_lower_than_one_before_it(crew: list[Member]) -> None:
+async def test_no_answer_is_lower_than_one_before_it(members: list[Member]) -> None:
     last = 0.0
     for turn in range(30):
-        crew[turn % 3].accept(turn)
-        accepted = await crew[(turn * 2) % 3].accepted()
+        members[turn % 3].accept(turn)
+        accepted = await members[(turn * 2) % 3].accepted()
         assert accepted >= last
         last = accepted
-    assert await crew[0].accepted() <= sum(range(30))
-    for member in crew:
+    assert await members[0].accepted() <= sum(range(30))
+    for member in members:
         last = await member.accepted()
     assert last == sum(range(30))
 
 
 async def test_what_a_dead_member_counted_stays_and_what_it_held_does_not(
-    crew: list[Member], tmp_path: Path, clock: Clock
+    members: list[Member], tmp_path: Path, clock: Clock
 ) -> None:
-    for member in crew:
+    for member in members:
         member.accept(5)
         await member.scrape()
     clock.now += 60
-    seen = await crew[0].scrape()
+    seen = await members[0].scrape()
     assert seen.value(ACCEPTED, result="accepted") == 15
     assert seen.value("hookline_processes") == 1
     assert seen.labelled("process_resident_memory_bytes", "member").keys() == {"0"}
     again = Member(tmp_path, 1, clock)
     again.accept(1)
     assert await again.accepted() == 16
-    assert names_in(tmp_path) == ["0", "1", "2"], "the files are bounded by the crew's size"
+    assert names_in(tmp_path) == ["0", "1", "2"], "no more files than processes"
 
 
 async def test_a_member_writes_before_anybody_asks(tmp_path: Path, clock: Clock) -> None:
@@ -215,11 +215,11 @@ async def test_many_scrapes_ask_the_database_once_a_second(clock: Clock) -> None
     assert asked == 2
 
 
-async def test_who_asks_and_goes_away_leaves_whole_files(crew: list[Member]) -> None:
+async def test_who_asks_and_goes_away_leaves_whole_files(members: list[Member]) -> None:
     for turn in range(1, 30):
-        crew[0].accept(1)
-        asking = asyncio.create_task(crew[0].scrape())
+        members[0].accept(1)
+        asking = asyncio.create_task(members[0].scrape())
         await asyncio.sleep(0)  # it has begun
         asking.cancel()
-        assert await crew[0].accepted() == turn
-        assert await crew[1].accepted() == turn
+        assert await members[0].accepted() == turn
+        assert await members[1].accepted() == turn

@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from hookline.cli.connections import ConnectionLimits, Connections
+from hookline.server.connections import ConnectionLimits, Connections
 
 
 class Client:

@@ -1,0 +1,1 @@
+"""The HTTP server: protocol, connections, signals, and several processes on one port."""
