@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx
 
-from hookline.security.signatures import standard_webhooks, x_signature
+from hookline.security.signatures import Signer, x_signature
 
 IN_FLIGHT = 64
 TIMEOUT = 5.0  # seconds
@@ -41,7 +41,9 @@ class Delivery:
                 "x-signature": x_signature(self.secret, body),
                 "webhook-id": message_id,
                 "webhook-timestamp": str(timestamp),
-                "webhook-signature": standard_webhooks([self.secret], message_id, timestamp, body),
+                "webhook-signature": Signer([self.secret]).standard_webhooks(
+                    message_id, timestamp, body
+                ),
             },
         )
         answer.raise_for_status()

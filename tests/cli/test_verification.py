@@ -84,6 +84,38 @@ def test_a_stale_timestamp_fails_as_it_does_in_the_reference_library() -> None:
         Webhook(f"whsec_{SECRET}").verify(body, headers)
 
 
+@pytest.mark.parametrize("age", [-301, 302])
+def test_a_timestamp_beyond_the_tolerance_fails(age: float) -> None:
+    headers = standard_headers(SECRET, b"{}", sent_at=time.time() - age)
+
+    assert verify(SECRET, headers, b"{}").standard is Check.FAILS
+
+
+@pytest.mark.parametrize("timestamp", ["", "x", "-1", "1000.0", "١٠٠٠", "1" * 5000, "+{now}"])
+def test_a_timestamp_that_was_not_signed_fails(timestamp: str) -> None:
+    headers = standard_headers(SECRET, b"{}")
+    headers["webhook-timestamp"] = timestamp.format(now=headers["webhook-timestamp"])
+
+    assert verify(SECRET, headers, b"{}").standard is Check.FAILS
+
+
+@pytest.mark.parametrize("given", ["", " ", "v1,", "v1", "é", "v2,AAAA"])
+def test_a_header_of_nonsense_is_no_signature(given: str) -> None:
+    headers = standard_headers(SECRET, b"{}") | {"x-signature": given, "webhook-signature": given}
+
+    found = verify(SECRET, headers, b"{}")
+
+    assert {found.raw, found.javascript, found.standard} == {Check.FAILS}
+
+
+def test_a_changed_body_fails_every_check() -> None:
+    headers = {"x-signature": x_signature(SECRET, b"{}"), **standard_headers(SECRET, b"{}")}
+
+    found = verify(SECRET, headers, b"[]")
+
+    assert {found.raw, found.javascript, found.standard} == {Check.FAILS}
+
+
 def test_one_of_two_signatures_is_enough_while_a_secret_rotates() -> None:
     body = b"{}"
     headers = standard_headers(SECRET, body)

@@ -16,7 +16,7 @@ from apitools.node import NODE
 from apitools.places import HERE
 from hookline.domain.deliveries import Verdict
 from hookline.domain.ids import new_uuid
-from hookline.security.signatures import standard_webhooks, x_signature
+from hookline.security.signatures import Signer, x_signature
 from support import node
 from support.guide_programs import LANGUAGES, Language, Running, printed, running
 from support.webhook_shipments import OLD_SECRET, SECRET, webhook_shipment, webhook_sink
@@ -68,7 +68,7 @@ async def test_it_refuses_what_was_recorded_or_changed(receiver: Running, forged
         "content-type": "application/json",
         "webhook-id": delivery,
         "webhook-timestamp": str(sent),
-        "webhook-signature": standard_webhooks([SECRET], delivery, sent, BODY),
+        "webhook-signature": Signer([SECRET]).standard_webhooks(delivery, sent, BODY),
     }
     if forged == "renamed":
         headers["webhook-id"] = str(new_uuid())
@@ -91,7 +91,7 @@ def signed(body: bytes = BODY) -> dict[str, str]:
     return {
         "webhook-id": delivery,
         "webhook-timestamp": str(now),
-        "webhook-signature": standard_webhooks([SECRET], delivery, now, body),
+        "webhook-signature": Signer([SECRET]).standard_webhooks(delivery, now, body),
     }
 
 

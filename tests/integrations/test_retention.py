@@ -84,13 +84,11 @@ async def test_keys_that_expired_leave_memory(
     keys: KeyService, transactions: Transactions, client: asyncpg.Connection
 ) -> None:
     key = await keys.create(Role.ADMIN, name="short", expires_in=timedelta(hours=1))
-    directory = KeyDirectory(transactions)
-    await directory.authenticate(f"Bearer {key}")
-    known = len(directory._by_hash)
     await client.execute("update api_keys set expires_at = now() where name = 'short'")
-    directory.forget_all()
+    directory = KeyDirectory(transactions)
     with pytest.raises(NotAuthenticated):
         await directory.authenticate(f"Bearer {key}")
+    known = len(directory._by_hash)
     directory._forget_ended()
     assert len(directory._by_hash) == known - 1
 

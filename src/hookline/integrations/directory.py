@@ -92,12 +92,6 @@ class KeyDirectory:
         if revision > self._revision:
             await self._load()
 
-    def forget_all(self) -> None:
-        """Trust nothing in memory: the next question loads every key again."""
-        self._by_hash.clear()
-        self._hashes.clear()
-        self._revision = _NEVER
-
     async def keep_uses(self) -> None:
         """Write down, once a minute at most, when keys were last used; runs until cancelled."""
         while True:
