@@ -91,7 +91,9 @@ def test_a_timestamp_beyond_the_tolerance_fails(age: float) -> None:
     assert verify(SECRET, headers, b"{}").standard is Check.FAILS
 
 
-@pytest.mark.parametrize("timestamp", ["", "x", "-1", "1000.0", "١٠٠٠", "1" * 5000, "+{now}"])
+@pytest.mark.parametrize(
+    "timestamp", ["", "x", "-1", "1000.0", "١٠٠٠", "1" * 400, "1" * 5000, "+{now}"]
+)
 def test_a_timestamp_that_was_not_signed_fails(timestamp: str) -> None:
     headers = standard_headers(SECRET, b"{}")
     headers["webhook-timestamp"] = timestamp.format(now=headers["webhook-timestamp"])

@@ -84,7 +84,7 @@ def _standard(secret: str, headers: Mapping[str, str], body: bytes) -> Check:
     try:
         key = base64.b64decode(secret, validate=True)
         fresh = abs(time.time() - int(sent_at)) <= _TOLERANCE
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, OverflowError):
         return Check.FAILS
     signed = b".".join((identifier.encode(), sent_at.encode(), body))
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
