@@ -1,14 +1,30 @@
 import json
+from collections.abc import Generator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookline.domain.batches import _follow, split_batch
+from hookline.domain import batches
+from hookline.domain.batches import _Follower
 from hookline.errors import InvalidInput, MalformedBody, TooLarge
 from support import json_texts
 
 DEEP = "[" * 10_000 + "]" * 10_000
+
+
+def finish(steps: Generator[None, None, list[bytes]]) -> list[bytes]:
+    """Return what comes of all steps."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            items: list[bytes] = end.value
+            return items
+
+
+def split_batch(raw: bytes, *, at_most: int) -> list[bytes]:
+    return finish(batches.split_batch(raw, at_most=at_most))
 
 
 def batch(*items: str) -> bytes:
@@ -33,7 +49,7 @@ def test_an_odd_item_is_handed_over_and_its_neighbours_stay_whole(odd: str) -> N
 @given(st.lists(json_texts.documents, max_size=5), json_texts.strings, json_texts.documents)
 def test_both_ways_to_split_agree(items: list[str], key: str, other: str) -> None:
     raw = f' {{ {key}:{other} ,\n"events" : [{" , ".join(items)} ] }} '.encode()
-    assert texts(_follow(raw, 5)) == [item.strip() for item in items]
+    assert texts(finish(_Follower(raw, 5).items())) == [item.strip() for item in items]
     assert texts(split_batch(raw, at_most=5)) == [item.strip() for item in items]
 
 
@@ -117,3 +133,22 @@ def test_many_commas_alone_are_no_reason_to_refuse() -> None:
 def test_the_last_of_two_lists_counts_as_in_javascript(odd: str) -> None:
     raw = f'{{"events":[1,2],"\\u0065vents":[{odd}]}}'.encode()
     assert texts(split_batch(raw, at_most=10)) == [odd]
+
+
+@pytest.mark.parametrize("unit", ["[]", '{""}', '"",', "1,", "[", " "])
+@pytest.mark.parametrize("before", ["[", '["'])
+def test_a_large_batch_of_any_shape_is_followed_in_many_steps(before: str, unit: str) -> None:
+    raw = f'{{"events":[{before}{unit * (2_000_000 // len(unit))}'.encode()
+    steps = batches.split_batch(raw, at_most=1_000)
+    taken: list[None] = []
+    with pytest.raises(MalformedBody, match="is not closed"):
+        taken.extend(steps)
+    assert len(taken) >= 3
+
+
+@pytest.mark.parametrize("size", [100, 20_000, 300_000])
+@pytest.mark.parametrize("text", ["x", "\\n", '\\"', "[", "é"])
+def test_strings_of_any_length_hide_what_is_in_them(text: str, size: int) -> None:
+    item = f'{{"a":["{text * (size // len(text))}"]}}'
+    assert texts(split_batch(batch(item, "1"), at_most=2)) == [item, "1"]
+    assert texts(finish(_Follower(batch(item, "1"), 2).items())) == [item, "1"]

@@ -1,26 +1,33 @@
 """One batch's bytes in, each item's bytes out, so that no item can spoil another.
 
 msgspec finds the items of a usual batch. Where it refuses, because some item nests too deep or
-isn't quite JSON, or could be made to allocate too much, brackets and strings alone are followed.
+isn't quite JSON, and in a large batch, brackets and strings alone are followed: in steps of bounded
+work, whatever the bytes are.
 """
 
 import json
 import re
+from collections.abc import Generator
+from typing import Final
 
 import msgspec
 
 from hookline.errors import FieldProblem, InvalidInput, MalformedBody, TooLarge
 
-_MANY_COMMAS = 250_000  # msgspec finds every item before it counts them, at 64 bytes each
-_MOST_MEMBERS = 1_000  # of the batch's own object, which needs one; each costs microseconds
+_AT_ONCE: Final = 256 * 1024  # bytes in which msgspec finds the items within a few milliseconds
+_STEP: Final = 512 * 1024  # bytes that are followed in a step, in about a millisecond
+_RUN_COST: Final = 1_000  # bytes that take as long as the work for one match
+_MOST_MEMBERS: Final = 1_000  # of the batch's own object, which needs one
+_LONGEST_KEY: Final = 64 * 1024  # bytes of a key of that object
 _NOT_A_LIST = FieldProblem("events", "Send a list of events.")
 
-_SPACE = re.compile(rb"[ \t\n\r]*+")
-_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"', re.DOTALL)  # possessive: never goes back
-_SCALAR = re.compile(rb"[^\[\]{},:\"]++")
-_NESTING = re.compile(  # a run of brackets and all before it; matches to the end, so it is linear
-    rb"""(?:[^\[\]{}"]|"[^"\\]*+(?:\\.[^"\\]*+)*+"?+)*+
-    (?: (?P<opening>[\[{]++) | (?P<closing>[\]}]++) | \Z )""",
+# Possessive, so they never go back; bounded, so each match takes less than a step.
+_SPACE = re.compile(rb"[ \t\n\r]{0,65536}+")
+_IN_STRING = re.compile(rb'(?:[^"\\]{1,1024}+|\\.){0,64}+', re.DOTALL)
+_SCALAR = re.compile(rb"[^\[\]{},:\"]{0,65536}+")
+_NESTING = re.compile(  # some brackets, or the beginning of a long string, and what is before them
+    rb"""(?: [^\[\]{}"]{1,1024}+ | "(?:[^"\\]{1,1024}+|\\.){0,16}+" ){0,32}+
+    (?: (?P<opening>[\[{]{1,65536}+) | (?P<closing>[\]}]{1,65536}+) | (?P<string>") )?+""",
     re.DOTALL | re.VERBOSE,
 )
 
@@ -33,118 +40,161 @@ _BODY = msgspec.json.Decoder(_Body)
 _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 
 
-def split_batch(raw: bytes, *, at_most: int) -> list[bytes]:
-    """Return the bytes of each item of `{"events": [...]}`, in order.
+def split_batch(raw: bytes, *, at_most: int) -> Generator[None, None, list[bytes]]:
+    """Return the bytes of each item of `{"events": [...]}`, in order, in steps of bounded work.
 
     An item's bytes may be anything that has a beginning and an end. Raises MalformedBody,
     InvalidInput where `events` is no list, and TooLarge with more than `at_most` items.
     """
-    if raw.count(b",") > _MANY_COMMAS:
-        return _follow(raw, at_most)
+    if len(raw) > _AT_ONCE:
+        return (yield from _Follower(raw, at_most).items())
     try:
         found = _BODY.decode(raw).events
         if found is msgspec.UNSET:
             raise InvalidInput(_NOT_A_LIST)
         items = _ITEMS.decode(found)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _follow(raw, at_most)
+        return (yield from _Follower(raw, at_most).items())
     if len(items) > at_most:
         raise _too_many(at_most)
     return [bytes(item) for item in items]
 
 
-def _follow(raw: bytes, at_most: int) -> list[bytes]:
-    at = _after_space(raw, 0)
-    if raw[at : at + 1] != b"{":
-        raise MalformedBody('A batch is one JSON object: {"events": [...]}.')
-    items: list[bytes] | None = None
-    members = 0
-    at = _after_space(raw, at + 1)
-    while raw[at : at + 1] != b"}":
-        members += 1
-        if members > _MOST_MEMBERS:
-            raise TooLarge(
-                'A batch is {"events": [...]}; leave its thousands of other members out.'
-            )
-        key, at = _key(raw, at)
-        if key == "events":
-            items, at = _items(raw, at, at_most)
+class _Follower:
+    """Follows a batch's brackets and strings, and yields whenever a step's work is done."""
+
+    def __init__(self, raw: bytes, at_most: int) -> None:
+        self._raw = raw
+        self._at_most = at_most
+        self._at = 0
+        self._since = 0  # what was followed in this step, in bytes
+
+    def items(self) -> Generator[None, None, list[bytes]]:
+        """Return the items of the last member that is called `events`."""
+        yield from self._skip(_SPACE)
+        if self._next_byte() != b"{":
+            raise MalformedBody('A batch is one JSON object: {"events": [...]}.')
+        items: list[bytes] | None = None
+        members = 0
+        self._at += 1
+        yield from self._skip(_SPACE)
+        while self._next_byte() != b"}":
+            members += 1
+            if members > _MOST_MEMBERS:
+                raise _too_many_members()
+            if (yield from self._key()) == "events":
+                items = yield from self._list()
+            else:
+                yield from self._value()
+            yield from self._comma(b"}")
+        self._at += 1
+        yield from self._skip(_SPACE)
+        if self._at != len(self._raw):
+            raise _malformed("unexpected content after the batch", self._at)
+        if items is None:
+            raise InvalidInput(_NOT_A_LIST)
+        return items
+
+    def _key(self) -> Generator[None, None, str]:
+        start = self._at
+        if self._next_byte() != b'"' or not (yield from self._string()):
+            raise _malformed("expected a key in double quotes", start)
+        if self._at - start > _LONGEST_KEY:
+            raise _too_many_members()
+        try:
+            key = str(json.loads(self._raw[start : self._at].decode()))
+        except ValueError as error:
+            raise _malformed("expected a key in double quotes", start) from error
+        yield from self._skip(_SPACE)
+        if self._next_byte() != b":":
+            raise _malformed("expected a colon", self._at)
+        self._at += 1
+        yield from self._skip(_SPACE)
+        return key
+
+    def _list(self) -> Generator[None, None, list[bytes]]:
+        if self._next_byte() != b"[":
+            raise InvalidInput(_NOT_A_LIST)
+        items: list[bytes] = []
+        self._at += 1
+        yield from self._skip(_SPACE)
+        while self._next_byte() != b"]":
+            if len(items) == self._at_most:
+                raise _too_many(self._at_most)
+            start = self._at
+            yield from self._value()
+            items.append(self._raw[start : self._at])
+            yield from self._comma(b"]")
+        self._at += 1
+        return items
+
+    def _value(self) -> Generator[None]:
+        start, first = self._at, self._next_byte()
+        if first in (b"[", b"{"):
+            yield from self._nesting()
+        elif first == b'"':
+            if not (yield from self._string()):
+                raise _malformed("expected a value", start)
         else:
-            at = _value_end(raw, at)
-        at = _next(raw, at, b"}")
-    if _after_space(raw, at + 1) != len(raw):
-        raise _malformed("unexpected content after the batch", at + 1)
-    if items is None:
-        raise InvalidInput(_NOT_A_LIST)
-    return items
+            yield from self._skip(_SCALAR)
+            if self._at == start:
+                raise _malformed("expected a value", start)
 
+    def _nesting(self) -> Generator[None]:
+        """Step behind the bracket that closes the one here."""
+        raw, start, depth = self._raw, self._at, 0
+        match = _NESTING.match
+        while (run := match(raw, self._at)) and run.end() > self._at:
+            self._since += run.end() - self._at + _RUN_COST
+            self._at = run.end()
+            kind = run.lastgroup
+            if kind == "opening":
+                depth += self._at - run.start(kind)
+            elif kind == "closing":
+                closed = self._at - run.start(kind)
+                if depth <= closed:
+                    self._at -= closed - depth
+                    return
+                depth -= closed
+            elif kind == "string":
+                self._at -= 1
+                yield from self._string()
+            if self._since > _STEP:
+                self._since = 0
+                yield
+        raise _malformed("an array or object is not closed", start)
 
-def _key(raw: bytes, at: int) -> tuple[str, int]:
-    found = _STRING.match(raw, at)
-    if found is None:
-        raise _malformed("expected a key in double quotes", at)
-    try:
-        key = str(json.loads(found[0].decode()))
-    except ValueError as error:
-        raise _malformed("expected a key in double quotes", at) from error
-    colon = _after_space(raw, found.end())
-    if raw[colon : colon + 1] != b":":
-        raise _malformed("expected a colon", colon)
-    return key, _after_space(raw, colon + 1)
+    def _string(self) -> Generator[None, None, bool]:
+        """Step behind the string that begins here; tell whether it ends."""
+        self._at += 1
+        yield from self._skip(_IN_STRING)
+        closed = self._next_byte() == b'"'
+        self._at += closed
+        return closed
 
+    def _comma(self, closing: bytes) -> Generator[None]:
+        """Step over a comma to the next value, or stay at the closing bracket."""
+        yield from self._skip(_SPACE)
+        if self._next_byte() == closing:
+            return
+        if self._next_byte() != b",":
+            raise _malformed("expected a comma", self._at)
+        self._at += 1
+        yield from self._skip(_SPACE)
+        if self._next_byte() == closing:
+            raise _malformed("trailing comma", self._at)
 
-def _items(raw: bytes, at: int, at_most: int) -> tuple[list[bytes], int]:
-    if raw[at : at + 1] != b"[":
-        raise InvalidInput(_NOT_A_LIST)
-    items: list[bytes] = []
-    at = _after_space(raw, at + 1)
-    while raw[at : at + 1] != b"]":
-        if len(items) == at_most:
-            raise _too_many(at_most)
-        end = _value_end(raw, at)
-        items.append(raw[at:end])
-        at = _next(raw, end, b"]")
-    return items, at + 1
+    def _skip(self, pattern: re.Pattern[bytes]) -> Generator[None]:
+        """Step over all that matches."""
+        while (found := pattern.match(self._raw, self._at)) and found.end() > self._at:
+            self._since += found.end() - self._at + _RUN_COST
+            self._at = found.end()
+            if self._since > _STEP:
+                self._since = 0
+                yield
 
-
-def _value_end(raw: bytes, at: int) -> int:
-    first = raw[at : at + 1]
-    if first in (b"[", b"{"):
-        return _nesting_end(raw, at)
-    found = (_STRING if first == b'"' else _SCALAR).match(raw, at)
-    if found is None:
-        raise _malformed("expected a value", at)
-    return found.end()
-
-
-def _nesting_end(raw: bytes, at: int) -> int:
-    depth = 0
-    for run in _NESTING.finditer(raw, at):
-        start, end = run.span("opening")
-        depth += end - start
-        start, end = run.span("closing")
-        if 0 < depth <= end - start:
-            return start + depth
-        depth -= end - start
-    raise _malformed("an array or object is not closed", at)
-
-
-def _next(raw: bytes, at: int, closing: bytes) -> int:
-    """Step over a comma to the next value, or stay at the closing bracket."""
-    at = _after_space(raw, at)
-    if raw[at : at + 1] == closing:
-        return at
-    if raw[at : at + 1] != b",":
-        raise _malformed("expected a comma", at)
-    at = _after_space(raw, at + 1)
-    if raw[at : at + 1] == closing:
-        raise _malformed("trailing comma", at)
-    return at
-
-
-def _after_space(raw: bytes, at: int) -> int:
-    found = _SPACE.match(raw, at)
-    return at if found is None else found.end()
+    def _next_byte(self) -> bytes:
+        return self._raw[self._at : self._at + 1]
 
 
 def _malformed(what: str, at: int) -> MalformedBody:
@@ -153,3 +203,7 @@ def _malformed(what: str, at: int) -> MalformedBody:
 
 def _too_many(at_most: int) -> TooLarge:
     return TooLarge(f"A batch has at most {at_most} events; send the rest in another one.")
+
+
+def _too_many_members() -> TooLarge:
+    return TooLarge('A batch is {"events": [...]}; leave its thousands of other members out.')

@@ -122,7 +122,7 @@ def batch_in_steps(
     """Parse a batch in steps of bounded work, as `event_in_steps` does one event."""
     if len(raw) > limits.batch_bytes:
         raise TooLarge(f"A batch has at most {limits.batch_bytes} bytes; this one has {len(raw)}.")
-    items = split_batch(raw, at_most=limits.batch_events)
+    items = yield from split_batch(raw, at_most=limits.batch_events)
     yield
     parsed: list[Event | HooklineError] = []
     since = 0  # bytes parsed since others had their turn
