@@ -1,11 +1,13 @@
 from collections.abc import AsyncIterator
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import count
 
 import httpx
 import pytest
 
 from factories import an_event
+from hookline.api import guarded
 from hookline.api.allowances import Allowances
 from hookline.api.deps import Services
 from hookline.api.timeslices import TimeSlices
@@ -131,3 +133,13 @@ async def test_the_time_that_a_large_body_takes_counts_as_the_events_of_that_tim
     assert await sent(bounded, other, 1) == [202]
     clock.now += int(refused.headers["retry-after"])
     assert (await bounded.post("/v1/events", an_event(), key=busy)).status_code == 202
+
+
+async def test_the_time_that_a_requests_body_takes_counts_as_requests(
+    bounded: Api, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "thread_time", count().__next__)  # a second for each body
+    key, other = await keys.admin(), await keys.admin()
+    answers = [await bounded.post("/v1/integrations", {"no": 1}, key=key) for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [422, 422, 429]
+    assert await asked(bounded, other, 1) == [200]

@@ -2,8 +2,9 @@
 
 Each key has buckets of its own, so who asks for more than its share is told to wait, and nobody
 else is. An event counts as one, alone or in a batch, and so does the CPU time that a large body
-takes; every other request counts as one. One that may change something counts among the changes
-as well: each of those has every process match events anew.
+takes; every other request counts as one, and the CPU time that parsing its body takes as more.
+One that may change something counts among the changes as well: each of those has every process
+match events anew.
 """
 
 import time
@@ -71,6 +72,11 @@ class Allowances:
         """Count the other events of a batch that was let in; the key's next events wait for it."""
         now = self._clock()
         _bucket(self._events, principal.key_id, self._events_per_second, now).charge(more)
+
+    def charge_request_cpu(self, key_id: UUID, seconds: float) -> None:
+        """Count CPU time of parsing: a second as the requests that a second may bring."""
+        bucket = _bucket(self._requests, key_id, self._requests_per_second, self._clock())
+        bucket.charge(seconds * self._requests_per_second)
 
     def charge_cpu(self, key_id: UUID, seconds: float) -> None:
         """Count CPU time spent on large bodies: a second as the events that a second may bring."""

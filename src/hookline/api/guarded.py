@@ -5,7 +5,9 @@ FastAPI would read a whole body, of any size and depth, before it asks who sends
 
 from collections.abc import Sequence
 from email.message import Message
+from time import thread_time
 from typing import Final
+from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -43,7 +45,8 @@ class GuardedRoute(StrictRoute):
             if not takes_body:
                 return await handle(request)
             with services_of(request).bodies.of(principal.key_id) as held:
-                return await handle(await _with_document(request, types, held))
+                raw = await read_bounded(request, MOST_BYTES, held)
+                return await handle(_with_document(request, types, raw, principal.key_id))
 
         return guarded
 
@@ -103,15 +106,19 @@ def _announced(request: Request, most: int) -> int:
     return length
 
 
-async def _with_document(request: Request, types: Sequence[str], held: HeldBody) -> Request:
-    raw = await read_bounded(request, MOST_BYTES, held)
-    if not raw.strip():
-        return _ReadRequest(request, b"", None)
-    _refuse_other_types(request, types)
-    document = parse_unambiguous(raw, depth=_DEEPEST)
-    if not isinstance(document, dict):
-        raise MalformedBody("The body must be one JSON object.")
-    return _ReadRequest(request, raw, document)
+def _with_document(request: Request, types: Sequence[str], raw: bytes, key_id: UUID) -> Request:
+    """Parse a body; the CPU time counts against its key, also where the body is refused."""
+    started = thread_time()
+    try:
+        if not raw.strip():
+            return _ReadRequest(request, b"", None)
+        _refuse_other_types(request, types)
+        document = parse_unambiguous(raw, depth=_DEEPEST)
+        if not isinstance(document, dict):
+            raise MalformedBody("The body must be one JSON object.")
+        return _ReadRequest(request, raw, document)
+    finally:
+        services_of(request).allowances.charge_request_cpu(key_id, thread_time() - started)
 
 
 def _types_of(route: APIRoute) -> Sequence[str]:
