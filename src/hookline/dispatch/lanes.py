@@ -9,14 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from hookline.dispatch.capacity import Capacity
 from hookline.dispatch.lane import LaneRules, LaneState
-from hookline.dispatch.thresholds import Places, Share
 from hookline.domain.access import Tenant
 from hookline.queue.port import Claimed, Lane, Waiting
 
-_SHARE = 4  # no slow lane and no claim takes more than a quarter of what is free: some always is
-_SHARE_OF_FAST = 2  # whose places are soon free again
-_ENOUGH = 0.75  # of a lane's places: with more in hand, it is not claimed for
 _REMEMBERED = 600.0  # seconds for which an answer shows that a target is not one of those
 _NEVER = -1  # no term
 _LOOK_AGAIN = 0.2  # seconds until a lane that others still hold deliveries of is looked at again
@@ -28,11 +25,9 @@ class Lanes:
     """The lanes of this process.
 
     `most_held` bounds the leased deliveries of all lanes together and `most_bytes` their payloads.
-    A lane gets a share of what is left, so that many lanes whose targets hang leave room for the
-    others, and all slow lanes share one half: those whose targets struggle, those of which nothing
-    was heard for a while, and those of which nothing was ever heard, until it is. Of that half each
-    tenant has a share, whose it is as `owner_of` says. What is held stays so until its outcome is
-    written, so a database that is away stops the engine instead of filling its memory.
+    Slow lanes, whose targets struggle, are silent or were never heard of, share one half: each
+    tenant (by `owner_of`) a part. What is held stays so until its outcome is written, so a
+    database that is away stops the engine instead of filling its memory.
     `rules_of` tells what an integration is allowed: a lane keeps that until `update_rules`.
     Times are those of `moment`, in seconds.
     """
@@ -42,21 +37,29 @@ class Lanes:
     most_held: int
     most_bytes: int
     clock: Callable[[], float] = time.monotonic
-    held: int = 0
-    bytes_held: int = 0
-    _slow: Places = field(init=False)  # of `most_held`, those of the slow lanes
+    _capacity: Capacity = field(init=False)
     _lanes: dict[str, LaneState] = field(default_factory=dict)
     _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
     _not_ready: list[tuple[Lane, int]] = field(default_factory=list)
     _latest: float = 0.0
 
     def __post_init__(self) -> None:
-        self._slow = Places(max(1, self.most_held // 2))
+        self._capacity = Capacity(self.most_held, self.most_bytes)
+
+    @property
+    def held(self) -> int:
+        """How many leased deliveries all lanes hold."""
+        return self._capacity.held
+
+    @property
+    def bytes_held(self) -> int:
+        """How many bytes of payloads all lanes hold."""
+        return self._capacity.bytes_held
 
     @property
     def slow_held(self) -> int:
         """Of `held`, what the slow lanes hold."""
-        return self._slow.held
+        return self._capacity.slow.held
 
     def moment(self) -> float:
         """Return the time; later calls return later times, whatever the clock's grain."""
@@ -76,15 +79,12 @@ class Lanes:
             return False
         if not lane.is_ready():
             return False
-        self._mark(lane)
-        if lane.ahead >= self._limit(lane, self._left(lane)):
-            return False
-        left = self.most_bytes - self.bytes_held
-        if size > left or lane.bytes_held > left // _SHARE:
+        self._capacity.mark(lane, self.clock)
+        if not self._capacity.fits(lane, size):
             return False
         if lane.returning or (lane.due_at is not None and lane.due_at <= self.clock()):
             return False
-        self._hold(lane, size)
+        self._capacity.hold(lane, size)
         return True
 
     def admit(self, job: Claimed) -> Claimed | None:
@@ -97,11 +97,9 @@ class Lanes:
     def next_at_hand(self, integration_id: str) -> Claimed | None:
         """Return the oldest delivery at hand, to be started now, if one may."""
         lane = self._lanes[integration_id]
-        if not lane.at_hand:
+        if not lane.at_hand or not lane.is_current():
             return None
         rules = lane.rules
-        if not lane.is_current():
-            return None
         if rules.paused:
             may_start, lane.probing = lane.probing, False
         else:
@@ -118,10 +116,9 @@ class Lanes:
         lane = self._lanes[integration_id]
         lane.heard, lane.heard_at = True, self.clock()
         if lane.slow:
-            self._mark(lane)
-        rules = lane.rules
-        within = lane.in_flight <= lane.window.width(rules.max_in_flight)
-        if lane.at_hand and within and not rules.paused and lane.is_current():
+            self._capacity.mark(lane, self.clock)
+        within = lane.in_flight <= lane.window.width(lane.rules.max_in_flight)
+        if lane.at_hand and within and not lane.rules.paused and lane.is_current():
             return lane.at_hand.popleft()
         lane.in_flight -= 1
         return None
@@ -134,7 +131,7 @@ class Lanes:
         lane = self._lanes[integration_id]
         rules = lane.rules
         lane.window.shrink(rules.max_in_flight, lane.in_flight)
-        self._mark(lane)
+        self._capacity.mark(lane, self.clock)
         surplus = lane.ahead - rules.capacity(lane.window.width(rules.max_in_flight))
         return [lane.at_hand.pop() for _ in range(min(surplus, len(lane.at_hand)))]
 
@@ -144,7 +141,7 @@ class Lanes:
         if not lane.window.narrowed:
             return False
         lane.window.grow(lane.rules.max_in_flight)
-        self._mark(lane)
+        self._capacity.mark(lane, self.clock)
         return True
 
     def set_aside(self, integration_ids: Iterable[str]) -> list[Claimed]:
@@ -158,7 +155,7 @@ class Lanes:
             if lane is None:
                 continue
             lane.window.close()
-            self._mark(lane)
+            self._capacity.mark(lane, self.clock)
             if not lane.rules.paused:
                 self._note(integration_id, lane, lane.due_at)
             jobs += lane.at_hand
@@ -243,13 +240,7 @@ class Lanes:
 
     def let_go(self, integration_id: str, size: int) -> None:
         """Stop holding a delivery: its outcome is written, or it is not (or no longer) ours."""
-        lane = self._lanes[integration_id]
-        lane.held -= 1
-        lane.bytes_held -= size
-        self.held -= 1
-        if lane.slow:
-            lane.share.add(-1)
-        self.bytes_held -= size
+        self._capacity.let_go(self._lanes[integration_id], size)
 
     def expect(self, integration_id: str, due_in: float = 0.0) -> None:
         """Note that the database has, or will have in `due_in` seconds, work for a lane."""
@@ -277,7 +268,7 @@ class Lanes:
             self._note(each.integration_id, lane, due_at)
         named = {each.integration_id for each in waiting}
         for integration_id, lane in list(self._lanes.items()):
-            self._follow_owner(integration_id, lane)
+            self._capacity.move(lane, self.owner_of(integration_id))
             if integration_id not in named and lane.noted_at < asked_at:
                 self._note(integration_id, lane, None)
                 idle = lane.held == lane.returning == 0
@@ -287,7 +278,7 @@ class Lanes:
     @property
     def bytes_to_claim(self) -> int:
         """How many bytes of payloads the next claim may bring; it may pass that by one payload."""
-        return (self.most_bytes - self.bytes_held) // _SHARE
+        return self._capacity.bytes_to_claim
 
     def claimable(self) -> list[Lane]:
         """Return the lanes with work due and a quarter of their places free, and what to ask for.
@@ -298,7 +289,9 @@ class Lanes:
         now = self.clock()
         taken = 0
         asked: list[Lane] = []
-        slow: list[tuple[Share, int]] = []  # what is asked for counts as held until all is asked
+        slow: list[
+            tuple[LaneState, int]
+        ] = []  # what is asked for counts as held until all is asked
         for integration_id in list(self._noted):
             lane = self._lanes[integration_id]
             if lane.due_at is None or lane.due_at > now:
@@ -311,8 +304,8 @@ class Lanes:
                 continue
             if lane.turn(lane.due_at) > now or lane.unsure:
                 continue
-            self._mark(lane)
-            room = self._room(lane, self._left(lane, taken))
+            self._capacity.mark(lane, self.clock)
+            room = self._capacity.room(lane, taken)
             if room > 0 and not lane.is_ready():
                 self._leave_out(integration_id, lane)
             elif room > 0:
@@ -320,11 +313,11 @@ class Lanes:
                 taken += room
                 if lane.slow:
                     lane.share.add(room)
-                    slow.append((lane.share, room))
+                    slow.append((lane, room))
                 del self._noted[integration_id]
                 self._noted[integration_id] = None
-        for share, room in slow:
-            share.add(-room)
+        for lane, room in slow:
+            lane.share.add(-room)
         return asked
 
     def claimed(
@@ -337,7 +330,7 @@ class Lanes:
         counts: dict[str, int] = {}
         for job in jobs:
             counts[job.integration_id] = counts.get(job.integration_id, 0) + 1
-            self._hold(self._lane(job.integration_id), len(job.event.payload))
+            self._capacity.hold(self._lane(job.integration_id), len(job.event.payload))
         if sum(len(job.event.payload) for job in jobs) >= most_bytes:
             return
         for request in asked:
@@ -355,8 +348,8 @@ class Lanes:
             lane = self._lanes[integration_id]
             if lane.due_at is None or lane.unsure or (lane.slow and lane.share.room <= 0):
                 continue
-            self._mark(lane)
-            if self._room(lane, self._left(lane)) > 0:
+            self._capacity.mark(lane, self.clock)
+            if self._capacity.room(lane) > 0:
                 due.append(lane.turn(lane.due_at))
         return max(0.0, min(due) - self.clock()) if due else None
 
@@ -365,7 +358,7 @@ class Lanes:
         lane = self._lanes[integration_id]
         if lane.due_at is None or lane.unsure or (lane.slow and lane.share.room <= 0):
             return False
-        if self._room(lane, self._left(lane)) <= 0:
+        if self._capacity.room(lane) <= 0:
             return False
         return lane.turn(lane.due_at) <= self.clock()
 
@@ -388,18 +381,9 @@ class Lanes:
     def _lane(self, integration_id: str) -> LaneState:
         lane = self._lanes.get(integration_id)
         if lane is None:
-            share = self._slow.share_of(self.owner_of(integration_id))
+            share = self._capacity.share_of(self.owner_of(integration_id))
             lane = self._lanes[integration_id] = LaneState(self.rules_of(integration_id), share)
         return lane
-
-    def _follow_owner(self, integration_id: str, lane: LaneState) -> None:
-        """Have a lane count for whose it is now: it became known, or its PBX moved."""
-        share = self._slow.share_of(self.owner_of(integration_id))
-        if share is not lane.share:
-            if lane.slow:
-                lane.share.add(-lane.held)
-                share.add(lane.held)
-            lane.share = share
 
     def _note(self, integration_id: str, lane: LaneState, due_at: float | None) -> None:
         lane.due_at = due_at
@@ -408,46 +392,9 @@ class Lanes:
         else:
             self._noted.setdefault(integration_id)
 
-    def _mark(self, lane: LaneState) -> None:
-        """Count a lane among the slow ones, or no longer."""
-        slow = lane.is_slow(self.clock)
-        if lane.slow != slow:
-            lane.slow = slow
-            lane.share.add(lane.held if slow else -lane.held)
-
-    def _left(self, lane: LaneState, taken: int = 0) -> int:
-        """Return how many places are free to this lane, besides those already taken."""
-        left = self.most_held - self.held - taken
-        return min(left, lane.share.room) if lane.slow else left
-
-    def _limit(self, lane: LaneState, left: int) -> int:
-        """Return how many a lane may have ahead of it while `left` places are free to it."""
-        if left <= 0:
-            return 0
-        width = lane.window.width(lane.rules.max_in_flight)
-        share = left // (_SHARE if lane.slow else _SHARE_OF_FAST)
-        return min(lane.rules.capacity(width), max(1, share))
-
-    def _room(self, lane: LaneState, left: int) -> int:
-        """Return how many to ask for: few are not worth a round trip, and late ones idle."""
-        if lane.rules.paused or lane.rules.elsewhere:
-            return int(lane.probing and left > 0 and not lane.rules.elsewhere)
-        limit = self._limit(lane, left)
-        too_large = lane.bytes_held > self.bytes_to_claim or self.bytes_to_claim <= 0
-        return 0 if too_large or lane.ahead > limit * _ENOUGH else limit - lane.ahead
-
     def _leave_out(self, integration_id: str, lane: LaneState) -> None:
         """Have a lane taken over; where its order was changed, once what it holds has ended."""
         if lane.held and not lane.is_current():
             lane.look_again_at = self.clock() + _LOOK_AGAIN
         else:
             self._not_ready.append((Lane(integration_id, 0, lane.rules.ordered), lane.rules.term))
-
-    def _hold(self, lane: LaneState, size: int) -> None:
-        lane.held += 1
-        lane.reserved += 1
-        lane.bytes_held += size
-        self.held += 1
-        if lane.slow:
-            lane.share.add(1)
-        self.bytes_held += size
