@@ -112,7 +112,7 @@ class AnIntegration(RuleBasedStateMachine):
         self.seen = [HEALTHY, HEALTHY]
         self.runs = [NO_RUN, NO_RUN]
         self.failures_since_success = 0
-        self.down_since_success = 0
+        self.down_since_own_success = [0, 0]  # each process counts its own attempts alone
         self.probes_at: list[datetime] = []
         self.taken: Counter[type] = Counter()  # steps that changed the shared state
         self.cleared = 0
@@ -130,7 +130,7 @@ class AnIntegration(RuleBasedStateMachine):
     @precondition(lambda self: self.enabled)
     @rule(process=st.integers(0, 1))
     def an_attempt_succeeds(self, process: int) -> None:
-        self.failures_since_success = self.down_since_success = 0
+        self.failures_since_success = self.down_since_own_success[process] = 0
         self._attempt(process, Evidence.GOOD, None)
 
     @precondition(lambda self: self.enabled)
@@ -139,13 +139,13 @@ class AnIntegration(RuleBasedStateMachine):
         for _ in range(times):
             if not self.enabled:
                 return
-            self._count_failure(down=True)
+            self._count_failure(process, down=True)
             self._attempt(process, Evidence.DOWN, ErrorKind.REFUSED)
 
     @precondition(lambda self: self.enabled)
     @rule(process=st.integers(0, 1))
     def an_attempt_is_refused(self, process: int) -> None:
-        self._count_failure(down=False)
+        self._count_failure(process, down=False)
         self._attempt(process, Evidence.REFUSED, ErrorKind.STATUS)
 
     @rule(process=st.integers(0, 1))
@@ -206,11 +206,11 @@ class AnIntegration(RuleBasedStateMachine):
         self.seen[process] = self.shared
         if self.shared != before:
             self.taken[type(step)] += 1
-            self._check_change(before, step, evidence)
+            self._check_change(process, before, step, evidence)
         elif isinstance(step, Disable):
             self._check_disable(step)
 
-    def _check_change(self, before: Health, step: Step, evidence: Evidence) -> None:
+    def _check_change(self, process: int, before: Health, step: Step, evidence: Evidence) -> None:
         self.probes_at.clear()
         match step:
             case Fail():
@@ -218,7 +218,7 @@ class AnIntegration(RuleBasedStateMachine):
                 assert self.shared.state is HealthState.FAILING
             case Pause():
                 assert before.state is HealthState.FAILING
-                assert self.down_since_success >= 1
+                assert self.down_since_own_success[process] >= 1
             case Recover():
                 assert evidence is Evidence.GOOD
                 assert self.shared == HEALTHY
@@ -229,16 +229,17 @@ class AnIntegration(RuleBasedStateMachine):
         assert self.now - step.since >= RULES.disable_after
         self.enabled = False
 
-    def _count_failure(self, *, down: bool) -> None:
+    def _count_failure(self, process: int, *, down: bool) -> None:
         self.failures_since_success += 1
-        self.down_since_success += down
+        self.down_since_own_success[process] += down
 
     def _forget(self) -> None:
         self.cleared += self.shared != HEALTHY
         self.shared = HEALTHY
         self.seen = [HEALTHY, HEALTHY]
         self.runs = [NO_RUN, NO_RUN]
-        self.failures_since_success = self.down_since_success = 0
+        self.failures_since_success = 0
+        self.down_since_own_success = [0, 0]
         self.probes_at.clear()
 
 
