@@ -41,8 +41,9 @@ class IntegrationRules:
             self._update_all()
 
     def _update_all(self) -> None:
+        wait = self._shares.joining_for()  # before the rules are read: it may end meanwhile
         self.lanes.update_rules()
-        if (wait := self._shares.joining_for()) > 0:
+        if wait > 0:
             asyncio.get_running_loop().call_later(wait, self._update_all)
 
     def _rules_of(self, integration_id: str) -> LaneRules:
