@@ -2,6 +2,7 @@
 
 A body's bytes are taken from the budget before they are kept. Where there is no room its sender
 waits, unread, and is then told to come again. Bytes are given back when the request has ended.
+After large bodies the allocator gives its free pages back to the system.
 """
 
 import asyncio
@@ -11,11 +12,14 @@ from typing import Final, Self
 from uuid import UUID
 
 from hookline.errors import Overloaded
+from hookline.memory import return_free_pages
 
 _SHARE = 4  # a key may have one in so many of all bytes
 _PATIENCE = 5.0  # seconds that a sender waits for room
 _MOST_WAITING = 16  # bodies of one key; each holds what came with its head
 _RETRY_AFTER = 5.0  # seconds
+_LARGE = 8 * 1024 * 1024  # bytes at once, after which the heap is worth a look
+_TRIM_AFTER = 1.0  # seconds, in which what was made of the bodies is freed too
 
 
 class BodyMemory:
@@ -27,6 +31,7 @@ class BodyMemory:
         self._of_key: Counter[UUID] = Counter()
         self._waiting: Counter[UUID] = Counter()
         self._freed = asyncio.Event()
+        self._trimming: asyncio.TimerHandle | None = None
         self.taken = 0
 
     def of(self, key: UUID) -> "HeldBody":
@@ -52,6 +57,12 @@ class BodyMemory:
         if self._waiting:
             self._freed.set()
             self._freed = asyncio.Event()
+        if size + self.taken >= _LARGE and self._trimming is None:
+            self._trimming = asyncio.get_running_loop().call_later(_TRIM_AFTER, self._trim)
+
+    def _trim(self) -> None:
+        self._trimming = None
+        return_free_pages()
 
     async def room(self, key: UUID, size: int) -> None:
         """Wait until there is room; raise Overloaded where there is none in time."""

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hookline.cli import terminal
-from hookline.server.resources import allow_many_sockets, return_large_buffers
+from hookline.memory import return_large_buffers
+from hookline.server.resources import allow_many_sockets
 
 if TYPE_CHECKING:
     import socket
