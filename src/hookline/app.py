@@ -19,6 +19,7 @@ from hookline.api import (
     health,
     history,
     integrations,
+    keys,
     metrics,
     pbxs,
 )
@@ -38,6 +39,7 @@ _ROUTERS = (
     events.router,
     history.router,
     deliveries.router,
+    keys.router,
     health.router,
     metrics.router,
     docs.router,

@@ -104,8 +104,9 @@ async def open_runtime(
         dsn = await open_database(settings, stack)
         records = await open_records(settings, dsn, stack)
         transactions = Transactions(records)
-        if api:
-            await _first_admin(settings, transactions)
+        key_records = (
+            await _key_records(settings, transactions) if api else KeyService(transactions)
+        )
 
         catalogue, keyring = load_catalogue(), keyring_of(settings)
         policy = open_policy(settings, stack)
@@ -198,6 +199,7 @@ async def open_runtime(
             integrations=integrations,
             pbxs=PbxService(transactions),
             keys=keys,
+            key_records=key_records,
             catalogue=catalogue,
             gate=Gate(keys, subscriptions),
             strangers=strangers,
@@ -219,9 +221,12 @@ async def open_runtime(
         )
 
 
-async def _first_admin(settings: Settings, transactions: Transactions) -> None:
-    key = start_secrets(settings).admin_key
-    await KeyService(transactions).ensure_admin(key.get_secret_value())
+async def _key_records(settings: Settings, transactions: Transactions) -> KeyService:
+    """Open the records of keys, and make sure of the first admin key."""
+    first = start_secrets(settings).admin_key.get_secret_value()
+    records = KeyService(transactions, settings_key=first)
+    await records.ensure_admin(first)
+    return records
 
 
 async def _start(running: Engine, circuits: Circuits, fleet: Fleet) -> None:

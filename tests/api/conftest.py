@@ -117,6 +117,7 @@ def services(  # noqa: PLR0917 - fixtures
         integrations=IntegrationService(transactions, keyring, policy, catalogue),
         pbxs=PbxService(transactions),
         keys=directory,
+        key_records=KeyService(transactions),
         catalogue=catalogue,
         gate=Gate(directory, subscriptions),
         strangers=strangers,

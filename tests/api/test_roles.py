@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute, iter_route_contexts
 
 from factories import Json, a_webhook, an_event
 from hookline.app import openapi_document
+from hookline.domain.access import Role
 from hookline.domain.ids import new_uuid
 from support.api_client import Api, Keys
 from support.stories import a_pbx
@@ -61,6 +62,9 @@ TABLE = {
     "getPbx": Row(),
     "listPbxs": Row(lists=True),
     "deletePbx": Row(204, manager=False),
+    "createKey": Row(201, {"role": "admin"}, manager=False),
+    "listKeys": Row(manager=False),
+    "revokeKey": Row(204, manager=False),
     "sendEvent": Row(202, an_event(), ingest=True, manager=False, creates=True),
     "sendEventBatch": Row(202, {"events": []}, ingest=True, manager=False),
     "listEvents": Row(lists=True),
@@ -101,6 +105,7 @@ async def a_tenant(api: Api, keys: Keys) -> Tenant:
         "integrationId": made["id"],
         "eventId": receipt["eventId"],
         "deliveryId": event["outcomes"][0]["deliveryId"],
+        "keyId": str((await keys.service.create(Role.INGEST, pbx=pbx)).record.id),
     }
     managers = await keys.manager(pbx=pbx), await keys.manager(company=company)
     return Tenant(objects, company, await keys.ingest(pbx=pbx), managers)
@@ -111,6 +116,7 @@ NOBODYS = {
     "integrationId": "zzzzzz",
     "eventId": str(new_uuid()),
     "deliveryId": str(new_uuid()),
+    "keyId": str(new_uuid()),
 }
 
 

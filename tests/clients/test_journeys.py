@@ -10,26 +10,26 @@ import pytest
 
 from apitools.node import NODE
 from apitools.typescript import compile_typescript, generate_types
-from support.clients import JOURNEYS, SEEN, program, run, surroundings
+from support.clients import ADMINISTRATION, JOURNEYS, SEEN, program, run, surroundings
 from support.receivers import Receiver
 from support.service import Service
+
+PROGRAMS = {"journey": SEEN, "administration": ADMINISTRATION}
 
 
 @pytest.mark.timeout(300)
 async def test_the_python_client_is_strictly_typed_and_does_what_a_user_needs(
     python_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
-    shutil.copy(JOURNEYS / "journey.py", python_client)
+    for journey in PROGRAMS:
+        shutil.copy(JOURNEYS / f"{journey}.py", python_client)
     (python_client / "guide.py").write_text(program("Python", "python"), encoding="utf-8")
     strictly = ("-m", "mypy", "--strict", "--config-file=", "--cache-dir=.mypy_cache", ".")
     await run(sys.executable, *strictly, folder=python_client)
-    printed = await run(
-        sys.executable,
-        "journey.py",
-        folder=python_client,
-        **surroundings(service, receiver, admin_key),
-    )
-    assert json.loads(printed) == SEEN
+    around = surroundings(service, receiver, admin_key)
+    for journey, seen in PROGRAMS.items():
+        printed = await run(sys.executable, f"{journey}.py", folder=python_client, **around)
+        assert json.loads(printed) == seen
     assert {request.headers["user-agent"][:9] for request in receiver.requests} == {"Hookline/"}
 
 
@@ -37,16 +37,14 @@ async def test_the_python_client_is_strictly_typed_and_does_what_a_user_needs(
 async def test_the_typescript_client_is_strictly_typed_and_does_what_a_user_needs(
     typescript_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
-    shutil.copy(JOURNEYS / "journey.ts", typescript_client)
+    for journey in PROGRAMS:
+        shutil.copy(JOURNEYS / f"{journey}.ts", typescript_client)
     (typescript_client / "guide.ts").write_text(program("TypeScript", "ts"), encoding="utf-8")
     compiled = await asyncio.to_thread(compile_typescript, typescript_client)
-    printed = await run(
-        NODE,
-        compiled / "journey.js",
-        folder=typescript_client,
-        **surroundings(service, receiver, admin_key),
-    )
-    assert json.loads(printed) == SEEN
+    around = surroundings(service, receiver, admin_key)
+    for journey, seen in PROGRAMS.items():
+        printed = await run(NODE, compiled / f"{journey}.js", folder=typescript_client, **around)
+        assert json.loads(printed) == seen
 
 
 @pytest.mark.timeout(300)

@@ -90,7 +90,7 @@ async def process(database: str) -> AsyncIterator[Process]:
 
 
 async def test_a_key_revoked_elsewhere_after_it_entered_stores_nothing(process: Process) -> None:
-    sender = await process.enter(await process.keys.create(Role.INGEST))
+    sender = await process.enter((await process.keys.create(Role.INGEST)).key)
     await sender.send(process.ingest, [event("before")])
     await process.revoke_newest()
     with pytest.raises(NotAuthenticated):
@@ -101,7 +101,7 @@ async def test_a_key_revoked_elsewhere_after_it_entered_stores_nothing(process: 
 async def test_a_revoked_key_is_refused_also_where_the_snapshot_is_newer_than_the_keys(
     process: Process,
 ) -> None:
-    key = await process.keys.create(Role.INGEST)
+    key = (await process.keys.create(Role.INGEST)).key
     sender = await process.enter(key)
     await process.revoke_newest()
     await process.subscriptions.catch_up()
@@ -113,8 +113,8 @@ async def test_a_revoked_key_is_refused_also_where_the_snapshot_is_newer_than_th
 
 
 async def test_the_same_event_of_a_key_that_is_still_valid_is_stored(process: Process) -> None:
-    valid = await process.enter(await process.keys.create(Role.INGEST))
-    revoked = await process.enter(await process.keys.create(Role.INGEST))
+    valid = await process.enter((await process.keys.create(Role.INGEST)).key)
+    revoked = await process.enter((await process.keys.create(Role.INGEST)).key)
     await process.revoke_newest()
     first, stored, last = await asyncio.gather(
         revoked.send(process.ingest, [event("of both")]),
@@ -135,7 +135,7 @@ async def test_a_pbx_described_as_anothers_after_the_key_entered_is_refused(
     pbx, company = a_pbx(), a_pbx()
     await process.pbxs.put(a_principal(), pbx, PbxPut(company=company, license="x-bees"))
     await process.subscriptions.catch_up()
-    sender = await process.enter(await process.keys.create(Role.INGEST, company=company))
+    sender = await process.enter((await process.keys.create(Role.INGEST, company=company)).key)
     own, alien = event("own", company=company), event("alien", pbx=pbx, company=company)
     assert sender.route(alien) == alien
     await process.pbxs.put(a_principal(), pbx, PbxPut(company="another", license="x-bees"))
@@ -148,7 +148,7 @@ async def test_a_pbx_described_as_anothers_after_the_key_entered_is_refused(
 
 async def test_an_event_is_routed_by_its_own_pbx_or_else_by_the_keys(process: Process) -> None:
     pbx = a_pbx()
-    sender = await process.enter(await process.keys.create(Role.INGEST, pbx=pbx))
+    sender = await process.enter((await process.keys.create(Role.INGEST, pbx=pbx)).key)
     unnamed = event("unnamed")
     assert sender.route(unnamed).pbx == pbx
     assert sender.route(unnamed).payload == unnamed.payload
@@ -158,6 +158,6 @@ async def test_an_event_is_routed_by_its_own_pbx_or_else_by_the_keys(process: Pr
 
 
 async def test_a_manager_does_not_enter(process: Process) -> None:
-    key = await process.keys.create(Role.MANAGER, pbx=a_pbx())
+    key = (await process.keys.create(Role.MANAGER, pbx=a_pbx())).key
     with pytest.raises(Forbidden):
         await process.enter(key)

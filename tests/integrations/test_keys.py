@@ -8,6 +8,7 @@ from hookline.domain.access import Principal, Role
 from hookline.domain.ids import new_uuid
 from hookline.errors import (
     ConfigurationError,
+    Conflict,
     InvalidInput,
     NotAuthenticated,
     NotFound,
@@ -31,7 +32,7 @@ def bearer(key: str) -> str:
 async def test_a_key_is_stored_as_a_hash_and_listed_with_its_beginning(
     keys: KeyService, database: str
 ) -> None:
-    key = await keys.create(Role.MANAGER, pbx="000000000001", name="front desk")
+    key = (await keys.create(Role.MANAGER, pbx="000000000001", name="front desk")).key
     record = await newest(keys)
     assert (record.role, record.pbx, record.company) == (Role.MANAGER, "000000000001", None)
     assert record.name == "front desk"
@@ -74,6 +75,15 @@ async def test_processes_that_start_at_once_make_one_first_admin_key(keys: KeySe
     assert len(await keys.all()) == before + 1
 
 
+async def test_the_admin_key_of_the_settings_is_not_revoked(transactions: Transactions) -> None:
+    first = new_key()
+    keys = KeyService(transactions, settings_key=first)
+    await keys.ensure_admin(first)
+    with pytest.raises(Conflict, match="HOOKLINE_ADMIN_KEY"):
+        await keys.revoke((await newest(keys)).id)
+    assert (await newest(keys)).revoked_at is None
+
+
 async def test_an_unknown_key_can_not_be_revoked(keys: KeyService) -> None:
     with pytest.raises(NotFound):
         await keys.revoke(new_uuid())
@@ -81,7 +91,7 @@ async def test_an_unknown_key_can_not_be_revoked(keys: KeyService) -> None:
 
 async def test_a_directory_knows_who_a_key_is(keys: KeyService, transactions: Transactions) -> None:
     directory = KeyDirectory(transactions)
-    key = await keys.create(Role.INGEST, company="it_w000001", name="pbx")
+    key = (await keys.create(Role.INGEST, company="it_w000001", name="pbx")).key
     principal = await directory.authenticate(bearer(key))
     record = await newest(keys)
     assert principal == Principal(record.id, Role.INGEST, "pbx", None, "it_w000001")
@@ -94,7 +104,7 @@ async def test_a_key_made_elsewhere_is_known_from_memory_at_once(
     directory = KeyDirectory(transactions)
     with pytest.raises(NotAuthenticated):
         await directory.authenticate_from_memory(bearer(new_key()))
-    key = await keys.create(Role.ADMIN)
+    key = (await keys.create(Role.ADMIN)).key
     assert (await directory.authenticate_from_memory(bearer(key))).role is Role.ADMIN
 
 
@@ -102,7 +112,7 @@ async def test_a_revocation_counts_as_soon_as_the_revision_is_known(
     keys: KeyService, transactions: Transactions, database: str
 ) -> None:
     directory = KeyDirectory(transactions)
-    key = await keys.create(Role.ADMIN)
+    key = (await keys.create(Role.ADMIN)).key
     principal = await directory.authenticate(bearer(key))
     await keys.revoke(principal.key_id)
     assert directory.still_valid(principal)
@@ -116,7 +126,7 @@ async def test_a_key_expires_without_anybody_doing_anything(
     keys: KeyService, transactions: Transactions
 ) -> None:
     directory = KeyDirectory(transactions)
-    key = await keys.create(Role.ADMIN, expires_in=timedelta(seconds=0))
+    key = (await keys.create(Role.ADMIN, expires_at=datetime.now(UTC) + timedelta(seconds=0))).key
     with pytest.raises(NotAuthenticated):
         await directory.authenticate(bearer(key))
     assert not directory.still_valid(Principal((await newest(keys)).id, Role.ADMIN, ""))
@@ -124,7 +134,7 @@ async def test_a_key_expires_without_anybody_doing_anything(
 
 async def test_many_at_once_are_answered(keys: KeyService, transactions: Transactions) -> None:
     directory = KeyDirectory(transactions)
-    key = await keys.create(Role.ADMIN)
+    key = (await keys.create(Role.ADMIN)).key
     found = await asyncio.gather(*(directory.authenticate(bearer(key)) for _ in range(50)))
     assert len(set(found)) == 1
     assert await directory.authenticate_from_memory(bearer(key)) == found[0]
@@ -134,7 +144,7 @@ async def test_uses_are_noted_once_a_minute_at_most(
     keys: KeyService, transactions: Transactions
 ) -> None:
     directory = KeyDirectory(transactions)
-    key = await keys.create(Role.ADMIN)
+    key = (await keys.create(Role.ADMIN)).key
     before = datetime.now(UTC)
     await directory.authenticate(bearer(key))
     assert (await newest(keys)).last_used_at is None

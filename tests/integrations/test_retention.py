@@ -83,7 +83,11 @@ async def test_health_of_integrations_that_are_gone_goes_too(
 async def test_keys_that_expired_leave_memory(
     keys: KeyService, transactions: Transactions, client: asyncpg.Connection
 ) -> None:
-    key = await keys.create(Role.ADMIN, name="short", expires_in=timedelta(hours=1))
+    key = (
+        await keys.create(
+            Role.ADMIN, name="short", expires_at=datetime.now(UTC) + timedelta(hours=1)
+        )
+    ).key
     await client.execute("update api_keys set expires_at = now() where name = 'short'")
     directory = KeyDirectory(transactions)
     with pytest.raises(NotAuthenticated):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -62,22 +62,26 @@ class Keys:
         self.service = service
 
     async def admin(self) -> str:
-        return await self.service.create(Role.ADMIN)
+        return (await self.service.create(Role.ADMIN)).key
 
     async def manager(self, *, pbx: str | None = None, company: str | None = None) -> str:
-        return await self.service.create(Role.MANAGER, pbx=pbx, company=company)
+        return (await self.service.create(Role.MANAGER, pbx=pbx, company=company)).key
 
     async def ingest(self, *, pbx: str | None = None, company: str | None = None) -> str:
-        return await self.service.create(Role.INGEST, pbx=pbx, company=company)
+        return (await self.service.create(Role.INGEST, pbx=pbx, company=company)).key
 
     async def revoke_newest(self) -> None:
         newest, *_ = await self.service.all()
         await self.service.revoke(newest.id)
 
     async def expired(self) -> str:
-        return await self.service.create(Role.ADMIN, expires_in=timedelta(seconds=-1))
+        return (
+            await self.service.create(
+                Role.ADMIN, expires_at=datetime.now(UTC) + timedelta(seconds=-1)
+            )
+        ).key
 
     async def revoked(self) -> str:
-        key = await self.service.create(Role.ADMIN, name="to be revoked")
+        key = (await self.service.create(Role.ADMIN, name="to be revoked")).key
         await self.revoke_newest()
         return key

@@ -29,6 +29,16 @@ SEEN: Final[dict[str, Any]] = {  # Any: a JSON document
 }
 """What every journey prints, in whichever language."""
 
+ADMINISTRATION: Final[dict[str, Any]] = {  # Any: a JSON document
+    "keys": {
+        "opened": 0,
+        "revoked": 204,
+        "then": "/problems/not-authenticated",
+        "listed": ["Session"],
+    },
+}
+"""What an administrator's journey prints."""
+
 
 def program(heading: str, fence: str) -> str:
     """Return the guide's only program in a language below a heading."""

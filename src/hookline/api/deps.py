@@ -17,6 +17,7 @@ from hookline.domain.catalogue import Catalogue
 from hookline.domain.events import Limits
 from hookline.history.repository import History
 from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.service import IntegrationService
 
@@ -28,6 +29,7 @@ class Services:
     integrations: IntegrationService
     pbxs: PbxService
     keys: KeyDirectory
+    key_records: KeyService
     catalogue: Catalogue
     gate: Gate
     strangers: Strangers

@@ -62,6 +62,21 @@ INTEGRATION_CHANGES: Examples = {
         },
     },
 }
+NEW_KEY: Examples = {
+    "session": {
+        "summary": "A manager key for a session of a management frontend",
+        "value": {
+            "role": "manager",
+            "pbx": "000000000001",
+            "name": "Session of the frontend",
+            "expiresAt": "2126-01-31T12:00:00Z",
+        },
+    },
+    "sender": {
+        "summary": "A key that sends a company's events",
+        "value": {"role": "ingest", "company": "it_w000001", "name": "PBXs of the company"},
+    },
+}
 PBX_DESCRIPTION: Examples = {
     "collaboration": {
         "summary": "A Collaboration PBX that sends presence events",

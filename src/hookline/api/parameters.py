@@ -116,9 +116,9 @@ def _boolean(value: object) -> object:
 
 def _timestamp(value: object) -> object:
     """Read RFC 3339; a timestamp that names no zone is UTC."""
-    if not isinstance(value, str):
+    if isinstance(value, datetime):
         return value
-    if not _TIMESTAMP.fullmatch(value):
+    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
         raise PydanticCustomError("timestamp", NOT_A_TIMESTAMP)
     try:
         read = datetime.fromisoformat(value.upper())

@@ -48,10 +48,11 @@ def create(
 ) -> None:
     """Make a key and print it. It is shown this once and kept as a hash."""
     check_scope(role, pbx=pbx, company=company)  # before a database is started for nothing
-    key = _run(
-        lambda keys: keys.create(role, pbx=pbx, company=company, name=name, expires_in=expires_in)
+    expires_at = None if expires_in is None else datetime.now(UTC) + expires_in
+    made = _run(
+        lambda keys: keys.create(role, pbx=pbx, company=company, name=name, expires_at=expires_at)
     )
-    sys.stdout.write(f"{key}\n")
+    sys.stdout.write(f"{made.key}\n")
 
 
 @app.command("list")
@@ -105,12 +106,9 @@ def _row(record: "KeyRecord") -> tuple[str, ...]:
 
 
 def _state(record: "KeyRecord") -> str:
-    if record.revoked_at is not None:
-        return "revoked"
-    if record.expires_at is None:
-        return "valid"
-    expired = record.expires_at <= datetime.now(UTC)
-    return "expired" if expired else f"until {_moment(record.expires_at)}"
+    state = record.state(datetime.now(UTC)).value
+    expires = record.expires_at is not None and state == "valid"
+    return f"until {_moment(record.expires_at)}" if expires else state
 
 
 def _moment(moment: datetime | None) -> str:

@@ -93,6 +93,19 @@ _SIGNING: Answer = {
     "standardWebhooksSecret": f"whsec_{_SECRET}",
     "oldSecretUntil": None,
 }
+_KEY: Answer = {
+    "id": "0190e5a1-7c38-7e04-b1a9-4d2c8f6e0a13",
+    "hint": "hk_Xa3f",
+    "role": "manager",
+    "pbx": "000000000001",
+    "company": None,
+    "name": "Session of the frontend",
+    "state": "valid",
+    "createdAt": "2026-01-31T12:00:00Z",
+    "expiresAt": "2126-01-31T12:00:00Z",
+    "revokedAt": None,
+    "lastUsedAt": None,
+}
 _PBX: Answer = {
     "pbx": "000000000001",
     "company": "it_w000001",
@@ -215,6 +228,8 @@ ANSWERS: Final[dict[str, object]] = {
     "listDeliveries": {"items": [_PENDING], "next": _CURSOR},
     "getDelivery": _PENDING,
     "retryDelivery": _PENDING,
+    "createKey": {**_KEY, "key": "hk_Xa3fPq0cYb2m7eQnVtJw5sKz9uLd1oRhGi4xTy6BEcA"},
+    "listKeys": {"items": [_KEY], "next": None},
     "getLiveness": {"status": "alive"},
     "getReadiness": {
         "status": "ready",

@@ -1,0 +1,38 @@
+// What an administrator does with the generated TypeScript client; prints what it saw, as JSON.
+import assert from "node:assert/strict";
+
+import { createClient } from "./client/client/index.js";
+import { createKey, listIntegrations, listKeys, revokeKey } from "./client/sdk.gen.js";
+
+const PBX = "000000000009";
+
+function setting(name: string): string {
+  const value = process.env[name];
+  assert(value !== undefined, `${name} is not set`);
+  return value;
+}
+
+const baseUrl = setting("HOOKLINE");
+const client = createClient({ baseUrl, auth: setting("KEY") });
+const options = { client, throwOnError: true } as const;
+
+async function keys(): Promise<Record<string, unknown>> {
+  const expiresAt = new Date(Date.now() + 3_600_000).toISOString();
+  const body = { role: "manager", pbx: PBX, name: "Session", expiresAt } as const;
+  const { data: made } = await createKey({ ...options, body });
+  const session = createClient({ baseUrl, auth: made.key });
+  const opened = await listIntegrations({ client: session, throwOnError: true });
+  const revoked = await revokeKey({ ...options, path: { keyId: made.id } });
+  const { error } = await listIntegrations({ client: session });
+  const query = { pbx: PBX, role: "manager", state: "revoked" } as const;
+  const { data: listed } = await listKeys({ ...options, query });
+  return {
+    opened: opened.data.items.length,
+    revoked: revoked.response.status,
+    then: error?.type,
+    listed: listed.items.filter((key) => key.id === made.id).map((key) => key.name),
+  };
+}
+
+const seen = { keys: await keys() };
+process.stdout.write(JSON.stringify(seen));
