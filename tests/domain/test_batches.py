@@ -75,9 +75,10 @@ def _loads_or_none(raw: bytes) -> object:
 @pytest.mark.parametrize(
     ("raw", "place"),
     [
-        (b"", "one JSON object"),
+        (b"", "This is empty"),
         (b"[]", "one JSON object"),
-        (b"\xef\xbb\xbf{}", "one JSON object"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b'{"events":[\xef\xbb\xbf{}]}', "a byte order mark stands in front of a value at byte 11"),
         (b'{"events":[}}', "expected a value at byte 11"),
         (b'{"events":[1,]}', "trailing comma at byte 13"),
         (b'{"events":[1 [2]]}', "expected a comma at byte 13"),

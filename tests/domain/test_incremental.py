@@ -86,16 +86,16 @@ def test_a_batch_of_large_and_small_events_lets_others_run_between_them() -> Non
 @pytest.mark.parametrize(
     ("tail", "problem"),
     [
-        (b"]", "Expecting ',' delimiter"),
-        (b"", "Expecting ',' delimiter"),
-        (b"]}},", "Extra data"),
-        (b",]}}", "Expecting value"),
-        (b",,1]}}", "Expecting value"),
-        (b',"\xff"]}}', "This is not UTF-8: invalid start byte at byte"),
+        (b"]", "the document ends before it is complete"),
+        (b"", "the document ends before it is complete"),
+        (b"]}},", "the document has ended, and more follows"),
+        (b",]}}", "a value is expected"),
+        (b",,1]}}", "a value is expected"),
+        (b',"\xff"]}}', "This is not UTF-8 at byte"),
         (b",NaN]}}", "NaN is not a JSON value"),
-        (b",01]}}", "Expecting ',' delimiter"),
-        (b',"\x00"]}}', "Invalid control character at"),
-        (b',"never ends', "Unterminated string starting at"),
+        (b",01]}}", "a comma or a closing bracket is expected"),
+        (b',"\x00"]}}', "a control character stands in a string"),
+        (b',"never ends', "a string begins that does not end"),
     ],
 )
 def test_what_is_wrong_behind_many_windows_is_told_with_its_place(

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from hookline.domain.documents import BYTE_ORDER_MARK, refuse_other_encodings
 from hookline.errors import FieldProblem, InvalidInput, MalformedBody, TooLarge
 
 _AT_ONCE: Final = 256 * 1024  # bytes in which msgspec finds the items within a few milliseconds
@@ -73,6 +74,7 @@ class _Follower:
         """Return the items of the last member that is called `events`."""
         yield from self._skip(_SPACE)
         if self._next_byte() != b"{":
+            refuse_other_encodings(self._raw)
             raise MalformedBody('A batch is one JSON object: {"events": [...]}.')
         items: list[bytes] | None = None
         members = 0
@@ -136,6 +138,8 @@ class _Follower:
             if not (yield from self._string()):
                 raise _malformed("expected a value", start)
         else:
+            if self._raw.startswith(BYTE_ORDER_MARK, start):
+                raise _malformed("a byte order mark stands in front of a value", start)
             yield from self._skip(_SCALAR)
             if self._at == start:
                 raise _malformed("expected a value", start)

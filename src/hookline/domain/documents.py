@@ -18,7 +18,22 @@ _STEPS = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # one down and one up, a
 _NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[{]}")
 _SURE_DIGITS = 18  # an integer of so many digits is quick to make and exact; longer ones round
 _LONGEST_NAME = 80  # characters of a repeated name that are said back
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff")  # of UTF-16, and of UTF-32
+_SENTENCES = {  # by how the standard library's begin, which differ by Python's version
+    "Expecting value": "a value is expected",
+    "Expecting property name": "a name in double quotes is expected",
+    "Expecting ':'": "a colon is expected",
+    "Expecting ','": "a comma or a closing bracket is expected",
+    "Illegal trailing comma": "a comma stands in front of a closing bracket",
+    "Unterminated string": "a string begins that does not end,",
+    "Invalid control character": "a control character stands in a string",
+    "Invalid \\escape": "a backslash begins no escape",
+    "Invalid \\uXXXX escape": "four hexadecimal digits are expected",
+    "Extra data": "the document has ended, and more follows",
+}
+_UNREADABLE = "nothing that JSON has stands"
+_NAMES = re.compile(rb'[{}]|"(?:[^"\\]|\\.)*+"(?:\s*+(:))?+', re.DOTALL)
 
 
 def parse_document(raw: bytes, *, depth: int) -> object:
@@ -38,7 +53,7 @@ def parse_unambiguous(raw: bytes, *, depth: int) -> object:
     Raises what `parse_document` does, and MalformedBody for a name that stands twice.
     """
     document = parse_document(raw, depth=depth)
-    _UNAMBIGUOUS.decode(raw.decode())
+    _refuse_repeated_names(raw)
     return document
 
 
@@ -83,21 +98,54 @@ def malformed(what: str, whole: bytes, at: int) -> MalformedBody:
 
 
 def _load_slowly(raw: bytes, refusal: orjson.JSONDecodeError, whole: bytes, offset: int) -> object:
-    if whole.startswith(_BYTE_ORDER_MARK):
-        raise MalformedBody("This starts with a byte order mark (byte 0); send JSON without one.")
+    refuse_other_encodings(whole)
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
-        place = offset + error.start
-        raise MalformedBody(f"This is not UTF-8: {error.reason} at byte {place}.") from error
+        raise not_utf8(offset + error.start) from error
     try:
         return _LENIENT.decode(text)
     except json.JSONDecodeError as error:
         place = offset + len(text[: error.pos].encode())
-        raise malformed(error.msg, whole, place) from error
+        if place >= len(whole.rstrip()):
+            raise malformed("the document ends before it is complete,", whole, place) from error
+        sentences = (ours for theirs, ours in _SENTENCES.items() if error.msg.startswith(theirs))
+        raise malformed(next(sentences, _UNREADABLE), whole, place) from error
     except _NotANumber as constant:
         place = offset + len(text[: refusal.pos].encode())
         raise malformed(f"{constant} is not a JSON value", whole, place) from refusal
+
+
+def not_utf8(at: int) -> MalformedBody:
+    """Return the refusal of a document whose byte `at` no UTF-8 has there."""
+    return MalformedBody(f"This is not UTF-8 at byte {at}; send JSON as UTF-8.")
+
+
+def refuse_other_encodings(whole: bytes) -> None:
+    """Raise MalformedBody for what is empty, or seen to be no plain UTF-8 by its first bytes."""
+    if not whole.strip():
+        raise MalformedBody("This is empty; send one JSON document.")
+    if whole.startswith(BYTE_ORDER_MARK):
+        raise MalformedBody("This starts with a byte order mark (byte 0); send JSON without one.")
+    if whole.startswith(_OTHER_MARKS) or 0 in whole[:2]:
+        raise MalformedBody("This looks like UTF-16 or UTF-32 (byte 0); send JSON as UTF-8.")
+
+
+def _refuse_repeated_names(raw: bytes) -> None:
+    """Raise MalformedBody for the first name that stands twice in one object of valid JSON."""
+    around: list[set[str]] = []
+    for found in _NAMES.finditer(raw):
+        token = found[0]
+        if token == b"{":
+            around.append(set())
+        elif token == b"}":
+            around.pop()
+        elif found[1]:
+            name = json.loads(token[:-1])
+            if name in around[-1]:
+                what = f"the name {name[:_LONGEST_NAME]!a} stands a second time in one object"
+                raise malformed(what, raw, found.start())
+            around[-1].add(name)
 
 
 class _NotANumber(Exception):
@@ -112,14 +160,4 @@ def _integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= _SURE_DIGITS else float(digits)
 
 
-def _each_name_once(members: list[tuple[str, object]]) -> dict[str, object]:
-    document: dict[str, object] = {}
-    for name, value in members:
-        if name in document:
-            raise MalformedBody(f"The name {name[:_LONGEST_NAME]!a} stands twice in one object.")
-        document[name] = value
-    return document
-
-
 _LENIENT = json.JSONDecoder(parse_int=_integer, parse_constant=_refused)
-_UNAMBIGUOUS = json.JSONDecoder(parse_int=_integer, object_pairs_hook=_each_name_once)

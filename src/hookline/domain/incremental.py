@@ -182,16 +182,16 @@ class _Parser:
         yield
         value = self._load(window, lowest, begun)  # refuses brackets that don't agree
         if not (last or begun or lowest):
-            raise malformed("Extra data", self._raw, window.end)
+            raise malformed("the document has ended, and more follows", self._raw, window.end)
         inside = yield from self._close(value, lowest)
         self._begin(inside, begun)
 
     def _refuse_stray_comma(self, window: _Window, *, last: bool) -> None:
         """Refuse what would look right with brackets around it."""
         if window.start > 0 and window.text.lstrip(_SPACE)[:1] in {b"", b"]", b"}"}:
-            raise malformed("Expecting value", self._raw, window.start)
+            raise malformed("a value is expected", self._raw, window.start)
         if not last and window.text.rstrip(_SPACE)[-1:] in {b"", b"[", b"{"}:
-            raise malformed("Expecting value", self._raw, window.end)
+            raise malformed("a value is expected", self._raw, window.end)
 
     def _load(self, window: _Window, lowest: int, begun: list[type[_Container]]) -> object:
         """Parse a window with all brackets that it lacks, from the container around all of it."""
