@@ -164,7 +164,7 @@ async def test_a_client_that_sends_no_more_is_answered() -> None:
     ("sent", "status"),
     [
         (b"nonsense\r\n\r\n", b"400"),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"400"),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", b"505"),
         (posted(b"{}", b"content-length: 2"), b"400"),
         (posted(b"{}", b"transfer-encoding: chunked"), b"400"),
         (b"CONNECT a:1 HTTP/1.1\r\nhost: a\r\n\r\n", b"405"),

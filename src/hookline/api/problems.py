@@ -71,9 +71,21 @@ OF_TRANSPORT: Mapping[int, tuple[Kind, str]] = {
         Kind("request-timeout", 408, "The request did not come in time"),
         "The request did not end in time; send it again, without a pause.",
     ),
+    414: (
+        Kind("address-too-long", 414, "The address is too long"),
+        "The request's first line has more than 32 KiB; send a shorter address.",
+    ),
     431: (
         Kind("headers-too-large", 431, "The headers are too large"),
         "The request's line and headers have more than 64 KiB; send fewer.",
+    ),
+    501: (
+        Kind("not-implemented", 501, "This is not done here"),
+        "This method is not known here; methods are in capitals: GET, HEAD, POST, PUT, PATCH.",
+    ),
+    505: (
+        Kind("http-version-not-supported", 505, "This version of HTTP is not spoken here"),
+        "Send the request as HTTP/1.1.",
     ),
 }
 INTERNAL = Kind("internal", 500, "Hookline made a mistake")
@@ -132,10 +144,15 @@ def problem_of(error: HooklineError) -> Response:
     return problem(kind, str(error), headers=_headers(error, kind))
 
 
-def transport_problem(status: int) -> bytes:
-    """Return a whole HTTP/1.1 response, which ends the connection, for what is no request."""
-    response = problem(*OF_TRANSPORT[status], headers={"Connection": "close"})
-    lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, *OF_API))
+def transport_problem(status: int, detail: str | None = None, reader: bytes = b"") -> bytes:
+    """Return a whole HTTP/1.1 response, which ends the connection, for what is no request.
+
+    Pages of the origin `reader` may read it.
+    """
+    kind, usual = OF_TRANSPORT[status]
+    response = problem(kind, detail or usual, headers={"Connection": "close"})
+    allowed = [(b"access-control-allow-origin", reader), (b"vary", b"Origin")] if reader else []
+    lines = (b"%b: %b\r\n" % header for header in (*response.raw_headers, *OF_API, *allowed))
     phrase = HTTPStatus(status).phrase.encode()
     return b"HTTP/1.1 %d %b\r\n%b\r\n%b" % (status, phrase, b"".join(lines), bytes(response.body))
 

@@ -118,6 +118,7 @@ def _limits(settings: "Settings") -> "ConnectionLimits":
         most_unknown=settings.max_connections_per_address,
         keep_alive=settings.keep_alive_timeout,
         proxies=settings.trusted_proxies,
+        origins=settings.cors_origins,
     )
 
 

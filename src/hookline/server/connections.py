@@ -33,6 +33,8 @@ class ConnectionLimits:
     """Seconds that an idle connection is kept: proxies keep theirs for 60."""
     proxies: Sequence[IPv4Network | IPv6Network] = ()
     """Networks whose X-Forwarded-For is believed; their connections are many clients'."""
+    origins: Sequence[str] = ()
+    """Origins whose pages may read answers, also those to what is no request."""
 
 
 class Connections:
@@ -42,6 +44,7 @@ class Connections:
         self._most = limits.most
         self._most_unknown = limits.most_unknown
         self._proxies = limits.proxies
+        self._origins = frozenset(origin.encode() for origin in limits.origins)
         self._unknown: dict[Connection, str] = {}  # the oldest first, each with its network
         self._of_network: dict[str, dict[Connection, None]] = {}
         self._of_key: dict[UUID, dict[Connection, None]] = {}
@@ -67,6 +70,10 @@ class Connections:
             return
         connection.key = key
         self._of_key.setdefault(key, {})[connection] = None
+
+    def allows_origin(self, origin: bytes) -> bool:
+        """Whether pages of this origin may read answers."""
+        return origin in self._origins
 
     def left(self, connection: "Connection") -> None:
         """Count one less."""

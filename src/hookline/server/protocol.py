@@ -18,8 +18,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from hookline.api.connections import EXTENSION
 from hookline.api.problems import transport_problem
+from hookline.server.malformed import check_head, refusal_of
 
 if TYPE_CHECKING:
+    from uvicorn._types import HTTPScope
+
     from hookline.server.connections import Connections
 
 HEAD_SECONDS = 10.0  # from the connection, or a request's first byte, to the end of its head
@@ -73,6 +76,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, among: "Connections", **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **options)
+        self.parser = self._new_parser()
         self.among = among
         self.key: UUID | None = None  # the last valid one that was shown here
         self.deadline = inf  # when what is awaited must have come
@@ -129,8 +133,8 @@ class Connection(HttpToolsProtocol):
                     self._refuse(405)
                     return
                 data = self._without_upgrade(data[upgrade.args[0] :])
-            except HttpParserError:
-                self._refuse(400)
+            except HttpParserError as error:
+                self._refuse(*refusal_of(error, data))
                 return
         self._received += size
         self._bound()
@@ -153,6 +157,10 @@ class Connection(HttpToolsProtocol):
         """Hand the request over; until its body has come, an answer ends the connection."""
         if self.parser.should_upgrade():
             return  # it comes again without the offer
+        version = self.parser.get_http_version()
+        check_head(version, self.url, self.headers)
+        if version == "1.0":
+            self.expect_100_continue = False  # RFC 9110 10.1.1
         if not self.url.startswith(b"/"):
             self.url = _origin_form(self.url)
         super().on_headers_complete()
@@ -237,7 +245,7 @@ class Connection(HttpToolsProtocol):
         """Refuse what has no end, and read on only when the application asks for more."""
         if self._in_head:
             if self._received > _MOST_HEAD_BYTES:
-                self._refuse(431)
+                self._refuse(431 if self.headers else 414)
         elif self._in_message:
             if self._received > _MOST_HEAD_BYTES + _MOST_FRAMING * self._of_body:
                 self.abort()
@@ -245,6 +253,14 @@ class Connection(HttpToolsProtocol):
                 self.flow.pause_reading()
         elif self.deadline is inf and not self.busy:  # a line end, which begins no request
             self.deadline = self.loop.time() + HEAD_SECONDS
+
+    def _new_parser(self) -> HttpRequestParser:
+        """Return a parser that answers what is pipelined, and lets sizes of chunks be padded."""
+        parser = HttpRequestParser(self)
+        parser.set_dangerous_leniencies(
+            lenient_data_after_close=True, lenient_spaces_after_chunk_size=True
+        )
+        return parser
 
     def _without_upgrade(self, rest: bytes) -> bytes:
         """Return the head that was just read without its offer to upgrade, and what followed it."""
@@ -255,11 +271,10 @@ class Connection(HttpToolsProtocol):
                 lines.append(b"%b: %b" % (name, value))
             elif name == b"connection" and (kept := _without(value, b"upgrade")):
                 lines.append(b"connection: %b" % kept)
-        self.parser = HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.parser = self._new_parser()
         return b"\r\n".join((*lines, b"", rest))
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, detail: str | None = None) -> None:
         """Say what was wrong, or else answer what came before it, and end the connection."""
         incomplete = self._in_message and not self._in_head
         self._in_message = self._broken = True  # whatever comes still is dropped
@@ -274,7 +289,11 @@ class Connection(HttpToolsProtocol):
             if self.cycle.response_started or self.pipeline:
                 self.abort()
                 return
-        self._socket.write(transport_problem(status))
+        begun: HTTPScope | None = self.scope  # uvicorn's types leave the None out
+        headers = begun["headers"] if begun else ()
+        allowed = self.among.allows_origin
+        origin = next((value for name, value in headers if name == b"origin"), b"")
+        self._socket.write(transport_problem(status, detail, origin if allowed(origin) else b""))
         self.finish()
 
 
