@@ -135,6 +135,32 @@ async def test_every_broken_parameter_is_told_where_in_our_words(
     assert broken > 80
 
 
+async def test_every_broken_path_and_header_is_told_where_in_our_words(
+    service: Service, document: Json, integration: str
+) -> None:
+    """An id may be any text in a path: what nothing has for an id is not found."""
+    schemas = Schemas(document)
+    broken = 0
+    for method, path, operation in operations(document):
+        for parameter in operation.get("parameters", ()):
+            name, place = parameter["name"], parameter["in"]
+            if place == "query" or name.endswith("Id"):
+                continue
+            for text in wrong_texts(schemas, parameter["schema"]):
+                if place == "path" and text:
+                    at = address(path.replace(f"{{{name}}}", quote(text, safe="")), integration)
+                    answer = await service.api.request(method, at)
+                elif place == "header" and text.isprintable() and text:
+                    at = address(path, integration)
+                    answer = await service.api.request(method, at, headers={name: text})
+                else:
+                    continue
+                told = f"{operation['operationId']} {name}={text[:40]!r}"
+                assert name in [error["path"] for error in problems_of(answer, told)], told
+                broken += 1
+    assert broken > 10
+
+
 async def test_an_unknown_or_repeated_parameter_is_named_by_every_operation(
     service: Service, document: Json, integration: str
 ) -> None:

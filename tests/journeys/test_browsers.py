@@ -4,8 +4,10 @@ import httpx
 import pytest
 
 from factories import an_event
-from support.service import Service, Services
+from support.postgres_clients import connection
+from support.service import Service, Services, eventually
 
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 ORIGIN = "https://manager.example.com"
 PATHS = (
     *("/livez", "/readyz", "/metrics", "/docs", "/docs/swagger-ui.css", "/v1/openapi.json"),
@@ -13,9 +15,17 @@ PATHS = (
 )
 
 
+PBX = {"company": "it_w000001", "license": "x-bees"}
+CANCELS = """
+    create function cancel() returns trigger language plpgsql as $$
+        begin raise exception 'as if it took too long' using errcode = 'query_canceled'; end $$;
+    create trigger cancels before insert on pbxs execute function cancel()
+"""
+
+
 @pytest.fixture
 async def service(together: Services) -> Service:
-    return await together.start(CORS_ORIGINS=ORIGIN)
+    return await together.start(CORS_ORIGINS=ORIGIN, EVENTS_PER_SECOND="20")
 
 
 async def test_every_answer_may_be_read_by_a_page_of_an_allowed_origin(service: Service) -> None:
@@ -31,14 +41,38 @@ async def test_every_answer_may_be_read_by_a_page_of_an_allowed_origin(service: 
         await api.request("POST", "/v1/events", content=b"{", headers=origin),
         await api.get("/v1/nowhere", headers=origin),
         await api.delete("/v1/events", headers=origin),
+        await api.post("/v1/integrations", {}, headers=origin | {"Content-Type": "text/plain"}),
         await api.get("/livez", headers=origin),
         await api.request("OPTIONS", "/v1/events", key=None, headers=origin | preflight),
     ]
     statuses = [answer.status_code for answer in answers]
-    assert statuses == [202, 202, 401, 401, 422, 413, 400, 404, 405, 200, 200]
+    assert statuses == [202, 202, 401, 401, 422, 413, 400, 404, 405, 415, 200, 200]
     assert {answer.headers["access-control-allow-origin"] for answer in answers} == {ORIGIN}
+    assert answers[-1].headers["access-control-allow-methods"].split(", ") == list(METHODS)
     foreign = await api.post("/v1/events", an_event(), headers={"Origin": "https://other.example"})
     assert "access-control-allow-origin" not in foreign.headers
+
+
+async def test_so_may_answers_that_say_to_come_again_or_that_something_broke(
+    service: Service, together: Services
+) -> None:
+    api, origin = service.api, {"Origin": ORIGIN}
+
+    async def sent() -> httpx.Response:
+        return await api.post("/v1/events", an_event(), headers=origin)
+
+    too_many = await eventually(sent, lambda answer: answer.status_code != 202)
+    async with connection(together.settings["DATABASE_URL"]) as client:
+        await client.execute("alter table pbxs rename to gone")
+        broken = await api.get("/v1/pbxs/1", headers=origin)
+        await client.execute("alter table gone rename to pbxs")
+        await client.execute(CANCELS)
+        busy = await api.put("/v1/pbxs/1", PBX, headers=origin)
+    answers = [too_many, broken, busy]
+    assert [answer.status_code for answer in answers] == [429, 500, 503]
+    assert {answer.headers["access-control-allow-origin"] for answer in answers} == {ORIGIN}
+    for answer in (too_many, busy):
+        assert "Retry-After" in answer.headers["access-control-expose-headers"]
 
 
 async def test_head_is_get_without_a_body(service: Service) -> None:
