@@ -8,6 +8,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.forks import ForkedProcess, fork
+
 START = 60.0  # seconds; a new database cluster on a busy machine takes a few
 
 
@@ -15,7 +17,7 @@ START = 60.0  # seconds; a new database cluster on a busy machine takes a few
 class Command:
     """A running `hookline …`, whose output is read as it comes."""
 
-    process: asyncio.subprocess.Process
+    process: asyncio.subprocess.Process | ForkedProcess
     said: str = ""
 
     @property
@@ -66,18 +68,25 @@ class Terminal:
         self._running: list[Command] = []
 
     async def start(self, *arguments: str, **settings: str) -> Command:
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("HOOKLINE_")}
-        own = {"DATA_DIR": str(self.data), "PORT": "0", **settings}
+        """Start a command in an interpreter of its own."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "hookline", *arguments),
             cwd=self.directory,
-            env=kept | {f"HOOKLINE_{name}": value for name, value in own.items()},
+            env=self._environment(settings),
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             limit=16 * 1024 * 1024,
         )
         self._running.append(Command(process))
+        return self._running[-1]
+
+    async def fork(self, *arguments: str, **settings: str) -> Command:
+        """Start a command in a process that has imported all already."""
+        environment = self._environment(settings)
+        if "LD_PRELOAD" in environment:  # a fork has its libraries
+            return await self.start(*arguments, **settings)
+        self._running.append(Command(await fork(arguments, environment, self.directory)))
         return self._running[-1]
 
     async def run(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
@@ -86,6 +95,11 @@ class Terminal:
         async with asyncio.timeout(START):
             out, err = await command.process.communicate()
         return command.process.returncode or 0, out.decode(), err.decode()
+
+    def _environment(self, settings: dict[str, str]) -> dict[str, str]:
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("HOOKLINE_")}
+        own = {"DATA_DIR": str(self.data), "PORT": "0", **settings}
+        return kept | {f"HOOKLINE_{name}": value for name, value in own.items()}
 
     async def close(self) -> None:
         for command in self._running:
