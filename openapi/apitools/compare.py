@@ -39,14 +39,16 @@ def _operation(name: str, old: Document, new: Document, schemas: Schemas) -> Ite
         yield broken(name, what)
     if new.get("deprecated") and not old.get("deprecated"):
         yield relaxed(name, "is deprecated")
-    yield from _keys(name, _schemes(old), _schemes(new))
+    yield from _keys(name, _roles(old), _roles(new))
     yield from _parameters(name, old, new, schemas)
     yield from _request(name, old.get("requestBody"), new.get("requestBody"), schemas)
     yield from _answers(name, old["responses"], new["responses"], schemas)
 
 
-def _schemes(operation: Document) -> set[str]:
-    return {scheme for option in operation.get("security", ()) for scheme in option}
+def _roles(operation: Document) -> set[str]:
+    """Return the roles that may call it, of older documents by the names of their schemes."""
+    schemes = {scheme for option in operation.get("security", ()) for scheme in option}
+    return set(operation.get("x-roles", ())) or {name.removesuffix("Key") for name in schemes}
 
 
 def _keys(name: str, old: set[str], new: set[str]) -> Iterator[Change]:
@@ -55,8 +57,12 @@ def _keys(name: str, old: set[str], new: set[str]) -> Iterator[Change]:
     elif old and not new:
         yield relaxed(name, "takes no key any more")
     else:
-        yield from (broken(name, f"no longer takes `{key}`") for key in sorted(old - new))
-        yield from (added(name, f"takes `{key}` too") for key in sorted(new - old))
+        yield from (
+            broken(name, f"no longer takes keys of the role `{role}`") for role in sorted(old - new)
+        )
+        yield from (
+            added(name, f"takes keys of the role `{role}` too") for role in sorted(new - old)
+        )
 
 
 def _parameters(name: str, old: Document, new: Document, schemas: Schemas) -> Iterator[Change]:

@@ -62,8 +62,8 @@ BREAKS: dict[str, tuple[Edit, str]] = {
         "schema `IntegrationCreate`: generated clients call it `NewIntegration`",
     ),
     "a role that is shut out": (
-        lambda d: integrations(d)["get"].update(security=[{"adminKey": []}]),
-        "no longer takes `managerKey`",
+        lambda d: integrations(d)["get"].update({"x-roles": ["admin"]}),
+        "no longer takes keys of the role `manager`",
     ),
     "a parameter that goes": (
         lambda d: integrations(d)["get"]["parameters"].pop(0),
@@ -164,7 +164,7 @@ HARMLESS: dict[str, tuple[Edit, Effect | None]] = {
         None,
     ),
     "a role more": (
-        lambda d: integrations(d)["get"]["security"].append({"ingestKey": []}),
+        lambda d: integrations(d)["get"]["x-roles"].append("ingest"),
         Effect.ADDED,
     ),
     "a deprecation": (lambda d: integrations(d)["get"].update(deprecated=True), Effect.RELAXED),

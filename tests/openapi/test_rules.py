@@ -5,6 +5,7 @@ from itertools import groupby
 import pytest
 
 from factories import sample_events
+from hookline.domain.access import Role
 from hookline.domain.catalogue import EventType, load_catalogue
 from support.openapi import (
     DOCUMENT,
@@ -64,12 +65,20 @@ def test_an_operation_shows_an_answer_for_each_status(name: str) -> None:
 
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_an_operation_says_which_keys_it_takes(name: str) -> None:
-    schemes = [scheme for option in OPERATIONS[name]["security"] for scheme in option]
+    operation = OPERATIONS[name]
     if name in WITHOUT_A_KEY:
-        assert schemes == []
+        assert operation["security"] == []
+        assert "x-roles" not in operation
     else:
-        assert schemes[0] == "adminKey"
-        assert set(schemes) <= DOCUMENT["components"]["securitySchemes"].keys()
+        assert operation["security"] == [{"bearer": []}]
+        assert operation["x-roles"][0] == "admin"
+        assert set(operation["x-roles"]) <= set(Role)
+        assert all(f"`{role}`" in operation["description"] for role in operation["x-roles"])
+
+
+def test_there_is_one_scheme_of_keys_so_that_clients_have_one_setter() -> None:
+    schemes = DOCUMENT["components"]["securitySchemes"]
+    assert [name for name, scheme in schemes.items() if scheme["type"] == "http"] == ["bearer"]
 
 
 @pytest.mark.parametrize("name", SCHEMAS)

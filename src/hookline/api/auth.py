@@ -14,8 +14,8 @@ from hookline.errors import Forbidden, NotAuthenticated
 
 Found = TypeVar("Found")
 
-_BEARER = HTTPBearer(scheme_name="apiKey", auto_error=False)
-"""For the document alone, which makes a scheme of each role: hookline.api.openapi."""
+_BEARER = HTTPBearer(scheme_name="bearer", auto_error=False)
+"""For the document alone, which says of each operation which roles it takes."""
 
 
 async def authenticate(request: Request) -> Principal:

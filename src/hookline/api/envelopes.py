@@ -142,7 +142,7 @@ def request_of(model: type[BaseModel]) -> dict[str, Any]:
     schema = {"$ref": f"#/components/schemas/{model.__name__}"}
     body = {"required": True, "content": {"application/json": {"schema": schema}}}
     senders = [role.value for role in (Role.ADMIN, Role.INGEST)]
-    return {"requestBody": body, "security": [{"apiKey": senders}]}
+    return {"requestBody": body, "security": [{"bearer": senders}]}
 
 
 def request_schemas() -> dict[str, Any]:

@@ -59,7 +59,7 @@ public final class Journey {
   public static void main(String[] arguments) throws Exception {
     ApiClient client = new ApiClient();
     client.setBasePath(System.getenv("HOOKLINE"));
-    client.addDefaultHeader("Authorization", "Bearer " + System.getenv("KEY"));
+    client.setBearerToken(System.getenv("KEY"));
     System.out.println(JSON.getGson().toJson(new Journey(client).day()));
     client.getHttpClient().dispatcher().executorService().shutdown();
     client.getHttpClient().connectionPool().evictAll();

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hookline.api.openapi.answers import ANSWERS, REFUSALS
-from hookline.api.openapi.overview import key_of
 from hookline.api.problems import MEDIA_TYPE
 
 Schema = dict[str, Any]  # Any: a JSON document
@@ -32,10 +31,12 @@ def set_operations_right(document: Schema) -> None:
     for operation in operations_of(document):
         summary, _, description = operation["description"].partition("\n\n")
         operation["summary"] = summary.rstrip(".")
-        roles = [role for option in operation.get("security", ()) for role in option["apiKey"]]
+        roles = [role for option in operation.get("security", ()) for role in option["bearer"]]
         told = description.replace("\n", " ") or summary
         operation["description"] = f"{told}{_whose_call(roles)}"
-        operation["security"] = [{key_of(role): []} for role in roles]
+        operation["security"] = [{"bearer": []}] if roles else []
+        if roles:
+            operation["x-roles"] = roles
         for parameter in operation.get("parameters", ()):
             _set_parameter_right(parameter)
         _set_responses_right(operation, schemas)

@@ -11,7 +11,8 @@ Hookline takes events from PBXs and delivers a signed copy of each to every inte
 it: an HTTPS webhook or an AWS SQS queue.
 
 ### Keys
-Every call carries `Authorization: Bearer hk_…`. An operation names the roles that may call it:
+Every call carries `Authorization: Bearer hk_…`. An operation names the roles that may call it, for
+programs in `x-roles`:
 `admin` may do everything, `manager` looks after the integrations and deliveries of one PBX or one
 company, `ingest` only sends events. What belongs to another tenant does not exist for a key: 404.
 
@@ -77,28 +78,14 @@ TAGS: Final[list[Object]] = [
     },
 ]
 
-ROLES: Final = {
-    "admin": "may do everything",
-    "manager": "looks after the integrations and deliveries of one PBX or one company",
-    "ingest": "only sends events, for one PBX, one company or all",
-}
-
-
-def key_of(role: str) -> str:
-    """Return the name of the security scheme for keys of a role."""
-    return f"{role}Key"
-
-
 SECURITY_SCHEMES: Final[Object] = {
-    **{
-        key_of(role): {
-            "type": "http",
-            "scheme": "bearer",
-            "bearerFormat": "hk_…",
-            "description": f"A key with the role `{role}`, which {what}. "
-            f"`hookline keys create --role {role}` makes one.",
-        }
-        for role, what in ROLES.items()
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "hk_…",
+        "description": "An API key. Which roles may call an operation stands in its description,"
+        " and for programs in `x-roles`. `POST /v1/keys` makes keys, and so does"
+        " `hookline keys create`.",
     },
     "webhookSignature": {
         "type": "apiKey",
