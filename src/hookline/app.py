@@ -22,6 +22,7 @@ from hookline.api import (
     keys,
     metrics,
     pbxs,
+    statistics,
 )
 from hookline.api.deps import Services
 from hookline.api.headers import SecurityHeaders
@@ -39,6 +40,7 @@ _ROUTERS = (
     events.router,
     history.router,
     deliveries.router,
+    statistics.router,
     keys.router,
     health.router,
     metrics.router,

@@ -21,6 +21,7 @@ from hookline.dispatch.housekeeping import keep_house
 from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
+from hookline.history.roll_ups import RollUps
 from hookline.integrations.retention import RecordRetention
 from hookline.integrations.revision import Transactions
 from hookline.queue.clock import DueTimes
@@ -39,6 +40,7 @@ from hookline.sinks.webhook import WebhookSink
 
 _HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in three days would do
 _HOUSEKEEPING_AFTER = 5.0  # seconds from the start to the first round: the process is ready then
+_COUNT_EVERY = 15.0  # seconds between counts of what was settled: readers add up the rest
 _MOST_IDLE = 64  # connections that one origin may keep open
 
 
@@ -70,7 +72,11 @@ async def open_records(settings: Settings, dsn: str, stack: AsyncExitStack) -> A
 
 
 async def keep_house_and_time(
-    settings: Settings, transactions: Transactions, pool: asyncpg.Pool, stack: AsyncExitStack
+    settings: Settings,
+    transactions: Transactions,
+    engine: AsyncEngine,
+    pool: asyncpg.Pool,
+    stack: AsyncExitStack,
 ) -> None:
     """Make today's partitions before anything is stored; from then on keep house, and due times.
 
@@ -86,6 +92,8 @@ async def keep_house_and_time(
     for name, each in (("housekeeping", keeper), ("record-retention", records)):
         work = keep_house(each, interval=_HOUSEKEEPING, first_after=_HOUSEKEEPING_AFTER)
         background(stack, work, name)
+    roll_ups = RollUps(engine, days=settings.statistics_days)
+    background(stack, keep_house(roll_ups, interval=_COUNT_EVERY), "roll-ups")
     due_times = DueTimes(
         pool,
         lease_seconds=lease_of(settings),

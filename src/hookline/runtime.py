@@ -44,6 +44,7 @@ from hookline.domain.health import HealthRules
 from hookline.domain.retries import RetryPolicy
 from hookline.domain.targets import TransmissionType
 from hookline.history.repository import History
+from hookline.history.statistics import StatisticsReader
 from hookline.integrations.census import Census
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.health import HEALTH_CHANNEL
@@ -125,7 +126,7 @@ async def open_runtime(
         pool = await stack.enter_async_context(
             connections.pool(dsn, size=settings.database_pool_size)
         )
-        await keep_house_and_time(settings, transactions, pool, stack)
+        await keep_house_and_time(settings, transactions, records, pool, stack)
         queue = CountedQueue(
             pool,
             lease_seconds=lease_of(settings),
@@ -209,6 +210,7 @@ async def open_runtime(
             limits=_limits(settings),
             ingest=CountedIngest(ingest, counts),
             history=history,
+            statistics=StatisticsReader(records),
             retries=Retries(
                 history,
                 subscriptions,

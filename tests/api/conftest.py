@@ -23,6 +23,7 @@ from hookline.dispatch.ingest import Ingest
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits
 from hookline.history.repository import History
+from hookline.history.statistics import StatisticsReader
 from hookline.integrations.census import Census
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
@@ -135,6 +136,7 @@ def services(  # noqa: PLR0917 - fixtures
             announce=announced.announce,
         ),
         history=history,
+        statistics=StatisticsReader(engine),
         retries=Retries(history, subscriptions, queue, announce=announced.announce),
         tester=tester,
         readiness=readiness,

@@ -72,6 +72,8 @@ TABLE = {
     "listDeliveries": Row(lists=True),
     "getDelivery": Row(),
     "retryDelivery": Row(202),
+    "getIntegrationStatistics": Row(),
+    "getStatistics": Row(),
     "getLiveness": Row(open=True),
     "getReadiness": Row(open=True),
     "getMetrics": Row(open=True),

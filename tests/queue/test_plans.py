@@ -52,13 +52,13 @@ def arguments(name: str, sample: Sample) -> list[object]:
         "claim_ordered": claim,
         "refresh": [sample.integrations, 100],
         "expire": [100],
-        "settle": [*outcomes, *attempts, [200] * 100, [b"answer"] * 100, nothing, nothing],
+        "settle": [*outcomes, *attempts, [200] * 100, [b"answer"] * 100, nothing, nothing, ones],
         "release": [held, leases],
         "give_back": [7, held[:50], sample.integrations[:5]],
         "renew": [held, leases, 60.0],
         "waiting": [],
         "retry": [sample.finished, False],
-        "skip": [sample.integrations[3], "deleted", 100],
+        "skip": [sample.integrations[3], "deleted", 100, 7],
     }
     return every[name]
 

@@ -16,6 +16,7 @@ from hookline.dispatch.ingest import Accepts
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.events import Limits
 from hookline.history.repository import History
+from hookline.history.statistics import StatisticsReader
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
@@ -39,6 +40,7 @@ class Services:
     limits: Limits
     ingest: Accepts
     history: History
+    statistics: StatisticsReader
     retries: Retries
     tester: Tester
     readiness: Readiness

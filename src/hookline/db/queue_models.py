@@ -5,10 +5,23 @@ its own day, so the key alone tells the partition. `pending` holds only what is 
 is the one hot table; a delivery moves from it to `deliveries` when it settles.
 """
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, Integer, SmallInteger, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    CheckConstraint,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Text,
+    Uuid,
+    false,
+    func,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from hookline.db.models import Base
@@ -196,3 +209,40 @@ class DeliveryAttempt(Base):
     response: Mapped[bytes | None]  # at most 4 KiB, whatever bytes they were
     response_defect: Mapped[str | None]
     tls_reason: Mapped[str | None]
+
+
+class SettledBatch(Base):
+    """What one statement settled, an element of each array for each delivery; kept for minutes.
+
+    Roll-ups are counted from it and streams follow it. `codes` are those of `domain.statistics`.
+    """
+
+    __tablename__ = "settlements"
+    __table_args__ = (
+        Index("settlements_uncounted_idx", "id", postgresql_where=text("not counted")),
+        {
+            "postgresql_with": {
+                "autovacuum_vacuum_scale_factor": "0.02",
+                "autovacuum_vacuum_threshold": "1000",
+                "autovacuum_vacuum_cost_delay": "0",
+            }
+        },
+    )
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    settled_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    counted: Mapped[bool] = mapped_column(server_default=false())  # whether roll-ups have it
+    integrations: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    deliveries: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid))
+    codes: Mapped[list[int]] = mapped_column(ARRAY(Integer))
+
+
+class DayOfRollUps(Base):
+    """What was counted of an integration on one day (UTC), by hour; of all of them under ''."""
+
+    __tablename__ = "roll_ups"
+    __table_args__ = (Index("roll_ups_day_idx", "day"),)
+
+    integration_id: Mapped[str] = mapped_column(primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    hours: Mapped[bytes]  # MessagePack: hour → RollUp

@@ -16,6 +16,7 @@ from hookline.domain.deliveries import (
     SkipReason,
     TlsReason,
 )
+from hookline.domain.statistics import Interval
 
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 EventId = Annotated[
@@ -181,4 +182,38 @@ class EventRecord(Record):
     event: Envelope
     outcomes: list[IntegrationOutcome] = Field(
         description="Those with a delivery first, then those that did not get it and why."
+    )
+
+
+class Percentiles(Record):
+    """How long things took, each within 5 % of the true value; `null` where there were none."""
+
+    p50: int | None = Field(ge=0, description="Milliseconds that half of them did not exceed.")
+    p99: int | None = Field(ge=0, description="Milliseconds that 99 in 100 did not exceed.")
+
+
+class StatisticsBucket(Record):
+    """What was settled in one hour or on one day."""
+
+    start: Moment = Field(description="When it begins: the full hour, or midnight, in UTC.")
+    delivered: int = Field(ge=0, description="Deliveries that ended as `delivered`.")
+    failed: int = Field(ge=0, description="Deliveries that ended as `failed`.")
+    skipped: int = Field(
+        ge=0,
+        description="Deliveries that were queued and ended as `skipped`; not the events that an "
+        "integration did not want in the first place.",
+    )
+    retries: int = Field(ge=0, description="Attempts that were not their delivery's first.")
+    attempt_ms: Percentiles = Field(description="How long attempts took, whatever their outcome.")
+    latency_ms: Percentiles = Field(
+        description="From when a delivery was queued to the end of the attempt that delivered it."
+    )
+
+
+class Statistics(Record):
+    """How deliveries went, for charts."""
+
+    interval: Interval
+    buckets: list[StatisticsBucket] = Field(
+        description="Every bucket of the period, oldest first; those without deliveries too."
     )

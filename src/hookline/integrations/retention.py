@@ -17,15 +17,21 @@ _SLACK = timedelta(days=1)  # clocks differ, and a day's ids are made in its own
 _AT_ONCE = 1_000  # rows a statement: short transactions
 _DELETED = text(
     """
-    delete from integrations
-    where id = any(array(
-        select id
-        from integrations
-        where deleted_at < :edge
-            and not exists (select from pending where pending.integration_id = integrations.id)
-        limit :most
-    ))
-    returning id
+    with gone as (
+        delete from integrations
+        where id = any(array(
+            select id
+            from integrations
+            where deleted_at < :edge
+                and not exists (select from pending where pending.integration_id = integrations.id)
+            limit :most
+        ))
+        returning id
+    ),
+    uncounted as (
+        delete from roll_ups where integration_id = any(array(select id from gone))
+    )
+    select id from gone
     """
 )
 _ENDED = text(

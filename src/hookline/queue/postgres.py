@@ -21,6 +21,7 @@ from hookline.domain.deliveries import (
 )
 from hookline.domain.events import Event
 from hookline.domain.ids import lowest_uuid
+from hookline.domain.statistics import Ending, code_of
 from hookline.errors import Unavailable
 from hookline.logs import get_logger
 from hookline.queue.arrays import flags, plain, texts
@@ -40,6 +41,13 @@ from hookline.queue.unheard import UnheardLeases
 
 _AT_ONCE = 1_000  # rows that a statement puts right: short transactions, whatever the backlog
 _ENGINE_BITS, _TOKEN_BITS = 31, 32  # of a lease: who took it, and when; together a bigint
+_SKIPPED = code_of(Ending.SKIPPED, retried=False)
+_ENDINGS: dict[type[Outcome], Ending] = {
+    Delivered: Ending.DELIVERED,
+    RetryAt: Ending.PENDING,
+    Failed: Ending.FAILED,
+    Skipped: Ending.SKIPPED,
+}
 _LOG = get_logger(__name__)
 
 P = ParamSpec("P")
@@ -229,6 +237,7 @@ class PostgresQueue:
             [sent.response or None for _, sent in tried],
             texts([sent.response_defect for _, sent in tried]),
             texts([sent.tls_reason for _, sent in tried]),
+            plain(_counted(s) for s in batch),
         )
         return {row["id"] for row in rows}
 
@@ -265,7 +274,7 @@ class PostgresQueue:
     @_unavailable_when_away
     async def skip(self, integration_id: str, reason: SkipReason, *, limit: int) -> int:
         """End deliveries that nobody holds as skipped."""
-        count: int = await self._pool.fetchval(self._skip, integration_id, reason, limit)
+        count: int = await self._pool.fetchval(self._skip, integration_id, reason, limit, _SKIPPED)
         return count
 
     @_unavailable_when_away
@@ -316,6 +325,23 @@ def _written(outcome: Outcome) -> tuple[DeliveryStatus, str | None, float]:
             return DeliveryStatus.FAILED, reason, 0.0
         case Skipped(reason=skipped):
             return DeliveryStatus.SKIPPED, skipped, 0.0
+
+
+def _counted(settlement: Settlement) -> int:
+    """Return what is counted of a settlement; latency ends as its attempt does."""
+    sent, ending = settlement.sent, _ENDINGS[type(settlement.outcome)]
+    if sent is None:
+        return code_of(ending, retried=False)
+    latency = None
+    if ending is Ending.DELIVERED:
+        waited_ms = sent.started_at.timestamp() * 1000 - (settlement.id.int >> 80)
+        latency = max(0, round(waited_ms)) + sent.duration_ms
+    return code_of(
+        ending,
+        attempt_ms=sent.duration_ms,
+        latency_ms=latency,
+        retried=settlement.number > 1,
+    )
 
 
 def _attempt_outcome(outcome: Outcome) -> str:

@@ -225,6 +225,13 @@ class Settings(BaseSettings):
     retention_days: int = Field(
         30, ge=1, le=3_650, description="Days that events, deliveries and attempts are kept."
     )
+    statistics_days: int = Field(
+        366,
+        ge=1,
+        le=3_650,
+        description="Days that statistics by integration and hour are kept: about 1 kB for each"
+        " integration and day.",
+    )
     requests_per_second: float = Field(
         1_000.0,
         ge=1,

@@ -8,7 +8,13 @@ from collections.abc import Iterator
 from uuid import UUID
 
 from hookline_client import AuthenticatedClient
-from hookline_client.api.deliveries import get_delivery, list_deliveries, retry_delivery
+from hookline_client.api.deliveries import (
+    get_delivery,
+    get_integration_statistics,
+    get_statistics,
+    list_deliveries,
+    retry_delivery,
+)
 from hookline_client.api.event_types import list_event_types
 from hookline_client.api.events import get_event, send_event, send_event_batch
 from hookline_client.api.integrations import (
@@ -37,12 +43,14 @@ from hookline_client.models import (
     IntegrationCreate,
     IntegrationPage,
     IntegrationPatch,
+    Interval,
     InvalidInputProblem,
     Problem,
     SecretRotationRequest,
     SigningSecret,
     SqsTransmission,
     SqsTransmissionCreate,
+    Statistics,
     TestRequest,
     TestResult,
     WebhookTransmission,
@@ -190,6 +198,7 @@ def retry(client: AuthenticatedClient, webhook: Integration) -> dict[str, object
     again = retry_delivery.sync(first.id, client=client)
     assert isinstance(again, Delivery), again
     last = delivered(client, identifier, attempts=2)
+    count(client, webhook)
     listed = list_deliveries.sync(
         client=client, integration_id=webhook.id, status=[DeliveryStatus.DELIVERED]
     )
@@ -211,6 +220,16 @@ def delivered(client: AuthenticatedClient, identifier: UUID, *, attempts: int) -
             return found
         time.sleep(0.02)
     raise TimeoutError(f"{identifier} was not delivered within {PATIENCE} seconds")
+
+
+def count(client: AuthenticatedClient, webhook: Integration) -> None:
+    """Read how deliveries went: what was delivered twice by hand has ended twice."""
+    of_one = get_integration_statistics.sync(webhook.id, client=client)
+    of_all = get_statistics.sync(client=client, pbx=PBX, interval=Interval.DAY)
+    for found in (of_one, of_all):
+        assert isinstance(found, Statistics), found
+        assert sum(bucket.delivered for bucket in found.buckets) >= 2
+        assert any(bucket.attempt_ms.p50 is not None for bucket in found.buckets)
 
 
 def change(client: AuthenticatedClient, webhook: Integration) -> list[object]:

@@ -9,6 +9,8 @@ import {
   getDelivery,
   getEvent,
   getIntegration,
+  getIntegrationStatistics,
+  getStatistics,
   listDeliveries,
   listEventTypes,
   listIntegrations,
@@ -163,6 +165,7 @@ async function retry(webhook: Integration): Promise<Record<string, unknown>> {
   await delivered(deliveryId, 1);
   await retryDelivery({ ...options, path: { deliveryId } });
   const last = await delivered(deliveryId, 2);
+  await count(webhook);
   const { data: listed } = await listDeliveries({
     ...options,
     query: { integrationId: webhook.id, status: ["delivered"] },
@@ -185,6 +188,17 @@ async function delivered(deliveryId: string, attempts: number): Promise<Delivery
     await setTimeout(20);
   }
   throw new Error(`${deliveryId} was not delivered within ${PATIENCE} ms`);
+}
+
+/** Read how deliveries went: what was delivered twice by hand has ended twice. */
+async function count({ id }: Integration): Promise<void> {
+  const options = { client, throwOnError: true } as const;
+  const { data: ofOne } = await getIntegrationStatistics({ ...options, path: { integrationId: id } });
+  const { data: ofAll } = await getStatistics({ ...options, query: { pbx: PBX, interval: "day" } });
+  for (const { buckets } of [ofOne, ofAll]) {
+    assert(buckets.reduce((sum, bucket) => sum + bucket.delivered, 0) >= 2);
+    assert(buckets.some((bucket) => bucket.attemptMs.p50 !== null));
+  }
 }
 
 async function change({ id }: Integration): Promise<unknown[]> {

@@ -113,6 +113,24 @@ _PBX: Answer = {
     "presenceEvents": True,
     "updatedAt": "2026-01-31T12:00:00Z",
 }
+_BUSY: Answer = {
+    "start": "2026-01-31T12:00:00Z",
+    "delivered": 1204,
+    "failed": 3,
+    "skipped": 0,
+    "retries": 41,
+    "attemptMs": {"p50": 38, "p99": 912},
+    "latencyMs": {"p50": 45, "p99": 5310},
+}
+_QUIET: Answer = {
+    "start": "2026-01-31T13:00:00Z",
+    "delivered": 0,
+    "failed": 0,
+    "skipped": 0,
+    "retries": 0,
+    "attemptMs": {"p50": None, "p99": None},
+    "latencyMs": {"p50": None, "p99": None},
+}
 
 ANSWERS: Final[dict[str, object]] = {
     "listEventTypes": {
@@ -230,6 +248,8 @@ ANSWERS: Final[dict[str, object]] = {
     "retryDelivery": _PENDING,
     "createKey": {**_KEY, "key": "hk_Xa3fPq0cYb2m7eQnVtJw5sKz9uLd1oRhGi4xTy6BEcA"},
     "listKeys": {"items": [_KEY], "next": None},
+    "getIntegrationStatistics": {"interval": "hour", "buckets": [_BUSY, _QUIET]},
+    "getStatistics": {"interval": "hour", "buckets": [_BUSY, _QUIET]},
     "getLiveness": {"status": "alive"},
     "getReadiness": {
         "status": "ready",

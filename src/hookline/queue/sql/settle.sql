@@ -1,4 +1,4 @@
--- settle: close, bury or reschedule leased deliveries, and keep their attempts.
+-- settle: close, bury or reschedule leased deliveries, keep their attempts, and log all of it.
 -- Fenced: a row changes only while it holds the caller's lease. The ids of those come back.
 -- $3 is 'pending' for a delivery that is to be tried again, $5 seconds from now. All rows are
 -- taken by key alone, and what stays pending is put back: an update would join, and a join's plan
@@ -7,8 +7,8 @@ with settled as (
     select *
     from unnest(
         $1::text::uuid[], $2::text::bigint[], $3::text::text[], $4::text::text[],
-        $5::text::float8[], $6::text::int2[]
-    ) as outcome (id, lease, status, reason, delay, number)
+        $5::text::float8[], $6::text::int2[], $17::text::int4[]
+    ) as outcome (id, lease, status, reason, delay, number, code)
 ),
 taken as (
     delete from pending
@@ -16,7 +16,8 @@ taken as (
     returning *
 ),
 ours as (
-    select taken.*, settled.status, settled.reason, settled.delay, settled.number
+    select taken.*, settled.status, settled.reason, settled.delay, settled.number,
+        settled.code
     from taken
     left join settled on settled.id = taken.id and settled.lease = taken.lease
 ),
@@ -41,6 +42,13 @@ later as (
         case when status is null then leased_until end
     from ours
     where status is null or status = 'pending'
+),
+logged as (
+    insert into settlements (integrations, deliveries, codes)
+    select array_agg(integration_id), array_agg(id), array_agg(code)
+    from ours
+    where status is not null
+    having count(*) > 0
 ),
 freed as (
     select integration_id, ordering

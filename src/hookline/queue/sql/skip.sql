@@ -1,4 +1,5 @@
--- skip: end at most $3 deliveries of an integration that nobody holds, as skipped for reason $2.
+-- skip: end at most $3 deliveries of an integration that nobody holds, as skipped for reason $2;
+-- $4 is what is counted of each.
 with free as (
     select id
     from pending
@@ -30,6 +31,12 @@ finished as (
     )
     select id, event_id, integration_id, type, 'skipped', $2::text, attempts, now()
     from freed
+),
+logged as (
+    insert into settlements (integrations, deliveries, codes)
+    select array_agg(integration_id), array_agg(id), array_agg($4::int)
+    from freed
+    having count(*) > 0
 ),
 -- include wake
 select count(*) from freed

@@ -1,0 +1,148 @@
+"""Counts the log of settlements into roll-ups by integration and hour, and forgets what is old.
+
+A settlement is logged in the statement that writes it, and counted in the transaction that marks
+its log entry: each counts once, whichever process dies when.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
+
+import msgspec
+from sqlalchemy import RowMapping, TextClause, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from hookline.db.away import unavailable_when_away
+from hookline.domain.statistics import RollUp
+
+ALL: Final = ""  # in place of an integration's id: all of them together
+KEPT_FOR: Final = timedelta(minutes=6)  # a stream is resumed within five
+_COUNTING: Final = 0x686F6F6B6C696E68  # an advisory lock of its own: one process counts at a time
+_BATCHES_AT_ONCE: Final = 500  # of up to 500 settlements each
+_WRITTEN_AT_ONCE: Final = 200  # roll-ups between two looks at what else this process has to do
+_FORGOTTEN_AT_ONCE: Final = 5_000  # rows a statement: short transactions
+
+Hours = dict[int, RollUp]
+Key = tuple[str, date]
+"""An integration's id, or ALL, and a day."""
+
+_DECODER = msgspec.msgpack.Decoder(Hours)
+_LOCK = text("select pg_try_advisory_xact_lock(:key)")
+_TAKE = text(
+    """
+    with taken as (
+        update settlements
+        set counted = true
+        where id in (select id from settlements where not counted order by id limit :most)
+        returning id, settled_at, integrations, codes
+    )
+    select
+        date_trunc('hour', settled_at at time zone 'utc') as hour, integration_id, code,
+        count(*) as times, (select count(*) from taken) as batches
+    from taken
+    cross join lateral unnest(integrations, codes) as each (integration_id, code)
+    group by hour, integration_id, code
+    """
+)
+_LOAD = text(
+    """
+    select integration_id, day, hours
+    from roll_ups
+    where (integration_id, day) in (
+        select * from unnest(cast(:integrations as text[]), cast(:days as date[]))
+    )
+    """
+)
+_STORE = text(
+    """
+    insert into roll_ups (integration_id, day, hours)
+    select *
+    from unnest(
+        cast(:integrations as text[]), cast(:days as date[]), cast(:hours as bytea[])
+    )
+    on conflict (integration_id, day) do update set hours = excluded.hours
+    """
+)
+_FORGET_LOG = text(
+    """
+    delete from settlements
+    where id in (
+        select id from settlements where counted and settled_at < :edge order by id limit :most
+    )
+    """
+)
+_FORGET_ROLL_UPS = text(
+    """
+    delete from roll_ups
+    where ctid = any(array(select ctid from roll_ups where day < :edge limit :most))
+    """
+)
+
+
+class RollUps:
+    """Keeps the roll-ups, for `days`. Any number of processes may; one of them counts at a time."""
+
+    def __init__(self, engine: AsyncEngine, *, days: int) -> None:
+        self._engine = engine
+        self._days = days
+
+    async def keep(self, now: datetime | None = None) -> None:
+        """Count what is logged, and forget what is past its time. Raises Unavailable."""
+        now = now or datetime.now(UTC)
+        with unavailable_when_away():
+            while await self._count() >= _BATCHES_AT_ONCE:
+                continue
+            await self._forget(_FORGET_LOG, now - KEPT_FOR)
+            await self._forget(_FORGET_ROLL_UPS, now.date() - timedelta(days=self._days))
+
+    async def _count(self) -> int:
+        """Count some of what is logged; return how many entries of the log that were."""
+        async with self._engine.begin() as connection:
+            if not await connection.scalar(_LOCK, {"key": _COUNTING}):
+                return 0
+            taken = await connection.execute(_TAKE, {"most": _BATCHES_AT_ONCE})
+            rows = taken.mappings().all()
+            changes = list(counted(rows).items())
+            for start in range(0, len(changes), _WRITTEN_AT_ONCE):
+                await _add(connection, dict(changes[start : start + _WRITTEN_AT_ONCE]))
+                await asyncio.sleep(0)
+        return rows[0]["batches"] if rows else 0
+
+    async def _forget(self, statement: TextClause, edge: datetime | date) -> None:
+        removed = _FORGOTTEN_AT_ONCE
+        while removed >= _FORGOTTEN_AT_ONCE:
+            async with self._engine.begin() as connection:
+                parameters = {"edge": edge, "most": _FORGOTTEN_AT_ONCE}
+                removed = (await connection.execute(statement, parameters)).rowcount
+
+
+def counted(rows: Iterable[RowMapping]) -> dict[Key, Hours]:
+    """Make roll-ups of codes with the hour, the integration and how many there were."""
+    found: dict[Key, Hours] = {}
+    for row in rows:
+        hour: datetime = row["hour"]
+        for integration_id in (row["integration_id"], ALL):
+            hours = found.setdefault((integration_id, hour.date()), {})
+            hours.setdefault(hour.hour, RollUp()).count(row["code"], row["times"])
+    return found
+
+
+def decoded(hours: bytes) -> Hours:
+    """Read the roll-ups of a day as they are stored."""
+    return _DECODER.decode(hours)
+
+
+async def _add(connection: AsyncConnection, changes: Mapping[Key, Hours]) -> None:
+    """Add to what is stored. Nobody else writes to it meanwhile."""
+    rows = (await connection.execute(_LOAD, _named(list(changes)))).mappings()
+    for row in rows:
+        added = changes[row["integration_id"], row["day"]]
+        for hour, known in decoded(row["hours"]).items():
+            added.setdefault(hour, RollUp()).add(known)
+    stored = [msgspec.msgpack.encode(hours) for hours in changes.values()]
+    await connection.execute(_STORE, {**_named(list(changes)), "hours": stored})
+
+
+def _named(keys: Sequence[Key]) -> dict[str, object]:
+    return {"integrations": [each for each, _ in keys], "days": [day for _, day in keys]}

@@ -1,0 +1,194 @@
+"""How deliveries went, in numbers by the hour or the day, for the integrations that a key sees."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+
+from sqlalchemy import ARRAY, Select, Text, any_, cast, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from hookline.db.away import unavailable_when_away
+from hookline.db.models import Integration
+from hookline.db.queue_models import DayOfRollUps
+from hookline.db.visibility import integrations_seen_by
+from hookline.domain.access import Principal
+from hookline.domain.statistics import Histogram, Interval, RollUp, percentile
+from hookline.errors import FieldProblem, InvalidInput, NotFound
+from hookline.history.roll_ups import ALL, counted, decoded
+from hookline.history.schemas import Percentiles, Statistics, StatisticsBucket
+
+_MOST_DAYS: Final = 50_000  # of integrations, in one answer: each takes some 30 µs to add up
+_ADDED_AT_ONCE: Final = 200  # of those, between two looks at what else this process has to do
+_UNCOUNTED = text(
+    """
+    select
+        date_trunc('hour', settled_at at time zone 'utc') as hour, integration_id, code,
+        count(*) as times
+    from settlements
+    cross join lateral unnest(integrations, codes) as each (integration_id, code)
+    where not counted
+        and (cast(:integrations as text[]) is null
+            or integration_id = any(cast(:integrations as text[])))
+    group by hour, integration_id, code
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedStatistics:
+    """Which settlements are asked about; None: whatever it is."""
+
+    interval: Interval
+    since: datetime | None = None
+    until: datetime | None = None
+    integration_id: str | None = None
+    pbx: str | None = None
+    company: str | None = None
+
+    def starts(self, now: datetime) -> list[datetime]:
+        """Return the starts of all buckets that touch the period; raise InvalidInput."""
+        length = self.interval.length
+        until = self.until or now
+        try:
+            since = self.since or until - length * self.interval.usual
+            first, last = self.interval.start(since), self.interval.start(until)
+            end = last if last == until.astimezone(UTC) else last + length
+        except OverflowError as error:
+            raise InvalidInput(
+                FieldProblem("since", "There is no such time to ask for.")
+            ) from error
+        if since >= until:
+            raise InvalidInput(FieldProblem("since", "Send a time before `until`."))
+        count = (end - first) // length
+        if count > self.interval.most:
+            raise InvalidInput(
+                FieldProblem(
+                    "since",
+                    f"That would be {count:,} buckets of one {self.interval.value}; ask for"
+                    f" {self.interval.most} at the most.",
+                )
+            )
+        return [first + length * number for number in range(count)]
+
+
+class StatisticsReader:
+    """Reads the roll-ups, and what is settled but not yet counted into them. Raises Unavailable."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def read(self, principal: Principal, wanted: WantedStatistics) -> Statistics:
+        """Return every bucket of the period, oldest first. Raises NotFound and InvalidInput.
+
+        It is exact: a settlement counts as soon as it is written, and once.
+        """
+        starts = wanted.starts(datetime.now(UTC))
+        found: dict[datetime, RollUp] = {start: RollUp() for start in starts}
+        with unavailable_when_away():
+            async with self._engine.connect() as opened:
+                connection = await opened.execution_options(
+                    isolation_level="REPEATABLE READ", postgresql_readonly=True
+                )
+                integrations = await _integrations(connection, principal, wanted)
+                days = _days(starts[0], starts[-1] + wanted.interval.length)
+                _refuse_many(len(integrations or [ALL]) * len(days))
+                await _read_stored(connection, integrations, days, wanted.interval, found)
+                await _read_uncounted(connection, integrations, wanted.interval, found)
+        buckets = [_bucket(start, roll_up) for start, roll_up in found.items()]
+        return Statistics(interval=wanted.interval, buckets=buckets)
+
+
+async def _integrations(
+    connection: AsyncConnection, principal: Principal, wanted: WantedStatistics
+) -> list[str] | None:
+    """Return whose roll-ups are added up, deleted integrations too; None: those of all."""
+    filters = {
+        Integration.id: wanted.integration_id,
+        Integration.pbx: wanted.pbx,
+        Integration.company: wanted.company,
+    }
+    asked = {column: value for column, value in filters.items() if value is not None}
+    if principal.is_admin and not asked:
+        return None
+    query: Select[str] = select(Integration.id).where(integrations_seen_by(principal))
+    for column, value in asked.items():
+        query = query.where(column == value)
+    found = list(await connection.scalars(query))
+    if wanted.integration_id is not None and not found:
+        raise NotFound(f"There is no integration {wanted.integration_id[:40]!r}.")
+    return found
+
+
+def _days(first: datetime, end: datetime) -> list[date]:
+    last = (end - timedelta(microseconds=1)).date()
+    return [first.date() + timedelta(days=day) for day in range((last - first.date()).days + 1)]
+
+
+def _refuse_many(days: int) -> None:
+    if days > _MOST_DAYS:
+        raise InvalidInput(
+            FieldProblem(
+                "since",
+                f"That is {days:,} days of all integrations together; ask for {_MOST_DAYS:,} at the"
+                " most: a shorter time, or those of one PBX.",
+            )
+        )
+
+
+async def _read_stored(
+    connection: AsyncConnection,
+    integrations: Sequence[str] | None,
+    days: Sequence[date],
+    interval: Interval,
+    found: Mapping[datetime, RollUp],
+) -> None:
+    table = DayOfRollUps
+    named = [ALL] if integrations is None else list(integrations)
+    query = select(table.day, table.hours).where(
+        table.integration_id == any_(cast(named, ARRAY(Text))),
+        table.day.between(days[0], days[-1]),
+    )
+    read = 0
+    async with connection.stream(query) as rows:
+        async for day, hours in rows:
+            for hour, roll_up in decoded(hours).items():
+                moment = datetime.combine(day, time(hour), UTC)
+                if (bucket := found.get(interval.start(moment))) is not None:
+                    bucket.add(roll_up)
+            read += 1
+            if read % _ADDED_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+
+async def _read_uncounted(
+    connection: AsyncConnection,
+    integrations: Sequence[str] | None,
+    interval: Interval,
+    found: Mapping[datetime, RollUp],
+) -> None:
+    parameters = {"integrations": None if integrations is None else list(integrations)}
+    rows = (await connection.execute(_UNCOUNTED, parameters)).mappings().all()
+    for (integration_id, day), hours in counted(rows).items():
+        if integration_id == ALL:  # whatever was asked for, and nothing else
+            for hour, roll_up in hours.items():
+                moment = datetime.combine(day, time(hour), UTC)
+                if (bucket := found.get(interval.start(moment))) is not None:
+                    bucket.add(roll_up)
+
+
+def _bucket(start: datetime, roll_up: RollUp) -> StatisticsBucket:
+    return StatisticsBucket(
+        start=start,
+        delivered=roll_up.delivered,
+        failed=roll_up.failed,
+        skipped=roll_up.skipped,
+        retries=roll_up.retries,
+        attempt_ms=_percentiles(roll_up.attempts),
+        latency_ms=_percentiles(roll_up.latencies),
+    )
+
+
+def _percentiles(histogram: Histogram) -> Percentiles:
+    return Percentiles(p50=percentile(histogram, 0.5), p99=percentile(histogram, 0.99))
