@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hookline.db.away import unavailable_when_away
 from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
+from hookline.domain import stored
 from hookline.domain.access import Principal
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import created_at, lowest_uuid
@@ -159,8 +160,11 @@ def _noted(note: str | None) -> list[IntegrationOutcome]:
     """Read an event's note of who did not get it: reason → integration ids."""
     reasons: Mapping[str, Sequence[str]] = orjson.loads(note) if note else {}
     noted = [
-        IntegrationOutcome.model_validate(
-            {"integrationId": each, "status": "skipped", "reason": reason, "deliveryId": None}
+        IntegrationOutcome(
+            integration_id=each,
+            status=DeliveryStatus.SKIPPED,
+            reason=stored.reason_of(reason),
+            delivery_id=None,
         )
         for reason, integration_ids in reasons.items()
         for each in integration_ids
@@ -192,8 +196,8 @@ def _summary(row: RowMapping) -> EventSummary:
 def _outcome(row: RowMapping) -> IntegrationOutcome:
     return IntegrationOutcome(
         integration_id=row["integration_id"],
-        status=DeliveryStatus(row["status"]),
-        reason=row["reason"],
+        status=stored.status_of(row["status"]),
+        reason=stored.reason_of(row["reason"]),
         delivery_id=row["id"],
     )
 
@@ -204,8 +208,8 @@ def _delivery(row: RowMapping, attempts: list[Attempt]) -> Delivery:
         event_id=row["event_id"],
         integration_id=row["integration_id"],
         type=row["type"],
-        status=DeliveryStatus(row["status"]),
-        reason=row["reason"],
+        status=stored.status_of(row["status"]),
+        reason=stored.reason_of(row["reason"]),
         next_attempt_at=row["next_attempt_at"],
         created_at=created_at(row["id"]),
         attempts=attempts,
@@ -218,12 +222,12 @@ def _attempt(row: RowMapping) -> Attempt:
         number=row["number"],
         started_at=row["started_at"],
         duration_ms=row["duration_ms"],
-        outcome=row["outcome"],
-        error=row["error"],
-        tls_reason=row["tls_reason"],
+        outcome=stored.attempt_outcome_of(row["outcome"]),
+        error=stored.error_of(row["error"]),
+        tls_reason=stored.tls_reason_of(row["tls_reason"]),
         status_code=row["status_code"],
         response_body=None if response is None else response.decode(errors="replace"),
-        response_defect=row["response_defect"],
+        response_defect=stored.response_defect_of(row["response_defect"]),
     )
 
 

@@ -1,13 +1,14 @@
 """Events and deliveries as the REST API shows them, and what it says when it takes an event."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypeAliasType
 
+from hookline.domain import stored
 from hookline.domain.deliveries import (
     DeliveryStatus,
     ErrorKind,
@@ -81,7 +82,7 @@ RESPONSE_DEFECT = (
 AttemptOutcome = TypeAliasType(
     "AttemptOutcome",
     Annotated[
-        Literal["delivered", "retry", "failed"],
+        stored.AttemptOutcome,
         Field(
             description="`retry`: it did not succeed, and another attempt followed or is to follow."
         ),

@@ -6,6 +6,7 @@ from sqlalchemy import case, func, select
 
 from hookline.db.models import Integration, IntegrationHealth
 from hookline.domain.health import HealthState
+from hookline.domain.stored import health_state_of
 from hookline.integrations.revision import Transactions
 
 _STATE: Final = case(
@@ -31,4 +32,7 @@ class Census:
         """Return how many integrations are in each state, none left out. Raises Unavailable."""
         async with self._transactions.reading() as session:
             rows = (await session.execute(_COUNT)).all()
-        return dict.fromkeys(HealthState, 0) | {HealthState(state): count for state, count in rows}
+        counts = dict.fromkeys(HealthState, 0)
+        for state, count in rows:
+            counts[health_state_of(state)] += count
+        return counts

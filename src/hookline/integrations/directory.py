@@ -14,7 +14,8 @@ from uuid import UUID
 from sqlalchemy import Update, and_, or_, select, update
 
 from hookline.db.models import ApiKey, Revision
-from hookline.domain.access import Principal, Role
+from hookline.domain.access import Principal
+from hookline.domain.stored import role_of
 from hookline.errors import NotAuthenticated, Unavailable
 from hookline.integrations.revision import Transactions
 from hookline.logs import get_logger
@@ -151,11 +152,12 @@ class KeyDirectory:
                 self._learn(key)
 
     def _learn(self, key: ApiKey) -> None:
-        if key.revoked_at is not None:
+        role = role_of(key.role)
+        if key.revoked_at is not None or role is None:
             self._by_hash.pop(key.hash, None)
             self._hashes.pop(key.id, None)
             return
-        principal = Principal(key.id, Role(key.role), key.name or "", key.pbx, key.company)
+        principal = Principal(key.id, role, key.name or "", key.pbx, key.company)
         self._by_hash[key.hash] = _Known(principal, key.expires_at)
         self._hashes[key.id] = key.hash
 

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import IntegrationHealth
 from hookline.domain import notices
-from hookline.domain.deliveries import ErrorKind
 from hookline.domain.health import HEALTHY, Fail, Health, HealthRules, HealthState, Pause, Recover
+from hookline.domain.stored import error_of, health_state_of
 from hookline.integrations.outbox import announce
 from hookline.integrations.revision import Transactions
 
@@ -194,9 +194,9 @@ def health_before(rows: Mapping[str, IntegrationHealth], integration_id: str) ->
 def health_of(row: IntegrationHealth | Row[tuple[object, ...]]) -> Health:
     """Return what a row says."""
     return Health(
-        state=HealthState(row.state),
+        state=health_state_of(row.state),
         failing_since=row.failing_since,
-        last_error=None if row.last_error is None else ErrorKind(row.last_error),
+        last_error=error_of(row.last_error),
         paused_until=row.paused_until,
         probes=row.probes,
     )

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 from hookline.db.models import ApiKey
 from hookline.domain.access import Role, check_scope
 from hookline.domain.ids import new_uuid
+from hookline.domain.stored import role_of
 from hookline.errors import ConfigurationError, Conflict, NotFound
 from hookline.integrations.revision import Transactions
 from hookline.security.keys import hash_key, is_key, new_key
@@ -200,7 +201,7 @@ def _record(row: ApiKey) -> KeyRecord:
         id=row.id,
         hint=row.hint,
         name=row.name,
-        role=Role(row.role),
+        role=role_of(row.role) or Role.INGEST,  # the one that sees nothing
         pbx=row.pbx,
         company=row.company,
         created_at=row.created_at,

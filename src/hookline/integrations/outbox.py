@@ -15,8 +15,8 @@ from sqlalchemy import CursorResult, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import ExhaustedDeliveries, Integration, WaitingNotice
-from hookline.domain.deliveries import ErrorKind
 from hookline.domain.notices import MOST_EXAMPLES, Exhausted, Notice, WrittenNotice, exhausted
+from hookline.domain.stored import error_of
 from hookline.integrations.revision import Transactions
 from hookline.logs import get_logger
 
@@ -195,8 +195,7 @@ async def _drop(session: AsyncSession) -> None:
 def _begin_anew(row: ExhaustedDeliveries) -> Notice:
     """Return what is to be told of a row, and have it count from nothing until the next notice."""
     examples = tuple(str(each) for each in row.examples)
-    error = None if row.last_error is None else ErrorKind(row.last_error)
-    notice = exhausted(row.integration_id, Exhausted(row.count, examples, error))
+    notice = exhausted(row.integration_id, Exhausted(row.count, examples, error_of(row.last_error)))
     row.count, row.examples = 0, []
     row.due_at = func.now() + _GROUPED_OVER
     return notice

@@ -12,6 +12,7 @@ from hookline.db.models import Pbx
 from hookline.db.visibility import pbxs_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
+from hookline.domain.stored import licence_of
 from hookline.errors import NotFound, PreconditionFailed
 from hookline.integrations.moves import end_vouching, follow_record
 from hookline.integrations.requests import PbxPut
@@ -133,7 +134,7 @@ def _versioned(row: Pbx) -> VersionedPbx:
         {
             "pbx": row.pbx,
             "company": row.company,
-            "license": row.license,
+            "license": licence_of(row.license),
             "presenceEvents": row.presence_events,
             "updatedAt": row.updated_at,
         }

@@ -7,6 +7,7 @@ from pydantic import (
 )
 from typing_extensions import TypeAliasType
 
+from hookline.domain import stored
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.health import HealthState
 from hookline.domain.targets import TransmissionType
@@ -70,7 +71,7 @@ Transmission = TypeAliasType(
 DisabledReason = TypeAliasType(
     "DisabledReason",
     Annotated[
-        Literal["gone", "failing", "manual", "moved", "unreadable"],
+        stored.DisabledReason,
         Field(
             description="`gone`: the target answered 410. `failing`: nothing got through for "
             "days. `manual`: somebody switched it off. `moved`: its PBX is another company's now. "

@@ -19,8 +19,9 @@ from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
-from hookline.domain.licences import Licence, PbxPolicy, allows
+from hookline.domain.licences import PbxPolicy, allows
 from hookline.domain.selection import ALL, Selection, restore_selection
+from hookline.domain.stored import licence_of, ordering_chosen
 from hookline.domain.targets import (
     Ordering,
     Target,
@@ -249,7 +250,7 @@ class Subscriptions:
             self._pbxs.pop(pbx.pbx, None)
             if pbx.deleted_at is None:
                 self._pbxs[pbx.pbx] = PbxPolicy(
-                    pbx.company, Licence(pbx.license), pbx.presence_events
+                    pbx.company, licence_of(pbx.license), pbx.presence_events
                 )
         self._matches.clear()
 
@@ -322,5 +323,5 @@ class Subscriptions:
 
 
 def _is_ordered(row: Integration) -> bool:
-    chosen = Ordering(row.ordering)
+    chosen = ordering_chosen(row.ordering)
     return ordering_of(TransmissionType(row.type), row.url, chosen) is Ordering.SUBJECT

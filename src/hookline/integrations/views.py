@@ -9,7 +9,13 @@ from hookline.db.models import IntegrationHealth as HealthRow
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.health import HealthState
 from hookline.domain.selection import restore_selection
-from hookline.domain.targets import Ordering, TransmissionType, ordering_of
+from hookline.domain.stored import (
+    disabled_reason_of,
+    error_of,
+    health_state_of,
+    ordering_chosen,
+)
+from hookline.domain.targets import TransmissionType, ordering_of
 from hookline.integrations.fields import SHOWN_OF_ACCESS_KEY
 from hookline.integrations.schemas import (
     Integration,
@@ -69,7 +75,9 @@ class Views:
             transmission=self._transmission(row, with_secret=with_secret),
             events=restore_selection(row.events, self._catalogue).as_document(),
             filter=None,
-            ordering=ordering_of(TransmissionType(row.type), row.url, Ordering(row.ordering)),
+            ordering=ordering_of(
+                TransmissionType(row.type), row.url, ordering_chosen(row.ordering)
+            ),
             max_in_flight=row.max_in_flight,
             rate_limit=row.rate_limit,
             health=_health(row, health),
@@ -94,7 +102,7 @@ class Views:
             transmission=_closed_transmission(row),
             events=events,
             filter=None,
-            ordering=Ordering(row.ordering),
+            ordering=ordering_chosen(row.ordering),
             max_in_flight=row.max_in_flight,
             rate_limit=row.rate_limit,
             health=IntegrationHealth(
@@ -148,15 +156,15 @@ def _closed_transmission(row: Row) -> Transmission:
 
 def _health(row: Row, health: HealthRow | None) -> IntegrationHealth:
     """Show how an integration fares; one that is switched off keeps telling why it failed."""
-    state = HealthState.HEALTHY if health is None else HealthState(health.state)
+    state = HealthState.HEALTHY if health is None else health_state_of(health.state)
     return IntegrationHealth.model_validate(
         {
             "state": state if row.enabled else HealthState.DISABLED,
             "failingSince": health and health.failing_since,
-            "lastError": health and health.last_error,
+            "lastError": health and error_of(health.last_error),
             "lastErrorAt": health and health.last_error_at,
             "nextProbeAt": health.paused_until if health and row.enabled else None,
-            "disabledReason": None if row.enabled else row.disabled_reason,
+            "disabledReason": None if row.enabled else disabled_reason_of(row.disabled_reason),
             "disabledBy": None if row.enabled else row.disabled_by,
             "disabledAt": None if row.enabled else row.disabled_at,
         }
