@@ -9,13 +9,13 @@ from hookline.db.models import Integration as Row
 from hookline.domain.targets import TransmissionType, host_of, is_fifo
 from hookline.errors import BrokenSeal
 from hookline.integrations.checks import Checks
-from hookline.integrations.fields import LONGEST_NAME
+from hookline.integrations.fields import LONGEST_NAME, Document
 from hookline.integrations.requests import FIXED_FIELDS, IntegrationPatch, TransmissionPatch
-from hookline.integrations.schemas import Integration, Transmission
+from hookline.integrations.schemas import Integration
 from hookline.integrations.sealing import open_headers, open_secret, seal_headers, secret_binding
 from hookline.security.secrets import KeyRing
 
-_READ_ONLY = "This is read-only, and reads otherwise than was sent."
+READ_ONLY = "This is read-only, and reads otherwise than was sent."
 _WHOLE_KEY = "Four characters are the end of the kept key's id; send both parts of a new key whole."
 _NO_NULL = "This can't be removed; send a value, or leave the field out."
 
@@ -29,14 +29,14 @@ async def check_url(patch: IntegrationPatch, row: Row, checks: Checks) -> None:
 def check_read_only(patch: IntegrationPatch, shown: Integration, checks: Checks) -> None:
     """Refuse read-only fields that say something else than the integration, as it is shown."""
     for name, value in patch.read_only.items():
-        if not _says(shown, name, value):
-            checks.refuse(name, f"{_READ_ONLY} {FIXED_FIELDS[name]}")
+        if not says(shown, name, value):
+            checks.refuse(name, f"{READ_ONLY} {FIXED_FIELDS[name]}")
     if patch.transmission is None:
         return
     for name, value in patch.transmission.read_only.items():
-        if not _says(shown.transmission, name, value):
+        if not says(shown.transmission, name, value):
             path = f"transmission.{name}"
-            checks.refuse(path, f"{_READ_ONLY} {FIXED_FIELDS.get(path, _WHOLE_KEY)}")
+            checks.refuse(path, f"{READ_ONLY} {FIXED_FIELDS.get(path, _WHOLE_KEY)}")
 
 
 def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *, by: str) -> None:
@@ -123,7 +123,7 @@ def _moves_to(patch: IntegrationPatch, row: Row) -> str | None:
     return None if url == row.url else url
 
 
-def _says(shown: Integration | Transmission, name: str, value: object) -> bool:
+def says(shown: Document, name: str, value: object) -> bool:
     """Whether a document as it is shown has this value: a timestamp may be written otherwise."""
     document = shown.model_dump(mode="json", by_alias=True)
     try:

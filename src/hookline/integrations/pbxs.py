@@ -13,9 +13,10 @@ from hookline.db.visibility import pbxs_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
 from hookline.domain.stored import licence_of
-from hookline.errors import NotFound, PreconditionFailed
+from hookline.errors import FieldProblem, InvalidInput, NotFound, PreconditionFailed
+from hookline.integrations.changes import READ_ONLY, says
 from hookline.integrations.moves import end_vouching, follow_record
-from hookline.integrations.requests import PbxPut
+from hookline.integrations.requests import FIXED_PBX_FIELDS, PbxPut
 from hookline.integrations.revision import Transactions
 from hookline.integrations.schemas import PbxRecord
 from hookline.integrations.service import Versions
@@ -51,11 +52,13 @@ class PbxService:
         """Keep what is known of a PBX; it holds for the next accepted event.
 
         Where that makes it another company's, integrations of the old one on it are disabled.
-        Raises PreconditionFailed for a stale version.
+        Raises PreconditionFailed for a stale version, and InvalidInput for read-only fields that
+        say otherwise.
         """
         async with self._transactions.changing() as change:
             row = await change.session.get(Pbx, pbx)
             _check_version(row, allowed)
+            _check_read_only(said, pbx, row)
             if row is None or row.deleted_at is not None:
                 row = row or Pbx(pbx=pbx)
                 row.sequence, row.deleted_at = new_uuid(), None
@@ -123,6 +126,19 @@ def _check_version(row: Pbx | None, allowed: Versions) -> None:
         raise PreconditionFailed(
             "The PBX's record was changed meanwhile; read it again and repeat the change."
         )
+
+
+def _check_read_only(said: PbxPut, pbx: str, row: Pbx | None) -> None:
+    """Refuse read-only fields that say something else than the record, as it is shown."""
+    shown = None if row is None or row.deleted_at is not None else _versioned(row).record
+
+    def agrees(name: str, value: object) -> bool:
+        return says(shown, name, value) if shown else name != "pbx" or value == pbx
+
+    otherwise = [name for name, value in said.read_only.items() if not agrees(name, value)]
+    if otherwise:
+        messages = {name: f"{READ_ONLY} {FIXED_PBX_FIELDS[name]}" for name in otherwise}
+        raise InvalidInput(*(FieldProblem(name, told) for name, told in messages.items()))
 
 
 def _no_such(pbx: str) -> NotFound:

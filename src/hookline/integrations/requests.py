@@ -107,7 +107,7 @@ CustomHeadersPatch = TypeAliasType(
 
 
 class PatchDocument(RequestDocument):
-    """A patch, in which read-only fields may stand as they were read: whole answers come back.
+    """A change, in which read-only fields may stand as they were read: whole answers come back.
 
     What is said of those is kept in `read_only`, by its name in the document, to be compared.
     """
@@ -216,8 +216,8 @@ PbxLicence = TypeAliasType(
 )
 
 
-class PbxPut(RequestDocument):
-    """What is known of a PBX."""
+class PbxFields(RequestDocument):
+    """What requests and answers say of a PBX."""
 
     company: CompanyId
     license: PbxLicence
@@ -227,6 +227,21 @@ class PbxPut(RequestDocument):
         "`x-bees`, which always does.",
     )
 
+
+class PbxPut(PbxFields, PatchDocument):
+    """What is known of a PBX. Its record as it was read may be sent back whole."""
+
+    @classmethod
+    def is_read_only(cls, name: str, value: object) -> bool:  # noqa: ARG003 - as declared above
+        """Tell what a record has besides."""
+        return name in FIXED_PBX_FIELDS
+
+
+FIXED_PBX_FIELDS = {
+    "pbx": "The address names the PBX; leave it out.",
+    "updatedAt": "Hookline keeps the dates; leave it out.",
+}
+"""Fields that a PBX's record has, and what describes it does not need."""
 
 FIXED_FIELDS = {
     "id": "Hookline gives each integration its id; leave it out.",

@@ -26,7 +26,7 @@ from hookline.integrations.fields import (
     RateLimit,
     TargetUrl,
 )
-from hookline.integrations.requests import PbxPut
+from hookline.integrations.requests import PbxFields
 
 
 class WebhookTransmission(Document):
@@ -158,7 +158,7 @@ class SigningSecret(Document):
     )
 
 
-class PbxRecord(PbxPut):
+class PbxRecord(PbxFields):
     """A PBX, its company and its licence."""
 
     pbx: PbxSerial
