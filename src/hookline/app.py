@@ -23,6 +23,7 @@ from hookline.api import (
     metrics,
     pbxs,
     statistics,
+    system,
 )
 from hookline.api.deps import Services
 from hookline.api.headers import SecurityHeaders
@@ -42,6 +43,7 @@ _ROUTERS = (
     deliveries.router,
     statistics.router,
     keys.router,
+    system.router,
     health.router,
     metrics.router,
     docs.router,

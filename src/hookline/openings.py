@@ -22,9 +22,16 @@ from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
 from hookline.history.roll_ups import RollUps
+from hookline.integrations.census import Census
 from hookline.integrations.retention import RecordRetention
 from hookline.integrations.revision import Transactions
+from hookline.integrations.subscriptions import Subscriptions
+from hookline.metrics.counts import Counts
+from hookline.metrics.processes import Heartbeat
+from hookline.metrics.scrape import Delivering
+from hookline.metrics.system import System
 from hookline.queue.clock import DueTimes
+from hookline.queue.overview import QueueOverview
 from hookline.queue.partitions import PartitionKeeper
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
@@ -141,6 +148,34 @@ def open_sinks(
     for sink in (webhook, sqs):
         stack.push_async_callback(sink.aclose)
     return {TransmissionType.WEBHOOK: webhook, TransmissionType.AWS_SQS: sqs}
+
+
+def open_system(  # noqa: PLR0913 - one line below the root
+    settings: Settings,
+    database: tuple[AsyncEngine, Transactions, asyncpg.Pool],
+    subscriptions: Subscriptions,
+    counts: Counts,
+    stack: AsyncExitStack,
+    *,
+    delivering: Delivering | None,
+    api: bool,
+) -> System:
+    """Keep this process's row in the list of processes, and open the overview of the system."""
+    records, transactions, pool = database
+    held = None if delivering is None else delivering.held
+    heartbeat = Heartbeat(transactions, counts.totals, held=held, api=api)
+    stack.push_async_callback(heartbeat.leave)
+    background(stack, heartbeat.run(), "heartbeat")
+    census = Census(transactions)
+    return System(
+        records=records,
+        overview=QueueOverview(pool),
+        subscriptions=subscriptions,
+        heartbeat=heartbeat,
+        census=census.by_state,
+        paused=census.paused,
+        most_pending=settings.max_pending,
+    )
 
 
 def delivery_connections(settings: Settings) -> PoolLimits:

@@ -74,6 +74,7 @@ from hookline.openings import (
     open_policy,
     open_records,
     open_sinks,
+    open_system,
 )
 from hookline.queue.port import Claimed, Settlement
 from hookline.queue.postgres import PostgresQueue
@@ -196,6 +197,15 @@ async def open_runtime(
             tallies=Tallies(tally) if tally else None,
         )
         background(stack, metrics.keep(), "metrics")
+        system = open_system(
+            settings,
+            (records, transactions, pool),
+            subscriptions,
+            counts,
+            stack,
+            delivering=delivering,
+            api=api,
+        )
         yield Services(
             integrations=integrations,
             pbxs=PbxService(transactions),
@@ -220,6 +230,7 @@ async def open_runtime(
             tester=Tester(subscriptions, test_sinks, catalogue, timeout=settings.delivery_timeout),
             readiness=DatabaseAndEngine(records, running),
             metrics=metrics,
+            system=system,
         )
 
 

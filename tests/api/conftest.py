@@ -32,7 +32,10 @@ from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.metrics.counts import Counts
+from hookline.metrics.processes import Heartbeat
 from hookline.metrics.scrape import Metrics
+from hookline.metrics.system import System
+from hookline.queue.overview import QueueOverview
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.addresses import Address
@@ -140,6 +143,15 @@ def services(  # noqa: PLR0917 - fixtures
         retries=Retries(history, subscriptions, queue, announce=announced.announce),
         tester=tester,
         readiness=readiness,
+        system=System(
+            records=engine,
+            overview=QueueOverview(queue._pool),
+            subscriptions=subscriptions,
+            heartbeat=Heartbeat(transactions, Counts(subscriptions).totals, held=None, api=True),
+            census=Census(transactions).by_state,
+            paused=Census(transactions).paused,
+            most_pending=1_000_000,
+        ),
         metrics=Metrics(
             Counts(subscriptions),
             Bounds.none(),

@@ -65,6 +65,7 @@ TABLE = {
     "createKey": Row(201, {"role": "admin"}, manager=False),
     "listKeys": Row(manager=False),
     "revokeKey": Row(204, manager=False),
+    "getSystem": Row(manager=False),
     "sendEvent": Row(202, an_event(), ingest=True, manager=False, creates=True),
     "sendEventBatch": Row(202, {"events": []}, ingest=True, manager=False),
     "listEvents": Row(lists=True),

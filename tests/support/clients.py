@@ -36,6 +36,7 @@ ADMINISTRATION: Final[dict[str, Any]] = {  # Any: a JSON document
         "then": "/problems/not-authenticated",
         "listed": ["Session"],
     },
+    "system": {"api": True, "current": True, "pending": 0, "oldestDue": None},
 }
 """What an administrator's journey prints."""
 

@@ -7,7 +7,7 @@ from fastapi import Depends, Request
 
 from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
-from hookline.api.ports import Metrics, Readiness, Tester
+from hookline.api.ports import Metrics, Readiness, System, Tester
 from hookline.api.strangers import Strangers
 from hookline.api.timeslices import TimeSlices
 from hookline.dispatch.again import Retries
@@ -44,6 +44,7 @@ class Services:
     retries: Retries
     tester: Tester
     readiness: Readiness
+    system: System
     metrics: Metrics
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from hookline.dispatch.testing import Tested
+from hookline.metrics.system import SystemReport
 
 
 class Tester(Protocol):
@@ -23,6 +24,13 @@ class Metrics(Protocol):
 
     async def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
+
+
+class System(Protocol):
+    """Knows how the whole service fares."""
+
+    async def report(self) -> SystemReport:
+        """Return how it fares, now or a moment ago. Raises Unavailable."""
 
 
 @dataclass(frozen=True, slots=True)

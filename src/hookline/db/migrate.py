@@ -56,7 +56,7 @@ async def migrate_at(dsn: str) -> None:
 async def is_current(engine: AsyncEngine) -> bool:
     """Tell whether the schema is exactly this version's; readiness asks this."""
     async with engine.connect() as connection:
-        return await connection.run_sync(_current_revision) == newest_revision()
+        return await connection.run_sync(current_revision) == newest_revision()
 
 
 def newest_revision() -> str:
@@ -94,7 +94,7 @@ def _scripts() -> Path:
 
 
 def _run(connection: Connection, target: str) -> None:
-    current = _current_revision(connection)
+    current = current_revision(connection)
     newest = newest_revision()
     if target == "head" and current == newest:
         return
@@ -110,10 +110,11 @@ def _run(connection: Connection, target: str) -> None:
         command.upgrade(config, target)
     else:
         command.downgrade(config, target)
-    _LOG.info("database.migrated", before=current, after=_current_revision(connection))
+    _LOG.info("database.migrated", before=current, after=current_revision(connection))
 
 
-def _current_revision(connection: Connection) -> str | None:
+def current_revision(connection: Connection) -> str | None:
+    """Return the migration that a database is at; None where there is none yet."""
     if connection.execute(text("select to_regclass('alembic_version')")).scalar() is None:
         return None
     revision: str | None = connection.execute(

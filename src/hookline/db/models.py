@@ -206,6 +206,30 @@ class ApiKey(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
 
 
+class ServiceProcess(Base):
+    """A process of the service, as it last said of itself. Rates are per second.
+
+    Nothing rests on it but the system's overview: the fleet of engines is counted by their locks.
+    """
+
+    __tablename__ = "processes"
+    __table_args__ = ({"prefixes": ["UNLOGGED"]},)  # written anew every few seconds
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    host: Mapped[str]
+    pid: Mapped[int]
+    version: Mapped[str]
+    engine: Mapped[bool]
+    api: Mapped[bool]
+    started_at: Mapped[datetime]
+    seen_at: Mapped[datetime]
+    accepted_rate: Mapped[float] = mapped_column(Double)
+    delivered_rate: Mapped[float] = mapped_column(Double)
+    failed_rate: Mapped[float] = mapped_column(Double)
+    leased: Mapped[int]
+    in_flight: Mapped[int]
+
+
 class Revision(Base):
     """One row that counts changes to integrations, PBXs and keys, bumped in their transactions.
 

@@ -36,3 +36,10 @@ class Census:
         for state, count in rows:
             counts[health_state_of(state)] += count
         return counts
+
+    async def paused(self) -> set[str]:
+        """Return the integrations that are paused. Raises Unavailable."""
+        query = select(IntegrationHealth.integration_id)
+        async with self._transactions.reading() as session:
+            rows = await session.scalars(query.where(IntegrationHealth.state == HealthState.PAUSED))
+        return set(rows)

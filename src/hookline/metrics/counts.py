@@ -15,7 +15,7 @@ What counts, and when:
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from hookline.dispatch.deliver import transmission
@@ -55,6 +55,14 @@ class Directory(Protocol):
 
     def find(self, integration_id: str) -> Subscription | None:
         """Return the integration, or None when it is deleted."""
+
+
+class Totals(NamedTuple):
+    """What rates are made of: events accepted, copies delivered and copies failed for good."""
+
+    accepted: int
+    delivered: int
+    failed: int
 
 
 class _Histogram:
@@ -161,6 +169,13 @@ class Counts:
     def changed(self, state: HealthState) -> None:
         """Count a change of an integration's health, once it is written."""
         self._changes[state] = self._changes.get(state, 0) + 1
+
+    def totals(self) -> Totals:
+        """Return what rates are made of, counted since the start."""
+        failed = sum(
+            count for (status, _), count in self._ended.items() if status == DeliveryStatus.FAILED
+        )
+        return Totals(self._accepted, self._delivered, failed)
 
     def numbers(self) -> Numbers:
         """Return all counters of this process, those at zero included."""

@@ -18,6 +18,7 @@ from hookline.metrics.counts import Counts
 from hookline.metrics.exposition import own_process, text_of
 from hookline.metrics.families import Numbers, Refusal
 from hookline.metrics.multiprocess import WRITE_EVERY, Tallies, added
+from hookline.metrics.processes import Held
 
 _PATIENCE: Final = 2.0  # seconds that the database has to answer: a scrape may take ten
 _FRESH: Final = 1.0  # seconds that its answer is used for, so that scrapes cost it little
@@ -31,6 +32,10 @@ class Delivering:
     engine: Engine
     lanes: Lanes
     watch: HealthWatch
+
+    def held(self) -> Held:
+        """Return how much is in this engine's hands."""
+        return Held(self.lanes.held, sum(self.lanes.in_flight().values()))
 
     def gauges(self) -> Numbers:
         """Return what is in this engine's hands."""

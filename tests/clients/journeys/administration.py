@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from hookline_client import AuthenticatedClient
 from hookline_client.api.integrations import list_integrations
 from hookline_client.api.keys import create_key, list_keys, revoke_key
+from hookline_client.api.system import get_system
 from hookline_client.models import (
     ApiKeyCreate,
     ApiKeyCreated,
@@ -16,6 +17,7 @@ from hookline_client.models import (
     KeyState,
     Problem,
     Role,
+    SystemOverview,
 )
 
 PBX = "000000000009"
@@ -24,7 +26,7 @@ PBX = "000000000009"
 def main() -> None:
     url = os.environ["HOOKLINE"]
     with AuthenticatedClient(base_url=url, token=os.environ["KEY"]) as client:
-        seen = {"keys": keys(url, client)}
+        seen = {"keys": keys(url, client), "system": system(client)}
     sys.stdout.write(json.dumps(seen))
 
 
@@ -46,6 +48,18 @@ def keys(url: str, client: AuthenticatedClient) -> dict[str, object]:
         "revoked": int(revoked.status_code),
         "then": refused.type_,
         "listed": [key.name for key in listed.items if key.id == made.id],
+    }
+
+
+def system(client: AuthenticatedClient) -> dict[str, object]:
+    found = get_system.sync(client=client)
+    assert isinstance(found, SystemOverview), found
+    [engine] = found.engines
+    return {
+        "api": engine.api,
+        "current": found.migrations.current == found.migrations.newest,
+        "pending": found.backlog.pending,
+        "oldestDue": found.oldest_due,
     }
 
 

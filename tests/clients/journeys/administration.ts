@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 
 import { createClient } from "./client/client/index.js";
-import { createKey, listIntegrations, listKeys, revokeKey } from "./client/sdk.gen.js";
+import { createKey, getSystem, listIntegrations, listKeys, revokeKey } from "./client/sdk.gen.js";
 
 const PBX = "000000000009";
 
@@ -34,5 +34,15 @@ async function keys(): Promise<Record<string, unknown>> {
   };
 }
 
-const seen = { keys: await keys() };
+async function system(): Promise<Record<string, unknown>> {
+  const { data } = await getSystem(options);
+  return {
+    api: data.engines.map((engine) => engine.api)[0],
+    current: data.migrations.current === data.migrations.newest,
+    pending: data.backlog.pending,
+    oldestDue: data.oldestDue,
+  };
+}
+
+const seen = { keys: await keys(), system: await system() };
 process.stdout.write(JSON.stringify(seen));

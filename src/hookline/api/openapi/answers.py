@@ -106,6 +106,48 @@ _KEY: Answer = {
     "revokedAt": None,
     "lastUsedAt": None,
 }
+_RATES: Answer = {"acceptedPerSecond": 210.5, "deliveredPerSecond": 420.25, "failedPerSecond": 0.05}
+_SYSTEM: Answer = {
+    "version": "0.2.0",
+    "time": "2026-01-31T12:00:00Z",
+    "backlog": {
+        "pending": 140,
+        "leased": 16,
+        "due": 4,
+        "scheduled": 120,
+        "limit": 5000000,
+        "estimated": False,
+        "tenants": [{"pbx": "000000000001", "company": "it_w000001", "pending": 140}],
+    },
+    "oldestDue": {"integrationId": "s95eum", "dueAt": "2026-01-31T11:59:59Z", "waitedMs": 1000},
+    "rates": _RATES,
+    "integrations": {"healthy": 41, "failing": 1, "paused": 0, "disabled": 3},
+    "engines": [
+        {
+            "id": "0190e5a1-7c10-7c55-a0b2-9e1d7f3c5a28",
+            "host": "hookline-1",
+            "pid": 4242,
+            "version": "0.2.0",
+            "api": True,
+            "startedAt": "2026-01-30T09:00:00Z",
+            "seenAt": "2026-01-31T12:00:00Z",
+            "leased": 16,
+            "inFlight": 12,
+            "rates": _RATES,
+        }
+    ],
+    "apiProcesses": [],
+    "database": {
+        "version": "18.1",
+        "encoding": "UTF8",
+        "sizeBytes": 734003200,
+        "latencyMs": 0.4,
+        "connections": 14,
+        "connectionsLimit": 100,
+    },
+    "partitions": {"days": 34, "oldest": "2026-01-01", "newest": "2026-02-03"},
+    "migrations": {"current": "0013", "newest": "0013"},
+}
 _PBX: Answer = {
     "pbx": "000000000001",
     "company": "it_w000001",
@@ -250,6 +292,7 @@ ANSWERS: Final[dict[str, object]] = {
     "listKeys": {"items": [_KEY], "next": None},
     "getIntegrationStatistics": {"interval": "hour", "buckets": [_BUSY, _QUIET]},
     "getStatistics": {"interval": "hour", "buckets": [_BUSY, _QUIET]},
+    "getSystem": _SYSTEM,
     "getLiveness": {"status": "alive"},
     "getReadiness": {
         "status": "ready",
