@@ -7,12 +7,14 @@ from uuid import UUID
 
 import asyncpg
 
+from hookline.db.partitions import Partition
 from hookline.queue.partitions import PartitionKeeper
 
 FINISHED = 200_000
 OPEN = 10_000
 INTEGRATIONS = 20
 DAYS = 5  # today and the days before it
+FINISHED_AT = datetime.now(UTC) - timedelta(days=2)  # a day of which many are
 RETENTION_DAYS = 30
 
 _ID = """
@@ -57,11 +59,11 @@ _ATTEMPTS = """
 """
 _PENDING = """
     insert into pending (
-        id, event_id, integration_id, type, ordering, attempts, claims, once, due_at, lease,
-        leased_until
+        id, event_id, integration_id, type, ordering, payload_bytes, attempts, claims, once, due_at,
+        lease, leased_until
     )
     select delivery_id, event_id, integration_id, 'call:start',
-        case when number % 2 = 0 then subject end, 0, 0, false,
+        case when number % 2 = 0 then subject end, 300, 0, 0, false,
         case when number % 3 = 0 then now() + interval '60 s' else now() - interval '1 s' end,
         case when number % 9 = 0 then 7 end,
         case when number % 9 = 0 then now() + interval '60 s' end
@@ -82,6 +84,7 @@ class Sample:
     pending: list[UUID]
     leased: list[UUID]
     finished: UUID
+    finished_event: UUID  # of the same day
     digests: list[UUID]
     integrations: list[str]
 
@@ -113,11 +116,15 @@ async def _sample(connection: asyncpg.Connection) -> Sample:
     async def column(query: str) -> list[Any]:
         return [row[0] for row in await connection.fetch(query)]
 
-    [finished] = await column("select delivery_id from made where number = 150000")
+    day = Partition("deliveries", FINISHED_AT.date())
+    [finished, event] = await connection.fetchrow(
+        f"select id, event_id from {day.name} order by id desc limit 1 offset 1000"  # noqa: S608 - ours
+    )
     return Sample(
         pending=await column("select id from pending where lease is null limit 200"),
         leased=await column("select id from pending where lease is not null limit 200"),
         finished=finished,
+        finished_event=event,
         digests=await column("select digest from event_keys limit 50"),
         integrations=await column("select distinct integration_id from pending order by 1"),
     )

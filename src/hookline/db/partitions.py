@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from hookline.domain.ids import lowest_uuid
+from hookline.domain.ids import created_at, lowest_uuid
 
 PARTITIONED = {"events": "id", "deliveries": "id", "attempts": "delivery_id"}
 OLDEST_AND_NEWEST: Final = """
@@ -55,6 +55,11 @@ class Partition:
     def drop(self) -> str:
         """Return the statement that drops the partition with all its rows."""
         return f"drop table if exists {self.name};"
+
+
+def partition_of(table: str, identifier: UUID) -> Partition:
+    """Return the partition that a row with this UUIDv7 lies in."""
+    return Partition(table, created_at(identifier).date())
 
 
 def is_partition(table: str) -> bool:

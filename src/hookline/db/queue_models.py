@@ -115,6 +115,7 @@ class PendingDelivery(Base):
     ordering: Mapped[str | None]  # deliveries of one integration and ordering go one by one
     position: Mapped[int] = mapped_column(BigInteger, Identity())  # the order of acceptance
     attempts: Mapped[int] = mapped_column(SmallInteger)
+    payload_bytes: Mapped[int | None] = mapped_column(Integer)  # its event's: claims are bounded
     manual: Mapped[int] = mapped_column(SmallInteger, server_default=text("0"))  # of the attempts
     claims: Mapped[int] = mapped_column(SmallInteger)  # leases taken: tells a poisonous delivery
     once: Mapped[bool]  # asked for by hand: one attempt, no automatic retry behind it

@@ -1,7 +1,11 @@
-"""The queue on Postgres: each method is one statement, arrays in through unnest."""
+"""The queue on Postgres: each method is one statement, arrays in through unnest.
+
+Except where it needs rows of certain days: those are read by a statement for each day, which names
+its partition.
+"""
 
 import secrets
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -10,16 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from hookline.db.away import AWAY, BUSY, rerun_when_rolled_back, unavailable
-from hookline.domain.deliveries import (
-    Delivered,
-    DeliveryStatus,
-    Failed,
-    Outcome,
-    RetryAt,
-    Skipped,
-    SkipReason,
-)
-from hookline.domain.events import Event
+from hookline.domain.deliveries import SkipReason
 from hookline.domain.ids import lowest_uuid
 from hookline.domain.statistics import Ending, code_of
 from hookline.errors import Unavailable
@@ -36,18 +31,21 @@ from hookline.queue.port import (
     Turns,
     Waiting,
 )
-from hookline.queue.statements import statement
+from hookline.queue.rows import (
+    attempt_outcome,
+    claimed_row,
+    counted,
+    ending_of_lost,
+    turns,
+    written,
+)
+from hookline.queue.statements import of_days, statement
 from hookline.queue.unheard import UnheardLeases
 
 _AT_ONCE = 1_000  # rows that a statement puts right: short transactions, whatever the backlog
 _ENGINE_BITS, _TOKEN_BITS = 31, 32  # of a lease: who took it, and when; together a bigint
+_MS_PER_DAY = 86_400_000
 _SKIPPED = code_of(Ending.SKIPPED, retried=False)
-_ENDINGS: dict[type[Outcome], Ending] = {
-    Delivered: Ending.DELIVERED,
-    RetryAt: Ending.PENDING,
-    Failed: Ending.FAILED,
-    Skipped: Ending.SKIPPED,
-}
 _LOG = get_logger(__name__)
 
 P = ParamSpec("P")
@@ -101,6 +99,9 @@ class PostgresQueue:
         self._return_turns = statement("return_turns")
         self._backlog = statement("backlog")
         self._retry = statement("retry")
+        self._event_of = statement("event_of")
+        self._events = statement("events")
+        self._unordered = statement("unordered")
         self._skip = statement("skip")
         self._held_elsewhere = statement("held_elsewhere")
         self._begin_order = statement("begin_order")
@@ -115,6 +116,7 @@ class PostgresQueue:
     ) -> Appended | StaleSnapshot:
         """Store events with their deliveries; deliveries born leased carry `born_lease`."""
         leased = [delivery.id for delivery in deliveries if delivery.leased]
+        sizes = {e.id: len(e.event.payload) for e in events}
         async with self._unheard.connection(self.born_lease, deliveries=leased) as connection:
             row = await connection.fetchrow(
                 self._append,
@@ -138,6 +140,7 @@ class PostgresQueue:
                 texts([d.event_type for d in deliveries]),
                 texts([d.ordering for d in deliveries]),
                 flags(d.leased for d in deliveries),
+                plain(sizes[d.event_id] for d in deliveries),
             )
             if row["revision"] != revision:
                 return StaleSnapshot(row["revision"])
@@ -157,10 +160,24 @@ class PostgresQueue:
         ordered = {lane.integration_id for lane in lanes if lane.ordered}
         rows = await self._pool.fetch(self._held_elsewhere, [*plain], [*ordered], self._engine)
         held = {row["integration_id"] for row in rows}
-        for sql, named in ((self._begin_order, ordered - held), (self._end_order, plain - held)):
-            while named and await self._pool.fetchval(sql, [*named], _AT_ONCE):
-                continue
+        if ordered - held:
+            await self._put_into_order([*(ordered - held)])
+        while plain - held and await self._pool.fetchval(
+            self._end_order, [*(plain - held)], _AT_ONCE
+        ):
+            continue
         return (plain | ordered) - held
+
+    async def _put_into_order(self, lanes: list[str]) -> None:
+        while rows := await self._pool.fetch(self._unordered, lanes, _AT_ONCE):
+            events = await self._find_events(self._pool, {row["event_id"] for row in rows})
+            subjects = [
+                events[row["event_id"]]["subject"] if row["event_id"] in events else str(row["id"])
+                for row in rows
+            ]
+            ids = plain(row["id"] for row in rows)
+            if not await self._pool.fetchval(self._begin_order, ids, subjects):
+                return  # others hold them
 
     @_unavailable_when_away
     async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
@@ -168,6 +185,7 @@ class PostgresQueue:
         lease = self._new_lease()
         named = [lane.integration_id for lane in lanes]
         claimed: list[Claimed] = []
+        lost: list[Settlement] = []
         async with self._unheard.connection(lease, lanes=named) as connection:
             for sql, ordered in ((self._claim, False), (self._claim_ordered, True)):
                 asked = [lane for lane in lanes if lane.ordered is ordered]
@@ -183,9 +201,31 @@ class PostgresQueue:
                     self.lease_seconds,
                     most_bytes,
                 )
-                claimed += [_claimed(row, lease) for row in rows]
-                most_bytes -= sum(len(row["payload"]) for row in rows)
+                events = await self._find_events(connection, {row["event_id"] for row in rows})
+                for row in rows:
+                    if (event := events.get(row["event_id"])) is None:
+                        lost.append(ending_of_lost(row, lease))
+                        continue
+                    claimed.append(claimed_row(row, event, lease))
+                    most_bytes -= len(event["payload"])
+        if lost:
+            _LOG.error("queue.event_missing", deliveries=[str(each.id) for each in lost])
+            await self.settle(lost)
         return claimed
+
+    async def _find_events(
+        self, connection: asyncpg.Connection | asyncpg.Pool, event_ids: Iterable[UUID]
+    ) -> dict[UUID, asyncpg.Record]:
+        """Read events by their ids, one day after another."""
+        by_day: dict[int, list[UUID]] = {}
+        for event_id in event_ids:
+            by_day.setdefault((event_id.int >> 80) // _MS_PER_DAY, []).append(event_id)
+        found: dict[UUID, asyncpg.Record] = {}
+        for of_day in by_day.values():
+            sql = of_days(self._events, events=of_day[0])
+            rows = await connection.fetch(sql, plain(of_day))
+            found |= {row["id"]: row for row in rows}
+        return found
 
     def _new_lease(self) -> int:
         """Return a token that fits a bigint: this engine's number, and a random one."""
@@ -200,13 +240,13 @@ class PostgresQueue:
     @_unavailable_when_away
     async def take_turns(self, lanes: Sequence[Lane]) -> dict[str, Turns]:
         """Let deliveries of rate-limited lanes go, as far as their rates allow."""
-        rows = await self._pool.fetch(self._take_turns, *_turns(lanes))
+        rows = await self._pool.fetch(self._take_turns, *turns(lanes))
         return {row["integration_id"]: Turns(row["granted"], row["next_in"]) for row in rows}
 
     @_unavailable_when_away
     async def return_turns(self, unused: Sequence[Lane]) -> None:
         """Give back turns that found nothing to deliver."""
-        await self._pool.execute(self._return_turns, *_turns(unused))
+        await self._pool.execute(self._return_turns, *turns(unused))
 
     @_unavailable_when_away
     async def backlog(self) -> dict[str, int]:
@@ -218,26 +258,26 @@ class PostgresQueue:
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
         """Write outcomes and attempts, fenced by each delivery's lease."""
         tried = [(s, s.sent) for s in batch if s.sent is not None]
-        written = [_written(s.outcome) for s in batch]
+        ends = [written(s.outcome) for s in batch]
         rows = await self._pool.fetch(
             self._settle,
             plain(s.id for s in batch),
             plain(s.lease for s in batch),
-            texts([status for status, _, _ in written]),
-            texts([reason for _, reason, _ in written]),
-            plain(delay for _, _, delay in written),
+            texts([status for status, _, _ in ends]),
+            texts([reason for _, reason, _ in ends]),
+            plain(delay for _, _, delay in ends),
             plain(s.number for s in batch),
             plain(s.id for s, _ in tried),
             plain(s.number for s, _ in tried),
             [sent.started_at for _, sent in tried],
             plain(sent.duration_ms for _, sent in tried),
-            texts([_attempt_outcome(s.outcome) for s, _ in tried]),
+            texts([attempt_outcome(s.outcome) for s, _ in tried]),
             texts([sent.error for _, sent in tried]),
             [sent.status_code for _, sent in tried],
             [sent.response or None for _, sent in tried],
             texts([sent.response_defect for _, sent in tried]),
             texts([sent.tls_reason for _, sent in tried]),
-            plain(_counted(s) for s in batch),
+            plain(counted(s) for s in batch),
         )
         return {row["id"] for row in rows}
 
@@ -269,7 +309,15 @@ class PostgresQueue:
     @_unavailable_when_away
     async def retry(self, delivery_id: UUID, *, ordered: bool) -> bool:
         """Make a delivery due now."""
-        return await self._pool.fetchval(self._retry, delivery_id, ordered) is not None
+        sql = of_days(self._event_of, deliveries=delivery_id)
+        try:
+            event_id = await self._pool.fetchval(sql, delivery_id)
+            if event_id is None:
+                return False
+            sql = of_days(self._retry, deliveries=delivery_id, events=event_id)
+            return await self._pool.fetchval(sql, delivery_id, ordered, event_id) is not None
+        except asyncpg.UndefinedTableError:  # a day that was dropped, or never was
+            return False
 
     @_unavailable_when_away
     async def skip(self, integration_id: str, reason: SkipReason, *, limit: int) -> int:
@@ -281,74 +329,3 @@ class PostgresQueue:
     async def announce(self, channel: str) -> None:
         """Tell every listening process, this one included, to look for due deliveries."""
         await self._pool.execute("select pg_notify($1, '')", channel)
-
-
-def _turns(lanes: Sequence[Lane]) -> tuple[list[str], list[int], list[float | None]]:
-    return (
-        [lane.integration_id for lane in lanes],
-        [lane.room for lane in lanes],
-        [lane.rate_limit for lane in lanes],
-    )
-
-
-def _claimed(row: asyncpg.Record, lease: int) -> Claimed:
-    event = Event(
-        subject=row["subject"],
-        pbx=row["pbx"],
-        company=row["company"],
-        time=row["time"],
-        type=row["type"],
-        payload=row["payload"],
-        splice=row["splice"],
-    )
-    return Claimed(
-        id=row["id"],
-        lease=lease,
-        event_id=row["event_id"],
-        integration_id=row["integration_id"],
-        attempts=row["attempts"],
-        claims=row["claims"],
-        once=row["once"],
-        manual=row["manual"],
-        revision=row["revision"],
-        event=event,
-    )
-
-
-def _written(outcome: Outcome) -> tuple[DeliveryStatus, str | None, float]:
-    match outcome:
-        case Delivered():
-            return DeliveryStatus.DELIVERED, None, 0.0
-        case RetryAt(delay=delay):
-            return DeliveryStatus.PENDING, None, delay
-        case Failed(reason=reason):
-            return DeliveryStatus.FAILED, reason, 0.0
-        case Skipped(reason=skipped):
-            return DeliveryStatus.SKIPPED, skipped, 0.0
-
-
-def _counted(settlement: Settlement) -> int:
-    """Return what is counted of a settlement; latency ends as its attempt does."""
-    sent, ending = settlement.sent, _ENDINGS[type(settlement.outcome)]
-    if sent is None:
-        return code_of(ending, retried=False)
-    latency = None
-    if ending is Ending.DELIVERED:
-        waited_ms = sent.started_at.timestamp() * 1000 - (settlement.id.int >> 80)
-        latency = max(0, round(waited_ms)) + sent.duration_ms
-    return code_of(
-        ending,
-        attempt_ms=sent.duration_ms,
-        latency_ms=latency,
-        retried=settlement.number > 1,
-    )
-
-
-def _attempt_outcome(outcome: Outcome) -> str:
-    match outcome:
-        case Delivered():
-            return "delivered"
-        case RetryAt():
-            return "retry"
-        case Failed() | Skipped():
-            return "failed"

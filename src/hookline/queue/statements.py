@@ -2,6 +2,9 @@
 
 import re
 from importlib.resources import files
+from uuid import UUID
+
+from hookline.db.partitions import partition_of
 
 _INCLUDE = re.compile(r"^-- include (\w+)(,?)\n", re.MULTILINE)
 
@@ -14,3 +17,13 @@ def statement(name: str) -> str:
 
     text = (files("hookline.queue") / "sql" / f"{name}.sql").read_text(encoding="utf-8")
     return _INCLUDE.sub(included, text)
+
+
+def of_days(text: str, **ids: UUID) -> str:
+    """Name partitions in a statement: those of these ids' days, `events=…` for `events_day`.
+
+    A plan over a whole partitioned table locks all of its days, whatever it then reads.
+    """
+    for table, each in ids.items():
+        text = text.replace(f"{table}_day", partition_of(table, each).name)
+    return text

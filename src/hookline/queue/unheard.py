@@ -14,6 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
+from hookline.db.away import BUSY
 from hookline.queue.statements import statement
 
 _MOST = 100  # what a broken connection leaves is a few; beyond, they wait out their leases
@@ -25,6 +26,7 @@ _UNHEARD = (
     asyncpg.PostgresConnectionError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+    *BUSY,  # of a claim's several statements an earlier one may have leased
 )
 
 

@@ -36,9 +36,9 @@ delivery as (
     select *
     from unnest(
         $15::text::uuid[], $16::text::uuid[], $17::text::text[], $18::text::text[],
-        $19::text::text[], $20::text::bool[]
+        $19::text::text[], $20::text::bool[], $21::text::int[]
     ) with ordinality as each (
-        id, event_id, integration_id, type, ordering, leased, place
+        id, event_id, integration_id, type, ordering, leased, payload_bytes, place
     )
     where event_id in (select event_id from fresh)
 ),
@@ -58,11 +58,11 @@ born as (
 ),
 queued as (
     insert into pending (
-        id, event_id, integration_id, type, ordering, attempts, claims, once, due_at, lease,
-        leased_until
+        id, event_id, integration_id, type, ordering, payload_bytes, attempts, claims, once, due_at,
+        lease, leased_until
     )
     select
-        id, event_id, integration_id, type, ordering, 0,
+        id, event_id, integration_id, type, ordering, payload_bytes, 0,
         case when held then 1 else 0 end,
         false, now(),
         case when held then $14::bigint end,

@@ -1,27 +1,16 @@
--- begin_order: put deliveries of these lanes that wait outside of the order into it, at most $2 of a
--- lane, each behind what was accepted before it. Returns how many there were.
+-- begin_order: put deliveries $1, which waited outside of the order, into that of their subjects $2,
+-- each behind what was accepted before it. Returns how many there still were.
 with wrong as (
-    select found.id
-    from unnest($1::text[]) as lane (integration_id)
-    cross join lateral (
-        select id
-        from pending
-        where pending.integration_id = lane.integration_id
-            and leased_until is null and ordering is null
-        order by due_at, position
-        limit $2::int
-        for update skip locked
-    ) as found
+    select id
+    from pending
+    where id = any($1::text::uuid[]) and leased_until is null and ordering is null
+    for update skip locked
 ),
 moved as (
     update pending
-    set ordering = (
-        select subject
-        from events
-        where events.id = pending.event_id
-        limit 1
-    )
-    where id = any(array(select id from wrong))
+    set ordering = asked.subject
+    from unnest($1::text::uuid[], $2::text[]) as asked (id, subject)
+    where pending.id = any(array(select id from wrong)) and pending.id = asked.id
     returning integration_id, ordering, position
 ),
 changed as (

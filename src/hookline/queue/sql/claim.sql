@@ -8,7 +8,7 @@ free as (
     select found.*
     from lane
     cross join lateral (
-        select id, event_id, due_at, position
+        select id, event_id, due_at, position, payload_bytes
         from pending
         where pending.integration_id = lane.integration_id
             and leased_until is null and ordering is null and due_at <= now()
@@ -18,7 +18,7 @@ free as (
     ) as found
 ),
 -- include lease
-select leased.*, pbx, company, subject, time, payload, splice, revision.value as revision
+select leased.*, revision.value as revision
 from leased
 join due on due.id = leased.id
 cross join revision

@@ -42,7 +42,7 @@ free as (
         limit 1
     ) as head
     cross join lateral (
-        select id, event_id, due_at, position
+        select id, event_id, due_at, position, payload_bytes
         from pending
         where pending.id = head.id and leased_until is null and due_at <= now()
         limit 1
@@ -64,7 +64,7 @@ leased_subjects as (
         )
     ))
 )
-select leased.*, pbx, company, subject, time, payload, splice, revision.value as revision
+select leased.*, revision.value as revision
 from leased
 join due on due.id = leased.id
 cross join revision

@@ -1,18 +1,13 @@
--- lease: the second half of every claim. Leases what `free` has (id, event_id, due_at, position), in
--- its order: payloads of $5 bytes at most, but always one. A lease is the token $3 and the moment when
--- it runs out. Rows come oldest first, with the revision that the integrations are at. `limit 1` makes
--- it a lookup by key, whatever stale statistics say.
+-- lease: the second half of every claim. Leases what `free` has (id, event_id, due_at, position,
+-- payload_bytes), in its order: payloads of $5 bytes at most, but always one. A lease is the token $3
+-- and the moment when it runs out. Rows come oldest first, with the revision that the integrations are
+-- at. A row that an older version stored does not know its size: it counts as 16 KiB.
 due as (
     select
-        free.id, free.due_at, free.position, event.*,
-        sum(octet_length(event.payload)) over (rows unbounded preceding) as bytes
+        free.id, free.due_at, free.position,
+        sum(coalesce(payload_bytes, 16384)) over (rows unbounded preceding)
+            - coalesce(payload_bytes, 16384) as bytes_before
     from free
-    cross join lateral (
-        select pbx, company, subject, time, payload, splice
-        from events
-        where events.id = free.event_id
-        limit 1
-    ) as event
 ),
 leased as (
     update pending
@@ -23,7 +18,7 @@ leased as (
     where id = any(array(
         select id
         from due
-        where bytes - octet_length(payload) < $5::bigint
+        where bytes_before < $5::bigint
     ))
     returning id, event_id, integration_id, type, attempts, manual, claims, once
 )

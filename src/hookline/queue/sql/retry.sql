@@ -2,28 +2,24 @@
 -- One row comes back where there is such a delivery and its event is still stored.
 -- $2 tells whether its lane keeps order: what is finished goes before all that waits of its subject.
 -- An attempt that was not yet due is one by hand, and counts as none of the automatic ones.
+-- The partitions of its day and of that of its event $3 stand for `deliveries_day` and `events_day`.
 with found as (
-    select event.subject
-    from deliveries
-    cross join lateral (
-        select subject
-        from events
-        where events.id = deliveries.event_id
-        limit 1
-    ) as event
-    where deliveries.id = $1::uuid
+    select subject, octet_length(payload) as payload_bytes
+    from events_day
+    where id = $3::uuid
 ),
 reopened as (
-    delete from deliveries
+    delete from deliveries_day
     where id = $1::uuid and exists (select from found)
     returning id, event_id, integration_id, type, attempts
 ),
 queued as (
     insert into pending (
-        id, event_id, integration_id, type, ordering, position, attempts, claims, once, due_at
+        id, event_id, integration_id, type, ordering, position, payload_bytes, attempts, claims,
+        once, due_at
     )
     select
-        id, event_id, integration_id, type, case when $2::bool then subject end, 0,
+        id, event_id, integration_id, type, case when $2::bool then subject end, 0, payload_bytes,
         attempts, attempts, true, now()
     from reopened
     cross join found

@@ -31,12 +31,12 @@ finished as (
 ),
 later as (
     insert into pending (
-        id, event_id, integration_id, type, ordering, position, attempts, manual, claims, once,
-        due_at, lease, leased_until
+        id, event_id, integration_id, type, ordering, position, payload_bytes, attempts, manual,
+        claims, once, due_at, lease, leased_until
     )
     select
-        id, event_id, integration_id, type, ordering, position, coalesce(number, attempts), manual,
-        claims, once,
+        id, event_id, integration_id, type, ordering, position, payload_bytes,
+        coalesce(number, attempts), manual, claims, once,
         case when status is null then due_at else now() + make_interval(secs => delay) end,
         case when status is null then lease end,
         case when status is null then leased_until end

@@ -1,0 +1,105 @@
+"""Rows of the queue's statements as the port's values, and those values as columns."""
+
+from collections.abc import Sequence
+
+import asyncpg
+
+from hookline.domain.deliveries import (
+    Delivered,
+    DeliveryStatus,
+    Failed,
+    FailReason,
+    Outcome,
+    RetryAt,
+    Skipped,
+)
+from hookline.domain.events import Event
+from hookline.domain.statistics import Ending, code_of
+from hookline.queue.port import Claimed, Lane, Settlement
+
+_ENDINGS: dict[type[Outcome], Ending] = {
+    Delivered: Ending.DELIVERED,
+    RetryAt: Ending.PENDING,
+    Failed: Ending.FAILED,
+    Skipped: Ending.SKIPPED,
+}
+
+
+def turns(lanes: Sequence[Lane]) -> tuple[list[str], list[int], list[float | None]]:
+    """Return lanes as columns."""
+    return (
+        [lane.integration_id for lane in lanes],
+        [lane.room for lane in lanes],
+        [lane.rate_limit for lane in lanes],
+    )
+
+
+def ending_of_lost(row: asyncpg.Record, lease: int) -> Settlement:
+    """Return how a delivery ends whose event was deleted behind the service's back."""
+    return Settlement(row["id"], lease, Failed(FailReason.INTERNAL), row["attempts"], None)
+
+
+def claimed_row(row: asyncpg.Record, stored: asyncpg.Record, lease: int) -> Claimed:
+    """Return a claimed delivery of its row and its event's."""
+    event = Event(
+        subject=stored["subject"],
+        pbx=stored["pbx"],
+        company=stored["company"],
+        time=stored["time"],
+        type=row["type"],
+        payload=stored["payload"],
+        splice=stored["splice"],
+    )
+    return Claimed(
+        id=row["id"],
+        lease=lease,
+        event_id=row["event_id"],
+        integration_id=row["integration_id"],
+        attempts=row["attempts"],
+        claims=row["claims"],
+        once=row["once"],
+        manual=row["manual"],
+        revision=row["revision"],
+        event=event,
+    )
+
+
+def written(outcome: Outcome) -> tuple[DeliveryStatus, str | None, float]:
+    """Return an outcome's status, its reason, and the seconds until its retry."""
+    match outcome:
+        case Delivered():
+            return DeliveryStatus.DELIVERED, None, 0.0
+        case RetryAt(delay=delay):
+            return DeliveryStatus.PENDING, None, delay
+        case Failed(reason=reason):
+            return DeliveryStatus.FAILED, reason, 0.0
+        case Skipped(reason=skipped):
+            return DeliveryStatus.SKIPPED, skipped, 0.0
+
+
+def counted(settlement: Settlement) -> int:
+    """Return what is counted of a settlement; latency ends as its attempt does."""
+    sent, ending = settlement.sent, _ENDINGS[type(settlement.outcome)]
+    if sent is None:
+        return code_of(ending, retried=False)
+    latency = None
+    if ending is Ending.DELIVERED:
+        waited_ms = sent.started_at.timestamp() * 1000 - (settlement.id.int >> 80)
+        latency = max(0, round(waited_ms)) + sent.duration_ms
+    return code_of(
+        ending,
+        attempt_ms=sent.duration_ms,
+        latency_ms=latency,
+        retried=settlement.number > 1,
+    )
+
+
+def attempt_outcome(outcome: Outcome) -> str:
+    """Return how an attempt ended."""
+    match outcome:
+        case Delivered():
+            return "delivered"
+        case RetryAt():
+            return "retry"
+        case Failed() | Skipped():
+            return "failed"
