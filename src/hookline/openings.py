@@ -18,6 +18,7 @@ from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.db.startup import check_server, explained
 from hookline.dispatch.housekeeping import keep_house
+from hookline.domain.catalogue import Catalogue
 from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
@@ -26,6 +27,7 @@ from hookline.integrations.census import Census
 from hookline.integrations.retention import RecordRetention
 from hookline.integrations.revision import Transactions
 from hookline.integrations.subscriptions import Subscriptions
+from hookline.integrations.unknown_types import UnknownTypes
 from hookline.metrics.counts import Counts
 from hookline.metrics.processes import Heartbeat
 from hookline.metrics.scrape import Delivering
@@ -148,6 +150,16 @@ def open_sinks(
     for sink in (webhook, sqs):
         stack.push_async_callback(sink.aclose)
     return {TransmissionType.WEBHOOK: webhook, TransmissionType.AWS_SQS: sqs}
+
+
+def count_unknown_types(
+    transactions: Transactions, catalogue: Catalogue, stack: AsyncExitStack
+) -> UnknownTypes:
+    """Count event types that are not in the catalogue, until the stack closes."""
+    unknown = UnknownTypes(transactions, catalogue)
+    stack.push_async_callback(unknown.aclose)
+    background(stack, unknown.run(), "unknown-types")
+    return unknown
 
 
 def open_system(  # noqa: PLR0913 - one line below the root

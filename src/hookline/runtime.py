@@ -46,6 +46,7 @@ from hookline.domain.targets import TransmissionType
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
 from hookline.integrations.census import Census
+from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.health import HEALTH_CHANNEL
 from hookline.integrations.keys import KeyService
@@ -65,6 +66,7 @@ from hookline.metrics.multiprocess import Tallies
 from hookline.metrics.scrape import Delivering, Metrics
 from hookline.openings import (
     background,
+    count_unknown_types,
     delivery_connections,
     duplicate_window_of,
     keep_house_and_time,
@@ -120,6 +122,7 @@ async def open_runtime(
             policy,
             catalogue,
             most_per_pbx=settings.max_integrations_per_pbx,
+            refresh=subscriptions.refresh,
             counts=counts,
         )
         keys = _directory(transactions, stack)
@@ -185,6 +188,7 @@ async def open_runtime(
         if circuits is not None:
             background(stack, circuits.run(settings.poll_interval), "circuits")
         background(stack, notices.run(ingest.accept, settings.poll_interval), "notices")
+        unknown_types = count_unknown_types(transactions, catalogue, stack)
         history = History(records)
         strangers, allowances = Strangers(keys), _allowances(settings)
         metrics = Metrics(
@@ -197,28 +201,20 @@ async def open_runtime(
             tallies=Tallies(tally) if tally else None,
         )
         background(stack, metrics.keep(), "metrics")
-        system = open_system(
-            settings,
-            (records, transactions, pool),
-            subscriptions,
-            counts,
-            stack,
-            delivering=delivering,
-            api=api,
-        )
         yield Services(
             integrations=integrations,
             pbxs=PbxService(transactions),
             keys=keys,
             key_records=key_records,
-            catalogue=catalogue,
+            event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
+            unknown_types=unknown_types,
             gate=Gate(keys, subscriptions),
             strangers=strangers,
             allowances=allowances,
             bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
             time_slices=TimeSlices(allowances.charge_cpu),
             limits=_limits(settings),
-            ingest=CountedIngest(ingest, counts),
+            ingest=CountedIngest(ingest, counts, unknown_types),
             history=history,
             statistics=StatisticsReader(records),
             retries=Retries(
@@ -230,7 +226,15 @@ async def open_runtime(
             tester=Tester(subscriptions, test_sinks, catalogue, timeout=settings.delivery_timeout),
             readiness=DatabaseAndEngine(records, running),
             metrics=metrics,
-            system=system,
+            system=open_system(
+                settings,
+                (records, transactions, pool),
+                subscriptions,
+                counts,
+                stack,
+                delivering=delivering,
+                api=api,
+            ),
         )
 
 

@@ -25,12 +25,14 @@ from hookline.domain.events import Limits
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
 from hookline.integrations.census import Census
+from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
+from hookline.integrations.unknown_types import UnknownTypes
 from hookline.metrics.counts import Counts
 from hookline.metrics.processes import Heartbeat
 from hookline.metrics.scrape import Metrics
@@ -115,14 +117,18 @@ def services(  # noqa: PLR0917 - fixtures
     subscriptions = Subscriptions(transactions, catalogue, keyring)
     directory = KeyDirectory(transactions)
     history = History(engine)
+    unknown_types = UnknownTypes(transactions, catalogue)
     allowances = Allowances(requests_per_second=1e6, changes_per_second=1e6, events_per_second=1e6)
     strangers = Strangers(directory, refusals=1_000_000)
     return Services(
-        integrations=IntegrationService(transactions, keyring, policy, catalogue),
+        integrations=IntegrationService(
+            transactions, keyring, policy, catalogue, refresh=subscriptions.refresh
+        ),
         pbxs=PbxService(transactions),
         keys=directory,
         key_records=KeyService(transactions),
-        catalogue=catalogue,
+        event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
+        unknown_types=unknown_types,
         gate=Gate(directory, subscriptions),
         strangers=strangers,
         allowances=allowances,

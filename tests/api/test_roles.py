@@ -48,6 +48,8 @@ class Row:
     lists: bool = False
 
 
+A_TYPE = {"group": "call", "title": "Built in", "example": an_event()}
+
 TABLE = {
     "listEventTypes": Row(ingest=True),
     "createIntegration": Row(201, a_webhook(), creates=True),
@@ -66,6 +68,8 @@ TABLE = {
     "listKeys": Row(manager=False),
     "revokeKey": Row(204, manager=False),
     "getSystem": Row(manager=False),
+    "putEventType": Row(409, A_TYPE, manager=False),
+    "deleteEventType": Row(409, manager=False),
     "sendEvent": Row(202, an_event(), ingest=True, manager=False, creates=True),
     "sendEventBatch": Row(202, {"events": []}, ingest=True, manager=False),
     "listEvents": Row(lists=True),
@@ -105,6 +109,7 @@ async def a_tenant(api: Api, keys: Keys) -> Tenant:
     event = (await api.get(f"/v1/events/{receipt['eventId']}")).json()
     objects = {
         "pbx": pbx,
+        "type": "call:start",  # everybody's
         "integrationId": made["id"],
         "eventId": receipt["eventId"],
         "deliveryId": event["outcomes"][0]["deliveryId"],
@@ -116,6 +121,7 @@ async def a_tenant(api: Api, keys: Keys) -> Tenant:
 
 NOBODYS = {
     "pbx": "999999999999",
+    "type": "call:start",
     "integrationId": "zzzzzz",
     "eventId": str(new_uuid()),
     "deliveryId": str(new_uuid()),

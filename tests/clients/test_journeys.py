@@ -59,7 +59,8 @@ def test_types_of_other_generators_are_strict_and_take_a_request_without_default
 def test_no_name_in_a_client_is_made_up_by_its_generator(python_client: Path) -> None:
     modules = {path.stem for path in (python_client / "hookline_client/models").glob("*.py")}
     assert {name for name in modules if "_type_" in name or name.startswith("body_")} == {
-        "event_type_description"
+        "event_type_description",
+        "event_type_put",
     }
 
 

@@ -1,5 +1,6 @@
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,20 @@ def test_the_groups_come_in_the_forms_order() -> None:
     ]
 
 
-def test_it_is_read_once() -> None:
-    assert load_catalogue() is load_catalogue()
+def test_it_is_read_once_and_each_one_takes_types_of_its_own() -> None:
+    one, other = load_catalogue(), load_catalogue()
+    assert one.groups is other.groups
+    custom = replace(one.types[0], name="call:parked", built_in=False)
+    imitation = replace(one.types[1], title="Mine", built_in=False)
+
+    one.take([custom, imitation])
+
+    assert one.find("call:parked") is custom
+    assert one.find(imitation.name) == other.find(imitation.name)
+    assert one.groups[0].types == (*other.groups[0].types, custom)
+    assert other.find("call:parked") is None
+    one.take([])
+    assert one.groups == other.groups
 
 
 def test_every_name_of_the_domain_is_known_in_its_group() -> None:

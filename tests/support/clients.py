@@ -36,6 +36,12 @@ ADMINISTRATION: Final[dict[str, Any]] = {  # Any: a JSON document
         "then": "/problems/not-authenticated",
         "listed": ["Session"],
     },
+    "types": {
+        "unknown": [["call", 1]],
+        "added": ["call", "Parked", "json", False],
+        "listed": ["call:live:parked"],
+        "deleted": 204,
+    },
     "system": {"api": True, "current": True, "pending": 0, "oldestDue": None},
 }
 """What an administrator's journey prints."""

@@ -13,14 +13,15 @@ from hookline.api.timeslices import TimeSlices
 from hookline.dispatch.again import Retries
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.ingest import Accepts
-from hookline.domain.catalogue import Catalogue
 from hookline.domain.events import Limits
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
+from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.service import IntegrationService
+from hookline.integrations.unknown_types import UnknownTypes
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Services:
     pbxs: PbxService
     keys: KeyDirectory
     key_records: KeyService
-    catalogue: Catalogue
+    event_types: EventTypeService
+    unknown_types: UnknownTypes
     gate: Gate
     strangers: Strangers
     allowances: Allowances

@@ -62,6 +62,24 @@ INTEGRATION_CHANGES: Examples = {
         },
     },
 }
+EVENT_TYPE: Examples = {
+    "call": {
+        "summary": "A name that newer PBXs send",
+        "value": {
+            "group": "call",
+            "title": "Call parked",
+            "description": "A call was parked.",
+            "example": {
+                "id": "1721836787.1",
+                "pbx": "000000000001",
+                "company": "it_w000001",
+                "time": 1721836787753,
+                "type": "call:live:parked",
+                "data": {"direction": "inbound", "slot": "71"},
+            },
+        },
+    },
+}
 NEW_KEY: Examples = {
     "session": {
         "summary": "A manager key for a session of a management frontend",

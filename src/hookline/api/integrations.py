@@ -232,7 +232,7 @@ async def test_integration(
     and its PBXs together. Beyond that the answer is 429.
     """
     await services.integrations.check_manages(caller, integration_id)
-    if services.catalogue.find(test.type) is None:
+    if (await services.event_types.catalogue()).find(test.type) is None:
         message = "There is no such event type; GET /v1/event-types lists all."
         raise InvalidInput(FieldProblem("type", message))
     return _shown(await services.tester.test(integration_id, test.type))

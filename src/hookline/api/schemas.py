@@ -9,7 +9,7 @@ from typing_extensions import TypeAliasType
 from hookline.domain.catalogue import EventFormat
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, TlsReason, Verdict
 from hookline.history.schemas import RESPONSE_DEFECT, StatusCode
-from hookline.integrations.fields import Document, Moment, RequestDocument
+from hookline.integrations.fields import PRINTABLE, Document, Moment, RequestDocument, Switch
 
 
 class WrongField(Document):
@@ -120,6 +120,7 @@ class EventTypeDescription(Document):
         description="`json`: structured content. `text`: the content is one text in the envelope."
     )
     licensed: bool = Field(description="Whether the PBX's licence decides if it is sent.")
+    built_in: bool = Field(description="Whether it is Hookline's own: administrators add others.")
     example: EventExample
 
 
@@ -132,10 +133,73 @@ class EventGroup(Document):
     types: list[EventTypeDescription] = Field(description="Its types, in the form's order.")
 
 
+class UnknownEventType(Document):
+    """A name that came in events and is not in the catalogue."""
+
+    name: str = Field(description="The name.", examples=["call:live:parked"])
+    group: str | None = Field(
+        description="Where the naming rules place it: integrations that chose this whole group "
+        "get it. `null`: nobody gets it.",
+        examples=["call"],
+    )
+    count: int = Field(ge=1, description="How many such events were accepted.", examples=[17])
+    first_seen_at: Moment = Field(description="When the first one was counted.")
+    last_seen_at: Moment = Field(description="When the last one was counted.")
+
+
 class EventCatalogue(Document):
     """Every group of events and every type that is known."""
 
     groups: list[EventGroup] = Field(description="The groups, in the form's order.")
+    unknown: list[UnknownEventType] | None = Field(
+        None,
+        description="With `unknown=true` alone: names that are not in the catalogue, the most "
+        "frequent first, at most 1,000. Counted in batches, a few seconds late.",
+        exclude_if=lambda value: value is None,
+    )
+
+
+class EventTypePut(RequestDocument):
+    """An event type to add to the catalogue."""
+
+    group: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            description="The group that it belongs to; for good, until it is deleted.",
+            examples=["call"],
+        ),
+        PRINTABLE,
+    ]
+    title: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="What a form shows.",
+            examples=["Call parked"],
+        ),
+        PRINTABLE,
+    ]
+    description: Annotated[
+        str, Field(max_length=1000, description="When it is sent, in a sentence."), PRINTABLE
+    ] = ""
+    format: EventFormat = Field(
+        default=EventFormat.JSON, description="What the content is: `json`, or one `text`."
+    )
+    licensed: Switch = Field(
+        default=False,
+        description="Whether the licence rule for presence events covers it.",
+    )
+    example: EventExample
+
+
+class CustomEventType(EventTypeDescription):
+    """An event type that an administrator added to the catalogue."""
+
+    group: str = Field(description="The group that it belongs to.", examples=["call"])
+    updated_at: Moment = Field(description="When it was last changed.")
 
 
 class Liveness(Document):

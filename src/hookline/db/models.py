@@ -206,6 +206,38 @@ class ApiKey(Base):
     revision: Mapped[int] = mapped_column(BigInteger)
 
 
+class CustomEventType(Base):
+    """An event type that administrators added to the catalogue."""
+
+    __tablename__ = "event_types"
+    __table_args__ = (
+        CheckConstraint("format in ('json', 'text')", name="format"),
+        Index("event_types_revision_idx", "revision"),
+    )
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    group: Mapped[str]
+    title: Mapped[str]
+    description: Mapped[str]
+    format: Mapped[str]
+    licensed: Mapped[bool]
+    example: Mapped[bytes]  # a canonical envelope: JSONB would change its numbers
+    revision: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    deleted_at: Mapped[datetime | None]  # such a row says nothing, but that snapshots forget it
+
+
+class UnknownEventType(Base):
+    """A name that came in events and is not in the catalogue; the most frequent ones are kept."""
+
+    __tablename__ = "unknown_event_types"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    count: Mapped[int] = mapped_column(BigInteger)
+    first_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+    last_seen_at: Mapped[datetime] = mapped_column(server_default=func.now())
+
+
 class ServiceProcess(Base):
     """A process of the service, as it last said of itself. Rates are per second.
 

@@ -67,11 +67,11 @@ class Tester:
         InvalidInput for a type that is not in the catalogue, and Overloaded while as many are
         under way as may be.
         """
+        await self._subscriptions.refresh()
         kind = self._catalogue.find(event_type)
         if kind is None:
             message = "There is no such event type; GET /v1/event-types lists all."
             raise InvalidInput(FieldProblem("type", message))
-        await self._subscriptions.refresh()
         subscription = self._subscriptions.find(integration_id)
         if subscription is None:
             raise NotFound(f"There is no integration {integration_id[:40]!a}.")

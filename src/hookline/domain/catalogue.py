@@ -2,12 +2,12 @@
 
 The catalogue is data: `event_types/groups.json` lists the groups and the naming rules, each group
 has a file of its own, and `shapes.json` holds the schemas that several events share. A new group
-or event is a change of these files alone.
+or built-in event is a change of these files alone. Administrators add custom event types besides.
 """
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
@@ -42,6 +42,7 @@ class EventType:
     licensed: bool
     example: JsonObject = field(repr=False, compare=False)
     schema: JsonObject = field(repr=False, compare=False)
+    built_in: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,30 @@ class Catalogue:
         naming: tuple[NamingRule, ...],
         shapes: Mapping[str, JsonObject],
     ) -> None:
-        self.groups = groups
         self.shapes = shapes
         self.naming = naming
+        self._built_in = groups
+        self._hold(groups)
+
+    def take(self, custom: Iterable[EventType]) -> None:
+        """Have these event types behind the built-in ones of their groups, and no other ones.
+
+        One whose name has become a built-in type's is left out.
+        """
+        built_in = {kind.name for group in self._built_in for kind in group.types}
+        added: dict[str, list[EventType]] = {}
+        for kind in sorted(custom, key=lambda kind: kind.name):
+            if kind.name not in built_in:
+                added.setdefault(kind.group, []).append(kind)
+        self._hold(
+            tuple(
+                replace(group, types=(*group.types, *added.get(group.name, ())))
+                for group in self._built_in
+            )
+        )
+
+    def _hold(self, groups: tuple[Group, ...]) -> None:
+        self.groups = groups
         self._groups = {group.name: group for group in groups}
         self._types = {kind.name: kind for group in groups for kind in group.types}
 
@@ -111,14 +133,18 @@ class Catalogue:
         return known is not None and known.licensed
 
 
-@cache
 def load_catalogue() -> Catalogue:
-    """Read the catalogue that is part of the package: once, and when first asked for."""
+    """Return a catalogue of the built-in types, which are read once and when first asked for."""
+    return Catalogue(*_built_in())
+
+
+@cache
+def _built_in() -> tuple[tuple[Group, ...], tuple[NamingRule, ...], JsonObject]:
     index = _read("groups")
-    return Catalogue(
-        groups=tuple(_group(_read(name)) for name in index["groups"]),
-        naming=tuple(NamingRule(rule["names"], rule["group"]) for rule in index["naming"]),
-        shapes=_read("shapes"),
+    return (
+        tuple(_group(_read(name)) for name in index["groups"]),
+        tuple(NamingRule(rule["names"], rule["group"]) for rule in index["naming"]),
+        _read("shapes"),
     )
 
 

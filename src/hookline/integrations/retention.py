@@ -47,6 +47,18 @@ _ENDED = text(
     returning id
     """  # a revoked admin key stays: the settings could name it, and it would be made anew
 )
+_UNKNOWN_TYPES = text(
+    """
+    delete from unknown_event_types
+    where name = any(array(
+        select name
+        from unknown_event_types
+        where last_seen_at < :edge
+        limit :most
+    ))
+    returning name
+    """
+)
 _HEALTH = text(
     """
     delete from integration_health
@@ -91,6 +103,7 @@ class RecordRetention:
         removed = {
             "integrations": await self._remove(_DELETED, edge=min(edge, await self._oldest_day())),
             "keys": await self._remove(_ENDED, edge=edge),
+            "unknown_types": await self._remove(_UNKNOWN_TYPES, edge=edge),
             "health": await self._remove(_HEALTH),
             "results": await self._remove(_RESULTS, edge=now - KEPT_FOR),
         }

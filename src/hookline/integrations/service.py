@@ -4,7 +4,7 @@ Every method commits before it returns. Another tenant's integration does not ex
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -47,11 +47,14 @@ _ITSELF = "hookline"  # who switches off what nobody switched off by hand
 Versions = frozenset[int] | None
 """The versions that a caller's If-Match allows; None: whichever is current."""
 
+Refresh = Callable[[], Awaitable[None]]
+"""Has snapshots, and with them the catalogue, know all that was changed up to now."""
+
 
 class IntegrationService:
     """The writer of the table `integrations`; PbxService alone writes their companies besides."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
         self,
         transactions: Transactions,
         keyring: KeyRing,
@@ -59,12 +62,14 @@ class IntegrationService:
         catalogue: Catalogue,
         *,
         most_per_pbx: int = 100,
+        refresh: Refresh | None = None,
     ) -> None:
         self._transactions = transactions
         self._most_per_pbx = most_per_pbx
         self._keyring = keyring
         self._policy = policy
         self._catalogue = catalogue
+        self._refresh = refresh
         self._views = Views(keyring, catalogue)
 
     async def create(
@@ -88,6 +93,7 @@ class IntegrationService:
     async def _create(
         self, principal: Principal, new: IntegrationCreate, key: IdempotencyKey | None
     ) -> Listed:
+        await self._know_types()
         pbx = tenancy.pbx_of(principal, new.pbx)
         events = await check_new(new, self._checks(pbx, new.company or principal.company))
         async with self._transactions.changing() as change:
@@ -139,6 +145,8 @@ class IntegrationService:
 
         Raises InvalidInput with every wrong field, PreconditionFailed for a stale version.
         """
+        if patch.events is not None:
+            await self._know_types()
         before = await self._row(principal, integration_id)
         checks = self._checks(before.pbx, before.company)
         await changes.check_url(patch, before, checks)
@@ -284,6 +292,11 @@ class IntegrationService:
         if not _manages(principal, row) and isinstance(transmission, WebhookTransmission):
             transmission.headers = {}
         return listed
+
+    async def _know_types(self) -> None:
+        """Have the catalogue know what was added to it a moment ago in another process."""
+        if self._refresh is not None:
+            await self._refresh()
 
     def _checks(self, pbx: str | None, company: str | None) -> Checks:
         return Checks(self._policy, self._catalogue, pbx or company or "")

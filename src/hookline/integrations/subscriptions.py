@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 import orjson
 from sqlalchemy import select
 
-from hookline.db.models import Integration, Pbx, Revision
+from hookline.db.models import CustomEventType, Integration, Pbx, Revision
 from hookline.domain.access import Tenant
-from hookline.domain.catalogue import Catalogue
+from hookline.domain.catalogue import Catalogue, EventType
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.licences import PbxPolicy, allows
@@ -30,6 +30,7 @@ from hookline.domain.targets import (
     ordering_of,
 )
 from hookline.errors import BrokenSeal
+from hookline.integrations.custom_types import event_type_of
 from hookline.integrations.revision import Transactions
 from hookline.integrations.sealing import open_target
 from hookline.logs import get_logger
@@ -91,6 +92,7 @@ class Subscriptions:
         self._by_pbx: dict[str, set[str]] = {}
         self._by_company: dict[str, set[str]] = {}
         self._pbxs: dict[str, PbxPolicy] = {}
+        self._custom: dict[str, EventType] = {}
         self._matches: dict[tuple[str | None, str | None], dict[str, Match]] = {}
         self._catching_up = asyncio.Lock()
         self._begun = self._loaded = 0  # which load was begun last, and which one succeeded last
@@ -127,6 +129,10 @@ class Subscriptions:
             integrations = (await session.execute(changed)).scalars().all()
             described = select(Pbx).where(Pbx.revision > self.revision)
             pbxs = (await session.execute(described)).scalars().all()
+            added = select(CustomEventType).where(CustomEventType.revision > self.revision)
+            types = (await session.execute(added)).scalars().all()
+        if types:
+            self._take_types(types)
         if integrations or pbxs:
             self._take(integrations, pbxs)
         self.revision = revision
@@ -237,6 +243,15 @@ class Subscriptions:
         if not allows(policy, licensed=self._catalogue.is_licensed(event_type)):
             return SkipReason.LICENCE
         return None
+
+    def _take_types(self, rows: Iterable[CustomEventType]) -> None:
+        for row in rows:
+            if row.deleted_at is None:
+                self._custom[row.name] = event_type_of(row)
+            else:
+                self._custom.pop(row.name, None)
+        self._catalogue.take(self._custom.values())
+        self._matches.clear()
 
     def _take(self, integrations: Iterable[Integration], pbxs: Iterable[Pbx]) -> None:
         for row in integrations:

@@ -16,7 +16,8 @@ from hookline.domain.health import Fail, Health, HealthRules, HealthState, Pause
 from hookline.errors import HooklineError, QuotaExceeded
 from hookline.integrations.health import HealthRecords
 from hookline.integrations.revision import Transactions
-from hookline.integrations.service import IntegrationService
+from hookline.integrations.service import IntegrationService, Refresh
+from hookline.integrations.unknown_types import UnknownTypes
 from hookline.metrics.counts import Counts
 from hookline.queue.port import Settlement
 from hookline.queue.postgres import PostgresQueue
@@ -38,9 +39,10 @@ _LED_TO: Final = {
 class CountedIngest:
     """Accepts events, and counts what became of them."""
 
-    def __init__(self, ingest: Accepts, counts: Counts) -> None:
+    def __init__(self, ingest: Accepts, counts: Counts, unknown: UnknownTypes) -> None:
         self._ingest = ingest
         self._counts = counts
+        self._unknown = unknown
 
     async def accept(self, events: Sequence[Event]) -> list[Receipt]:
         """Store events of Hookline's own and have them delivered, as ingest does."""
@@ -57,6 +59,8 @@ class CountedIngest:
             answer = await self._ingest.accept_authorised(events, revision)
         if not isinstance(answer, Stale):
             self._counts.accepted(answer)
+            pairs = zip(events, answer, strict=True)
+            self._unknown.saw(event.type for event, told in pairs if not told.duplicate)
         return answer
 
     @contextmanager
@@ -122,9 +126,12 @@ class CountedIntegrations(IntegrationService):
         catalogue: "Catalogue",
         *,
         most_per_pbx: int,
+        refresh: Refresh,
         counts: Counts,
     ) -> None:
-        super().__init__(transactions, keyring, policy, catalogue, most_per_pbx=most_per_pbx)
+        super().__init__(
+            transactions, keyring, policy, catalogue, most_per_pbx=most_per_pbx, refresh=refresh
+        )
         self._counts = counts
 
     async def disable_gone(self, integration_id: str, url: str) -> bool:

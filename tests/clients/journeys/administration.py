@@ -6,6 +6,12 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from hookline_client import AuthenticatedClient
+from hookline_client.api.event_types import (
+    delete_event_type,
+    list_event_types,
+    put_event_type,
+)
+from hookline_client.api.events import send_event
 from hookline_client.api.integrations import list_integrations
 from hookline_client.api.keys import create_key, list_keys, revoke_key
 from hookline_client.api.system import get_system
@@ -13,6 +19,12 @@ from hookline_client.models import (
     ApiKeyCreate,
     ApiKeyCreated,
     ApiKeyPage,
+    CustomEventType,
+    EventCatalogue,
+    EventCreate,
+    EventExample,
+    EventReceipt,
+    EventTypePut,
     IntegrationPage,
     KeyState,
     Problem,
@@ -21,12 +33,13 @@ from hookline_client.models import (
 )
 
 PBX = "000000000009"
+PARKED = "call:live:parked"
 
 
 def main() -> None:
     url = os.environ["HOOKLINE"]
     with AuthenticatedClient(base_url=url, token=os.environ["KEY"]) as client:
-        seen = {"keys": keys(url, client), "system": system(client)}
+        seen = {"keys": keys(url, client), "system": system(client), "types": types(client)}
     sys.stdout.write(json.dumps(seen))
 
 
@@ -60,6 +73,31 @@ def system(client: AuthenticatedClient) -> dict[str, object]:
         "current": found.migrations.current == found.migrations.newest,
         "pending": found.backlog.pending,
         "oldestDue": found.oldest_due,
+    }
+
+
+def types(client: AuthenticatedClient) -> dict[str, object]:
+    example = EventExample.from_dict(
+        {"id": "1", "company": "it_w000009", "time": 1, "type": PARKED, "data": {"slot": 71}}
+    )
+    sent = EventCreate.from_dict(example.to_dict())
+    assert isinstance(send_event.sync(client=client, body=sent), EventReceipt)
+    before = list_event_types.sync(client=client, unknown=True)
+    assert isinstance(before, EventCatalogue), before
+    assert before.unknown
+    new = EventTypePut(group="call", title="Parked", example=example)
+    added = put_event_type.sync(PARKED, client=client, body=new)
+    assert isinstance(added, CustomEventType), added
+    after = list_event_types.sync(client=client)
+    assert isinstance(after, EventCatalogue), after
+    deleted = delete_event_type.sync_detailed(PARKED, client=client)
+    return {
+        "unknown": [(each.group, each.count) for each in before.unknown if each.name == PARKED],
+        "added": [added.group, added.title, added.format_.value, added.built_in],
+        "listed": [
+            each.name for group in after.groups for each in group.types if not each.built_in
+        ],
+        "deleted": int(deleted.status_code),
     }
 
 

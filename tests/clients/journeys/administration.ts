@@ -2,9 +2,20 @@
 import assert from "node:assert/strict";
 
 import { createClient } from "./client/client/index.js";
-import { createKey, getSystem, listIntegrations, listKeys, revokeKey } from "./client/sdk.gen.js";
+import {
+  createKey,
+  deleteEventType,
+  getSystem,
+  listEventTypes,
+  listIntegrations,
+  listKeys,
+  putEventType,
+  revokeKey,
+  sendEvent,
+} from "./client/sdk.gen.js";
 
 const PBX = "000000000009";
+const PARKED = "call:live:parked";
 
 function setting(name: string): string {
   const value = process.env[name];
@@ -44,5 +55,25 @@ async function system(): Promise<Record<string, unknown>> {
   };
 }
 
-const seen = { keys: await keys(), system: await system() };
+async function types(): Promise<Record<string, unknown>> {
+  const example = { id: "1", company: "it_w000009", time: 1, type: PARKED, data: { slot: 71 } };
+  await sendEvent({ ...options, body: example });
+  const { data: before } = await listEventTypes({ ...options, query: { unknown: true } });
+  const path = { type: PARKED };
+  const body = { group: "call", title: "Parked", example };
+  const { data: added } = await putEventType({ ...options, path, body });
+  const { data: after } = await listEventTypes(options);
+  const deleted = await deleteEventType({ ...options, path });
+  const custom = after.groups.flatMap((group) => group.types).filter((each) => !each.builtIn);
+  return {
+    unknown: before.unknown
+      ?.filter((each) => each.name === PARKED)
+      .map((each) => [each.group, each.count]),
+    added: [added.group, added.title, added.format, added.builtIn],
+    listed: custom.map((each) => each.name),
+    deleted: deleted.response.status,
+  };
+}
+
+const seen = { keys: await keys(), system: await system(), types: await types() };
 process.stdout.write(JSON.stringify(seen));

@@ -189,11 +189,30 @@ ANSWERS: Final[dict[str, object]] = {
                         "description": "What a user's telephone does changes.",
                         "format": "json",
                         "licensed": True,
+                        "builtIn": True,
                         "example": _PRESENCE,
                     }
                 ],
             }
         ]
+    },
+    "putEventType": {
+        "name": "call:live:parked",
+        "title": "Call parked",
+        "description": "A call was parked.",
+        "format": "json",
+        "licensed": False,
+        "builtIn": False,
+        "example": {
+            "id": "1721836787.1",
+            "pbx": "000000000001",
+            "company": "it_w000001",
+            "time": 1721836787753,
+            "type": "call:live:parked",
+            "data": {"direction": "inbound", "slot": "71"},
+        },
+        "group": "call",
+        "updatedAt": "2026-01-31T12:00:00Z",
     },
     "createIntegration": {
         **_WEBHOOK,
