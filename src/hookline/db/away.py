@@ -6,9 +6,10 @@ again, and a caller is told which it was.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 import asyncpg
 import tenacity
@@ -45,6 +46,7 @@ _FROM_ASYNCPG = tuple(kind for kind in AWAY if kind.__module__.startswith(asyncp
 _TRIES = 5  # of a transaction that was rolled back for another's sake
 _LOG = get_logger(__name__)
 
+ParamsT = ParamSpec("ParamsT")
 ResultT = TypeVar("ResultT")
 
 
@@ -72,18 +74,34 @@ async def rerun_when_rolled_back(call: Callable[[], Awaitable[ResultT]]) -> Resu
     """Return what `call` returns; where Postgres rolled it back for another's sake, do it again."""
     try:  # most often nothing was in the way
         return await call()
-    except asyncpg.TransactionRollbackError:
-        pass
+    except Exception as error:
+        if not _was_rolled_back(error):
+            raise
 
     async def attempt() -> ResultT:  # tenacity awaits only what is a coroutine function itself
         return await call()
 
     return await tenacity.AsyncRetrying(
-        retry=tenacity.retry_if_exception_type(asyncpg.TransactionRollbackError),
+        retry=tenacity.retry_if_exception(_was_rolled_back),
         stop=tenacity.stop_after_attempt(_TRIES - 1),
         wait=tenacity.wait_random_exponential(multiplier=0.01, max=0.5),
         reraise=True,
     )(attempt)
+
+
+def rerunnable(
+    method: Callable[ParamsT, Coroutine[Any, Any, ResultT]],
+) -> Callable[ParamsT, Coroutine[Any, Any, ResultT]]:
+    """Have a method done again, as a whole, where Postgres rolled its transaction back.
+
+    It opens one transaction at the most, and changes nothing else before that is committed.
+    """
+
+    @wraps(method)
+    async def rerun(*args: ParamsT.args, **kwargs: ParamsT.kwargs) -> ResultT:
+        return await rerun_when_rolled_back(lambda: method(*args, **kwargs))
+
+    return rerun
 
 
 def means_away(error: BaseException) -> bool:
@@ -113,6 +131,12 @@ def database_error(error: BaseException) -> BaseException:
 def first_line(error: BaseException) -> str:
     """Return the first line of an error's text, or its kind where it has none."""
     return str(error).partition("\n")[0].strip().rstrip(".") or type(error).__name__
+
+
+def _was_rolled_back(error: BaseException) -> bool:
+    """Tell whether this error, or what became Unavailable, is Postgres choosing another's side."""
+    reason = error.__cause__ if isinstance(error, Unavailable) and error.__cause__ else error
+    return any(isinstance(cause, asyncpg.TransactionRollbackError) for cause in _causes(reason))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

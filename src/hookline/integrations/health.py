@@ -13,6 +13,7 @@ from typing import Final
 from sqlalchemy import Double, Row, TextClause, case, cast, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hookline.db.away import rerunnable
 from hookline.db.models import IntegrationHealth
 from hookline.domain import notices
 from hookline.domain.health import HEALTHY, Fail, Health, HealthRules, HealthState, Pause, Recover
@@ -103,6 +104,7 @@ class HealthRecords:
             rows = (await session.execute(select(IntegrationHealth, probe_in))).all()
         return {row.integration_id: Known(health_of(row), seconds) for row, seconds in rows}
 
+    @rerunnable
     async def take(self, steps: Mapping[str, Fail | Pause | Recover]) -> dict[str, Health]:
         """Take these steps in one transaction; return those that changed something.
 
@@ -138,6 +140,7 @@ class HealthRecords:
                 await session.execute(_TELL, {"channel": HEALTH_CHANNEL})
         return changed
 
+    @rerunnable
     async def take_probes(self, integration_ids: Sequence[str]) -> set[str]:
         """Ask to probe these; return those that this process, and no other, is to probe now.
 

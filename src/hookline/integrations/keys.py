@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
+from hookline.db.away import rerunnable
 from hookline.db.models import ApiKey
 from hookline.domain.access import Role, check_scope
 from hookline.domain.ids import new_uuid
@@ -143,6 +144,7 @@ class KeyService:
             rows = (await session.scalars(query.limit(limit))).all()
         return [_record(row) for row in rows]
 
+    @rerunnable
     async def revoke(self, key_id: UUID) -> KeyRecord:
         """Make a key worthless, at once and in every process; idempotent.
 
@@ -165,6 +167,7 @@ class KeyService:
         async with self._transactions.reading() as session:
             return await session.scalar(select(ApiKey).where(ApiKey.hash == hash_key(key)))
 
+    @rerunnable
     async def _keep(self, row: ApiKey) -> None:
         """Keep a key, unless another process kept the same one a moment ago."""
         async with self._transactions.changing() as change:

@@ -14,6 +14,7 @@ import orjson
 from sqlalchemy import CursorResult, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hookline.db.away import rerunnable
 from hookline.db.models import ExhaustedDeliveries, Integration, WaitingNotice
 from hookline.domain.notices import MOST_EXAMPLES, Exhausted, Notice, WrittenNotice, exhausted
 from hookline.domain.stored import error_of
@@ -113,6 +114,7 @@ class Outbox:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
+    @rerunnable
     async def count(self, counted: Mapping[str, Exhausted]) -> None:
         """Add what one process counted to what all did, by integration."""
         async with self._transactions.noting() as session:
@@ -132,6 +134,7 @@ class Outbox:
         async with self._transactions.reading() as session:
             return bool((await session.execute(_WORK)).scalar())
 
+    @rerunnable
     async def gather(self) -> None:
         """Make notices of the exhausted deliveries that are due; drop what is too old or too much.
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hookline.db.away import rerunnable
 from hookline.db.models import Pbx
 from hookline.db.visibility import pbxs_seen_by
 from hookline.domain.access import Principal
@@ -46,6 +47,7 @@ class PbxService:
     def __init__(self, transactions: Transactions) -> None:
         self._transactions = transactions
 
+    @rerunnable
     async def put(
         self, principal: Principal, pbx: str, said: PbxPut, allowed: Versions = None
     ) -> VersionedPbx:
@@ -100,6 +102,7 @@ class PbxService:
             rows = (await session.scalars(query.limit(limit))).all()
         return [_versioned(row) for row in rows]
 
+    @rerunnable
     async def delete(self, principal: Principal, pbx: str, allowed: Versions = None) -> None:
         """Forget what is known of a PBX, so that it is no company's; what is on it stays."""
         async with self._transactions.changing() as change:

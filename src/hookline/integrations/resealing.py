@@ -12,6 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
+from hookline.db.away import rerunnable
 from hookline.db.models import Integration
 from hookline.errors import BrokenSeal
 from hookline.integrations.revision import Transactions
@@ -84,6 +85,7 @@ class Resealing:
         async with self._transactions.reading() as session:
             return (await session.execute(query)).all()
 
+    @rerunnable
     async def _reseal(self, row: Sealed) -> bool:
         """Seal one integration anew; tell whether it was there to be, and had not changed."""
         anew = {name: self._anew(row, name) for name in _COLUMNS}

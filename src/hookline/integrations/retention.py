@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import TextClause, text
 
+from hookline.db.away import rerunnable
 from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.integrations.idempotency import KEPT_FOR
 from hookline.integrations.revision import Transactions
@@ -120,9 +121,13 @@ class RecordRetention:
     async def _remove(self, statement: TextClause, **parameters: datetime) -> int:
         removed = 0
         while True:
-            async with self._transactions.noting() as session:
-                rows = await session.execute(statement, {**parameters, "most": _AT_ONCE})
-                count = len(rows.all())
+            count = await self._remove_some(statement, parameters)
             removed += count
             if count < _AT_ONCE:
                 return removed
+
+    @rerunnable
+    async def _remove_some(self, statement: TextClause, parameters: dict[str, datetime]) -> int:
+        async with self._transactions.noting() as session:
+            rows = await session.execute(statement, {**parameters, "most": _AT_ONCE})
+            return len(rows.all())

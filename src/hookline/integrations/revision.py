@@ -28,7 +28,10 @@ class Change:
 
 
 class Transactions:
-    """Opens transactions on the records' tables; Postgres being away becomes Unavailable."""
+    """Opens transactions on the records' tables; Postgres being away becomes Unavailable.
+
+    What writes in one is `rerunnable`: two that lock the same rows in another order may deadlock.
+    """
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hookline.db.away import rerunnable
 from hookline.db.models import Integration as Row
 from hookline.db.models import IntegrationHealth
 from hookline.domain.access import Principal
@@ -90,6 +91,7 @@ class IntegrationService:
                     return first
         return await self._create(principal, new, key)
 
+    @rerunnable
     async def _create(
         self, principal: Principal, new: IntegrationCreate, key: IdempotencyKey | None
     ) -> Listed:
@@ -134,6 +136,7 @@ class IntegrationService:
         """Raise Forbidden for an integration that the principal may know of but not use."""
         await self._row(principal, integration_id)
 
+    @rerunnable
     async def change(
         self,
         principal: Principal,
@@ -176,6 +179,7 @@ class IntegrationService:
                 await session.rollback()  # no new revision, and nobody is told of one
         return shown
 
+    @rerunnable
     async def delete(self, principal: Principal, integration_id: str, allowed: Versions) -> None:
         """Delete an integration: its row stays to name its deliveries, without anything secret."""
         async with self._changing(principal, integration_id, allowed) as (row, session):
@@ -198,6 +202,7 @@ class IntegrationService:
                 "The stored secret cannot be read; POST …/rotate-secret makes a new one."
             ) from error
 
+    @rerunnable
     async def rotate_secret(
         self, principal: Principal, integration_id: str, grace: timedelta, allowed: Versions
     ) -> SigningSecret:
@@ -211,6 +216,7 @@ class IntegrationService:
             row.secret = self._keyring.seal(new_webhook_secret(), bound_to=secret_binding(row.id))
         return self._views.secret(row)
 
+    @rerunnable
     async def disable_gone(self, integration_id: str, url: str) -> bool:
         """Switch an integration off whose target answered 410; tell whether that was done.
 
@@ -226,6 +232,7 @@ class IntegrationService:
             await _announce_disabled(change.session, row, health)
         return True
 
+    @rerunnable
     async def disable_failing(self, integration_id: str, since: datetime) -> bool:
         """Switch an integration off that has failed since then; tell whether that was done.
 

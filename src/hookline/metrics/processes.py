@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from hookline import __version__
+from hookline.db.away import rerunnable
 from hookline.db.models import ServiceProcess
 from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
@@ -110,6 +111,7 @@ class Heartbeat:
                 _LOG.exception("processes.failed")
             await asyncio.sleep(BEAT_EVERY)
 
+    @rerunnable
     async def beat(self) -> None:
         """Write the row, and remove rows of processes that fell silent. Raises Unavailable."""
         rates, held = self._rates(), self._held() if self._held else Held()
