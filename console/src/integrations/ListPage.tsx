@@ -1,0 +1,167 @@
+import { Badge, Button, Group, Select, Table, Text, TextInput } from "@mantine/core";
+import { useDebouncedCallback } from "@mantine/hooks";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { Plus } from "lucide-react";
+import { useTranslation } from "react-i18next";
+
+import type { EventSelection, Integration, ListIntegrationsData } from "../client";
+import { listIntegrationsInfiniteOptions } from "../client/@tanstack/react-query.gen";
+import { Empty, Listing } from "../shared/Listing";
+import { Page } from "../shared/Page";
+import { HealthBadge } from "../shared/states";
+
+const route = getRouteApi("/integrations");
+const TYPING = 300; // milliseconds after the last key until the list follows
+
+export function ListPage() {
+  const { t } = useTranslation();
+  const search = route.useSearch();
+  const filtered = Object.values(search).some((value) => value !== undefined);
+  const list = useInfiniteQuery({
+    ...listIntegrationsInfiniteOptions({ query: queryOf(search) }),
+    initialPageParam: {},
+    getNextPageParam: (page) => page.next ?? undefined,
+  });
+  const add = (
+    <Button component={Link} to="/integrations/new" leftSection={<Plus size={16} />}>
+      {t("Add new integration")}
+    </Button>
+  );
+  return (
+    <Page title={t("Integrations")} actions={add}>
+      <Filters />
+      <Listing<Integration>
+        label={t("Integrations")}
+        list={list}
+        columns={[
+          { title: t("Name") },
+          { title: t("Type"), visibleFrom: "sm" },
+          { title: "PBX", visibleFrom: "md" },
+          { title: t("Types of events"), visibleFrom: "md" },
+          { title: t("Health") },
+        ]}
+        row={(integration) => <Row key={integration.id} integration={integration} />}
+        empty={
+          filtered ? (
+            <Empty title={t("No integration matches the filters")}>
+              <Link to="/integrations" search={{}}>
+                {t("Show all integrations")}
+              </Link>
+            </Empty>
+          ) : (
+            <Empty title={t("There is no integration yet")}>
+              {t(
+                "An integration sends the events of a PBX that you choose, calls, presence, transcripts and more, to a program of yours: to an HTTPS webhook or an AWS SQS queue. Each copy is signed, and sent again where the program is away.",
+              )}
+            </Empty>
+          )
+        }
+      />
+    </Page>
+  );
+}
+
+function Row({ integration }: { integration: Integration }) {
+  const { t } = useTranslation();
+  const { transmission } = integration;
+  return (
+    <Table.Tr>
+      <Table.Td>
+        <Text fw={600} className="break">
+          {integration.name}
+        </Text>
+        <Text size="sm" c="dimmed" className="break">
+          {transmission.url}
+        </Text>
+      </Table.Td>
+      <Table.Td visibleFrom="sm">
+        {transmission.type === "WEBHOOK" ? t("Webhook") : "AWS SQS"}
+      </Table.Td>
+      <Table.Td visibleFrom="md" className="mono">
+        {integration.pbx ?? integration.company}
+      </Table.Td>
+      <Table.Td visibleFrom="md">
+        <Chosen events={integration.events} />
+      </Table.Td>
+      <Table.Td>
+        <HealthBadge health={integration.health} />
+      </Table.Td>
+    </Table.Tr>
+  );
+}
+
+/** The chosen events, group by group. */
+export function Chosen({ events }: { events: EventSelection }) {
+  const { t } = useTranslation();
+  return (
+    <Group gap={6}>
+      {Object.entries(events).map(([group, choice]) => (
+        <Badge key={group} variant="default" tt="none" fw={500}>
+          {choice === "all" ? t("{{group}}: all", { group }) : `${group}: ${choice.length}`}
+        </Badge>
+      ))}
+    </Group>
+  );
+}
+
+function Filters() {
+  const { t } = useTranslation();
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const change = (part: Partial<typeof search>) =>
+    void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
+  const typed = useDebouncedCallback(change, TYPING);
+  return (
+    <Group align="flex-end">
+      <TextInput
+        label="PBX"
+        placeholder="000000000001"
+        defaultValue={search.pbx}
+        onChange={(event) => typed({ pbx: event.currentTarget.value || undefined })}
+      />
+      <TextInput
+        label={t("Company")}
+        placeholder="it_w000001"
+        defaultValue={search.company}
+        onChange={(event) => typed({ company: event.currentTarget.value || undefined })}
+      />
+      <Select
+        label={t("Type")}
+        placeholder={t("Any")}
+        clearable
+        w={150}
+        value={search.type ?? null}
+        data={[
+          { value: "WEBHOOK", label: t("Webhook") },
+          { value: "AWS_SQS", label: "AWS SQS" },
+        ]}
+        onChange={(type) => change({ type: type ?? undefined })}
+      />
+      <Select
+        label={t("State")}
+        placeholder={t("Any")}
+        clearable
+        w={150}
+        value={search.enabled ?? null}
+        data={[
+          { value: "true", label: t("Enabled") },
+          { value: "false", label: t("Disabled") },
+        ]}
+        onChange={(enabled) => change({ enabled: enabled ?? undefined })}
+      />
+    </Group>
+  );
+}
+
+function queryOf(
+  search: ReturnType<typeof route.useSearch>,
+): NonNullable<ListIntegrationsData["query"]> {
+  const { pbx, company, type, enabled } = search;
+  return {
+    ...(pbx && { pbx }),
+    ...(company && { company }),
+    ...((type === "WEBHOOK" || type === "AWS_SQS") && { type }),
+    ...((enabled === "true" || enabled === "false") && { enabled: enabled === "true" }),
+  };
+}

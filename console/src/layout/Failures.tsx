@@ -1,0 +1,52 @@
+import { Alert, Anchor, Button, Group, Stack, Text, Title } from "@mantine/core";
+import { type ErrorComponentProps, Link } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+
+import { asApiError } from "../api/problems";
+
+export function NotThere() {
+  const { t } = useTranslation();
+  return (
+    <Stack>
+      <Title order={1}>{t("There is nothing at this address")}</Title>
+      <Text>
+        <Anchor component={Link} to="/integrations">
+          {t("Go to the integrations")}
+        </Anchor>
+      </Text>
+    </Stack>
+  );
+}
+
+export function PageFailed({ error, reset }: ErrorComponentProps) {
+  return <Problem error={error} retry={reset} />;
+}
+
+/** Says what went wrong, in the service's words where it has answered. */
+export function Problem({ error, retry }: { error: unknown; retry?: () => void }) {
+  const { t } = useTranslation();
+  const problem = asApiError(error);
+  return (
+    <Alert color="red" title={problem.title || t("That did not work")} role="alert">
+      <Stack gap="xs">
+        <Text size="sm">
+          {problem.unreachable
+            ? t("The service does not answer. Try again in a moment.")
+            : problem.message}
+        </Text>
+        {problem.fields.map((field) => (
+          <Text size="sm" key={field.path} className="break">
+            <b>{field.path}</b>: {field.message}
+          </Text>
+        ))}
+        {retry && (
+          <Group>
+            <Button size="xs" variant="default" onClick={retry}>
+              {t("Try again")}
+            </Button>
+          </Group>
+        )}
+      </Stack>
+    </Alert>
+  );
+}

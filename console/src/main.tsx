@@ -1,0 +1,45 @@
+import "@mantine/core/styles.css";
+import "@mantine/notifications/styles.css";
+import "./styles.css";
+
+import { MantineProvider } from "@mantine/core";
+import { Notifications } from "@mantine/notifications";
+import { QueryClientProvider } from "@tanstack/react-query";
+import { RouterProvider } from "@tanstack/react-router";
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { config } from "zod";
+
+import { queries } from "./api/setup";
+import { startI18n } from "./i18n";
+import { router } from "./router";
+import { SignIn } from "./session/SignIn";
+import { takeKeyFromAddress, useSession } from "./session/session";
+import { cssVariables, theme } from "./theme";
+
+config({ jitless: true }); // the content security policy allows no code made at run time
+
+function Console({ handedKey }: { handedKey: string | null }) {
+  const session = useSession();
+  if (session === null) return <SignIn handedKey={handedKey} />;
+  return <RouterProvider router={router} />;
+}
+
+async function start(): Promise<void> {
+  const handedKey = takeKeyFromAddress();
+  await startI18n();
+  const root = document.getElementById("root");
+  if (root === null) throw new Error("index.html has no #root");
+  createRoot(root).render(
+    <StrictMode>
+      <MantineProvider theme={theme} cssVariablesResolver={cssVariables} defaultColorScheme="auto">
+        <QueryClientProvider client={queries}>
+          <Notifications position="bottom-right" />
+          <Console handedKey={handedKey} />
+        </QueryClientProvider>
+      </MantineProvider>
+    </StrictMode>,
+  );
+}
+
+void start();
