@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from hookline import __version__
 from hookline.api import (
+    console,
     deliveries,
     docs,
     event_types,
@@ -47,6 +48,7 @@ _ROUTERS = (
     health.router,
     metrics.router,
     docs.router,
+    console.router,
 )
 
 _CORS: dict[str, Any] = {  # Any: the middleware's options

@@ -26,6 +26,8 @@ OPERATIONS = {
     for method, operation in operations.items()
 }
 WITHOUT_A_KEY = {
+    "/console",
+    "/console/{path:path}",
     "/docs",
     "/docs/start.js",
     "/docs/{name}",

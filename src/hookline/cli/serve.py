@@ -164,7 +164,11 @@ class _Run:
         from hookline.settings import ADMIN_KEY_FILE  # noqa: PLC0415
 
         address = address_of(self.taken)
-        facts = [("API", f"{address}/v1"), ("Docs", f"{address}/docs")]
+        facts = [
+            ("API", f"{address}/v1"),
+            ("Console", f"{address}/console/"),
+            ("Docs", f"{address}/docs"),
+        ]
         kept = self.settings.data_dir / ADMIN_KEY_FILE
         if self.secrets.admin_key_is_new:
             facts.append(("Admin key", self.secrets.admin_key.get_secret_value()))
