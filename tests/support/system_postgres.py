@@ -1,8 +1,8 @@
 """The oldest supported Postgres among the system's packages: what holds must hold on it as well.
 
-`python tests/support/system_postgres.py` installs the package, and PgBouncer's, where a run demands
-them: as root, in a CI run (`CI` is set), on a system with apt that has none. Elsewhere nothing is
-installed.
+`python -m support.system_postgres` installs the package, PgBouncer's and Chromium's, where a run
+demands them: as root, in a CI run (`CI` is set), on a system with apt that has none. Elsewhere
+nothing is installed.
 """
 
 import os
@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from support import pgbouncer
+from support import chromium, pgbouncer
 
 _OLDEST = 15  # what Hookline supports; older servers on a machine are of no interest
 _WITHIN_S = 60
@@ -88,10 +88,14 @@ def _install(packages: Sequence[str]) -> None:
 def main() -> None:
     """Install what is missing, where that is called for."""
     wanted = bool(os.environ.get("CI")) and os.geteuid() == 0 and shutil.which("apt-get")
-    found = {"postgresql": find_programs(), "pgbouncer": pgbouncer.find_program()}
+    found = {
+        "postgresql": find_programs(),
+        "pgbouncer": pgbouncer.find_program(),
+        "chromium": chromium.find_program(),
+    }
     missing = [package for package, programs in found.items() if programs is None]
     if wanted and missing:
-        sys.stdout.write(f"Installing {' and '.join(missing)}: the tests run on them as well.\n")
+        sys.stdout.write(f"Installing {' and '.join(missing)}: the tests need them.\n")
         _install(missing)
 
 

@@ -1,0 +1,67 @@
+"""One service and one browser for every journey; each test has a browser session of its own."""
+
+import os
+from collections.abc import AsyncIterator
+
+import pytest
+from playwright.async_api import Browser, Page
+
+from support.api_client import Keys
+from support.chromium import browsing, find_program, opened
+from support.databases import Databases
+from support.receivers import Receiver, receiving
+from support.senders import minting
+from support.service import Service, Services, services
+
+
+@pytest.fixture(scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    program = find_program()
+    if program is None:
+        sentence = "NOT RUN in a browser: install the system's package (chromium)."
+        if os.environ.get("CI"):
+            pytest.fail(sentence)
+        pytest.skip(sentence)
+    async with browsing(program) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+async def starter(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Services]:
+    folder = tmp_path_factory.mktemp("console")
+    async with databases.migrated() as dsn, services(folder, DATABASE_URL=dsn) as opened_services:
+        yield opened_services
+
+
+@pytest.fixture(scope="session")
+async def service(starter: Services) -> Service:
+    return await starter.start(RETRY_DELAYS="0.05")
+
+
+@pytest.fixture
+async def keys(starter: Services) -> AsyncIterator[Keys]:
+    async with minting(starter) as made:
+        yield made
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as started:
+        yield started
+
+
+@pytest.fixture
+async def page(browser: Browser, service: Service) -> AsyncIterator[Page]:
+    """A page before it has signed in."""
+    async with opened(browser, service.url) as made:
+        yield made
+
+
+@pytest.fixture
+async def admin(page: Page, starter: Services) -> Page:
+    """A page on which an admin has signed in."""
+    await page.goto(f"/console/#key={starter.admin_key}")
+    await page.get_by_role("navigation").wait_for()
+    return page

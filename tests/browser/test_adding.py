@@ -1,0 +1,113 @@
+"""Add new integration, as the administrator of a phone system does it."""
+
+import re
+
+import pytest
+from playwright.async_api import Page, expect
+
+from factories import ACCESS_KEY_ID, PBX, QUEUE_URL, SECRET_ACCESS_KEY, Json
+from support.service import Service
+
+
+async def test_a_webhook_for_missed_calls_is_added_with_the_keyboard_alone(
+    admin: Page, service: Service
+) -> None:
+    await admin.goto("/console/integrations/new")
+    call = admin.locator("[role=treeitem][data-value=call]")
+    await call.wait_for()
+    keyboard = admin.keyboard
+
+    async def tab_to(label: str) -> None:
+        for _ in range(40):
+            await keyboard.press("Tab")
+            if await _focused(admin) == label:
+                return
+        pytest.fail(f"Tab never comes to {label}")
+
+    await tab_to("PBX")
+    await keyboard.type(PBX)
+    await tab_to("Name")
+    await keyboard.type("Missed calls")
+    await tab_to("URL")
+    await keyboard.type("https://crm.example.com/missed")
+    await tab_to("Call")
+    for key in ("Space", "ArrowRight", "ArrowRight"):  # the whole group, opened, its first type
+        await keyboard.press(key)
+    await expect(call).to_have_accessible_name(re.compile("all, also future ones"))
+    await expect(call).to_have_attribute("aria-checked", "true")
+    await keyboard.press("Space")  # all but the first type of today
+    await expect(call).to_have_attribute("aria-checked", "mixed")
+    await keyboard.press("Space")  # each of today's, but no future ones
+    await expect(call).to_have_accessible_name(re.compile("each of today's"))
+    await expect(call).to_have_attribute("aria-checked", "true")
+    for key in ("ArrowLeft", "Space", "Space", "Space", "End", "Home"):
+        await keyboard.press(key)
+    await expect(call).to_have_attribute("aria-checked", "false")
+    for key in ("ArrowDown", "ArrowDown", "Space"):
+        await keyboard.press(key)
+    await tab_to("Add")
+    await keyboard.press("Enter")
+
+    await expect(admin.get_by_role("heading", name="Missed calls was added")).to_be_visible()
+    [made] = [each for each in await _integrations(service) if each["name"] == "Missed calls"]
+    assert made["events"] == {"call": ["call:live:completed"]}
+    secret = (await service.read(f"/v1/integrations/{made['id']}/secret"))["secret"]
+    await expect(admin.get_by_text(secret)).to_be_visible()
+
+
+async def test_the_search_in_the_tree_finds_types_in_every_group(admin: Page) -> None:
+    await admin.goto("/console/integrations/new")
+    await admin.get_by_label("Search the types of events").fill("transcript")
+    await expect(admin.get_by_role("treeitem", name="call:transcription:completed")).to_be_visible()
+    await expect(admin.get_by_role("treeitem", name="call:live:transcription")).to_be_visible()
+    await expect(admin.get_by_role("treeitem", name="presence:user")).to_have_count(0)
+    await admin.get_by_label("Search the types of events").fill("presence")
+    await admin.get_by_role("treeitem", name="presence:user").click()
+    await expect(admin.get_by_text("Presence depends on the licence")).to_be_visible()
+    await expect(admin.get_by_text("1 type chosen")).to_be_visible()
+
+
+async def test_the_services_errors_stand_at_their_fields(admin: Page) -> None:
+    await admin.goto("/console/integrations/new")
+    await admin.get_by_role("button", name="Add", exact=True).click()
+    await expect(admin.get_by_text("Enter the URL.")).to_be_visible()
+    await expect(admin.get_by_text("Choose at least one type of event.")).to_be_visible()
+    url = admin.get_by_role("textbox", name="URL", exact=True)
+    await expect(url).to_be_focused()
+    await url.fill("https://10.0.0.1/inside")
+    await admin.get_by_role("treeitem", name="SMS").press("Space")
+    await admin.get_by_label("PBX").fill(PBX)
+    await admin.get_by_role("button", name="Add", exact=True).click()
+    await expect(url).to_have_attribute("aria-invalid", "true")
+    await expect(url).to_be_focused()
+
+
+async def test_an_sqs_queue_is_added(admin: Page, service: Service) -> None:
+    await admin.goto("/console/integrations/new")
+    await admin.get_by_text("AWS SQS", exact=True).click()
+    await admin.get_by_label("PBX").fill(PBX)
+    await admin.get_by_label("Name", exact=True).fill("The queue")
+    await admin.get_by_role("textbox", name="SQS URL").fill(QUEUE_URL)
+    await admin.get_by_label("AWS Key").fill(ACCESS_KEY_ID)
+    await admin.get_by_role("textbox", name="Secret").fill(SECRET_ACCESS_KEY)
+    await admin.get_by_role("treeitem", name="Analytics").press("Space")
+    await admin.get_by_role("button", name="Add", exact=True).click()
+    await expect(admin.get_by_role("heading", name="The queue was added")).to_be_visible()
+    [made] = [each for each in await _integrations(service) if each["name"] == "The queue"]
+    assert made["events"] == {"analytics": "all"}
+    assert made["transmission"]["type"] == "AWS_SQS"
+
+
+async def _integrations(service: Service) -> list[Json]:
+    items: list[Json] = (await service.read("/v1/integrations?limit=200"))["items"]
+    return items
+
+
+async def _focused(page: Page) -> str:
+    """Return what a person hears of the focused element: its label, or its text."""
+    name: str = await page.evaluate(
+        "() => { const at = document.activeElement; return at.labels?.[0]?.firstChild?.textContent"
+        " ?? at.querySelector(':scope > div p')?.textContent ?? at.getAttribute('aria-label')"
+        " ?? at.textContent; }"
+    )
+    return name

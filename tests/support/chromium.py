@@ -1,0 +1,81 @@
+"""The system's Chromium, which Playwright drives, and what a page in it is held to.
+
+`python -m support.system_postgres` installs it where a run demands that.
+"""
+
+import os
+import shutil
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+
+CONSOLE = Path(__file__).parents[2] / "console"
+PATIENCE_MS = 20_000  # for what takes milliseconds on an idle machine
+_NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+_NOT_HELD_TO = {  # it takes the items inside a tree's item for the label of that item
+    "label-content-name-mismatch": {"enabled": False}
+}
+_REFUSED = "Failed to load resource"  # how Chromium tells of every answer of 400 and more
+
+
+def find_program() -> Path | None:
+    """Return the browser, or None where the system has none."""
+    found = next((path for name in _NAMES if (path := shutil.which(name))), None)
+    return Path(found) if found else None
+
+
+@asynccontextmanager
+async def browsing(program: Path) -> AsyncIterator[Browser]:
+    """Run a browser for the block; root has to run it without its sandbox."""
+    sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=program, args=[*sandbox, "--disable-dev-shm-usage"]
+        )
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Page]:  # noqa: ANN401  # Playwright's own
+    """Give a page in a session of its own; fail where its scripts or its policy complain."""
+    context = await browser.new_context(base_url=url, locale="en-GB", **options)
+    context.set_default_timeout(PATIENCE_MS)
+    page = await context.new_page()
+    complaints: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and _REFUSED not in message.text:
+            complaints.append(message.text)
+
+    page.on("console", hear)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    await context.close()
+    assert not complaints
+
+
+async def violations(page: Page) -> Sequence[str]:
+    """Return what axe finds wrong on a page, once nothing on it moves any more."""
+    await page.wait_for_load_state("networkidle")
+    await page.evaluate(
+        "() => Promise.allSettled(document.getAnimations().map((one) => one.finished))"
+    )
+    await page.evaluate(_axe())
+    found: list[dict[str, Any]] = await page.evaluate(  # Any: axe's own report
+        "async (rules) => (await axe.run(document, {rules})).violations",
+        _NOT_HELD_TO,
+    )
+    return [
+        f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
+        for each in found
+    ]
+
+
+@cache
+def _axe() -> str:
+    return (CONSOLE / "node_modules/axe-core/axe.min.js").read_text(encoding="utf-8")
