@@ -5,6 +5,14 @@
 FROM python:3.13-slim AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
+FROM node:24-slim AS console
+WORKDIR /build/console
+COPY console/package.json console/package-lock.json console/.npmrc ./
+RUN npm ci
+COPY openapi/openapi.json ../openapi/
+COPY console .
+RUN npm run build
+
 FROM base AS wheel
 WORKDIR /build
 RUN python -m venv /build/tools
@@ -13,6 +21,7 @@ RUN /build/tools/bin/pip install --require-hashes --requirement requirements/bui
 COPY pyproject.toml README.md alembic.ini ./
 COPY migrations migrations
 COPY src src
+COPY --from=console /build/src/hookline/console src/hookline/console
 RUN /build/tools/bin/pip wheel --no-deps --no-build-isolation --wheel-dir dist .
 
 FROM base AS packages
