@@ -233,6 +233,11 @@ class Connection(HttpToolsProtocol):
         self._socket.write_eof()
         self.flow.resume_reading()
 
+    def drop_more(self) -> None:
+        """Read on, now that it is this connection's turn."""
+        if not self._socket.is_closing():
+            self._socket.resume_reading()
+
     def _drop(self, size: int) -> None:
         """Count what is read for the client's sake alone."""
         self._received += size
@@ -240,6 +245,8 @@ class Connection(HttpToolsProtocol):
             self.abort()
         elif self.lingers:
             self.deadline = min(self.loop.time() + LINGER_SECONDS, self._lingers_until)
+            self._socket.pause_reading()
+            self.among.drop_more_later(self)
 
     def _bound(self) -> None:
         """Refuse what has no end, and read on only when the application asks for more."""
