@@ -135,6 +135,10 @@ def scenarios(document: Mapping[str, Any], drawing: str | None = None) -> str:
     ]
     if shares := ratios.rows(measured):
         parts += ["### What the others get", _table(ratios.COLUMNS, shares)]
+    for name, each in measured.items():
+        if verdicts := each.get("verdicts"):
+            title = f"### What {name} costs the others"
+            parts += [title, _table(report.PROMISES, map(report.judged, verdicts))]
     said = [f"- {each}" for each in report.provisos(document["machine"])]
     said += [f"- {name}: {each}" for name, one in measured.items() for each in report.remarks(one)]
     said += [f"- {name} could not be run: {why}" for name, why in document["failed"].items()]

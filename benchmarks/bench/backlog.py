@@ -49,7 +49,7 @@ async def fill(place: Stage, service: Service, gauge: Gauge, tell: Teller) -> di
     if not count:
         return {}
     pbx = pbx_serial(place.scenario.pbxs)  # one that no event is sent from
-    dead = await place.subscribe_dead(service, pbx)
+    [dead] = await place.subscribe_dead(service, [pbx])
     event = parse_event(Template().event(_FIRST, pbx), Limits())
     tell.phase("filling the backlog", count)
     for start in range(0, count, _AT_ONCE):

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from bench import backlog, fairness, phases, results
+from bench import abuse, backlog, fairness, phases, results
 from bench.counters import Counter
 from bench.layout import Layout
 from bench.results import Spent
@@ -79,4 +79,5 @@ _FLOWS: Final = {
     Kind.DRAIN: _drain,
     Kind.CROWD: fairness.crowd,
     Kind.FLOOD: fairness.flood,
+    Kind.ABUSE: abuse.abuse,
 }

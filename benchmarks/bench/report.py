@@ -38,6 +38,7 @@ _COLUMNS = (
     "trips",
     "WAL B",
 )
+PROMISES = ("measured of the others", "is", "at most", "")
 _GIBIBYTE = 1 << 30
 _DISTURBED = 0.1  # share of the time
 _PAGES, _PAGE = 100, 8_192  # how often, and how many bytes at a time
@@ -75,6 +76,9 @@ def show(document: Mapping[str, Any]) -> None:
     terminal.table(title, _COLUMNS, [_row(name, each) for name, each in scenarios.items()])
     if shares := ratios.rows(scenarios):
         terminal.table("the others, beside", ratios.COLUMNS, shares)
+    for name, figures in scenarios.items():
+        if verdicts := figures.get("verdicts"):
+            terminal.table(f"what {name} costs the others", PROMISES, map(judged, verdicts))
     before = ", ".join(f"{each:g}" for each in around["load_average_before"])
     terminal.say(
         f"{around['processors']} × {around['processor']}; {around['layout']}."
@@ -133,8 +137,17 @@ def _particulars(figures: Figures) -> Iterator[str]:
         yield f"{figures['flood_share']:.0%} of the events were the flood's."
     if figures.get("paused_at_end"):
         yield f"{figures['paused_at_end']:,} integrations were paused at the end."
+    for kind, answers in figures.get("attack", {}).items():
+        told = ", ".join(f"{count:,} × {status}" for status, count in sorted(answers.items()))
+        yield f"{kind} were answered {told}."
     if "filled_by" in figures:
         yield f"{figures['waiting']:,} deliveries waited, put there by SQL."
+
+
+def judged(verdict: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return a promise's row: what was measured, how much it is, the most, and whether it holds."""
+    held = "pass" if verdict["holds"] else "FAIL"
+    return verdict["what"], f"{verdict['measured']:g}", f"{verdict['most']:g}", held
 
 
 def _row(name: str, figures: Figures) -> tuple[str, ...]:

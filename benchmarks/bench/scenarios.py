@@ -22,6 +22,7 @@ class Kind(Enum):
     FLOW = "flow"  # events are sent and delivered at the same time
     DRAIN = "drain"  # events wait; then the engine starts
     CROWD = "crowd"  # every other integration may hang, and the others are watched
+    ABUSE = "abuse"  # one tenant takes all that it can, and the others are watched
     FLOOD = "flood"  # the first integration is sent nearly all events, and the others are watched
 
 
@@ -43,6 +44,7 @@ class Scenario:
     queue: bool = False  # SQS instead of a webhook
     waiting: int = 0  # deliveries that wait
     dead: int = 0  # deliveries that wait behind a dead target
+    dead_integrations: int = 0  # of a tenant that takes all it can
     hang: bool = False  # the receiver of every other integration never answers
     paused: bool = False  # and those integrations are paused before it begins
     times: float = 1.0  # as long as the other scenarios
@@ -57,6 +59,8 @@ class Scenario:
     @property
     def others(self) -> range:
         """The PBXs, and integrations, that are watched."""
+        if self.kind is Kind.ABUSE:
+            return range(self.pbxs)  # the one that abuses has PBXs of its own
         return range(1, self.pbxs, 2 if self.kind is Kind.CROWD else 1)
 
     @property
@@ -71,8 +75,9 @@ class Scenario:
             self,
             waiting=int(self.waiting * share) // self.batch * self.batch,
             dead=int(self.dead * share),
+            dead_integrations=int(self.dead_integrations * share),
         )
-        if self.pbxs == 1:
+        if self.pbxs == 1 or self.kind is Kind.ABUSE:
             return smaller
         pairs = 2 if self.kind is Kind.CROWD else 1
         pbxs = max(2, int(self.pbxs * share) // pairs * pairs)
@@ -162,5 +167,15 @@ SCENARIOS: Final = (
         in_flight=16,
         integrations=101,
         pbxs=101,
+    ),
+    Scenario(
+        name="abuse",
+        summary="50 events a second to 10 integrations, while a tenant takes all that it can",
+        kind=Kind.ABUSE,
+        rate=50.0,
+        in_flight=16,
+        integrations=10,
+        pbxs=10,
+        dead_integrations=2_000,
     ),
 )

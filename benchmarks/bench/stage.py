@@ -81,11 +81,11 @@ class Stage:
         await self.receiver.ask("secrets", secrets=secrets)
         return list(secrets)
 
-    async def subscribe_dead(self, running: Service, pbx: bytes) -> str:
-        """Make an integration whose target accepts connections and never answers."""
+    async def subscribe_dead(self, running: Service, pbxs: Sequence[bytes]) -> list[str]:
+        """Make integrations of these PBXs whose target accepts connections and never answers."""
         transmission = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{self.ports['dead'][0]}/"}
-        (dead,) = await self._create(running, [self._request("dead", pbx, transmission)])
-        return dead
+        wanted = [self._request("dead", pbx, transmission) for pbx in pbxs]
+        return list(await self._create(running, wanted))
 
     async def send(self, running: Service, **order: Any) -> Sent:  # noqa: ANN401 - load.Order's fields
         """Have the generator send; return when it has its last answer."""

@@ -1,0 +1,104 @@
+"""The abuse of `hookline bench abuse`, and how what it costs others is judged."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+
+import pytest
+
+from bench import report
+from bench.abuse import of_abuse
+from bench.attack import Attacker
+from bench.scenarios import SCENARIOS
+from support.bench_figures import figures, received, sent
+
+SCENARIO = next(each for each in SCENARIOS if each.name == "abuse")
+KINDS = {
+    *("events to a dead target", "dear bodies", "bodies held back", "saves of dead names"),
+    "searches",
+}
+
+
+class Service:
+    """Accepts every request; a large batch it refuses before its end."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.requests: Counter[bytes] = Counter()
+        self.changed = asyncio.Event()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
+                held_back = length == 16 * 1024 * 1024
+                await reader.readexactly(0 if held_back else length)
+                status = b"429 Too Many Requests" if held_back else b"200 OK"
+                writer.write(b"HTTP/1.1 %b\r\nContent-Length: 2\r\n\r\n{}" % status)
+                self.requests[head.split()[0] + b" " + head.split()[1].partition(b"?")[0]] += 1
+                self.changed.set()
+        except (asyncio.IncompleteReadError, ConnectionResetError):
+            writer.close()
+
+    async def until(self, kinds: int) -> None:
+        while len(self.requests) < kinds:
+            self.changed.clear()
+            await self.changed.wait()
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    made = Service()
+    server = await asyncio.start_server(made.answer, "127.0.0.1", 0, limit=2**21)
+    made.port = server.sockets[0].getsockname()[1]
+    yield made
+    server.close()
+
+
+async def test_it_attacks_in_every_way_until_it_is_ended(service: Service) -> None:
+    attacker = Attacker()
+    names = {"ingest": "hk_i", "manager": "hk_m", "company": "it_abuse01", "pbxs": ["0" * 12]}
+    await attacker.begin(port=service.port, integrations=["abcdef"], held=2, **names)
+    async with asyncio.timeout(30):
+        await service.until(kinds=4)
+    answers = (await attacker.end())["answers"]
+    assert set(answers) <= KINDS
+    assert set(service.requests) == {
+        *(b"POST /v1/events", b"POST /v1/events/batch"),
+        *(b"PATCH /v1/integrations/abcdef", b"GET /v1/deliveries"),
+    }
+    assert set(answers.get("bodies held back", {"429": 1})) == {"429"}
+
+
+def test_what_it_costs_is_within_the_promises_or_not() -> None:
+    alone, beside = sent((0, 10), (20, 30), (40, 50)), sent((0, 15), (20, 35), (40, 60), first=10)
+    found = of_abuse(alone, beside, received((10, 16), (11, 40), (12, 70)), [3.0, 20.0], 200.0)
+    assert found["requests_ms"]["beside"]["p50"] == 15.0
+    assert [each["measured"] for each in found["verdicts"]] == [1.5, 0, 0, 30.0, 20.0, 200.0]
+    assert all(each["holds"] for each in found["verdicts"])
+    slow = sent((0, 25), (20, 45), (40, 70), first=10)
+    lost = of_abuse(alone, slow, received((10, 1_600)), [3.0, 1_200.0], 900.0)
+    assert [each["holds"] for each in lost["verdicts"]] == [False, True, *[False] * 4]
+
+
+def test_each_promise_is_printed_with_what_came_of_it(capsys: pytest.CaptureFixture[str]) -> None:
+    verdicts = [
+        {"what": "held", "measured": 1.5, "most": 2.0, "holds": True},
+        {"what": "broken", "measured": 3.0, "most": 2.0, "holds": False},
+    ]
+    measured = figures(verdicts=verdicts, attack={"searches": {"200": 7, "429": 1_000}})
+    machine = {"seconds": 10, "load_average_before": [0.0], "processors": 2, "processor": "x"}
+    around = machine | {"layout": "anywhere", "commit_to_disk_ms": 0.1}
+    report.show({"scenarios": {"abuse": measured}, "machine": around})
+    printed = capsys.readouterr().out
+    assert "held\t1.5\t2\tpass\n" in printed
+    assert "broken\t3\t2\tFAIL\n" in printed
+    assert "searches were answered 7 × 200, 1,000 × 429." in printed
+
+
+@pytest.mark.parametrize("seconds", [0.5, 3.0, 60.0])
+def test_the_others_are_all_watched_however_short_the_run(seconds: float) -> None:
+    short = SCENARIO.for_a_run_of(seconds)
+    assert len(short.others) == short.pbxs == 10
+    assert 0 < short.dead_integrations <= 2_000
