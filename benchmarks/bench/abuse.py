@@ -1,4 +1,4 @@
-"""What one tenant's abuse costs another: its requests, its deliveries, and whether the service lives.
+"""What one tenant's abuse costs another: its requests, its deliveries, the service's life.
 
 The other tenant sends at a rate, first alone, then while the abuse is under way. Each promise is
 measured and judged: `verdicts` says what was promised, what was measured and whether it holds.

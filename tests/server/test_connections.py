@@ -20,6 +20,10 @@ class Client:
         self.busy, self.idle_since = busy, idle_since
         self.key: UUID | None = None
         self.ended = False
+        self.dropped = asyncio.Event()
+
+    def drop_more(self) -> None:
+        self.dropped.set()
 
     def abort(self) -> None:
         self.ended = True
@@ -107,3 +111,14 @@ async def test_places_of_connections_that_ended_are_free_again() -> None:
         connections.left(client)  # type: ignore[arg-type]  # twice does no harm
         assert not client.ended
         await asyncio.sleep(0)
+
+
+async def test_what_is_read_for_its_senders_sake_alone_is_read_a_few_at_a_time() -> None:
+    connections = Connections(ConnectionLimits())
+    clients = [Client() for _ in range(10)]
+    for client in clients:
+        connections.drop_more_later(client)  # type: ignore[arg-type]  # all that it looks at
+    await clients[0].dropped.wait()
+    assert [client.dropped.is_set() for client in clients] == [True] * 3 + [False] * 7
+    await clients[9].dropped.wait()
+    assert all(client.dropped.is_set() for client in clients)
