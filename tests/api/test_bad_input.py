@@ -67,7 +67,7 @@ async def refused(api: Api, document: object) -> list[str]:
         ({"company": ""}, "company"),
         ({"enabled": "yes"}, "enabled"),
         ({"enabled": 1}, "enabled"),
-        ({"filter": {"direction": "inbound"}}, "filter"),
+        ({"filter": {"direction": "inbound"}}, "filter.direction"),
         ({"maxInFlight": 0}, "maxInFlight"),
         ({"maxInFlight": "16"}, "maxInFlight"),
         ({"maxInFlight": 10**30}, "maxInFlight"),

@@ -176,7 +176,7 @@ async def test_switching_off_says_manual_and_switching_on_clears_it(api: Api) ->
         ({"name": ""}, "name"),
         ({"enabled": "yes"}, "enabled"),
         ({"enabled": None}, "enabled"),
-        ({"filter": {"direction": "inbound"}}, "filter"),
+        ({"filter": {"direction": "inbound"}}, "filter.direction"),
         ({"events": None}, "events"),
         ({"events": []}, "events"),
         ({"events": {"call": None, "analytics": None}}, "events"),

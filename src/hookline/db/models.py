@@ -82,6 +82,7 @@ class Integration(Base):
         ARRAY(DateTime(timezone=True)), server_default=text("'{}'")
     )
     events: Mapped[dict[str, Any]]
+    filter: Mapped[str | None]  # JSON text as it was given: JSONB changes numbers, and takes no NUL
     ordering: Mapped[str] = mapped_column(server_default=text("'none'"))
     max_in_flight: Mapped[int]
     rate_limit: Mapped[float | None] = mapped_column(Double)  # deliveries a second

@@ -1,5 +1,6 @@
 """Many events in, one statement out; what is born leased starts at once."""
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 from uuid import UUID
@@ -13,7 +14,7 @@ from hookline.domain.access import Tenant
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
 from hookline.errors import Overloaded, QuotaExceeded
-from hookline.integrations.subscriptions import Subscriptions
+from hookline.integrations.subscriptions import Match, Subscriptions
 from hookline.queue.port import (
     Appended,
     Claimed,
@@ -44,6 +45,8 @@ class Stale(msgspec.Struct, frozen=True, gc=False):
 class _Offer(msgspec.Struct, frozen=True, gc=False):
     event: Event
     authorised_at: int | None  # a revision; None: the event needs no authorisation
+    match: Match
+    matched_at: int  # the revision of the snapshot that it was matched by
 
 
 class _Planned(msgspec.Struct, frozen=True, gc=False):
@@ -118,15 +121,19 @@ class Ingest:
     async def _accept(
         self, events: Sequence[Event], authorised_at: int | None
     ) -> list[Receipt] | Stale:
+        revision = self._subscriptions.revision
+        matches = [await self._match(event) for event in events]
         tenants = [self._subscriptions.tenant_of(event) for event in events]
-        demands = self._demands(events, tenants)
+        demands = _demands(events, matches, tenants)
         if refused := await self._bounds.enter(demands):
             places = enumerate(tenants)
             raise QuotaExceeded({at: refused[each] for at, each in places if each in refused})
         made: dict[Tenant, int] = {}
         receipts: list[Receipt] = []
         try:
-            answers = await self._batcher.submit([_Offer(event, authorised_at) for event in events])
+            matched = zip(events, matches, strict=True)
+            offers = [_Offer(event, authorised_at, match, revision) for event, match in matched]
+            answers = await self._batcher.submit(offers)
             for tenant, answer in zip(tenants, answers, strict=True):
                 if isinstance(answer, Stale):
                     return answer  # as the others are: they were authorised together
@@ -136,16 +143,19 @@ class Ingest:
             self._bounds.leave(demands, made)
         return receipts
 
-    def _demands(self, events: Sequence[Event], tenants: Sequence[Tenant]) -> dict[Tenant, Demand]:
-        """Foresee what events come to, as integrations are known at this moment."""
-        demands: dict[Tenant, Demand] = {}
-        for event, tenant in zip(events, tenants, strict=True):
-            demand = demands.get(tenant)
-            if demand is None:
-                demand = demands[tenant] = Demand()
-            demand.deliveries += len(self._subscriptions.match(event).wanted)
-            demand.size += len(event.payload)
-        return demands
+    async def _match(self, event: Event) -> Match:
+        """Say who gets an event, as integrations are known at this moment."""
+        match = self._subscriptions.match(event)
+        if not match.conditional:
+            return match
+        steps = match.passing(event)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                passing: Match = end.value
+                return passing
+            await asyncio.sleep(0)  # others have their turn
 
     async def idle(self) -> None:
         """Return when everything that was handed in is answered."""
@@ -155,10 +165,14 @@ class Ingest:
         digests = [offer.event.digest(offer.event.pbx) for offer in offers]
         for _ in range(MOST_REMATCHES):
             revision = self._subscriptions.revision
+            matches = [
+                offer.match if offer.matched_at == revision else await self._match(offer.event)
+                for offer in offers
+            ]
             planned: dict[UUID, _Planned] = {}
-            for digest, offer in zip(digests, offers, strict=True):
+            for digest, offer, match in zip(digests, offers, matches, strict=True):
                 if digest not in planned and not _is_stale(offer, revision):
-                    planned[digest] = self._plan(offer.event, digest)
+                    planned[digest] = self._plan(offer.event, match, digest)
             if not planned:
                 return [Stale(revision)] * len(offers)
             asked_at = self._lanes.clock() if self._lanes is not None else 0.0
@@ -169,9 +183,8 @@ class Ingest:
             await self._subscriptions.catch_up(beyond=revision)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
 
-    def _plan(self, event: Event, digest: UUID) -> _Planned:
-        """Match one event, and reserve places for the deliveries that can start at once."""
-        match = self._subscriptions.match(event)
+    def _plan(self, event: Event, match: Match, digest: UUID) -> _Planned:
+        """Reserve places for the deliveries of a matched event that can start at once."""
         event_id = new_uuid()
         size = len(event.payload)
         lanes = self._lanes
@@ -256,6 +269,20 @@ class Ingest:
             revision=revision,
             event=event,
         )
+
+
+def _demands(
+    events: Sequence[Event], matches: Sequence[Match], tenants: Sequence[Tenant]
+) -> dict[Tenant, Demand]:
+    """Foresee what events come to."""
+    demands: dict[Tenant, Demand] = {}
+    for event, match, tenant in zip(events, matches, tenants, strict=True):
+        demand = demands.get(tenant)
+        if demand is None:
+            demand = demands[tenant] = Demand()
+        demand.deliveries += len(match.wanted)
+        demand.size += len(event.payload)
+    return demands
 
 
 def _is_stale(offer: _Offer, revision: int) -> bool:

@@ -14,7 +14,7 @@ import msgspec
 
 from hookline.domain.batches import split_batch
 from hookline.domain.canonical import Printed, canonical, is_index
-from hookline.domain.documents import parse_document
+from hookline.domain.documents import load, parse_document
 from hookline.domain.ids import uuid_of
 from hookline.domain.incremental import WINDOW, parse_in_steps
 from hookline.errors import (
@@ -75,6 +75,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         """Return the copy for one integration: the bytes that are signed and sent."""
         member = f',"integrationId":"{integration_id}"'.encode()
         return self.payload[: self.splice] + member + self.payload[self.splice :]
+
+    def document(self) -> dict[str, object]:
+        """Parse the payload: the envelope as content filters see it."""
+        return load(self.payload, whole=self.payload, offset=0)  # type: ignore[return-value]
 
     def digest(self, pbx: str | None) -> UUID:
         """Return what duplicates share: 128 bits of SHA-256 over the routed PBX and the payload."""

@@ -50,9 +50,12 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
     _check_aws_key(patch.transmission, row, checks)
     url = row.url if patch.transmission is None else patch.transmission.url or row.url
     checks.ordering(TransmissionType(row.type), url, patch.ordering)
+    pattern = checks.filter(patch.filter)
     checks.raise_any()
     if events is not None:
         row.events = events
+    if "filter" in patch.model_fields_set:
+        row.filter = pattern
     if headers is not None:
         row.headers = seal_headers(headers, row.id, keyring)
     if patch.transmission is not None:

@@ -3,9 +3,11 @@
 Each check adds to one list of problems, so that the answer names every wrong field.
 """
 
+import json
 from collections.abc import Mapping
 
 from hookline.domain.catalogue import Catalogue
+from hookline.domain.filters import parse_filter
 from hookline.domain.queues import parse_queue_url
 from hookline.domain.selection import parse_selection
 from hookline.domain.targets import Ordering, TransmissionType, is_fifo
@@ -51,6 +53,16 @@ class Checks:
         """Check which events are chosen; return the form to keep, or None where it is wrong."""
         try:
             return parse_selection(selection, self._catalogue).as_document()
+        except InvalidInput as error:
+            self._problems.extend(error.fields)
+            return None
+
+    def filter(self, pattern: object) -> str | None:
+        """Check an event pattern; return its JSON text to keep, None for none or a wrong one."""
+        if pattern is None:
+            return None
+        try:
+            return json.dumps(parse_filter(pattern).pattern)
         except InvalidInput as error:
             self._problems.extend(error.fields)
             return None

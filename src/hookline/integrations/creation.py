@@ -1,5 +1,6 @@
 """What a new integration is made of."""
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hookline.db.models import Integration as Row
@@ -12,20 +13,31 @@ from hookline.integrations.sealing import seal_headers, secret_binding
 from hookline.security.secrets import KeyRing
 
 
-async def check_new(new: IntegrationCreate, checks: Checks) -> dict[str, str | list[str]]:
-    """Return the selection to keep; raise InvalidInput with every field that is wrong."""
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What of a new integration is kept in another form than it was given."""
+
+    events: dict[str, str | list[str]]
+    filter: str | None  # JSON text
+
+
+async def check_new(new: IntegrationCreate, checks: Checks) -> Checked:
+    """Return what is to be kept; raise InvalidInput with every field that is wrong."""
     transmission = new.transmission
     await checks.url(transmission.type, transmission.url)
     if not isinstance(transmission, SqsTransmissionCreate):
         checks.headers(transmission.headers)
     checks.ordering(transmission.type, transmission.url, new.ordering)
     events = checks.events(new.events)
+    pattern = checks.filter(new.filter)
     checks.raise_any()
-    return events or {}
+    return Checked(events or {}, pattern)
 
 
-def row_of(new: IntegrationCreate, integration_id: str, keyring: KeyRing, *, by: str) -> Row:
-    """Return the row of a checked integration; its tenancy, events and revision are to be added."""
+def row_of(
+    new: IntegrationCreate, checked: Checked, integration_id: str, keyring: KeyRing, *, by: str
+) -> Row:
+    """Return the row of a checked integration; its tenancy and revision are to be added."""
     now = datetime.now(UTC)
     transmission = new.transmission
     if isinstance(transmission, SqsTransmissionCreate):
@@ -43,6 +55,8 @@ def row_of(new: IntegrationCreate, integration_id: str, keyring: KeyRing, *, by:
         access_key_id=key_id,
         headers=seal_headers(headers, integration_id, keyring),
         secret=keyring.seal(secret, bound_to=secret_binding(integration_id)),
+        events=checked.events,
+        filter=checked.filter,
         ordering=new.ordering or Ordering.NONE,
         old_secrets=[],
         old_secrets_until=[],

@@ -18,6 +18,7 @@ from hookline.integrations.fields import (
     AccessKeyId,
     CompanyId,
     CustomHeaders,
+    EventPattern,
     EventSelection,
     EventSelectionPatch,
     IntegrationName,
@@ -77,8 +78,9 @@ class IntegrationCreate(RequestDocument):
     enabled: Switch = Field(default=True, description="Whether it gets events from the start.")
     transmission: TransmissionCreate
     events: EventSelection
-    filter: None = Field(
-        None, description="Reserved for content filters; only `null` is possible so far."
+    filter: EventPattern | None = Field(
+        default_factory=lambda: None,  # a default that isn't described: null has a meaning here
+        description="Left out or `null`: all events of the chosen types pass.",
     )
     ordering: OrderingField | None = None
     max_in_flight: MaxInFlight = 16
@@ -173,8 +175,9 @@ class IntegrationPatch(PatchDocument):
     )
     transmission: TransmissionPatch | None = None
     events: EventSelectionPatch | None = None
-    filter: None = Field(
-        None, description="Reserved for content filters; only `null` is possible so far."
+    filter: EventPattern | None = Field(
+        default_factory=lambda: None,  # as above
+        description="Takes the place of the whole filter; `null` removes it.",
     )
     ordering: OrderingField | None = None
     max_in_flight: MaxInFlight | None = None

@@ -16,6 +16,7 @@ from hookline.integrations.fields import (
     CompanyId,
     CustomHeaders,
     Document,
+    EventPattern,
     EventSelection,
     IntegrationId,
     IntegrationName,
@@ -118,7 +119,7 @@ class Integration(Document):
     enabled: bool = Field(description="Whether it gets events.")
     transmission: Transmission
     events: EventSelection
-    filter: None = Field(description="Reserved for content filters.")
+    filter: EventPattern | None = Field(description="Which of the chosen events pass; `null`: all.")
     ordering: OrderingField
     max_in_flight: MaxInFlight
     rate_limit: RateLimit | None = Field(description=RATE_LIMIT, examples=[20])

@@ -97,7 +97,7 @@ class IntegrationService:
     ) -> Listed:
         await self._know_types()
         pbx = tenancy.pbx_of(principal, new.pbx)
-        events = await check_new(new, self._checks(pbx, new.company or principal.company))
+        checked = await check_new(new, self._checks(pbx, new.company or principal.company))
         async with self._transactions.changing() as change:
             if key is not None and (first := await find_result(change.session, key, self._keyring)):
                 await change.session.rollback()
@@ -106,9 +106,8 @@ class IntegrationService:
             whose = tenancy.settle(principal, pbx, new.company, recorded)
             await self._check_room(change.session, whose.pbx, whose.company)
             found = await _free_id(change.session)
-            row = row_of(new, found, self._keyring, by=principal.label)
+            row = row_of(new, checked, found, self._keyring, by=principal.label)
             row.pbx, row.company, row.company_vouched = whose.pbx, whose.company, whose.vouched
-            row.events = events
             row.revision = change.revision
             change.session.add(row)
             made = self._views.integration(row, with_secret=True)

@@ -7,7 +7,8 @@ every process, and matching itself does no I/O.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+import json
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -19,6 +20,8 @@ from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, EventType
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
+from hookline.domain.filter_values import MOST_STEPS, Work
+from hookline.domain.filters import Filter, parse_filter
 from hookline.domain.licences import PbxPolicy, allows
 from hookline.domain.selection import ALL, Selection, restore_selection
 from hookline.domain.stored import licence_of, ordering_chosen
@@ -37,6 +40,8 @@ from hookline.logs import get_logger
 from hookline.security.secrets import KeyRing
 
 _MOST_MATCHES = 64  # remembered answers of a PBX or company: more than there are event types
+_LARGE = 64 * 1024  # bytes of an event that takes as long to parse as others may wait
+_STEPS_AT_ONCE = 5 * MOST_STEPS  # of filters; a few milliseconds
 _LOG = get_logger(__name__)
 
 
@@ -54,6 +59,7 @@ class Subscription:
     target: Target | None = field(repr=False)
     name: str = ""
     rate_limit: float | None = None  # deliveries a second
+    filter: Filter | None = None
 
     def usable_target(self, now: datetime) -> Target:
         """Return the target; a rotated secret signs along no longer than its grace period.
@@ -70,10 +76,46 @@ class Subscription:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Who gets an event; and, as JSON text, the others that were considered, by reason."""
+    """Who gets an event; and the others that were considered, by reason.
+
+    Where it is `conditional`, filters have not been asked yet: `passing` does that.
+    """
 
     wanted: tuple[Subscription, ...]
-    skipped: str | None
+    reasons: Mapping[str, Sequence[str]]
+    skipped: str | None  # the reasons as JSON text
+    conditional: bool = False
+
+    @classmethod
+    def of(cls, wanted: Sequence[Subscription], reasons: Mapping[str, Sequence[str]]) -> "Match":
+        """Return a match whose filters, if there are any, have not been asked yet."""
+        skipped = orjson.dumps(reasons).decode() if reasons else None
+        conditional = any(each.filter is not None for each in wanted)
+        return cls(tuple(wanted), reasons, skipped, conditional)
+
+    def passing(self, event: Event) -> Generator[None, None, "Match"]:
+        """Ask the filters, in steps of bounded work; what they refuse is noted as `filtered`."""
+        document = event.document()
+        if len(event.payload) > _LARGE:
+            yield
+        wanted: list[Subscription] = []
+        refused: list[str] = []
+        spent = 0
+        for each in self.wanted:
+            work = Work(document)
+            if each.filter is None or each.filter.matches(document, work):
+                wanted.append(each)
+            else:
+                refused.append(each.integration_id)
+            spent += MOST_STEPS - work.left
+            if spent > _STEPS_AT_ONCE:
+                spent = 0
+                yield
+        if not refused:
+            return Match(self.wanted, self.reasons, self.skipped)
+        refused += self.reasons.get(SkipReason.FILTERED, ())
+        reasons = {**self.reasons, SkipReason.FILTERED.value: refused}
+        return Match(tuple(wanted), reasons, orjson.dumps(reasons).decode())
 
 
 Listener = Callable[[Subscription | None, Subscription | None], None]
@@ -180,7 +222,10 @@ class Subscriptions:
         return Tenant(company, known.pbx)
 
     def match(self, event: Event) -> Match:
-        """Say who gets an event: the integrations of its PBX, without one those of its company."""
+        """Say who gets an event: the integrations of its PBX, without one those of its company.
+
+        Where the answer is conditional, filters are still to be asked.
+        """
         company = event.company if event.pbx is None else None
         if self.reserves(event.type):  # rare, and each about another integration: not remembered
             return self._find_match(event.pbx, company, event.type, about=event.subject)
@@ -227,7 +272,7 @@ class Subscriptions:
                 wanted.append(subscription)
             else:
                 skipped.setdefault(reason.value, []).append(integration_id)
-        return Match(tuple(wanted), orjson.dumps(skipped).decode() if skipped else None)
+        return Match.of(wanted, skipped)
 
     def _reason_to_skip(
         self, subscription: Subscription, pbx: str | None, event_type: str
@@ -327,6 +372,7 @@ class Subscriptions:
             target=target,
             name=row.name,
             rate_limit=row.rate_limit,
+            filter=None if row.filter is None else parse_filter(json.loads(row.filter)),
         )
 
     def _open(self, row: Integration) -> Target | None:

@@ -1,5 +1,6 @@
 """Rows in, what the REST API shows out."""
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
@@ -74,7 +75,7 @@ class Views:
             enabled=row.enabled,
             transmission=self._transmission(row, with_secret=with_secret),
             events=restore_selection(row.events, self._catalogue).as_document(),
-            filter=None,
+            filter=None if row.filter is None else json.loads(row.filter),
             ordering=ordering_of(
                 TransmissionType(row.type), row.url, ordering_chosen(row.ordering)
             ),

@@ -1,0 +1,196 @@
+"""Content filters: an event pattern, checked and compiled into closures over parsed envelopes.
+
+The language is that of Amazon EventBridge's event patterns: every key of a pattern must match, a
+leaf is an array of alternatives, and of an array in an event any element may match. Evaluating one
+is bounded whatever the event holds: see `Work`.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Final
+
+from hookline.domain.filter_values import MISSING, Problems, Work, flat, parse_leaf
+from hookline.errors import FieldProblem, InvalidInput
+
+MOST_BYTES: Final = 4 * 1024  # of the pattern as compact JSON
+MOST_LEAVES: Final = 100
+DEEPEST: Final = 8  # keys from the envelope down to a leaf
+OR: Final = "$or"
+_MOST_PROBLEMS: Final = 20  # told at once
+
+Matches = Callable[[object, Work], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """A compiled event pattern."""
+
+    pattern: Mapping[str, object]  # as it was given
+    paths: tuple[str, ...]  # of its leaves, as `data.direction`
+    _root: "_Node" = field(repr=False)
+
+    def matches(self, envelope: Mapping[str, object], work: Work | None = None) -> bool:
+        """Whether an event passes; `work` tells afterwards what that took."""
+        return self._root.matches(envelope, work or Work(envelope))
+
+    def refusal(self, envelope: Mapping[str, object]) -> str | None:
+        """Return the path of the first field that does not match, None where the event passes."""
+        work = Work(envelope)
+        if self._root.matches(envelope, work):
+            return None
+        return self._root.refusal(envelope, Work(envelope))
+
+
+@dataclass(frozen=True, slots=True)
+class _Node:
+    """A part of a pattern: an object's keys, one `$or`, or a leaf."""
+
+    path: str
+    matches: Matches
+    leaves: int
+    children: tuple[tuple[str, "_Node"], ...] = ()
+
+    def refusal(self, value: object, work: Work) -> str:
+        """Return the path of what says no within this part, which does not match."""
+        if type(value) is not dict:
+            return self.path or self.children[0][1].path
+        for key, child in self.children:
+            of_child = value if key == OR else value.get(key, MISSING)
+            if not child.matches(of_child, work):
+                return child.path if key == OR else child.refusal(of_child, work)
+        return self.path
+
+
+def parse_filter(raw: object, path: str = "filter") -> Filter:
+    """Check and compile an event pattern.
+
+    Raises InvalidInput with the path of each wrong part (`filter.data.direction[0].prefix`), the
+    first twenty of them.
+    """
+    problems: list[FieldProblem] = []
+    root = _parse(raw, path, problems)
+    if root is None or problems:
+        raise InvalidInput(*islice(problems, _MOST_PROBLEMS))
+    return Filter(raw, tuple(_leaf_paths(root)), root)  # type: ignore[arg-type] # it is an object
+
+
+def _parse(raw: object, path: str, problems: list[FieldProblem]) -> "_Node | None":
+    if type(raw) is not dict:
+        problems.append(FieldProblem(path, "Give an event pattern, an object, or null."))
+        return None
+    try:
+        size = len(json.dumps(raw, ensure_ascii=False, separators=(",", ":")).encode())
+    except UnicodeEncodeError:
+        problems.append(FieldProblem(path, "Leave out lone surrogates."))
+        return None
+    if size > MOST_BYTES:
+        advice = (
+            f"A filter has at most {MOST_BYTES:,} bytes as compact JSON; this one has {size:,}."
+        )
+        problems.append(FieldProblem(path, advice))
+        return None
+    root = _object(raw, (), Problems(path, problems))
+    if root.leaves > MOST_LEAVES:
+        advice = f"A filter has at most {MOST_LEAVES} leaves; this one has {root.leaves}."
+        problems.append(FieldProblem(path, advice))
+    return root
+
+
+def _object(pattern: dict[str, object], keys: tuple[str, ...], problems: Problems) -> _Node:
+    """Compile an object of a pattern: all of its keys must match."""
+    if not pattern:
+        problems.add(keys, "An empty object matches nothing; name a field, or leave it out.")
+    children = tuple((key, _member(key, part, keys, problems)) for key, part in pattern.items())
+    return _node(keys, children)
+
+
+def _member(key: str, part: object, keys: tuple[str, ...], problems: Problems) -> _Node:
+    below = (*keys, key)
+    if len(below) > DEEPEST:
+        problems.add(below, f"A filter's fields are at most {DEEPEST} levels deep.")
+        return _nothing(below)
+    if key == OR:
+        return _either(part, keys, problems)
+    if type(part) is dict:
+        return _object(part, below, problems)
+    if type(part) is list:
+        matches = parse_leaf(part, below, problems)
+        return _Node(".".join(below), matches, 1) if matches else _nothing(below)
+    problems.add(
+        below, 'Give an array of alternatives, such as ["INBOUND"], or an object of fields.'
+    )
+    return _nothing(below)
+
+
+def _either(part: object, keys: tuple[str, ...], problems: Problems) -> _Node:
+    """Compile `$or`: one of several patterns for the object that it stands in must match."""
+    below = (*keys, OR)
+    if type(part) is not list or not part or any(type(each) is not dict for each in part):
+        problems.add(below, "Give an array of patterns, each of them an object.")
+        return _nothing(below)
+    nodes = []
+    for place, each in enumerate(part):
+        inner = problems.at((*keys, f"{OR}[{place}]"), keys)
+        nodes.append(_object(each, keys, inner))
+    parts = tuple(node.matches for node in nodes)
+
+    def matches(value: object, work: Work) -> bool:
+        return any(part(value, work) for part in parts)
+
+    leaves = sum(node.leaves for node in nodes)
+    named = tuple((str(place), node) for place, node in enumerate(nodes))
+    return _Node(".".join(below), matches, leaves, named)
+
+
+def _node(keys: tuple[str, ...], children: tuple[tuple[str, _Node], ...]) -> _Node:
+    leaves = sum(child.leaves for _, child in children)
+    of_object, of_nothing = _all_of(children)
+
+    def matches(value: object, work: Work) -> bool:
+        if type(value) is dict:
+            return of_object(value, work)
+        if type(value) is not list:
+            return of_nothing(value, work)
+        objects = 0
+        for element in flat(value, work, leaves):
+            if type(element) is dict:
+                objects += 1
+                if of_object(element, work):
+                    return True
+        return not objects and of_nothing(value, work) and work.left >= 0
+
+    return _Node(".".join(keys), matches, leaves, children)
+
+
+def _all_of(children: tuple[tuple[str, _Node], ...]) -> tuple[Matches, Matches]:
+    """Compile that all fields match, for an object, and for a value that has no fields."""
+    pairs = tuple((key, child.matches) for key, child in children if key != OR)
+    either = next((child.matches for key, child in children if key == OR), None)
+
+    def of_object(value: object, work: Work) -> bool:
+        for key, matches in pairs:
+            if not matches(value.get(key, MISSING), work):  # type: ignore[attr-defined] # a dict
+                return False
+        return either is None or either(value, work)
+
+    def of_nothing(_value: object, work: Work) -> bool:
+        for _, matches in pairs:
+            if not matches(MISSING, work):
+                return False
+        return either is None or either(MISSING, work)
+
+    return of_object, of_nothing
+
+
+def _nothing(keys: tuple[str, ...]) -> _Node:
+    """Return a part for what is refused anyway."""
+    return _Node(".".join(keys), lambda _value, _work: False, 1)
+
+
+def _leaf_paths(node: _Node) -> Iterator[str]:
+    if not node.children:
+        yield node.path
+    for _, child in node.children:
+        yield from _leaf_paths(child)
