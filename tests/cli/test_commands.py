@@ -9,7 +9,10 @@ from hookline.security.secrets import generate_key
 from hookline.settings import PREFIX, Settings
 from support.terminal import Terminal
 
-COMMANDS = ("serve", "worker", "migrate", "settings", "keys", "openapi", "demo", "listen")
+COMMANDS = (
+    *("serve", "worker", "migrate", "settings", "keys", "status", "events", "deliveries"),
+    *("integrations", "pbxs", "openapi", "bench", "demo", "listen"),
+)
 
 
 async def test_help_names_every_command(terminal: Terminal) -> None:

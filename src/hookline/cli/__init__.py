@@ -1,30 +1,61 @@
-"""The command line. Each command imports what it needs when it runs, so that `--help` is quick."""
+"""The command line. A command's module is imported when the command is asked for."""
 
 import sys
-from typing import Annotated
+from importlib import import_module
+from typing import Annotated, Final, cast
 
 import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
 
 from hookline import __version__
-from hookline.cli import bench, database, demo, keys, listen, openapi, serve, settings
 from hookline.errors import HooklineError
 
+_COMMANDS: Final = {  # in the order of the help: where each is found
+    "serve": "hookline.cli.serve:serve",
+    "worker": "hookline.cli.serve:worker",
+    "migrate": "hookline.cli.database:migrate",
+    "settings": "hookline.cli.settings:show",
+    "keys": "hookline.cli.keys:app",
+    "status": "hookline.cli.remote.status:status",
+    "events": "hookline.cli.remote.events:app",
+    "deliveries": "hookline.cli.remote.deliveries:app",
+    "integrations": "hookline.cli.remote.integrations:app",
+    "pbxs": "hookline.cli.remote.pbxs:app",
+    "openapi": "hookline.cli.openapi:openapi",
+    "bench": "hookline.cli.bench:app",
+    "demo": "hookline.cli.demo:demo",
+    "listen": "hookline.cli.listen:listen",
+}
+
+
+class _Commands(TyperGroup):
+    """Imports the module of a command when the command is asked for: `serve` needs few of them."""
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - typer calls it so
+        """Return the names of all commands, in the order of the help."""
+        return list(_COMMANDS)
+
+    def get_command(
+        self,
+        ctx: object,  # noqa: ARG002 - typer calls it so
+        cmd_name: str,
+    ) -> TyperCommand | TyperGroup | None:
+        """Return a command; None where there is none of that name."""
+        if cmd_name not in _COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            self.commands[cmd_name] = _loaded(cmd_name)
+        return cast("TyperCommand | TyperGroup", self.commands[cmd_name])
+
+
 app = typer.Typer(
+    cls=_Commands,
     name="hookline",
     help="Delivers PBX events to webhooks and SQS queues: durable, signed, bounded.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(serve.serve)
-app.command()(serve.worker)
-app.command()(database.migrate)
-app.command("settings")(settings.show)
-app.add_typer(keys.app, name="keys")
-app.command()(openapi.openapi)
-bench.add_to(app)
-app.command()(demo.demo)
-app.command()(listen.listen)
 
 
 def main() -> None:
@@ -34,6 +65,18 @@ def main() -> None:
     except HooklineError as error:
         sys.stderr.write(f"hookline: {error}\n")
         sys.exit(1)
+
+
+def _loaded(name: str) -> TyperCommand | TyperGroup:
+    module, _, attribute = _COMMANDS[name].partition(":")
+    found = getattr(import_module(module), attribute)
+    if not isinstance(found, typer.Typer):
+        alone = typer.Typer(add_completion=False)
+        alone.command(name)(found)
+        found = alone
+    command = get_command(found)
+    command.name = name
+    return cast("TyperCommand | TyperGroup", command)
 
 
 def _print_version(asked: bool) -> None:  # noqa: FBT001 - typer calls it with a position

@@ -1,4 +1,4 @@
-"""`hookline keys`: make, list and revoke API keys, while the service runs or not."""
+"""`hookline keys`: make, list and revoke API keys, in the database or over a server's API."""
 
 import asyncio
 import re
@@ -10,6 +10,9 @@ from uuid import UUID
 import typer
 
 from hookline.cli import rotation, terminal
+from hookline.cli.remote import keys as remote
+from hookline.cli.remote import output
+from hookline.cli.remote.api import AsJson
 from hookline.domain.access import Role, check_scope
 
 if TYPE_CHECKING:
@@ -20,6 +23,14 @@ if TYPE_CHECKING:
 app = typer.Typer(help="API keys, and the keys that seal secrets at rest.", no_args_is_help=True)
 
 Answer = TypeVar("Answer")
+Server = Annotated[
+    str | None,
+    typer.Option(
+        "--server",
+        metavar="URL",
+        help="Ask this server, with the admin key in HOOKLINE_KEY; else the settings' database.",
+    ),
+]
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"([1-9]\d{0,3})([mhdw])").fullmatch  # at most 191 years
 
@@ -33,7 +44,7 @@ def _duration(text: str) -> timedelta:
 
 
 @app.command()
-def create(
+def create(  # noqa: PLR0913 - each is an option of the command
     *,
     role: Annotated[
         Role, typer.Option(help="admin: everything; manager: one tenant; ingest: sends events.")
@@ -45,19 +56,34 @@ def create(
         timedelta | None,
         typer.Option(parser=_duration, metavar="TIME", help="90m, 12h, 30d or 8w; else never."),
     ] = None,
+    server: Server = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key and print it. It is shown this once and kept as a hash."""
     check_scope(role, pbx=pbx, company=company)  # before a database is started for nothing
     expires_at = None if expires_in is None else datetime.now(UTC) + expires_in
+    if server is not None:
+        said = {"role": role.value, "pbx": pbx, "company": company, "name": name}
+        remote.create(server, said, expires_at, as_json=as_json)
+        return
     made = _run(
         lambda keys: keys.create(role, pbx=pbx, company=company, name=name, expires_at=expires_at)
     )
-    sys.stdout.write(f"{made.key}\n")
+    if as_json:
+        output.print_json({**_document(made.record), "key": made.key})
+    else:
+        sys.stdout.write(f"{made.key}\n")
 
 
 @app.command("list")
-def show() -> None:
+def show(*, server: Server = None, as_json: AsJson = False) -> None:
     """List every key, newest first; none can be shown again."""
+    if server is not None:
+        remote.show(server, as_json=as_json)
+        return
+    if as_json:
+        output.print_json([_document(record) for record in _run(lambda keys: keys.all())])
+        return
     columns = ("id", "key", "role", "for", "name", "state", "created", "last used")
     terminal.table("API keys", columns, [_row(record) for record in _run(lambda keys: keys.all())])
 
@@ -65,10 +91,19 @@ def show() -> None:
 @app.command()
 def revoke(
     key_id: Annotated[UUID, typer.Argument(metavar="ID", help="The id, as `keys list` shows it.")],
+    *,
+    server: Server = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a key worthless, at once and for good."""
+    if server is not None:
+        remote.revoke(server, str(key_id), as_json=as_json)
+        return
     record = _run(lambda keys: keys.revoke(key_id))
-    terminal.say(f"Revoked {record.id} ({record.hint}…).")
+    if as_json:
+        output.print_json({"revoked": str(record.id)})
+    else:
+        terminal.say(f"Revoked {record.id} ({record.hint}…).")
 
 
 app.command("rotate-encryption")(rotation.rotate_encryption)
@@ -89,6 +124,27 @@ def _run(ask: "Callable[[KeyService], Awaitable[Answer]]") -> Answer:
             return await ask(KeyService(Transactions(engine)))
 
     return asyncio.run(answered())
+
+
+def _document(record: "KeyRecord") -> dict[str, object]:
+    """Return what the REST API says of a key."""
+    return {
+        "id": str(record.id),
+        "hint": record.hint,
+        "role": record.role.value,
+        "pbx": record.pbx,
+        "company": record.company,
+        "name": record.name,
+        "state": record.state(datetime.now(UTC)).value,
+        "createdAt": _timestamp(record.created_at),
+        "expiresAt": _timestamp(record.expires_at),
+        "revokedAt": _timestamp(record.revoked_at),
+        "lastUsedAt": _timestamp(record.last_used_at),
+    }
+
+
+def _timestamp(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"
 
 
 def _row(record: "KeyRecord") -> tuple[str, ...]:

@@ -15,6 +15,8 @@ from hookline.settings.model import PREFIX, Settings
 
 _DOTENV: Final = str(Settings.model_config["env_file"])
 
+_OF_COMMANDS: Final = {"SERVER", "KEY"}  # what operators' commands call, and with which key
+
 # A Kubernetes Service named "hookline" puts such variables into every pod beside it.
 _SERVICE_LINK = re.compile(r"HOOKLINE_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)").fullmatch
 
@@ -65,7 +67,7 @@ def _refuse_unknown_names() -> None:
         if not name.startswith(PREFIX) or _SERVICE_LINK(name):
             continue
         knob = name.removeprefix(PREFIX)
-        if knob not in known:
+        if knob not in known and knob not in _OF_COMMANDS:
             close = difflib.get_close_matches(knob, known, n=1, cutoff=0.7)
             advice = f"did you mean {PREFIX}{close[0]}?" if close else "see `hookline settings`."
             raise ConfigurationError(f"{given} is not one of Hookline's settings; {advice}")
