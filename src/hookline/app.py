@@ -24,6 +24,7 @@ from hookline.api import (
     metrics,
     pbxs,
     statistics,
+    stream,
     system,
 )
 from hookline.api.deps import Services
@@ -43,6 +44,7 @@ _ROUTERS = (
     history.router,
     deliveries.router,
     statistics.router,
+    stream.router,
     keys.router,
     system.router,
     health.router,

@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from hookline.api.stream import delivery_frame
 from hookline.db import connections
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.migrate import is_current, migrate_at, newest_revision
@@ -22,7 +23,10 @@ from hookline.domain.catalogue import Catalogue
 from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
+from hookline.history.repository import History
 from hookline.history.roll_ups import RollUps
+from hookline.history.statistics import StatisticsReader
+from hookline.history.streams import KeysInForce, Streams
 from hookline.integrations.census import Census
 from hookline.integrations.retention import RecordRetention
 from hookline.integrations.revision import Transactions
@@ -110,6 +114,16 @@ async def keep_house_and_time(
         longest_wait=settings.retry_after_cap,
     )
     background(stack, keep_house(due_times, interval=settings.poll_interval), "clock")
+
+
+def open_history(
+    settings: Settings, records: AsyncEngine, keys: KeysInForce, stack: AsyncExitStack
+) -> tuple[History, StatisticsReader, Streams]:
+    """Open the read side: what became of deliveries, in numbers, and as they end."""
+    history = History(records)
+    streams = Streams(records, history, keys, most=settings.max_streams, frame=delivery_frame)
+    background(stack, streams.run(), "streams")
+    return history, StatisticsReader(records), streams
 
 
 def keyring_of(settings: Settings) -> KeyRing:

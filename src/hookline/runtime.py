@@ -43,8 +43,6 @@ from hookline.domain.events import Limits
 from hookline.domain.health import HealthRules
 from hookline.domain.retries import RetryPolicy
 from hookline.domain.targets import TransmissionType
-from hookline.history.repository import History
-from hookline.history.statistics import StatisticsReader
 from hookline.integrations.census import Census
 from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
@@ -73,6 +71,7 @@ from hookline.openings import (
     keyring_of,
     lease_of,
     open_database,
+    open_history,
     open_policy,
     open_records,
     open_sinks,
@@ -189,7 +188,7 @@ async def open_runtime(
             background(stack, circuits.run(settings.poll_interval), "circuits")
         background(stack, notices.run(ingest.accept, settings.poll_interval), "notices")
         unknown_types = count_unknown_types(transactions, catalogue, stack)
-        history = History(records)
+        history, statistics, streams = open_history(settings, records, keys, stack)
         strangers, allowances = Strangers(keys), _allowances(settings)
         metrics = Metrics(
             counts,
@@ -197,6 +196,7 @@ async def open_runtime(
             Census(transactions).by_state,
             refused_keys=lambda: strangers.refused,
             refused_rate=lambda: allowances.refused_events,
+            streams=streams,
             delivering=delivering,
             tallies=Tallies(tally) if tally else None,
         )
@@ -216,7 +216,8 @@ async def open_runtime(
             limits=_limits(settings),
             ingest=CountedIngest(ingest, counts, unknown_types),
             history=history,
-            statistics=StatisticsReader(records),
+            statistics=statistics,
+            streams=streams,
             retries=Retries(
                 history,
                 subscriptions,

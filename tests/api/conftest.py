@@ -13,6 +13,7 @@ from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
 from hookline.api.deps import Services
 from hookline.api.strangers import Strangers
+from hookline.api.stream import delivery_frame
 from hookline.api.timeslices import TimeSlices
 from hookline.app import create_app
 from hookline.db import connections
@@ -24,6 +25,7 @@ from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
+from hookline.history.streams import Streams
 from hookline.integrations.census import Census
 from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
@@ -118,6 +120,7 @@ def services(  # noqa: PLR0917 - fixtures
     directory = KeyDirectory(transactions)
     history = History(engine)
     unknown_types = UnknownTypes(transactions, catalogue)
+    streams = Streams(engine, history, directory, most=10, frame=delivery_frame)
     allowances = Allowances(requests_per_second=1e6, changes_per_second=1e6, events_per_second=1e6)
     strangers = Strangers(directory, refusals=1_000_000)
     return Services(
@@ -146,6 +149,7 @@ def services(  # noqa: PLR0917 - fixtures
         ),
         history=history,
         statistics=StatisticsReader(engine),
+        streams=streams,
         retries=Retries(history, subscriptions, queue, announce=announced.announce),
         tester=tester,
         readiness=readiness,
@@ -164,6 +168,7 @@ def services(  # noqa: PLR0917 - fixtures
             Census(transactions).by_state,
             refused_keys=lambda: strangers.refused,
             refused_rate=lambda: allowances.refused_events,
+            streams=streams,
         ),
     )
 

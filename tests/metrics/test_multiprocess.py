@@ -17,6 +17,7 @@ from hookline.metrics.counts import Counts
 from hookline.metrics.multiprocess import Tallies, added
 from hookline.metrics.scrape import Metrics
 from support.engines import eventually
+from support.fakes import NoStreams
 from support.scraping import Scraped, parsed
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class Member:
             no_integrations,
             refused_keys=lambda: 0,
             refused_rate=lambda: 0,
+            streams=NoStreams(),
             tallies=Tallies(folder / str(number), clock=clock),
         )
 
@@ -75,6 +77,7 @@ def alone(
         census,
         refused_keys=lambda: 3,
         refused_rate=lambda: 4,
+        streams=NoStreams(),
         clock=clock,
     )
 

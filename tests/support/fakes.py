@@ -7,6 +7,7 @@ from hookline.api.ports import Check
 from hookline.dispatch.testing import Tested
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.ids import new_uuid
+from hookline.history.stream_readers import StreamEnd
 from hookline.queue.port import Claimed
 
 
@@ -50,3 +51,16 @@ class FakeReadiness:
 
     async def checks(self) -> Sequence[Check]:
         return [Check("database", ok=self.well, detail="answers" if self.well else "away")]
+
+
+class NoStreams:
+    """Nobody reads along."""
+
+    def __init__(self) -> None:
+        self.most = 10
+        self.sent = 0
+        self.ended: dict[StreamEnd, int] = dict.fromkeys(StreamEnd, 0)
+
+    @property
+    def open_now(self) -> int:
+        return 0

@@ -20,11 +20,23 @@ class Connection(Protocol):
     def authenticated(self, key: UUID, /) -> None:
         """Note that a request with this valid key came in here."""
 
+    def lasts(self) -> None:
+        """Note that the answer has no end of its own: once the client has closed, it ends."""
+
 
 def note_key(scope: Scope, key: UUID) -> None:
     """Tell the server, where it wants to know, that this request's key is valid."""
+    if (connection := _connection_of(scope)) is not None:
+        connection.authenticated(key)
+
+
+def note_lasting(scope: Scope) -> None:
+    """Tell the server, where it wants to know, that this request's answer lasts."""
+    if (connection := _connection_of(scope)) is not None:
+        connection.lasts()
+
+
+def _connection_of(scope: Scope) -> Connection | None:
     reference: Callable[[], Connection | None] | None
     reference = scope.get("extensions", {}).get(EXTENSION)
-    connection = None if reference is None else reference()
-    if connection is not None:
-        connection.authenticated(key)
+    return None if reference is None else reference()

@@ -16,6 +16,7 @@ from hookline.dispatch.ingest import Accepts
 from hookline.domain.events import Limits
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
+from hookline.history.streams import Streams
 from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.keys import KeyService
@@ -43,6 +44,7 @@ class Services:
     ingest: Accepts
     history: History
     statistics: StatisticsReader
+    streams: Streams
     retries: Retries
     tester: Tester
     readiness: Readiness

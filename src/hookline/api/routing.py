@@ -1,7 +1,7 @@
 """Finds a request's route: by its exact path in one look-up, else as FastAPI's router does."""
 
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 from fastapi import Request, Response
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
@@ -9,6 +9,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+_HEAD: Final = "hookline.head"  # in the scope of a request that is answered as GET's would be
 Endpoint = Callable[[Request], Awaitable[Response]]
 
 
@@ -43,9 +44,14 @@ class Routing:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer by the route that the request is for."""
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", _HEAD: True}
         app = self._exact.get((scope["method"], scope["path"]), self._otherwise)
         await app(scope, receive, send)
+
+
+def asks_for_head(scope: Scope) -> bool:
+    """Whether the request is a HEAD: an answer that lasts must end at its head."""
+    return _HEAD in scope
 
 
 def _app_of(route: APIRoute) -> ASGIApp:

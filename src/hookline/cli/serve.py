@@ -104,6 +104,7 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
             stopping,
             grace=run.settings.shutdown_grace,
             when_started=announce,
+            when_stopping=application.state.services.streams.stop,
             limits=_limits(run.settings),
         )
     if run.tally is not None and orphaned.is_set():

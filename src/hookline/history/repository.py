@@ -99,6 +99,16 @@ class History:
             [delivery] = await _with_attempts(connection, rows)
         return delivery
 
+    async def settled(self, delivery_ids: Sequence[UUID]) -> dict[UUID, Delivery]:
+        """Return those of these deliveries that have ended, whosever they are."""
+        if not delivery_ids:
+            return {}
+        async with self._moment() as connection:
+            query = statements.finished(delivery_ids)
+            rows = (await connection.execute(query)).mappings().all()
+            found = await _with_attempts(connection, rows)
+        return {delivery.id: delivery for delivery in found}
+
     @asynccontextmanager
     async def _moment(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction whose statements all see the same moment."""

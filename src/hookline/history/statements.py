@@ -156,6 +156,13 @@ def delivery(principal: Principal, delivery_id: UUID) -> Row:
     return select(union_all(*arms).subquery())
 
 
+def finished(delivery_ids: Sequence[UUID]) -> Row:
+    """Select those of some deliveries that have ended."""
+    table = FinishedDelivery
+    wanted = any_(cast(list(delivery_ids), ARRAY(Uuid())))
+    return select(*_columns(table)).where(table.id == wanted)
+
+
 def attempts(delivery_ids: Sequence[UUID]) -> Row:
     """Select the attempts of some deliveries, in order."""
     table = DeliveryAttempt

@@ -75,6 +75,10 @@ class _Histogram:
         self.counts = [0] * (len(bounds) + 1)
         self.total = 0.0
 
+    def count(self, seconds: float) -> None:
+        self.counts[bisect_left(self.bounds, seconds)] += 1
+        self.total += seconds
+
     def numbers(self) -> list[float]:
         return [*self.counts, self.total]
 
@@ -100,6 +104,7 @@ class Counts:
             type(None): _Way(),
         }
         self._delays = _Histogram(DELAY_BOUNDS)
+        self._latencies = _Histogram(DELAY_BOUNDS)
         self._accepted = self._duplicates = self._created = self._fenced = 0
         self._delivered = 0
         self._refused = dict.fromkeys((Refusal.BACKLOG, Refusal.DATABASE), 0)
@@ -156,6 +161,9 @@ class Counts:
             outcome = settlement.outcome
             if isinstance(outcome, Delivered):
                 self._delivered += 1
+                if (sent := settlement.sent) is not None:
+                    waited = sent.started_at.timestamp() - (settlement.id.int >> _ID_TIME) / _MS
+                    self._latencies.count(max(0.0, waited) + sent.duration_ms / _MS)
             elif not isinstance(outcome, RetryAt):
                 status = (
                     DeliveryStatus.FAILED if isinstance(outcome, Failed) else DeliveryStatus.SKIPPED
@@ -197,6 +205,7 @@ class Counts:
             (state,): [count] for state, count in self._changes.items()
         }
         found["hookline_first_attempt_delay_seconds"][()] = self._delays.numbers()
+        found["hookline_delivery_latency_seconds"][()] = self._latencies.numbers()
         for target, way in self._ways.items():
             _describe(found, _NAMES[target], way)
         return found

@@ -13,6 +13,7 @@ from typing import Final
 from hookline.domain.deliveries import DeliveryStatus, ErrorKind, FailReason, SkipReason
 from hookline.domain.health import HealthState
 from hookline.domain.targets import TransmissionType
+from hookline.history.stream_readers import StreamEnd
 
 Numbers = dict[str, dict[tuple[str, ...], list[float]]]
 """By metric and by its labels' values: one number, or a histogram's buckets and, last, its sum.
@@ -144,6 +145,21 @@ FAMILIES: Final = {
         Kind.HISTOGRAM,
         "From an event's acceptance to the start of a delivery's first attempt.",
         bounds=DELAY_BOUNDS,
+    ),
+    "hookline_delivery_latency_seconds": Family(
+        Kind.HISTOGRAM,
+        "From when a delivery was queued to the end of the attempt that delivered it.",
+        bounds=DELAY_BOUNDS,
+    ),
+    "hookline_streams": Family(Kind.GAUGE, "Streams of deliveries that are open."),
+    "hookline_streams_limit": Family(
+        Kind.GAUGE, "Streams that may be open: MAX_STREAMS for each process."
+    ),
+    "hookline_streams_ended_total": Family(
+        Kind.COUNTER, "Streams that ended, by reason.", ("reason",), _each(*StreamEnd)
+    ),
+    "hookline_stream_deliveries_total": Family(
+        Kind.COUNTER, "Deliveries that were sent to streams, once for each of them."
     ),
     "hookline_settlements_fenced_total": Family(
         Kind.COUNTER, "Outcomes that came too late: another process had taken the delivery over."

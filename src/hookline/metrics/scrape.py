@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from hookline import __version__
 from hookline.dispatch.backlog import Bounds
@@ -13,6 +13,7 @@ from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.lanes import Lanes
 from hookline.domain.health import HealthState
 from hookline.errors import Unavailable
+from hookline.history.stream_readers import StreamEnd
 from hookline.logs import get_logger
 from hookline.metrics.counts import Counts
 from hookline.metrics.exposition import own_process, text_of
@@ -47,6 +48,26 @@ class Delivering:
         }
 
 
+class Streaming(Protocol):
+    """Counts this process's streams."""
+
+    @property
+    def most(self) -> int:
+        """How many may be open."""
+
+    @property
+    def sent(self) -> int:
+        """How many deliveries were sent, once for each stream."""
+
+    @property
+    def ended(self) -> Mapping[StreamEnd, int]:
+        """How many have ended, by reason."""
+
+    @property
+    def open_now(self) -> int:
+        """How many are open."""
+
+
 class Metrics:
     """Answers scrapes.
 
@@ -62,6 +83,7 @@ class Metrics:
         *,
         refused_keys: Callable[[], int],
         refused_rate: Callable[[], int],
+        streams: Streaming,
         delivering: Delivering | None = None,
         tallies: Tallies | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -71,6 +93,7 @@ class Metrics:
         self._census = census
         self._refused_keys = refused_keys
         self._refused_rate = refused_rate
+        self._streams = streams
         self._delivering = delivering
         self._tallies = tallies
         self._clock = clock
@@ -111,11 +134,19 @@ class Metrics:
         numbers = self._counts.numbers()
         numbers["hookline_keys_refused_total"][()] = [self._refused_keys()]
         numbers["hookline_events_refused_total"][Refusal.RATE,] = [self._refused_rate()]
+        numbers["hookline_stream_deliveries_total"][()] = [self._streams.sent]
+        numbers["hookline_streams_ended_total"] = {
+            (reason,): [count] for reason, count in self._streams.ended.items()
+        }
         return numbers
 
     def _gauges(self) -> Numbers:
         """Return what is so in this process: worker processes add theirs up."""
-        own: Numbers = {"hookline_processes": {(): [1.0]}}
+        own: Numbers = {
+            "hookline_processes": {(): [1.0]},
+            "hookline_streams": {(): [self._streams.open_now]},
+            "hookline_streams_limit": {(): [self._streams.most]},
+        }
         return own if self._delivering is None else own | self._delivering.gauges()
 
     def _shared(self) -> Numbers:

@@ -86,6 +86,7 @@ class Connection(HttpToolsProtocol):
         self._read_by = inf  # when the answer must have been read
         self._in_head = self._in_message = False
         self._may_go_on = True
+        self._answer_lasts = False
         self._received = self._of_body = 0  # bytes of this head, or of this body
         self._socket: asyncio.Transport
         self._reference = ref(self)
@@ -100,6 +101,10 @@ class Connection(HttpToolsProtocol):
         """Note that a request with this valid key came in here; see `api.connections`."""
         if key != self.key:
             self.among.authenticated(self, key)
+
+    def lasts(self) -> None:
+        """Note that the answer has no end of its own; see `api.connections`."""
+        self._answer_lasts = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Wait for the first head, unless there is no room for the connection."""
@@ -143,6 +148,8 @@ class Connection(HttpToolsProtocol):
         """Answer a client that has sent all that it will; else let the connection end."""
         if self.lingers or (self._in_message and not self._broken) or not self.busy:
             return False
+        if self._answer_lasts:
+            return False  # nobody is there to read it
         self._may_go_on = self.cycle.keep_alive = False
         return True
 

@@ -97,11 +97,20 @@ async def answer(  # noqa: PLR0913 - each by its name
     *,
     grace: float,
     when_started: Callable[[], None],
+    when_stopping: Callable[[], None] = lambda: None,
     limits: ConnectionLimits = _NO_SETTINGS,
 ) -> None:
-    """Serve until the first signal, then let requests finish for at most `grace` seconds."""
+    """Serve until the first signal, then let requests finish for at most `grace` seconds.
+
+    `when_stopping` ends those that would not by themselves.
+    """
     server = Server(application, limits, grace, when_started)
-    stopping.asks(server.stop)
+
+    def stop() -> None:
+        server.stop()
+        when_stopping()
+
+    stopping.asks(stop)
     await server.serve(sockets=[taken])
 
 

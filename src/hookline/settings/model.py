@@ -270,6 +270,13 @@ class Settings(BaseSettings):
         description="Connections from one address (IPv6: one /64) that have shown no valid key;"
         " for one more, the oldest of them is closed. Not for TRUSTED_PROXIES.",
     )
+    max_streams: int = Field(
+        1_000,
+        ge=1,
+        le=100_000,
+        description="Streams (GET /v1/stream) that one process has open at a time; one key may have"
+        " half of them. 429 beyond.",
+    )
     keep_alive_timeout: float = Field(
         75.0,
         ge=1,

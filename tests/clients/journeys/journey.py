@@ -199,6 +199,7 @@ def retry(client: AuthenticatedClient, webhook: Integration) -> dict[str, object
     assert isinstance(again, Delivery), again
     last = delivered(client, identifier, attempts=2)
     count(client, webhook)
+    follow(client, webhook)
     listed = list_deliveries.sync(
         client=client, integration_id=webhook.id, status=[DeliveryStatus.DELIVERED]
     )
@@ -230,6 +231,19 @@ def count(client: AuthenticatedClient, webhook: Integration) -> None:
         assert isinstance(found, Statistics), found
         assert sum(bucket.delivered for bucket in found.buckets) >= 2
         assert any(bucket.attempt_ms.p50 is not None for bucket in found.buckets)
+
+
+def follow(client: AuthenticatedClient, webhook: Integration) -> None:
+    """Read along until a delivery has ended; the stream's lines are read with the same client."""
+    query = {"integrationId": webhook.id}
+    with client.get_httpx_client().stream("GET", "/v1/stream", params=query) as response:
+        lines = response.iter_lines()
+        while not next(lines).startswith("id: "):  # from here on it reads along
+            continue
+        send_event.sync(client=client, body=an_event("stream"))
+        data = next(line for line in lines if line.startswith("data: "))
+    ended = Delivery.from_dict(json.loads(data.removeprefix("data: ")))
+    assert (ended.integration_id, ended.status) == (webhook.id, DeliveryStatus.DELIVERED), ended
 
 
 def change(client: AuthenticatedClient, webhook: Integration) -> list[object]:

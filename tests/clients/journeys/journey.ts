@@ -18,6 +18,7 @@ import {
   rotateIntegrationSecret,
   sendEvent,
   sendEventBatch,
+  streamDeliveries,
   testIntegration,
   updateIntegration,
 } from "./client/sdk.gen.js";
@@ -166,6 +167,7 @@ async function retry(webhook: Integration): Promise<Record<string, unknown>> {
   await retryDelivery({ ...options, path: { deliveryId } });
   const last = await delivered(deliveryId, 2);
   await count(webhook);
+  await follow(webhook);
   const { data: listed } = await listDeliveries({
     ...options,
     query: { integrationId: webhook.id, status: ["delivered"] },
@@ -199,6 +201,23 @@ async function count({ id }: Integration): Promise<void> {
     assert(buckets.reduce((sum, bucket) => sum + bucket.delivered, 0) >= 2);
     assert(buckets.some((bucket) => bucket.attemptMs.p50 !== null));
   }
+}
+
+/** Read along until a delivery has ended. */
+async function follow({ id }: Integration): Promise<void> {
+  const leaving = new AbortController();
+  const query = { integrationId: id };
+  const { stream } = await streamDeliveries({ client, query, signal: leaving.signal });
+  const first = stream.next();
+  let ended: IteratorResult<Delivery> | undefined;
+  for (let number = 0; ended === undefined; number += 1) {
+    assert(number < 200, "nothing came");
+    await sendEvent({ client, body: anEvent(`stream ${number}`), throwOnError: true });
+    ended = (await Promise.race([first, setTimeout(100)])) as IteratorResult<Delivery> | undefined;
+  }
+  assert(ended.done !== true);
+  assert.deepEqual([ended.value.integrationId, ended.value.status], [id, "delivered"]);
+  leaving.abort();
 }
 
 async function change({ id }: Integration): Promise<unknown[]> {

@@ -155,6 +155,7 @@ _PBX: Answer = {
     "presenceEvents": True,
     "updatedAt": "2026-01-31T12:00:00Z",
 }
+_DELIVERED: Answer = {**_PENDING, "status": "delivered", "nextAttemptAt": None, "attempts": []}
 _BUSY: Answer = {
     "start": "2026-01-31T12:00:00Z",
     "delivered": 1204,
@@ -312,6 +313,7 @@ ANSWERS: Final[dict[str, object]] = {
     "getIntegrationStatistics": {"interval": "hour", "buckets": [_BUSY, _QUIET]},
     "getStatistics": {"interval": "hour", "buckets": [_BUSY, _QUIET]},
     "getSystem": _SYSTEM,
+    "streamDeliveries": _DELIVERED,
     "getLiveness": {"status": "alive"},
     "getReadiness": {
         "status": "ready",

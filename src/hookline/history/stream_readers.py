@@ -1,0 +1,186 @@
+"""Who reads along: which deliveries each may see and wants, and what waits to be sent to it."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+from hookline.domain.access import Principal
+from hookline.errors import Overloaded
+from hookline.history.settled import Ended, Position
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+_MOST_WAITING: Final = 64 * 1024 * 1024  # bytes for all readers together
+_MOST_FOR_ONE: Final = 1024 * 1024
+_LEAST_FOR_ONE: Final = 128 * 1024
+_COME_AGAIN: Final = 5.0  # seconds
+
+
+class StreamEnd(StrEnum):
+    """Why a stream ended."""
+
+    SLOW = "slow"  # more waited for the reader than is kept for one
+    KEY = "key"  # its key was revoked or has expired
+    STOPPING = "stopping"  # this process stops; another one goes on
+    LEFT = "left"  # the reader itself
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose an integration is; no `company` where nobody entitled vouched for it."""
+
+    integration_id: str
+    pbx: str | None
+    company: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WantedStream:
+    """Which deliveries a stream is about; None: whatever it is."""
+
+    integration_id: str | None = None
+    pbx: str | None = None
+    type: str | None = None
+
+
+class Reader:
+    """One stream that is open: what waits for it, bounded."""
+
+    def __init__(self, principal: Principal, wanted: WantedStream, last: Position | None) -> None:
+        self.principal = principal
+        self.wanted = wanted
+        self.last = last
+        self.end: StreamEnd | None = None
+        self._frames: list[bytes] = []
+        self._waiting = 0  # bytes
+        self._stirred = asyncio.Event()
+        self._after: int | None = None  # the entry behind which it reads along; None: not yet
+        self._late: frozenset[int] = frozenset()  # lower ones that it has not seen either
+
+    @property
+    def place(self) -> tuple[str, str]:
+        """What the integrations that it may see have in common: by this it is found."""
+        principal, wanted = self.principal, self.wanted
+        if wanted.integration_id is not None:
+            return "integration", wanted.integration_id
+        if (pbx := wanted.pbx or principal.pbx) is not None:
+            return "pbx", pbx
+        return ("all", "") if principal.company is None else ("company", principal.company)
+
+    def reads_along(self, after: int, late: frozenset[int]) -> None:
+        """Have it get every delivery of entries above `after`, and of these lower ones."""
+        self._after, self._late = after, late
+
+    def has_yet_to_see(self, ended: Ended) -> bool:
+        """Whether a delivery was not sent to it before it read along."""
+        return self._after is not None and (ended.entry > self._after or ended.entry in self._late)
+
+    def may_see(self, owner: Owner) -> bool:
+        """Whether an integration's deliveries are in the reader's scope, and asked for."""
+        wanted = self.wanted
+        return (
+            self.principal.sees(owner.pbx, owner.company)
+            and wanted.integration_id in {None, owner.integration_id}
+            and wanted.pbx in {None, owner.pbx}
+        )
+
+    def wants(self, event_type: str) -> bool:
+        """Whether deliveries of this type are asked for."""
+        return self.wanted.type in {None, event_type}
+
+    def push(self, frame: bytes, most: int) -> None:
+        """Have it sent; end the stream where more than `most` bytes wait already."""
+        if self.end is not None:
+            return
+        if self._waiting > most:
+            self.stop(StreamEnd.SLOW)
+            return
+        self._frames.append(frame)
+        self._waiting += len(frame)
+        self._stirred.set()
+
+    def stop(self, reason: StreamEnd) -> None:
+        """End the stream; what waits for a slow reader is dropped, everybody else still gets it."""
+        if self.end is None:
+            self.end = reason
+            if reason is StreamEnd.SLOW:
+                self._frames.clear()
+            self._stirred.set()
+
+    async def next(self, within: float) -> bytes:
+        """Return what is to be sent, as soon as there is anything or the stream has ended."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(within):
+                await self._stirred.wait()
+        if self.end is None:
+            self._stirred.clear()
+        frames = b"".join(self._frames)
+        self._frames.clear()
+        self._waiting = 0
+        return frames
+
+
+class Readers:
+    """All readers of a process; a key has half of the places at the most."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._all: dict[Reader, None] = {}
+        self._at: defaultdict[tuple[str, str | None], dict[Reader, None]] = defaultdict(dict)
+        self._of_key: defaultdict[UUID, int] = defaultdict(int)
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    def __iter__(self) -> Iterator[Reader]:
+        return iter(list(self._all))
+
+    def add(self, reader: Reader) -> None:
+        """Take a reader in; raise Overloaded where there is no place for it."""
+        key = reader.principal.key_id
+        if len(self._all) >= self._most:
+            message = f"This process has {self._most} streams open, the most that it may."
+            raise Overloaded(message, retry_after=_COME_AGAIN)
+        share = max(1, self._most // 2)
+        if self._of_key[key] >= share:
+            message = f"This key has {share} streams open, the most that it may; close some."
+            raise Overloaded(message, retry_after=_COME_AGAIN)
+        self._all[reader] = None
+        self._at[reader.place][reader] = None
+        self._of_key[key] += 1
+
+    def remove(self, reader: Reader) -> bool:
+        """Let a reader go; tell whether it was here."""
+        if reader not in self._all:
+            return False
+        del self._all[reader]
+        key, place = reader.principal.key_id, reader.place
+        del self._at[place][reader]
+        self._of_key[key] -= 1
+        if not self._at[place]:
+            del self._at[place]
+        if not self._of_key[key]:
+            del self._of_key[key]
+        return True
+
+    def near(self, owner: Owner) -> list[Reader]:
+        """Return the readers that may see an integration's deliveries."""
+        places: tuple[tuple[str, str | None], ...] = (
+            ("integration", owner.integration_id),
+            ("pbx", owner.pbx),
+            ("company", owner.company),
+            ("all", ""),
+        )
+        near = [reader for place in places for reader in self._at.get(place, ())]
+        return [reader for reader in near if reader.may_see(owner)]
+
+    @property
+    def most_waiting(self) -> int:
+        """How many bytes may wait for one reader: fewer, the more of them there are."""
+        share = _MOST_WAITING // max(1, len(self._all))
+        return max(_LEAST_FOR_ONE, min(_MOST_FOR_ONE, share))

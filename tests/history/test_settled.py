@@ -1,0 +1,145 @@
+"""The log of settlements: nothing that commits late is missed, and nothing comes twice."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from hookline.db import connections
+from hookline.domain.ids import new_uuid
+from hookline.domain.statistics import Ending, code_of
+from hookline.history.settled import Ended, Position, SettledLog
+from support.databases import Databases
+
+WRITE = "insert into settlements (integrations, deliveries, codes) values ($1, $2, $3) returning id"
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Writer:
+    """A process that settles."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    async def settle(self, *endings: Ending) -> int:
+        codes = [code_of(each, retried=False) for each in endings or (Ending.DELIVERED,)]
+        ids = [new_uuid() for _ in codes]
+        entry: int = await self.connection.fetchval(WRITE, ["int001"] * len(ids), ids, codes)
+        return entry
+
+
+@pytest.fixture
+async def dsn(databases: Databases) -> AsyncIterator[str]:
+    async with databases.migrated() as made:
+        yield made
+
+
+@pytest.fixture
+async def engine(dsn: str) -> AsyncIterator[AsyncEngine]:
+    opened = connections.engine(dsn)
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture
+async def writers(dsn: str) -> AsyncIterator[tuple[Writer, Writer]]:
+    one, other = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    yield Writer(one), Writer(other)
+    await one.close()
+    await other.close()
+
+
+def entries(found: list[Ended]) -> list[int]:
+    return [each.entry for each in found]
+
+
+async def test_what_commits_late_is_read_late_and_once(
+    engine: AsyncEngine, writers: tuple[Writer, Writer]
+) -> None:
+    slow, quick = writers
+    log = SettledLog(engine)
+    await log.start()
+    first = await quick.settle()
+    async with slow.connection.transaction():
+        late = await slow.settle()
+        last = await quick.settle()
+        assert entries(await log.read(10)) == [first, last]
+        assert log.missing == {late}
+        assert log.position().floor == late - 1, "a break now resumes before it"
+    assert entries(await log.read(10)) == [late]
+    assert log.position().floor == last
+    assert await log.read(10) == []
+
+
+async def test_what_is_under_way_at_the_start_is_not_missed(
+    engine: AsyncEngine, writers: tuple[Writer, Writer]
+) -> None:
+    slow, quick = writers
+    async with slow.connection.transaction():
+        late = await slow.settle()
+        await quick.settle()
+        log = SettledLog(engine)
+        await log.start()
+    assert entries(await log.read(10)) == [late]
+
+
+async def test_what_was_rolled_back_is_looked_for_until_its_writer_must_have_ended(
+    engine: AsyncEngine, writers: tuple[Writer, Writer]
+) -> None:
+    clock = Clock()
+    _, writer = writers
+    log = SettledLog(engine, clock=clock)
+    await log.start()
+    transaction = writer.connection.transaction()
+    await transaction.start()
+    lost = await writer.settle()
+    await transaction.rollback()
+    await writer.settle()
+    await log.read(10)
+    assert log.missing == {lost}
+    clock.now += 31
+    await log.read(10)
+    assert not log.missing
+
+
+async def test_only_what_has_ended_comes_and_pages_hold_no_more_entries_than_asked(
+    engine: AsyncEngine, writers: tuple[Writer, Writer]
+) -> None:
+    _, writer = writers
+    log = SettledLog(engine)
+    await log.start()
+    mixed = await writer.settle(Ending.PENDING, Ending.FAILED, Ending.SKIPPED)
+    nothing = await writer.settle(Ending.PENDING)
+    after = await writer.settle()
+    found = await log.read(2)
+    assert [(each.entry, each.index) for each in found] == [(mixed, 1), (mixed, 2)]
+    assert log.after == nothing
+    assert entries(await log.read(2)) == [after]
+
+
+async def test_a_position_tells_what_was_sent_before_and_what_was_not(
+    engine: AsyncEngine, writers: tuple[Writer, Writer]
+) -> None:
+    _, writer = writers
+    log = SettledLog(engine)
+    await log.start()
+    await writer.settle(*[Ending.DELIVERED] * 3)
+    await writer.settle(*[Ending.DELIVERED] * 2)
+    found = await log.read(10)
+    for number, each in enumerate(found):
+        read = Position.parse(str(log.position(each)))
+        assert read is not None
+        assert [read.is_before(other) for other in found] == [
+            place > number for place in range(len(found))
+        ]
+    everything = Position.parse(str(log.position()))
+    assert everything is not None
+    assert not any(everything.is_before(each) for each in found)
