@@ -48,6 +48,16 @@ def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [key.get_secret_value() for key in settings.encryption_keys] == ["new", "old"]
 
 
+def test_retry_delays_count_for_analytics_unless_those_have_their_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load_settings().retry_delays_analytics == (5, 300, 3600)
+    set_all(monkeypatch, RETRY_DELAYS="1,2")
+    assert load_settings().retry_delays_analytics == (1, 2)
+    set_all(monkeypatch, RETRY_DELAYS="1,2", RETRY_DELAYS_ANALYTICS="7")
+    assert load_settings().retry_delays_analytics == (7,)
+
+
 def test_none_is_the_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, RETRY_DELAYS="none", MAX_RETRIES="0")
 
@@ -85,6 +95,7 @@ def test_dotenv_is_read_and_the_environment_wins(
         ({"DATABASE_URL": "mysql://db/x", "ENCRYPTION_KEYS": "k"}, "start with postgresql://"),
         ({"EMBEDDED_POSTGRES": "false"}, "Set HOOKLINE_DATABASE_URL"),
         ({"RETRY_DELAYS": "1,2,3,4"}, "shorten the one or raise the other"),
+        ({"RETRY_DELAYS_ANALYTICS": "1,2,3,4"}, "HOOKLINE_RETRY_DELAYS_ANALYTICS has 4"),
         ({"RETRY_DELAYS": "5,soon"}, "HOOKLINE_RETRY_DELAYS (entry 2)"),
         ({"RETRY_DELAYS": "-1"}, "HOOKLINE_RETRY_DELAYS (entry 1)"),
         ({"EGRESS_ALLOWED_NETWORKS": "10.0.0.1/8"}, "has host bits set"),

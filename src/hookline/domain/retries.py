@@ -4,7 +4,8 @@ The strategies are tenacity's; the count that they look at is the durable one of
 restart neither forgives nor forgets an attempt. Nothing here sleeps: a retry is a due time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Final
 
 from tenacity import (
@@ -31,6 +32,7 @@ DEFAULT_DELAYS: Final = (5.0, 30.0, 120.0)  # seconds before the first, second a
 DEFAULT_JITTER: Final = 0.1  # up to a tenth longer, so that a recovering target is not hit at once
 DEFAULT_RETRY_AFTER_CAP: Final = 3600.0  # seconds: a target may ask for a pause, not for oblivion
 
+_REMEMBERED: Final = 1_024  # policies of different delays; others are made anew
 _USELESS: Final = {  # verdicts that no retry can better
     Verdict.REJECTED: FailReason.REJECTED,
     Verdict.GONE: FailReason.GONE,
@@ -91,3 +93,38 @@ class RetryPolicy:
         state = RetryCallState(self._strategies, fn=None, args=(), kwargs={})
         state.attempt_number = attempt
         return state
+
+
+class RetryPolicies:
+    """The policy of each delivery: by its integration's own delays, its group's, or the default.
+
+    `by_group`: delays of the groups whose events have others than `default`.
+    """
+
+    def __init__(
+        self,
+        default: Sequence[float] = DEFAULT_DELAYS,
+        by_group: Mapping[str, Sequence[float]] | None = None,
+        *,
+        jitter: float = DEFAULT_JITTER,
+        retry_after_cap: float = DEFAULT_RETRY_AFTER_CAP,
+    ) -> None:
+        self._default = tuple(default)
+        self._by_group = {group: tuple(delays) for group, delays in (by_group or {}).items()}
+
+        @lru_cache(maxsize=_REMEMBERED)
+        def policy(delays: tuple[float, ...]) -> RetryPolicy:
+            return RetryPolicy(delays, jitter=jitter, retry_after_cap=retry_after_cap)
+
+        self._policy = policy
+
+    @property
+    def longest_delay(self) -> float:
+        """The longest delay that is nobody's own, in seconds, without its jitter."""
+        return max((*self._default, *(d for each in self._by_group.values() for d in each)), default=0)
+
+    def of(self, group: str | None, own: tuple[float, ...] | None = None) -> RetryPolicy:
+        """Return the policy for events of a group, where an integration has delays of its own."""
+        if own is None:
+            own = self._by_group.get(group, self._default) if group else self._default
+        return self._policy(own)

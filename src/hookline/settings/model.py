@@ -123,11 +123,17 @@ class Settings(BaseSettings):
         description="Seconds before each retry, comma-separated, one entry a retry; `none` for no"
         " retries. A hiccup, a restart, a short outage.",
     )
+    retry_delays_analytics: Delays = Field(
+        (5.0, 300.0, 3_600.0),
+        description="The same for events of the group analytics: records of calls that were, which"
+        " must arrive, if late. Where only RETRY_DELAYS is set, it counts for these too.",
+    )
     max_retries: int = Field(
         3,
         ge=0,
         le=50,
-        description="Most entries that RETRY_DELAYS may have. 3 is what receivers are told.",
+        description="Most entries that RETRY_DELAYS and RETRY_DELAYS_ANALYTICS may have. 3 is what"
+        " receivers are told.",
     )
     retry_after_cap: Seconds = Field(
         3_600.0,
@@ -362,6 +368,12 @@ class Settings(BaseSettings):
                 " enableServiceLinks to false, or the variable itself"
             )
         return value
+
+    @model_validator(mode="after")
+    def _same_delays_where_only_the_one_is_set(self) -> Self:
+        if self.model_fields_set & {"retry_delays", "retry_delays_analytics"} == {"retry_delays"}:
+            object.__setattr__(self, "retry_delays_analytics", self.retry_delays)
+        return self
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

@@ -33,12 +33,7 @@ def _database(chosen: "Settings") -> Iterator[str]:
 
 
 def _bounds(chosen: "Settings") -> Iterator[str]:
-    retries = len(chosen.retry_delays)
-    if retries > chosen.max_retries:
-        yield (
-            f"HOOKLINE_RETRY_DELAYS has {retries} entries and HOOKLINE_MAX_RETRIES allows"
-            f" {chosen.max_retries}: shorten the one or raise the other"
-        )
+    yield from _retries(chosen)
     if chosen.max_event_bytes > chosen.max_batch_bytes:
         yield (
             "HOOKLINE_MAX_EVENT_BYTES must not exceed HOOKLINE_MAX_BATCH_BYTES:"
@@ -55,3 +50,15 @@ def _bounds(chosen: "Settings") -> Iterator[str]:
             f"HOOKLINE_DUPLICATE_WINDOW_HOURS must not exceed the {kept} hours of"
             " HOOKLINE_RETENTION_DAYS: an event that is gone cannot be compared with"
         )
+
+
+def _retries(chosen: "Settings") -> Iterator[str]:
+    delays = {"RETRY_DELAYS": chosen.retry_delays}
+    if chosen.retry_delays_analytics != chosen.retry_delays:
+        delays["RETRY_DELAYS_ANALYTICS"] = chosen.retry_delays_analytics
+    for name, entries in delays.items():
+        if len(entries) > chosen.max_retries:
+            yield (
+                f"HOOKLINE_{name} has {len(entries)} entries and HOOKLINE_MAX_RETRIES allows"
+                f" {chosen.max_retries}: shorten the one or raise the other"
+            )
