@@ -41,7 +41,7 @@ from hookline.dispatch.record import Recorder
 from hookline.domain.access import Principal, Role, Tenant
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.ids import new_uuid
-from hookline.domain.retries import RetryPolicy
+from hookline.domain.retries import RetryPolicies
 from hookline.domain.selection import ALL, Selection
 from hookline.domain.targets import TransmissionType, WebhookTarget
 from hookline.integrations.subscriptions import Match, Subscription
@@ -186,7 +186,7 @@ class House:
             deliverer=Deliverer(
                 self.directory,
                 {TransmissionType.WEBHOOK: WebhookSink(transport)},
-                RetryPolicy((1.0,), retry_after_cap=60.0),
+                RetryPolicies((1.0,), retry_after_cap=60.0),
                 on_gone=lambda *_: None,
             ),
             recorder=Recorder(cast("Any", store)),

@@ -5,7 +5,7 @@ The runtime's lower half: it sees the settings as well, and nothing sees it but 
 
 import asyncio
 import contextlib
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
@@ -84,11 +84,12 @@ async def open_records(settings: Settings, dsn: str, stack: AsyncExitStack) -> A
     return records
 
 
-async def keep_house_and_time(
+async def keep_house_and_time(  # noqa: PLR0913, PLR0917 - one line below the root
     settings: Settings,
     transactions: Transactions,
     engine: AsyncEngine,
     pool: asyncpg.Pool,
+    longest_own_delay: Callable[[], float],
     stack: AsyncExitStack,
 ) -> None:
     """Make today's partitions before anything is stored; from then on keep house, and due times.
@@ -107,10 +108,11 @@ async def keep_house_and_time(
         background(stack, work, name)
     roll_ups = RollUps(engine, days=settings.statistics_days)
     background(stack, keep_house(roll_ups, interval=_COUNT_EVERY), "roll-ups")
+    usual = max((*settings.retry_delays, *settings.retry_delays_analytics), default=0.0)
     due_times = DueTimes(
         pool,
         lease_seconds=lease_of(settings),
-        longest_delay=max(settings.retry_delays, default=0.0) * (1 + DEFAULT_JITTER),
+        longest_delay=lambda: max(usual, longest_own_delay()) * (1 + DEFAULT_JITTER),
         longest_wait=settings.retry_after_cap,
     )
     background(stack, keep_house(due_times, interval=settings.poll_interval), "clock")

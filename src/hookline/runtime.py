@@ -30,9 +30,11 @@ from hookline.dispatch.engine import Engine
 from hookline.dispatch.exhausted import ExhaustedTally
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.health import HealthWatch
+from hookline.dispatch.housekeeping import keep_house
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.notices import Notices
+from hookline.dispatch.outdated import StaleKeeper, SupersededKeeper
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.refreshing import Refresher
 from hookline.dispatch.rules import IntegrationRules
@@ -41,7 +43,7 @@ from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, load_catalogue
 from hookline.domain.events import Limits
 from hookline.domain.health import HealthRules
-from hookline.domain.retries import RetryPolicy
+from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.census import Census
 from hookline.integrations.custom_types import EventTypeService
@@ -86,6 +88,7 @@ from hookline.sinks.base import Sink
 
 _FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond its grace period
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
+_SUPERSEDED = 5  # polls for one look for what waits in vain: claims find most of it
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
 _TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
@@ -129,7 +132,9 @@ async def open_runtime(
         pool = await stack.enter_async_context(
             connections.pool(dsn, size=settings.database_pool_size)
         )
-        await keep_house_and_time(settings, transactions, records, pool, stack)
+        await keep_house_and_time(
+            settings, transactions, records, pool, subscriptions.longest_delay, stack
+        )
         queue = CountedQueue(
             pool,
             lease_seconds=lease_of(settings),
@@ -165,6 +170,7 @@ async def open_runtime(
                 sinks=sinks,
                 on_gone=Disabling(integrations).gone,
                 saw=counts.watching(watch.saw),
+                stack=stack,
             )
             delivering = Delivering(running, lanes, watch)
             circuits = Circuits(watch, lanes, give_back=running.give_back, wake=running.wake)
@@ -346,17 +352,30 @@ def _engine(  # noqa: PLR0913 - one line below the root, each part by its name
     sinks: dict[TransmissionType, Sink],
     on_gone: Callable[[str, str], None],
     saw: Callable[[Claimed, Settlement], None],
+    stack: AsyncExitStack,
 ) -> Engine:
-    policy = RetryPolicy(settings.retry_delays, retry_after_cap=settings.retry_after_cap)
+    policies = RetryPolicies(
+        settings.retry_delays,
+        {"analytics": settings.retry_delays_analytics},
+        retry_after_cap=settings.retry_after_cap,
+    )
+    _end_outdated(queue, settings.poll_interval, stack)
     return Engine(
         queue=queue,
         lanes=lanes,
-        deliverer=Deliverer(subscriptions, sinks, policy, on_gone=on_gone),
+        deliverer=Deliverer(subscriptions, sinks, policies, on_gone=on_gone),
         recorder=Recorder(queue),
         poll_interval=settings.poll_interval,
         renew_interval=lease_of(settings) / 3,
         saw=saw,
     )
+
+
+def _end_outdated(queue: PostgresQueue, interval: float, stack: AsyncExitStack) -> None:
+    stale = keep_house(StaleKeeper(queue.outdated), interval=interval)
+    background(stack, stale, "stale")
+    superseded = keep_house(SupersededKeeper(queue.outdated), interval=_SUPERSEDED * interval)
+    background(stack, superseded, "superseded")
 
 
 def _allowances(settings: Settings) -> Allowances:

@@ -52,6 +52,7 @@ async def test_a_created_webhook_is_shown_whole_with_its_secret_once(api: Api) -
         },
         "events": {"call": "all", "analytics": ["call:completed"]},
         "filter": None,
+        "delivery": {},
         "ordering": "none",
         "maxInFlight": 4,
         "rateLimit": None,
@@ -277,3 +278,51 @@ async def test_creations_are_refused_to_an_ingest_key(api: Api, keys: Keys) -> N
     answer = await api.post("/v1/integrations", a_webhook(), key=await keys.ingest())
     assert answer.status_code == 403
     assert answer.json()["type"] == "/problems/forbidden"
+
+
+async def test_what_events_are_worth_is_kept_by_group_and_merged(api: Api) -> None:
+    asked = {
+        "call": {"maxAge": 30},
+        "presence": {"keep": "latest"},
+        "analytics": {"retryDelays": [5, 300, 3600]},
+        "chat": {},
+    }
+    made = await make(api, a_webhook(delivery=asked))
+    path = f"/v1/integrations/{made['id']}"
+    assert made["delivery"] == {name: parts for name, parts in asked.items() if parts}
+
+    async def merged(patch: object) -> object:
+        answer = await api.patch(path, {"delivery": patch})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["delivery"]
+
+    changed = await merged({"call": {"retryDelays": []}, "presence": None, "analytics": {}})
+    analytics = {"retryDelays": [5, 300, 3600]}
+    assert changed == {"call": {"maxAge": 30, "retryDelays": []}, "analytics": analytics}
+    assert await merged({"call": {"maxAge": None, "retryDelays": None}}) == {"analytics": analytics}
+    version = (await api.get(path)).json()["version"]
+    assert await merged({"analytics": analytics}) == {"analytics": analytics}
+    assert (await api.get(path)).json()["version"] == version
+    assert await merged(None) == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "path"),
+    [
+        ({"calls": {}}, "delivery.calls"),
+        ({"call": {"maxAge": 0}}, "delivery.call.maxAge"),
+        ({"call": {"maxAge": 1e9}}, "delivery.call.maxAge"),
+        ({"call": {"keep": "all"}}, "delivery.call.keep"),
+        ({"call": {"retryDelays": [1, 2, 3, 4]}}, "delivery.call.retryDelays"),
+        ({"call": {"retryDelays": [-1]}}, "delivery.call.retryDelays[0]"),
+        ({"call": {"retries": 3}}, "delivery.call.retries"),
+        ({"call": 30}, "delivery.call"),
+    ],
+)
+async def test_what_is_wrong_with_delivery_is_named(api: Api, wrong: object, path: str) -> None:
+    made = await make(api)
+    created = await api.post("/v1/integrations", a_webhook(delivery=wrong))
+    changed = await api.patch(f"/v1/integrations/{made['id']}", {"delivery": wrong})
+    for answer in (created, changed):
+        assert answer.status_code == 422, answer.text
+        assert [each["path"] for each in answer.json()["errors"]] == [path]

@@ -1,4 +1,7 @@
+import asyncio
+import time
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from msgspec.structs import replace
@@ -16,7 +19,8 @@ from hookline.domain.deliveries import (
     SkipReason,
     Verdict,
 )
-from hookline.domain.retries import RetryPolicy
+from hookline.domain.group_policies import GroupPolicy
+from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import SqsTarget, TransmissionType, WebhookTarget
 from hookline.queue.port import Claimed
 from hookline.sinks.base import Shipment
@@ -32,9 +36,9 @@ class Bench:
         self.webhook, self.sqs = Script(), Script()
         self.gone: list[tuple[str, str]] = []
         sinks = {TransmissionType.WEBHOOK: self.webhook, TransmissionType.AWS_SQS: self.sqs}
-        policy = RetryPolicy((5.0, 30.0), jitter=0.0, retry_after_cap=100.0)
+        policies = RetryPolicies((5.0, 30.0), jitter=0.0, retry_after_cap=100.0)
         self.deliverer = Deliverer(
-            self.book, sinks, policy, on_gone=lambda *told: self.gone.append(told)
+            self.book, sinks, policies, on_gone=lambda *told: self.gone.append(told)
         )
 
     async def outcome(self, job: Claimed) -> Outcome:
@@ -175,3 +179,53 @@ async def test_retry_after_lengthens_a_delay_within_its_cap(bench: Bench) -> Non
     for name, delay in (("short", 5.0), ("long", 60.0), ("ages", 100.0)):
         bench.webhook.answers[name] = asks
         assert await bench.outcome(a_job(name)) == RetryAt(delay)
+
+
+async def test_a_delivery_that_is_too_old_or_replaced_is_not_attempted(bench: Bench) -> None:
+    stale = await bench.deliverer.deliver(a_job(), stale_at=time.monotonic() - 1)
+    superseded = await bench.deliverer.deliver(replace(a_job(), superseded=True))
+    assert stale.outcome == Skipped(SkipReason.STALE)
+    assert superseded.outcome == Skipped(SkipReason.SUPERSEDED)
+    assert stale.sent is superseded.sent is None
+    assert bench.webhook.shipments == []
+
+
+async def test_a_retry_that_would_come_too_late_is_not_waited_for(bench: Bench) -> None:
+    async def busy(_shipment: Shipment) -> Sent:
+        return sent(Verdict.RETRY, retry_after=60.0)
+
+    bench.webhook.answers["int001"] = busy
+    in_time = await bench.deliverer.deliver(a_job(), stale_at=time.monotonic() + 600)
+    too_late = await bench.deliverer.deliver(a_job(), stale_at=time.monotonic() + 30)
+    assert in_time.outcome == RetryAt(60.0)
+    assert too_late.outcome == Skipped(SkipReason.STALE)
+    assert (too_late.number, too_late.sent is not None) == (1, True)
+
+
+async def test_what_fails_while_a_newer_one_is_sent_is_not_tried_again(bench: Bench) -> None:
+    older, newer = (replace(a_job(), replacement_key=UUID(int=1)) for _ in range(2))
+    newer_ended = asyncio.Event()
+
+    async def behave(shipment: Shipment) -> Sent:
+        if shipment.delivery_id == newer.id:
+            return sent()
+        await newer_ended.wait()
+        return sent(Verdict.RETRY)
+
+    bench.webhook.answers["int001"] = behave
+    waiting = asyncio.create_task(bench.deliverer.deliver(older))
+    await bench.webhook.until_sent(1)
+    assert await bench.outcome(newer) == Delivered()
+    newer_ended.set()
+    assert (await waiting).outcome == Skipped(SkipReason.SUPERSEDED)
+    alone = replace(a_job(), replacement_key=UUID(int=1))
+    bench.webhook.answers["int001"] = in_turn(Verdict.RETRY)
+    assert await bench.outcome(alone) == RetryAt(5.0)
+
+
+async def test_an_integration_may_have_delays_of_its_own_for_a_group(bench: Bench) -> None:
+    bench.webhook.answers["int001"] = in_turn(Verdict.RETRY)
+    policies = {"call": GroupPolicy(retry_delays=(7.0,)), "chat": GroupPolicy(retry_delays=())}
+    bench.book.change("int001", policies=policies)
+    assert await bench.outcome(a_job()) == RetryAt(7.0)
+    assert await bench.outcome(replace(a_job(), attempts=1)) == Failed(FailReason.EXHAUSTED)

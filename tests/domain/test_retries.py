@@ -12,7 +12,7 @@ from hookline.domain.deliveries import (
     Sent,
     Verdict,
 )
-from hookline.domain.retries import RetryPolicy
+from hookline.domain.retries import RetryPolicies, RetryPolicy
 
 EXACT = RetryPolicy((5, 30, 120), jitter=0)
 SECONDS = st.floats(min_value=0, max_value=86_400)
@@ -104,3 +104,11 @@ def test_a_retry_is_never_early_never_beyond_its_bounds_and_never_one_too_many(
     delay = delays[attempt - 1]
     assert delay <= outcome.delay <= max(delay * (1 + jitter) + 1e-6, cap)
     assert not policy.exhausted(attempt)
+
+
+def test_delays_are_an_integrations_own_or_its_groups_or_the_default() -> None:
+    policies = RetryPolicies((5,), {"analytics": (5, 300)}, jitter=0)
+    assert policies.of("call").decide(sent(Verdict.RETRY), 2) == Failed(FailReason.EXHAUSTED)
+    assert policies.of("analytics").decide(sent(Verdict.RETRY), 2) == RetryAt(300)
+    assert policies.of("analytics", (9, 9)).decide(sent(Verdict.RETRY), 2) == RetryAt(9)
+    assert policies.of(None, ()).decide(sent(Verdict.RETRY), 1) == Failed(FailReason.EXHAUSTED)

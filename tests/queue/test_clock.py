@@ -43,7 +43,11 @@ async def clocks(partitioned: asyncpg.Pool) -> Clocks:
 @pytest.fixture
 def due_times(partitioned: asyncpg.Pool, clocks: Clocks) -> DueTimes:
     return DueTimes(
-        partitioned, lease_seconds=LEASE, longest_delay=DELAY, longest_wait=WAIT, clock=clocks
+        partitioned,
+        lease_seconds=LEASE,
+        longest_delay=lambda: DELAY,
+        longest_wait=WAIT,
+        clock=clocks,
     )
 
 
@@ -138,7 +142,11 @@ async def test_what_could_not_be_mended_is_mended_at_the_next_look(
 ) -> None:
     async with pool(database, size=1, statement_timeout=0.1) as impatient:
         due_times = DueTimes(
-            impatient, lease_seconds=LEASE, longest_delay=DELAY, longest_wait=WAIT, clock=clocks
+            impatient,
+            lease_seconds=LEASE,
+            longest_delay=lambda: DELAY,
+            longest_wait=WAIT,
+            clock=clocks,
         )
         await due_times.keep()
         await store(queue, to="waits2")

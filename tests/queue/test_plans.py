@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -39,6 +40,9 @@ _HOT = (
     "begin_order",
     "end_order",
     "skip",
+    "skip_stale",
+    "skip_superseded",
+    "replacement_keys",
 )
 
 
@@ -68,6 +72,14 @@ def arguments(name: str, sample: Sample) -> list[object]:
         "unordered": [sample.integrations, 100],
         "begin_order": [plain(sample.pending[:100]), ["call-1"] * 100],
         "end_order": [sample.integrations, 100],
+        "skip_stale": [100, 7],
+        "skip_superseded": [
+            ["int001"] * 5,
+            [UUID(int=1 + 20 * number) for number in range(5)],
+            100,
+            7,
+        ],
+        "replacement_keys": ["", UUID(int=0), 100],
         "skip": [sample.integrations[3], "deleted", 100, 7],
     }
     return every[name]
@@ -82,7 +94,7 @@ def _append(sample: Sample) -> list[object]:
     born = plain(new_uuid() for _ in ids)
     deliveries = [born, plain(ids), texts(["int001"] * _NEW), words, nothing]
     edge = lowest_uuid(_NOW - timedelta(hours=48))
-    return [1, edge, *events, 60.0, 5, *deliveries, flags([True] * _NEW), ones]
+    return [1, edge, *events, 60.0, 5, *deliveries, flags([True] * _NEW), ones, "{}", "{}", "{}"]
 
 
 def sql_of(name: str) -> str:

@@ -60,13 +60,15 @@ _ATTEMPTS = """
 _PENDING = """
     insert into pending (
         id, event_id, integration_id, type, ordering, payload_bytes, attempts, claims, once, due_at,
-        lease, leased_until
+        lease, leased_until, stale_at, replacement_key
     )
     select delivery_id, event_id, integration_id, 'call:start',
         case when number % 2 = 0 then subject end, 300, 0, 0, false,
         case when number % 3 = 0 then now() + interval '60 s' else now() - interval '1 s' end,
         case when number % 9 = 0 then 7 end,
-        case when number % 9 = 0 then now() + interval '60 s' end
+        case when number % 9 = 0 then now() + interval '60 s' end,
+        case when number % 5 = 1 then now() - interval '1 s' end,
+        case when number % 5 = 1 then lpad(to_hex(number % 100), 32, '0')::uuid end
     from made where number < $1
 """
 _SUBJECTS = """

@@ -15,7 +15,7 @@ from hookline.dispatch.engine import Engine
 from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.record import Recorder
-from hookline.domain.retries import RetryPolicy
+from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import TransmissionType
 from hookline.errors import Unavailable
 from hookline.queue.port import Appended, Claimed, Lane, Settlement, Waiting
@@ -96,12 +96,12 @@ class Worker:
     ) -> None:
         self.queue = Watched(pool, lease_seconds=lease_seconds)
         self.lanes = Lanes(rules_of(book), own_tenant, most_held=most_held, most_bytes=10_000_000)
-        policy = RetryPolicy(delays, jitter=0.0)
+        policies = RetryPolicies(delays, jitter=0.0)
         self.engine = Engine(
             queue=self.queue,
             lanes=self.lanes,
             deliverer=Deliverer(
-                book, dict.fromkeys(TransmissionType, sink), policy, on_gone=lambda *_: None
+                book, dict.fromkeys(TransmissionType, sink), policies, on_gone=lambda *_: None
             ),
             recorder=Recorder(self.queue),
             poll_interval=poll_interval,
@@ -168,6 +168,6 @@ def rules_of(book: Book) -> Callable[[str], LaneRules]:
         known = book.find(integration_id)
         if known is None:
             return LaneRules(max_in_flight=4, ordered=False)
-        return LaneRules(known.max_in_flight, known.ordered)
+        return LaneRules(known.max_in_flight, known.ordered, keeps_latest=known.keeps_latest)
 
     return look_up

@@ -113,6 +113,11 @@ class Book:
         """Make an integration differ from the usual one."""
         self.changes[integration_id] = changes
 
+    @staticmethod
+    def group_of(event_type: str) -> str | None:
+        """Return the name's first word."""
+        return event_type.split(":", maxsplit=1)[0]
+
     def find(self, integration_id: str) -> Subscription | None:
         """Return the integration, if it is known yet and not struck out."""
         if integration_id in self.struck_out:

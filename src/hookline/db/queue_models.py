@@ -97,6 +97,14 @@ class PendingDelivery(Base):
             "id",
             postgresql_where=text("ordering is not null"),
         ),
+        Index("pending_stale_at_idx", "stale_at", postgresql_where=text("stale_at is not null")),
+        Index(
+            "pending_replacement_key_idx",
+            "integration_id",
+            "replacement_key",
+            "position",
+            postgresql_where=text("replacement_key is not null"),
+        ),
         {
             # Settled rows are dead rows: vacuum early, and leave room for updates in the page.
             "postgresql_with": {
@@ -122,6 +130,9 @@ class PendingDelivery(Base):
     due_at: Mapped[datetime]  # when it was accepted, or its retry is due
     lease: Mapped[int | None] = mapped_column(BigInteger)
     leased_until: Mapped[datetime | None]
+    stale_at: Mapped[datetime | None]  # from when on it is not worth sending
+    replacement_key: Mapped[UUID | None]  # the newest of one integration and key replaces the rest
+    omit: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # paths that its copy leaves out
 
 
 class WaitingSubject(Base):
@@ -192,6 +203,7 @@ class FinishedDelivery(Base):
     reason: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(SmallInteger)
     finished_at: Mapped[datetime]
+    omit: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # what its copy left out
 
 
 class DeliveryAttempt(Base):

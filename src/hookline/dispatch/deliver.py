@@ -1,6 +1,8 @@
 """One leased delivery in, one settlement out: find the target, send once, judge the answer."""
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -18,7 +20,8 @@ from hookline.domain.deliveries import (
     Verdict,
 )
 from hookline.domain.events import Event
-from hookline.domain.retries import RetryPolicy
+from hookline.domain.group_policies import NO_POLICY
+from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
 from hookline.integrations.subscriptions import Subscription
 from hookline.logs import get_logger
@@ -40,25 +43,32 @@ class Directory(Protocol):
     def find(self, integration_id: str) -> Subscription | None:
         """Return the integration, or None when it is deleted."""
 
+    def group_of(self, event_type: str) -> str | None:
+        """Return the group of an event type."""
+
 
 class Deliverer:
     """Makes attempts. Nothing that a target, or a fault of ours, does is raised from here.
 
-    `on_gone` is told the integration and the URL that asked never to be called again.
+    `on_gone` is told the integration and the URL that asked never to be called again. `clock`, in
+    seconds, is the one by which deliveries become stale.
     """
 
     def __init__(
         self,
         directory: Directory,
         sinks: Mapping[TransmissionType, Sink],
-        policy: RetryPolicy,
+        policies: RetryPolicies,
         *,
         on_gone: Callable[[str, str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
         self._sinks = sinks
-        self._policy = policy
+        self._policies = policies
         self._on_gone = on_gone
+        self._clock = clock
+        self._newest: dict[tuple[str, UUID], UUID] = {}  # under way, by replacement key
 
     async def follow(self, jobs: Sequence[Claimed]) -> None:
         """Know the integrations as they were when these were leased; wait out an absent database.
@@ -69,17 +79,24 @@ class Deliverer:
         if newest > self._directory.revision:
             await once_back(lambda: self._directory.catch_up(beyond=newest - 1))
 
-    async def deliver(self, job: Claimed) -> Settlement:
-        """Attempt one delivery and say how it is to be settled."""
+    async def deliver(self, job: Claimed, *, stale_at: float | None = None) -> Settlement:
+        """Attempt one delivery, if it is worth sending still, and say how it is to be settled."""
         if job.claims - job.attempts > _MOST_LOST_LEASES:
             _LOG.error("delivery.poisonous", delivery=str(job.id), claims=job.claims)
             return _unattempted(job, Failed(FailReason.INTERNAL))
         subscription = self._directory.find(job.integration_id)
         if subscription is None or not subscription.enabled:
             return _unattempted(job, _unwanted(subscription))
+        if stale_at is not None and stale_at <= self._clock():
+            return _unattempted(job, Skipped(SkipReason.STALE))
+        if job.superseded:
+            return _unattempted(job, Skipped(SkipReason.SUPERSEDED))
         number = job.attempts + 1
-        sent = await attempt(self._sinks, subscription, job.id, job.event)
-        outcome = self._judge(sent, number - job.manual, once=job.once)
+        with self._under_way(job):
+            sent = await attempt(self._sinks, subscription, job.id, job.event)
+            outcome = self._judge(sent, subscription, job, number - job.manual)
+            if isinstance(outcome, RetryAt):
+                outcome = self._worth_a_retry(job, outcome, stale_at)
         if outcome == Failed(FailReason.GONE) and subscription.target is not None:
             self._on_gone(job.integration_id, subscription.target.url)
         now = self._directory.find(job.integration_id)  # it may have changed during the attempt
@@ -87,13 +104,39 @@ class Deliverer:
             outcome = _unwanted(now)
         return Settlement(job.id, job.lease, outcome, number, sent)
 
-    def _judge(self, sent: Sent, number: int, *, once: bool) -> Outcome:
+    def _judge(self, sent: Sent, subscription: Subscription, job: Claimed, number: int) -> Outcome:
         """Return what comes next after so many attempts, those made by hand not counted."""
-        outcome = self._policy.decide(sent, number)
-        if once and isinstance(outcome, RetryAt):
+        group = self._directory.group_of(job.event.type)
+        own = subscription.policies.get(group or "", NO_POLICY).retry_delays
+        outcome = self._policies.of(group, own).decide(sent, number)
+        if job.once and isinstance(outcome, RetryAt):
             ours = sent.verdict is Verdict.INTERNAL
             return Failed(FailReason.INTERNAL if ours else FailReason.EXHAUSTED)
         return outcome
+
+    def _worth_a_retry(self, job: Claimed, retry: RetryAt, stale_at: float | None) -> Outcome:
+        """Return the retry, unless it came too late, or a newer delivery went meanwhile."""
+        if stale_at is not None and self._clock() + retry.delay >= stale_at:
+            return Skipped(SkipReason.STALE)
+        if job.replacement_key is not None:
+            newest = self._newest.get((job.integration_id, job.replacement_key))
+            if newest != job.id:
+                return Skipped(SkipReason.SUPERSEDED)
+        return retry
+
+    @contextmanager
+    def _under_way(self, job: Claimed) -> Iterator[None]:
+        """Know a delivery as the newest of its key that was started, while it is sent."""
+        if job.replacement_key is None:
+            yield
+            return
+        key = (job.integration_id, job.replacement_key)
+        self._newest[key] = job.id
+        try:
+            yield
+        finally:
+            if self._newest.get(key) == job.id:
+                del self._newest[key]
 
 
 async def attempt(

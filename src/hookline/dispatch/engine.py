@@ -36,6 +36,7 @@ class _Held(msgspec.Struct):
     job: Claimed
     lease: int  # the newest, where a lease ran out and the delivery came to this process again
     until: float  # by the lanes' clock: when the lease may have run out
+    stale_at: float | None = None  # by the lanes' clock: when its event is too old to be sent
 
 
 class Engine:
@@ -98,7 +99,9 @@ class Engine:
             self._start_slot(self._return(jobs))
             return
         for job in jobs:
-            self._held[job.id] = _Held(job, job.lease, leased_at + self._queue.lease_seconds)
+            until = leased_at + self._queue.lease_seconds
+            stale_at = None if job.fresh_for is None else leased_at + job.fresh_for
+            self._held[job.id] = _Held(job, job.lease, until, stale_at)
             if (first := self._lanes.admit(job)) is not None:
                 self._start_attempts(first)
             if self._lanes.wants_more(job.integration_id):
@@ -258,11 +261,12 @@ class Engine:
                 return
 
     async def _attempt(self, job: Claimed) -> None:
-        if self._held[job.id].until <= self._lanes.clock():
+        held = self._held[job.id]
+        if held.until <= self._lanes.clock():
             _LOG.warning("delivery.lease_lost", delivery=str(job.id))
             self._lose(job)
         else:
-            settlement = await self._deliverer.deliver(job)
+            settlement = await self._deliverer.deliver(job, stale_at=held.stale_at)
             self._learn(job, settlement)
             self._record(job, settlement)
 

@@ -12,6 +12,7 @@ from hookline.dispatch.batching import Batcher
 from hookline.dispatch.lanes import Lanes
 from hookline.domain.access import Tenant
 from hookline.domain.events import Event
+from hookline.domain.group_policies import replacement_key
 from hookline.domain.ids import new_uuid
 from hookline.errors import Overloaded, QuotaExceeded
 from hookline.integrations.subscriptions import Match, Subscriptions
@@ -188,17 +189,23 @@ class Ingest:
         event_id = new_uuid()
         size = len(event.payload)
         lanes = self._lanes
-        deliveries = [
-            NewDelivery(
-                id=new_uuid(),
-                event_id=event_id,
-                integration_id=subscription.integration_id,
-                event_type=event.type,
-                ordering=event.subject if subscription.ordered else None,
-                leased=lanes is not None and lanes.reserve(subscription.integration_id, size),
+        deliveries = []
+        for subscription in match.wanted:
+            policy = self._subscriptions.policy_of(subscription, event.type)
+            deliveries.append(
+                NewDelivery(
+                    id=new_uuid(),
+                    event_id=event_id,
+                    integration_id=subscription.integration_id,
+                    event_type=event.type,
+                    ordering=event.subject if subscription.ordered else None,
+                    leased=lanes is not None and lanes.reserve(subscription.integration_id, size),
+                    max_age=policy.max_age,
+                    replacement_key=replacement_key(event.type, event.subject)
+                    if policy.keep_latest
+                    else None,
+                )
             )
-            for subscription in match.wanted
-        ]
         return _Planned(NewEvent(event_id, event, digest, match.skipped), deliveries)
 
     async def _append(
@@ -268,6 +275,9 @@ class Ingest:
             once=False,
             revision=revision,
             event=event,
+            fresh_for=delivery.max_age,
+            replacement_key=delivery.replacement_key,
+            omit=delivery.omit,
         )
 
 

@@ -18,7 +18,8 @@ class LaneRules(msgspec.Struct, frozen=True, gc=False):
     """What an integration allows: deliveries in flight at once, and whether order is kept.
 
     A paused lane holds nothing but a probe. A rate limit, in deliveries a second, is kept by
-    whoever claims, so such a lane holds no more than it may start at once. A lane that is
+    whoever claims, so such a lane holds no more than it may start at once; nor does one whose newer
+    deliveries replace older ones, which only the database knows all of. A lane that is
     `elsewhere` is another engine's, and takes nothing; `term` changes whenever others may have had
     it, and it is to be taken over again.
     """
@@ -27,12 +28,15 @@ class LaneRules(msgspec.Struct, frozen=True, gc=False):
     ordered: bool
     paused: bool = False
     rate_limit: float | None = None
+    keeps_latest: bool = False
     elsewhere: bool = False
     term: int = 0
 
     def capacity(self, width: int) -> int:
         """How many leased deliveries it may have ahead at most, of which `width` in flight."""
-        return width if self.rate_limit is not None else width * (1 + _AT_HAND)
+        if self.rate_limit is not None or self.keeps_latest:
+            return width
+        return width * (1 + _AT_HAND)
 
 
 @dataclass(slots=True)

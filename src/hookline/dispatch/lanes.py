@@ -70,12 +70,12 @@ class Lanes:
         """Hold a place for a delivery that is about to be born leased; False leaves it to a claim.
 
         A lane with work due in the database takes that first, so that new events never overtake a
-        backlog, and so does one that is giving deliveries back; a lane that keeps order or a rate,
-        or is paused, always goes through the database, which knows more.
+        backlog, and so does one that is giving deliveries back; a lane that keeps order, a rate or
+        the latest alone, or is paused, always goes through the database, which knows more.
         """
         lane = self._lane(integration_id)
         rules = lane.rules
-        if rules.ordered or rules.paused or rules.rate_limit is not None:
+        if rules.ordered or rules.paused or rules.rate_limit is not None or rules.keeps_latest:
             return False
         if not lane.is_ready():
             return False

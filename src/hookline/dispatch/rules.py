@@ -55,5 +55,11 @@ class IntegrationRules:
         if not known.enabled:  # neither paused nor limited: what waits for it ends as skipped
             paused, rate_limit = False, None
         return LaneRules(
-            known.max_in_flight, known.ordered, paused, rate_limit, elsewhere=not term, term=term
+            known.max_in_flight,
+            known.ordered,
+            paused,
+            rate_limit,
+            keeps_latest=known.keeps_latest,
+            elsewhere=not term,
+            term=term,
         )

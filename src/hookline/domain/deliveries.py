@@ -25,6 +25,8 @@ class SkipReason(StrEnum):
     FILTERED = "filtered"
     DELETED = "deleted"
     UNKNOWN_TYPE = "unknown_type"
+    STALE = "stale"  # older than its integration wants events of its group
+    SUPERSEDED = "superseded"  # a newer one of its type and subject went instead
 
 
 class FailReason(StrEnum):

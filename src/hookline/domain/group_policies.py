@@ -1,4 +1,4 @@
-"""What the events of each group are worth to an integration: its retries, patience and freshness."""
+"""What events of each group are worth to an integration: retries, and until when to send them."""
 
 import hashlib
 from collections.abc import Mapping
@@ -46,7 +46,7 @@ def restore_policies(document: Mapping[str, Mapping[str, Any]]) -> GroupPolicies
     }
 
 
-def replaced_by(event_type: str, subject: str) -> UUID:
-    """Return what the events share of which one replaces the other: a digest of type, subject."""
+def replacement_key(event_type: str, subject: str) -> UUID:
+    """Return what events share that replace one another: a digest of their type and subject."""
     named = f"{event_type}\0{subject}".encode(errors="surrogatepass")
     return uuid_of(hashlib.sha256(named).digest()[:16])

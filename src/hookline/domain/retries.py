@@ -118,11 +118,6 @@ class RetryPolicies:
 
         self._policy = policy
 
-    @property
-    def longest_delay(self) -> float:
-        """The longest delay that is nobody's own, in seconds, without its jitter."""
-        return max((*self._default, *(d for each in self._by_group.values() for d in each)), default=0)
-
     def of(self, group: str | None, own: tuple[float, ...] | None = None) -> RetryPolicy:
         """Return the policy for events of a group, where an integration has delays of its own."""
         if own is None:

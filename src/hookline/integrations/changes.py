@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -47,6 +48,7 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
     _refuse_nulls(patch, checks)
     events = _merged_events(patch, row, checks)
     headers = _merged_headers(patch.transmission, row, keyring, checks)
+    delivery = _merged_delivery(patch, row, checks)
     _check_aws_key(patch.transmission, row, checks)
     url = row.url if patch.transmission is None else patch.transmission.url or row.url
     checks.ordering(TransmissionType(row.type), url, patch.ordering)
@@ -56,6 +58,8 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
         row.events = events
     if "filter" in patch.model_fields_set:
         row.filter = pattern
+    if delivery is not None:
+        row.delivery = delivery
     if headers is not None:
         row.headers = seal_headers(headers, row.id, keyring)
     if patch.transmission is not None:
@@ -105,7 +109,7 @@ def _rename(name: str | None, row: Row) -> None:
 
 
 def _refuse_nulls(patch: IntegrationPatch, checks: Checks) -> None:
-    for name in patch.model_fields_set - {"name", "filter", "rate_limit"}:
+    for name in patch.model_fields_set - {"name", "filter", "delivery", "rate_limit"}:
         if getattr(patch, name) is None:
             checks.refuse(_path(patch, name), _NO_NULL)
     transmission = patch.transmission
@@ -145,6 +149,26 @@ def _merged_events(
     if merged == row.events:  # sent back as it was read, types that are known no longer too
         return None
     return checks.events({group: choice for group, choice in merged.items() if choice is not None})
+
+
+def _merged_delivery(
+    patch: IntegrationPatch, row: Row, checks: Checks
+) -> dict[str, dict[str, Any]] | None:
+    """Return what is said of each group as it will be, or None where all stays as it is."""
+    if "delivery" not in patch.model_fields_set:
+        return None
+    merged: dict[str, dict[str, Any]] = {}
+    if patch.delivery is not None:
+        checks.groups("delivery", patch.delivery)
+        merged = {group: dict(parts) for group, parts in row.delivery.items()}
+        for group, change in patch.delivery.items():
+            parts = merged.pop(group, {})
+            if change is None:
+                continue
+            parts |= change.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            if kept := {name: value for name, value in parts.items() if value is not None}:
+                merged[group] = kept
+    return None if merged == row.delivery else merged
 
 
 def _merged_headers(

@@ -4,7 +4,9 @@ Each check adds to one list of problems, so that the answer names every wrong fi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Final
 
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.filters import parse_filter
@@ -14,6 +16,9 @@ from hookline.domain.targets import Ordering, TransmissionType, is_fifo
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.headers import header_problems
 from hookline.security.egress.policy import EgressPolicy
+
+_MOST_PROBLEMS: Final = 20  # told at once of one field
+_MOST_QUOTED: Final = 80  # characters of a wrong name that are said back
 
 
 class Checks:
@@ -66,6 +71,13 @@ class Checks:
         except InvalidInput as error:
             self._problems.extend(error.fields)
             return None
+
+    def groups(self, path: str, named: Iterable[str]) -> None:
+        """Check that what is said by group names groups that there are."""
+        known = [group.name for group in self._catalogue.groups]
+        for name in islice((name for name in named if name not in known), _MOST_PROBLEMS):
+            message = f"There is no such group; the groups are {', '.join(known)}."
+            self.refuse(f"{path}.{ascii(name[:_MOST_QUOTED])[1:-1]}", message)
 
     def refuse(self, path: str, message: str) -> None:
         """Add a problem that was found elsewhere."""

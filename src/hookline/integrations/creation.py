@@ -28,6 +28,7 @@ async def check_new(new: IntegrationCreate, checks: Checks) -> Checked:
     if not isinstance(transmission, SqsTransmissionCreate):
         checks.headers(transmission.headers)
     checks.ordering(transmission.type, transmission.url, new.ordering)
+    checks.groups("delivery", new.delivery)
     events = checks.events(new.events)
     pattern = checks.filter(new.filter)
     checks.raise_any()
@@ -57,6 +58,11 @@ def row_of(
         secret=keyring.seal(secret, bound_to=secret_binding(integration_id)),
         events=checked.events,
         filter=checked.filter,
+        delivery={
+            group: parts
+            for group, asked in new.delivery.items()
+            if (parts := asked.model_dump(mode="json", by_alias=True, exclude_none=True))
+        },
         ordering=new.ordering or Ordering.NONE,
         old_secrets=[],
         old_secrets_until=[],

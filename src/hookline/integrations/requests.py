@@ -11,6 +11,7 @@ from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_valida
 from typing_extensions import TypeAliasType
 
 from hookline.domain.targets import TransmissionType
+from hookline.integrations.delivery_fields import DeliveryByGroupCreate, DeliveryByGroupPatch
 from hookline.integrations.fields import (
     HEADER_BOUNDS,
     RATE_LIMIT,
@@ -82,6 +83,7 @@ class IntegrationCreate(RequestDocument):
         default_factory=lambda: None,  # a default that isn't described: null has a meaning here
         description="Left out or `null`: all events of the chosen types pass.",
     )
+    delivery: DeliveryByGroupCreate = Field(default_factory=dict)
     ordering: OrderingField | None = None
     max_in_flight: MaxInFlight = 16
     rate_limit: RateLimit | None = Field(
@@ -178,6 +180,10 @@ class IntegrationPatch(PatchDocument):
     filter: EventPattern | None = Field(
         default_factory=lambda: None,  # as above
         description="Takes the place of the whole filter; `null` removes it.",
+    )
+    delivery: DeliveryByGroupPatch | None = Field(
+        default_factory=lambda: None,  # as above
+        description="`null` has all groups delivered as by default.",
     )
     ordering: OrderingField | None = None
     max_in_flight: MaxInFlight | None = None

@@ -11,6 +11,7 @@ from hookline.domain import stored
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.health import HealthState
 from hookline.domain.targets import TransmissionType
+from hookline.integrations.delivery_fields import DeliveryByGroup
 from hookline.integrations.fields import (
     RATE_LIMIT,
     CompanyId,
@@ -120,6 +121,7 @@ class Integration(Document):
     transmission: Transmission
     events: EventSelection
     filter: EventPattern | None = Field(description="Which of the chosen events pass; `null`: all.")
+    delivery: DeliveryByGroup
     ordering: OrderingField
     max_in_flight: MaxInFlight
     rate_limit: RateLimit | None = Field(description=RATE_LIMIT, examples=[20])

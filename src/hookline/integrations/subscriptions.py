@@ -22,6 +22,7 @@ from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.filter_values import MOST_STEPS, Work
 from hookline.domain.filters import Filter, parse_filter
+from hookline.domain.group_policies import NO_POLICY, GroupPolicies, GroupPolicy, restore_policies
 from hookline.domain.licences import PbxPolicy, allows
 from hookline.domain.selection import ALL, Selection, restore_selection
 from hookline.domain.stored import licence_of, ordering_chosen
@@ -60,6 +61,12 @@ class Subscription:
     name: str = ""
     rate_limit: float | None = None  # deliveries a second
     filter: Filter | None = None
+    policies: GroupPolicies = field(default_factory=dict)
+
+    @property
+    def keeps_latest(self) -> bool:
+        """Whether newer events of any group replace older ones that wait."""
+        return any(policy.keep_latest for policy in self.policies.values())
 
     def usable_target(self, now: datetime) -> Target:
         """Return the target; a rotated secret signs along no longer than its grace period.
@@ -250,6 +257,21 @@ class Subscriptions:
             matches.clear()
         matches[event_type] = match
 
+    def policy_of(self, subscription: Subscription, event_type: str) -> GroupPolicy:
+        """Return what events of a type are worth to an integration."""
+        if not subscription.policies:
+            return NO_POLICY
+        return subscription.policies.get(self.group_of(event_type) or "", NO_POLICY)
+
+    def group_of(self, event_type: str) -> str | None:
+        """Return the group of an event type; None: nobody gets its events."""
+        return self._catalogue.group_of(event_type)
+
+    def longest_delay(self) -> float:
+        """Return the longest delay that any integration asks for before a retry, in seconds."""
+        policies = (policy for each in self._all.values() for policy in each.policies.values())
+        return max((delay for p in policies for delay in p.retry_delays or ()), default=0.0)
+
     def reserves(self, event_type: str) -> bool:
         """Whether this type is one of Hookline's own events, which nobody may send."""
         return self._catalogue.is_reserved(event_type)
@@ -373,6 +395,7 @@ class Subscriptions:
             name=row.name,
             rate_limit=row.rate_limit,
             filter=None if row.filter is None else parse_filter(json.loads(row.filter)),
+            policies=restore_policies(row.delivery),
         )
 
     def _open(self, row: Integration) -> Target | None:

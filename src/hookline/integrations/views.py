@@ -76,6 +76,7 @@ class Views:
             transmission=self._transmission(row, with_secret=with_secret),
             events=restore_selection(row.events, self._catalogue).as_document(),
             filter=None if row.filter is None else json.loads(row.filter),
+            delivery=row.delivery,
             ordering=ordering_of(
                 TransmissionType(row.type), row.url, ordering_chosen(row.ordering)
             ),
@@ -103,6 +104,7 @@ class Views:
             transmission=_closed_transmission(row),
             events=events,
             filter=None,
+            delivery={},
             ordering=ordering_chosen(row.ordering),
             max_in_flight=row.max_in_flight,
             rate_limit=row.rate_limit,

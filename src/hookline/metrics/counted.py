@@ -84,7 +84,12 @@ class CountedQueue(PostgresQueue):
         duplicate_window: timedelta,
         counts: Counts,
     ) -> None:
-        super().__init__(pool, lease_seconds=lease_seconds, duplicate_window=duplicate_window)
+        super().__init__(
+            pool,
+            lease_seconds=lease_seconds,
+            duplicate_window=duplicate_window,
+            skipped=counts.skipped,
+        )
         self._counts = counts
 
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:

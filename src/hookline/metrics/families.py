@@ -50,10 +50,16 @@ UNKNOWN: Final = "unknown"  # the transmission of an integration that was delete
 ATTEMPT_OUTCOMES: Final = ("delivered", "retry", "failed")  # as the API calls them
 TRANSMISSIONS: Final = (*TransmissionType, UNKNOWN)
 CHANGED_TO: Final = tuple(HealthState)
+ENDS_A_DELIVERY: Final = (  # the other reasons keep one from being made
+    SkipReason.DELETED,
+    SkipReason.DISABLED,
+    SkipReason.STALE,
+    SkipReason.SUPERSEDED,
+)
 _ENDINGS: Final = (
     (DeliveryStatus.DELIVERED, NO_REASON),
     *((DeliveryStatus.FAILED, reason) for reason in FailReason),
-    *((DeliveryStatus.SKIPPED, reason) for reason in (SkipReason.DELETED, SkipReason.DISABLED)),
+    *((DeliveryStatus.SKIPPED, reason) for reason in ENDS_A_DELIVERY),
 )
 
 DURATION_BOUNDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -29,6 +29,20 @@ def texts(values: Sequence[str | None]) -> str:
     return f'{{"{joined}"}}' if values else "{}"
 
 
+def optional(values: Sequence[UUID | float | None]) -> str:
+    """Return the array of values that `plain` takes, None being NULL; empty where all are."""
+    if all(value is None for value in values):
+        return "{}"
+    return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
+
+
+def lists(values: Sequence[Sequence[str] | None]) -> str:
+    """Return the array of arrays of text, each as text; empty where all are None."""
+    if all(value is None for value in values):
+        return "{}"
+    return texts([None if value is None else texts(value) for value in values])
+
+
 def _element(value: str | None) -> str:
     if value is None:
         return "NULL"

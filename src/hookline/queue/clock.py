@@ -35,14 +35,14 @@ class DueTimes:
         pool: asyncpg.Pool,
         *,
         lease_seconds: float,
-        longest_delay: float,
+        longest_delay: Callable[[], float],
         longest_wait: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pool = pool
         self._lease_seconds = lease_seconds
         self._longest_delay = longest_delay
-        self._longest_wait = max(longest_wait, longest_delay)
+        self._longest_wait = longest_wait
         self._clock = clock
         self._ahead: tuple[float, float] | None = None  # of ours, at the least and at the most
         self._next_sweep = -math.inf
@@ -61,11 +61,11 @@ class DueTimes:
             least, most = self._ahead or ahead
             if ahead[1] < least - _STEP:
                 _LOG.warning("clock.went_back", seconds=round(least - ahead[1], 1))
-                await self._bring_down(self._longest_delay)
+                await self._bring_down(self._longest_delay())
             elif ahead[0] > most + _STEP:
                 _LOG.warning("clock.went_forward", seconds=round(ahead[0] - most, 1))
             elif asked_at >= self._next_sweep:
-                await self._bring_down(self._longest_wait)
+                await self._bring_down(max(self._longest_wait, self._longest_delay()))
                 self._next_sweep = asked_at + _SWEEP_EVERY
             self._ahead = ahead
 

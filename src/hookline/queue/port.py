@@ -33,6 +33,9 @@ class NewDelivery(msgspec.Struct, frozen=True, gc=False):
     event_type: str
     ordering: str | None
     leased: bool
+    max_age: float | None = None  # seconds after which it is not worth sending any more
+    replacement_key: UUID | None = None  # newer ones of its integration with the same replace it
+    omit: tuple[str, ...] | None = None  # paths that its copy leaves out
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):
@@ -81,6 +84,10 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     revision: int  # of integrations when it was leased: whoever delivers it must know that one
     event: Event
     manual: int = 0  # of `attempts` and the next one: those that were asked for by hand
+    fresh_for: float | None = None  # seconds from when it was leased until it is stale
+    replacement_key: UUID | None = None
+    superseded: bool = False  # a newer one with its `replacement_key` waits, or is being sent
+    omit: tuple[str, ...] | None = None  # paths that its copy leaves out
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):
@@ -135,7 +142,8 @@ class Queue(Protocol):
 
         A delivery is as old as its acceptance until its first attempt, and then as its due time:
         a lease that is given back, or runs out, changes nothing about that. Their payloads have
-        `most_bytes` together at the most, except that one always comes.
+        `most_bytes` together at the most, except that one always comes. What one of them replaces,
+        and nobody holds, is ended as superseded.
         """
 
     async def take_turns(self, lanes: Sequence[Lane]) -> dict[str, Turns]:

@@ -19,7 +19,8 @@ from hookline.domain.ids import lowest_uuid
 from hookline.domain.statistics import Ending, code_of
 from hookline.errors import Unavailable
 from hookline.logs import get_logger
-from hookline.queue.arrays import flags, plain, texts
+from hookline.queue.arrays import flags, lists, optional, plain, texts
+from hookline.queue.outdated import OutdatedDeliveries
 from hookline.queue.port import (
     Appended,
     Claimed,
@@ -76,11 +77,17 @@ class PostgresQueue:
     """The port's promises kept by Postgres: durability by its commit, exclusion by row locks.
 
     `lease_seconds` must outlive the longest attempt; `duplicate_window` bounds what counts as the
-    same event sent again.
+    same event sent again. `skipped` is told of deliveries that are ended unclaimed, for being old
+    or replaced.
     """
 
     def __init__(
-        self, pool: asyncpg.Pool, *, lease_seconds: float, duplicate_window: timedelta
+        self,
+        pool: asyncpg.Pool,
+        *,
+        lease_seconds: float,
+        duplicate_window: timedelta,
+        skipped: Callable[[SkipReason, int], None] = lambda *_: None,
     ) -> None:
         self._pool = pool
         self.lease_seconds = lease_seconds
@@ -109,6 +116,7 @@ class PostgresQueue:
         self._engine = secrets.randbits(_ENGINE_BITS)
         self.born_lease = self._new_lease()
         self._unheard = UnheardLeases(pool, lease_seconds=lease_seconds)
+        self.outdated = OutdatedDeliveries(pool, skipped=skipped)
 
     @_unavailable_when_away
     async def append(
@@ -141,6 +149,9 @@ class PostgresQueue:
                 texts([d.ordering for d in deliveries]),
                 flags(d.leased for d in deliveries),
                 plain(sizes[d.event_id] for d in deliveries),
+                optional([d.max_age for d in deliveries]),
+                optional([d.replacement_key for d in deliveries]),
+                lists([d.omit for d in deliveries]),
             )
             if row["revision"] != revision:
                 return StaleSnapshot(row["revision"])
@@ -211,7 +222,7 @@ class PostgresQueue:
         if lost:
             _LOG.error("queue.event_missing", deliveries=[str(each.id) for each in lost])
             await self.settle(lost)
-        return claimed
+        return await self.outdated.end_replaced(claimed)
 
     async def _find_events(
         self, connection: asyncpg.Connection | asyncpg.Pool, event_ids: Iterable[UUID]

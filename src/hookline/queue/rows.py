@@ -61,6 +61,9 @@ def claimed_row(row: asyncpg.Record, stored: asyncpg.Record, lease: int) -> Clai
         manual=row["manual"],
         revision=row["revision"],
         event=event,
+        fresh_for=row["fresh_for"],
+        replacement_key=row["replacement_key"],
+        omit=None if row["omit"] is None else tuple(row["omit"]),
     )
 
 

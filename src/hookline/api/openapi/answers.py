@@ -45,6 +45,7 @@ _WEBHOOK: Answer = {
     },
     "events": {"call": "all", "analytics": ["call:completed", "call:summary:completed"]},
     "filter": None,
+    "delivery": {"analytics": {"retryDelays": [5, 300, 3600]}},
     "ordering": "none",
     "maxInFlight": 16,
     "rateLimit": None,

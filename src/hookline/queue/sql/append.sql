@@ -3,7 +3,8 @@
 -- from $1). A digest whose event is older than $2, the duplicate window's edge, counts as new.
 -- Digests and subjects are inserted in order, so that two batches with the same ones cannot deadlock.
 -- Positions follow the deliveries' own order. Nothing is born leased in the lanes that come back as
--- `behind`: something of theirs is due already, and goes first.
+-- `behind`: something of theirs is due already, and goes first. Columns that no delivery of the batch
+-- has a value for ($22 to $24) may be empty arrays.
 with current as (
     select value from revision
 ),
@@ -36,9 +37,11 @@ delivery as (
     select *
     from unnest(
         $15::text::uuid[], $16::text::uuid[], $17::text::text[], $18::text::text[],
-        $19::text::text[], $20::text::bool[], $21::text::int[]
+        $19::text::text[], $20::text::bool[], $21::text::int[], $22::text::float8[],
+        $23::text::uuid[], $24::text::text[]
     ) with ordinality as each (
-        id, event_id, integration_id, type, ordering, leased, payload_bytes, place
+        id, event_id, integration_id, type, ordering, leased, payload_bytes, max_age,
+        replacement_key, omit, place
     )
     where event_id in (select event_id from fresh)
 ),
@@ -59,14 +62,15 @@ born as (
 queued as (
     insert into pending (
         id, event_id, integration_id, type, ordering, payload_bytes, attempts, claims, once, due_at,
-        lease, leased_until
+        lease, leased_until, stale_at, replacement_key, omit
     )
     select
         id, event_id, integration_id, type, ordering, payload_bytes, 0,
         case when held then 1 else 0 end,
         false, now(),
         case when held then $14::bigint end,
-        case when held then now() + make_interval(secs => $13::float8) end
+        case when held then now() + make_interval(secs => $13::float8) end,
+        now() + make_interval(secs => max_age), replacement_key, omit::text[]
     from born
     order by place
     returning integration_id, ordering, position

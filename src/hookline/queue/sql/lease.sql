@@ -20,5 +20,7 @@ leased as (
         from due
         where bytes_before < $5::bigint
     ))
-    returning id, event_id, integration_id, type, attempts, manual, claims, once
+    returning
+        id, event_id, integration_id, type, attempts, manual, claims, once, replacement_key, omit,
+        extract(epoch from stale_at - now())::float8 as fresh_for
 )

@@ -1,6 +1,7 @@
 -- retry: make a delivery due now: a waiting one sooner, a finished one for one more attempt.
 -- One row comes back where there is such a delivery and its event is still stored.
 -- $2 tells whether its lane keeps order: what is finished goes before all that waits of its subject.
+-- What was finished is sent however old it is, and replaced by nothing: somebody wants it.
 -- An attempt that was not yet due is one by hand, and counts as none of the automatic ones.
 -- The partitions of its day and of that of its event $3 stand for `deliveries_day` and `events_day`.
 with found as (
@@ -11,16 +12,16 @@ with found as (
 reopened as (
     delete from deliveries_day
     where id = $1::uuid and exists (select from found)
-    returning id, event_id, integration_id, type, attempts
+    returning id, event_id, integration_id, type, attempts, omit
 ),
 queued as (
     insert into pending (
         id, event_id, integration_id, type, ordering, position, payload_bytes, attempts, claims,
-        once, due_at
+        once, due_at, omit
     )
     select
         id, event_id, integration_id, type, case when $2::bool then subject end, 0, payload_bytes,
-        attempts, attempts, true, now()
+        attempts, attempts, true, now(), omit
     from reopened
     cross join found
     returning id, integration_id, ordering

@@ -23,23 +23,24 @@ ours as (
 ),
 finished as (
     insert into deliveries (
-        id, event_id, integration_id, type, status, reason, attempts, finished_at
+        id, event_id, integration_id, type, status, reason, attempts, finished_at, omit
     )
-    select id, event_id, integration_id, type, status, reason, number, now()
+    select id, event_id, integration_id, type, status, reason, number, now(), omit
     from ours
     where status <> 'pending'
 ),
 later as (
     insert into pending (
         id, event_id, integration_id, type, ordering, position, payload_bytes, attempts, manual,
-        claims, once, due_at, lease, leased_until
+        claims, once, due_at, lease, leased_until, stale_at, replacement_key, omit
     )
     select
         id, event_id, integration_id, type, ordering, position, payload_bytes,
         coalesce(number, attempts), manual, claims, once,
         case when status is null then due_at else now() + make_interval(secs => delay) end,
         case when status is null then lease end,
-        case when status is null then leased_until end
+        case when status is null then leased_until end,
+        stale_at, replacement_key, omit
     from ours
     where status is null or status = 'pending'
 ),

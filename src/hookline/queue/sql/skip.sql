@@ -23,20 +23,9 @@ freed as (
         select id from (select id from free union all select id from free_in_order) as either
         limit $3::int
     ))
-    returning id, event_id, integration_id, type, attempts, ordering
+    returning
+        id, event_id, integration_id, type, attempts, ordering, omit, $2::text as reason,
+        $4::int as code
 ),
-finished as (
-    insert into deliveries (
-        id, event_id, integration_id, type, status, reason, attempts, finished_at
-    )
-    select id, event_id, integration_id, type, 'skipped', $2::text, attempts, now()
-    from freed
-),
-logged as (
-    insert into settlements (integrations, deliveries, codes)
-    select array_agg(integration_id), array_agg(id), array_agg($4::int)
-    from freed
-    having count(*) > 0
-),
--- include wake
+-- include skipped
 select count(*) from freed

@@ -1,0 +1,16 @@
+-- skipped: the second half of every skip. Keeps what `freed` has as skipped, for its `reason`, and logs
+-- it as its `code`.
+finished as (
+    insert into deliveries (
+        id, event_id, integration_id, type, status, reason, attempts, finished_at, omit
+    )
+    select id, event_id, integration_id, type, 'skipped', reason, attempts, now(), omit
+    from freed
+),
+logged as (
+    insert into settlements (integrations, deliveries, codes)
+    select array_agg(integration_id), array_agg(id), array_agg(code)
+    from freed
+    having count(*) > 0
+),
+-- include wake
