@@ -1,6 +1,7 @@
 """What events are worth: live ones are not sent late, states not twice, records for longer."""
 
 import asyncio
+from functools import partial
 
 from factories import Json, an_event
 from support.receivers import OK, Exchange, answering, receiving, status
@@ -76,7 +77,7 @@ async def only_the_newest_state_is_sent(service: Service) -> None:
         second, third, fourth = [await service.send(presence(number)) for number in (2, 3, 4)]
         for each in (second, third):
             await eventually(
-                lambda event_id=each["eventId"]: reasons(service, event_id),
+                partial(reasons, service, each["eventId"]),
                 lambda found: found == [("skipped", "superseded")],
             )
         answer.set()

@@ -7,12 +7,10 @@ every process, and matching itself does no I/O.
 """
 
 import asyncio
-import json
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
 
-import orjson
 from sqlalchemy import select
 
 from hookline.db.models import CustomEventType, Integration, Pbx, Revision
@@ -20,109 +18,20 @@ from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, EventType
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
-from hookline.domain.filter_values import MOST_STEPS, Work
-from hookline.domain.filters import Filter, parse_filter
-from hookline.domain.group_policies import NO_POLICY, GroupPolicies, GroupPolicy, restore_policies
+from hookline.domain.group_policies import NO_POLICY, GroupPolicy
 from hookline.domain.licences import PbxPolicy, allows
-from hookline.domain.selection import ALL, Selection, restore_selection
-from hookline.domain.stored import licence_of, ordering_chosen
+from hookline.domain.stored import licence_of
 from hookline.domain.targets import (
-    Ordering,
-    Target,
-    TransmissionType,
     WebhookTarget,
-    ordering_of,
 )
-from hookline.errors import BrokenSeal
 from hookline.integrations.custom_types import event_type_of
 from hookline.integrations.revision import Transactions
-from hookline.integrations.sealing import open_target
-from hookline.logs import get_logger
+from hookline.integrations.subscription import Match, Subscription, subscription_of
 from hookline.security.secrets import KeyRing
 
 _MOST_MATCHES = 64  # remembered answers of a PBX or company: more than there are event types
-_LARGE = 64 * 1024  # bytes of an event that takes as long to parse as others may wait
-_STEPS_AT_ONCE = 5 * MOST_STEPS  # of filters; a few milliseconds
-_LOG = get_logger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class Subscription:
-    """What matching and delivery know of an integration. No `target`: its seal is broken."""
-
-    integration_id: str
-    pbx: str | None
-    company: str | None  # None also where nobody entitled vouched for it
-    enabled: bool
-    selection: Selection
-    max_in_flight: int
-    ordered: bool
-    target: Target | None = field(repr=False)
-    name: str = ""
-    rate_limit: float | None = None  # deliveries a second
-    filter: Filter | None = None
-    policies: GroupPolicies = field(default_factory=dict)
-
-    @property
-    def keeps_latest(self) -> bool:
-        """Whether newer events of any group replace older ones that wait."""
-        return any(policy.keep_latest for policy in self.policies.values())
-
-    def usable_target(self, now: datetime) -> Target:
-        """Return the target; a rotated secret signs along no longer than its grace period.
-
-        Raises BrokenSeal where the integration's secrets do not open with this key ring.
-        """
-        if self.target is None:
-            raise BrokenSeal(
-                f"The secrets of integration {self.integration_id} do not open: put the key that "
-                "sealed them back into HOOKLINE_ENCRYPTION_KEYS."
-            )
-        return self.target.at(now) if isinstance(self.target, WebhookTarget) else self.target
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """Who gets an event; and the others that were considered, by reason.
-
-    Where it is `conditional`, filters have not been asked yet: `passing` does that.
-    """
-
-    wanted: tuple[Subscription, ...]
-    reasons: Mapping[str, Sequence[str]]
-    skipped: str | None  # the reasons as JSON text
-    conditional: bool = False
-
-    @classmethod
-    def of(cls, wanted: Sequence[Subscription], reasons: Mapping[str, Sequence[str]]) -> "Match":
-        """Return a match whose filters, if there are any, have not been asked yet."""
-        skipped = orjson.dumps(reasons).decode() if reasons else None
-        conditional = any(each.filter is not None for each in wanted)
-        return cls(tuple(wanted), reasons, skipped, conditional)
-
-    def passing(self, event: Event) -> Generator[None, None, "Match"]:
-        """Ask the filters, in steps of bounded work; what they refuse is noted as `filtered`."""
-        document = event.document()
-        if len(event.payload) > _LARGE:
-            yield
-        wanted: list[Subscription] = []
-        refused: list[str] = []
-        spent = 0
-        for each in self.wanted:
-            work = Work(document)
-            if each.filter is None or each.filter.matches(document, work):
-                wanted.append(each)
-            else:
-                refused.append(each.integration_id)
-            spent += MOST_STEPS - work.left
-            if spent > _STEPS_AT_ONCE:
-                spent = 0
-                yield
-        if not refused:
-            return Match(self.wanted, self.reasons, self.skipped)
-        refused += self.reasons.get(SkipReason.FILTERED, ())
-        reasons = {**self.reasons, SkipReason.FILTERED.value: refused}
-        return Match(tuple(wanted), reasons, orjson.dumps(reasons).decode())
+__all__ = ["Listener", "Match", "Subscription", "Subscriptions"]
 
 
 Listener = Callable[[Subscription | None, Subscription | None], None]
@@ -325,7 +234,7 @@ class Subscriptions:
             before = self._all.get(row.id)
             self._remove(row.id)
             if row.deleted_at is None:
-                self._add(self._subscription(row))
+                self._add(subscription_of(row, self._catalogue, self._keyring))
             for listener in self._listeners:
                 listener(before, self._all.get(row.id))
         for pbx in pbxs:
@@ -358,54 +267,3 @@ class Subscriptions:
                 index[owner].discard(integration_id)
                 if not index[owner]:
                     del index[owner]
-
-    def _subscription(self, row: Integration) -> Subscription:
-        """Understand a record. One that nobody understands must not cost the others theirs.
-
-        Its copies are queued, whatever it chose, and fail as those whose seal is broken do: they
-        are found, with a reason, and can be sent once the record is put right.
-        """
-        try:
-            return self._understood(row)
-        except Exception:  # noqa: BLE001 - whatever is wrong with it is wrong with this one alone
-            _LOG.exception("integration.unreadable", integration=row.id)
-            everything = {group.name: ALL for group in self._catalogue.groups}
-            return Subscription(
-                integration_id=row.id,
-                pbx=row.pbx,
-                company=row.company if row.company_vouched else None,
-                enabled=row.enabled,
-                selection=restore_selection(everything, self._catalogue),
-                max_in_flight=row.max_in_flight,
-                ordered=False,
-                target=None,
-            )
-
-    def _understood(self, row: Integration) -> Subscription:
-        target = self._open(row)
-        return Subscription(
-            integration_id=row.id,
-            pbx=row.pbx,
-            company=row.company if row.company_vouched else None,
-            enabled=row.enabled,
-            selection=restore_selection(row.events, self._catalogue),
-            max_in_flight=row.max_in_flight,
-            ordered=_is_ordered(row),
-            target=target,
-            name=row.name,
-            rate_limit=row.rate_limit,
-            filter=None if row.filter is None else parse_filter(json.loads(row.filter)),
-            policies=restore_policies(row.delivery),
-        )
-
-    def _open(self, row: Integration) -> Target | None:
-        try:
-            return open_target(row, self._keyring, datetime.now(UTC))
-        except BrokenSeal:
-            _LOG.exception("integration.broken_seal", integration=row.id)
-            return None
-
-
-def _is_ordered(row: Integration) -> bool:
-    chosen = ordering_chosen(row.ordering)
-    return ordering_of(TransmissionType(row.type), row.url, chosen) is Ordering.SUBJECT
