@@ -10,7 +10,7 @@ from hookline.settings import PREFIX, Settings
 from support.terminal import Terminal
 
 COMMANDS = (
-    *("serve", "worker", "migrate", "settings", "keys", "status", "events", "deliveries"),
+    *("serve", "worker", "migrate", "doctor", "settings", "keys", "status", "events", "deliveries"),
     *("integrations", "pbxs", "openapi", "bench", "demo", "listen"),
 )
 

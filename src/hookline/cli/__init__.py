@@ -15,6 +15,7 @@ _COMMANDS: Final = {  # in the order of the help: where each is found
     "serve": "hookline.cli.serve:serve",
     "worker": "hookline.cli.serve:worker",
     "migrate": "hookline.cli.database:migrate",
+    "doctor": "hookline.cli.doctor:doctor",
     "settings": "hookline.cli.settings:show",
     "keys": "hookline.cli.keys:app",
     "status": "hookline.cli.remote.status:status",

@@ -56,7 +56,7 @@ async def _engine(settings: "Settings", *, patient: bool = False) -> AsyncIterat
     from hookline.db.startup import check_server, explained  # noqa: PLC0415
 
     logs.configure(level="WARNING", console=True)  # to standard error; the answer is on the other
-    async with _dsn(settings) as dsn:
+    async with dsn_of(settings) as dsn:
         engine = connections.engine(dsn, pool_size=2, patient=patient)
         try:
             with explained(dsn):
@@ -68,7 +68,8 @@ async def _engine(settings: "Settings", *, patient: bool = False) -> AsyncIterat
 
 
 @asynccontextmanager
-async def _dsn(settings: "Settings") -> AsyncIterator[str]:
+async def dsn_of(settings: "Settings") -> AsyncIterator[str]:
+    """Give the database's address; the bundled one runs at least until the block ends."""
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return

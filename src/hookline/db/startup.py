@@ -7,12 +7,13 @@ traceback for what an operator can put right.
 import secrets
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import asyncpg
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -63,7 +64,7 @@ def explained(dsn: str) -> Iterator[None]:
 
 async def check_server(dsn: str, engine: AsyncEngine) -> None:
     """See that the server is one that Hookline can work with; ConfigurationError says why not."""
-    await _refuse_shared_sessions(dsn)
+    await refuse_shared_sessions(dsn)
     if parse(dsn).binds_channel:
         _LOG.warning("database.channel_not_bound", hint="sslmode=verify-full proves who answers")
     async with engine.connect() as connection:
@@ -72,49 +73,80 @@ async def check_server(dsn: str, engine: AsyncEngine) -> None:
 
 async def check_session(connection: AsyncConnection) -> None:
     """Look at version, encoding and rights, over a session that is there already."""
+    for _, fault in await faults(connection):
+        raise ConfigurationError(fault)
+
+
+async def faults(connection: AsyncConnection) -> Sequence[tuple[str, str]]:
+    """Return what keeps Hookline from this database: each fault's kind, and a sentence of it.
+
+    The kinds are `version`, `encoding` and `rights`.
+    """
     found = (await connection.execute(_LOOK)).one()
-    refuse_an_old_server(found.number, found.version)
+    await connection.rollback()
+    return list(_faults(found))
+
+
+def _faults(found: Row[Any]) -> Iterator[tuple[str, str]]:  # Any: its columns, above
+    if found.number // 10_000 < OLDEST_SERVER:
+        yield "version", _too_old(found.version)
     if found.encoding != _ENCODING:
-        raise ConfigurationError(
-            f"The database is encoded in {found.encoding}, which cannot hold every event;"
-            " Hookline needs one that was made with ENCODING 'UTF8'."
+        yield (
+            "encoding",
+            (
+                f"The database is encoded in {found.encoding}, which cannot hold every event;"
+                " Hookline needs one that was made with ENCODING 'UTF8'."
+            ),
         )
     if found.standby:
-        raise ConfigurationError(
-            "HOOKLINE_DATABASE_URL leads to a read-only standby; Hookline needs the primary."
+        yield (
+            "rights",
+            "HOOKLINE_DATABASE_URL leads to a read-only standby; Hookline needs the primary.",
         )
-    if found.read_only:
-        raise ConfigurationError("The database is read-only; Hookline needs to write to it.")
+    elif found.read_only:
+        yield "rights", "The database is read-only; Hookline needs to write to it."
     if found.schema is None:
-        raise ConfigurationError(
-            f"The role {found.role} has no schema for Hookline's tables: its search_path names"
-            " none that exists and that it may use."
+        yield (
+            "rights",
+            (
+                f"The role {found.role} has no schema for Hookline's tables: its search_path names"
+                " none that exists and that it may use."
+            ),
         )
-    if found.owner is not None:
-        raise ConfigurationError(
-            f"The role {found.role} does not own Hookline's tables, {found.owner} does, and so it"
-            f" cannot keep the days' partitions: connect as {found.owner}, or make {found.role} a"
-            " member of it."
+    elif found.owner is not None:
+        yield (
+            "rights",
+            (
+                f"The role {found.role} does not own Hookline's tables, {found.owner} does, and"
+                f" so it cannot keep the days' partitions: connect as {found.owner}, or make"
+                f" {found.role} a member of it."
+            ),
         )
-    if not found.may_create:
-        raise ConfigurationError(
-            f"The role {found.role} may not create tables in the schema {found.schema}:"
-            f" run `grant create on schema {found.schema} to {found.role}` as its owner, or make"
-            " the role the owner of the database."
+    elif not found.may_create:
+        yield (
+            "rights",
+            (
+                f"The role {found.role} may not create tables in the schema {found.schema}:"
+                f" run `grant create on schema {found.schema} to {found.role}` as its owner, or"
+                " make the role the owner of the database."
+            ),
         )
-    await connection.rollback()
 
 
 def refuse_an_old_server(number: int, version: str) -> None:
     """Raise ConfigurationError for a server of before Postgres 15, named as it names itself."""
     if number // 10_000 < OLDEST_SERVER:
-        raise ConfigurationError(
-            f"HOOKLINE_DATABASE_URL leads to PostgreSQL {version}; "
-            f"Hookline needs PostgreSQL {OLDEST_SERVER} or newer."
-        )
+        raise ConfigurationError(_too_old(version))
 
 
-async def _refuse_shared_sessions(dsn: str) -> None:
+def _too_old(version: str) -> str:
+    return (
+        f"HOOKLINE_DATABASE_URL leads to PostgreSQL {version}; "
+        f"Hookline needs PostgreSQL {OLDEST_SERVER} or newer."
+    )
+
+
+async def refuse_shared_sessions(dsn: str) -> None:
     """See that a session is ours alone: a pooler in transaction mode hands it on at each commit.
 
     Then what one session was given is found in another, or is missing in the first while the other

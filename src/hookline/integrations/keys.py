@@ -107,17 +107,26 @@ class KeyService:
 
         Raises ConfigurationError where it has not a key's form, or was revoked.
         """
+        if not await self.is_admin(key):
+            await self._keep(_row(key, Role.ADMIN, _FIRST_ADMIN))
+
+    async def is_admin(self, key: str) -> bool:
+        """Whether this key is an admin key that is known.
+
+        Raises ConfigurationError where it has not a key's form, or cannot become one any more.
+        """
         if not is_key(key):
             raise ConfigurationError(
                 "HOOKLINE_ADMIN_KEY must be hk_ and 32 to 128 characters of A-Z, a-z, 0-9, _ and -."
             )
         known = await self._find(key)
         if known is None:
-            await self._keep(_row(key, Role.ADMIN, _FIRST_ADMIN))
-        elif known.revoked_at is not None or known.role != Role.ADMIN:
+            return False
+        if known.revoked_at is not None or known.role != Role.ADMIN:
             raise ConfigurationError(
                 "HOOKLINE_ADMIN_KEY names a key that was revoked or is no admin key; set another."
             )
+        return True
 
     async def all(self) -> Sequence[KeyRecord]:
         """Return every key, revoked ones included, newest first."""
