@@ -14,6 +14,7 @@ from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
 from hookline.api.deps import Services
 from hookline.api.readiness import DatabaseAndEngine
+from hookline.api.reads import Reads
 from hookline.api.strangers import Strangers
 from hookline.api.timeslices import TimeSlices
 from hookline.db import connections
@@ -218,6 +219,7 @@ async def open_runtime(
             strangers=strangers,
             allowances=allowances,
             bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
+            reads=Reads(settings.database_pool_size),
             time_slices=TimeSlices(allowances.charge_cpu),
             limits=_limits(settings),
             ingest=CountedIngest(ingest, counts, unknown_types),

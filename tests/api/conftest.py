@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
 from hookline.api.deps import Services
+from hookline.api.reads import Reads
 from hookline.api.strangers import Strangers
 from hookline.api.stream import delivery_frame
 from hookline.api.timeslices import TimeSlices
@@ -136,6 +137,7 @@ def services(  # noqa: PLR0917 - fixtures
         strangers=strangers,
         allowances=allowances,
         bodies=BodyMemory(2**27, largest=2**24),
+        reads=Reads(100),
         time_slices=TimeSlices(allowances.charge_cpu),
         limits=Limits(),
         ingest=Ingest(

@@ -84,6 +84,13 @@ def test_a_name_that_stands_twice_is_refused_with_its_place(raw: bytes, column: 
         parse_unambiguous(raw, depth=8)
 
 
+def test_thousands_of_names_are_refused_before_anything_checks_them() -> None:
+    raw = b"{%b}" % b",".join(b'"x%d":{"y":1}' % number for number in range(5_001))
+    with pytest.raises(TooLarge, match="more than 10,000 names"):
+        parse_unambiguous(raw, depth=8)
+    assert parse_unambiguous(raw, depth=8, names=10_002)
+
+
 @given(documents)
 def test_names_stand_twice_where_a_parser_of_pairs_finds_them_twice(text: str) -> None:
     def once(members: list[tuple[str, object]]) -> dict[str, object]:

@@ -8,6 +8,7 @@ from fastapi import Depends, Request
 from hookline.api.allowances import Allowances
 from hookline.api.bodies import BodyMemory
 from hookline.api.ports import Metrics, Readiness, System, Tester
+from hookline.api.reads import Reads
 from hookline.api.strangers import Strangers
 from hookline.api.timeslices import TimeSlices
 from hookline.dispatch.again import Retries
@@ -39,6 +40,7 @@ class Services:
     strangers: Strangers
     allowances: Allowances
     bodies: BodyMemory
+    reads: Reads
     time_slices: TimeSlices
     limits: Limits
     ingest: Accepts

@@ -1,6 +1,6 @@
 """`POST /v1/events`: bytes in, a receipt out, and nothing on the way that could be left out."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -36,6 +36,7 @@ from hookline.errors import (
     QuotaExceeded,
 )
 
+_TOLD_AT_ONCE = 200  # results, in a millisecond
 _MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
 
 router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=RawRoute)
@@ -94,7 +95,9 @@ async def send_event_batch(request: Request) -> Response:
         items = await _parsed_batch(services, sender, raw)
         services.allowances.charge_events(sender.principal, len(items) - 1)
         results = await _accept(services, sender, items)
-    return Accepted({"results": [_result(each) for each in results]})
+    if len(results) <= _TOLD_AT_ONCE:
+        return Accepted({"results": [_result(each) for each in results]})
+    return await services.time_slices.run(sender.principal.key_id, _told_in_steps(results))
 
 
 async def _parsed_event(services: Services, sender: Sender, raw: bytes) -> Event:
@@ -140,6 +143,17 @@ async def _accept(
             continue
         return [next(receipts) if isinstance(item, Event) else item for item in routed]
     raise Overloaded("What this key may send changes too fast; send this again.", retry_after=1.0)
+
+
+def _told_in_steps(
+    results: Sequence[Receipt | HooklineError],
+) -> Generator[None, None, Response]:
+    """Return the answer, in steps: a thousand refusals take as long as a thousand events."""
+    told: list[dict[str, Any]] = []
+    for start in range(0, len(results), _TOLD_AT_ONCE):
+        told += map(_result, results[start : start + _TOLD_AT_ONCE])
+        yield
+    return Accepted({"results": told})
 
 
 def _result(result: Receipt | HooklineError) -> dict[str, Any]:  # Any: a JSON document

@@ -47,13 +47,14 @@ def parse_document(raw: bytes, *, depth: int) -> object:
     return load(raw, whole=raw, offset=0)
 
 
-def parse_unambiguous(raw: bytes, *, depth: int) -> object:
+def parse_unambiguous(raw: bytes, *, depth: int, names: int = 10_000) -> object:
     """Parse strict JSON in which no object has two members of the same name, as settings must be.
 
-    Raises what `parse_document` does, and MalformedBody for a name that stands twice.
+    Raises what `parse_document` does, MalformedBody for a name that stands twice, and TooLarge for
+    more than so many names: what checks them takes longer than parsing.
     """
     document = parse_document(raw, depth=depth)
-    _refuse_repeated_names(raw)
+    _refuse_repeated_names(raw, names)
     return document
 
 
@@ -131,8 +132,9 @@ def refuse_other_encodings(whole: bytes) -> None:
         raise MalformedBody("This looks like UTF-16 or UTF-32 (byte 0); send JSON as UTF-8.")
 
 
-def _refuse_repeated_names(raw: bytes) -> None:
+def _refuse_repeated_names(raw: bytes, most: int) -> None:
     """Raise MalformedBody for the first name that stands twice in one object of valid JSON."""
+    left = most
     around: list[set[str]] = []
     for found in _NAMES.finditer(raw):
         token = found[0]
@@ -141,6 +143,9 @@ def _refuse_repeated_names(raw: bytes) -> None:
         elif token == b"}":
             around.pop()
         elif found[1]:
+            left -= 1
+            if left < 0:
+                raise TooLarge(f"The document has more than {most:,} names; send fewer.")
             name = json.loads(token[:-1])
             if name in around[-1]:
                 what = f"the name {name[:_LONGEST_NAME]!a} stands a second time in one object"
