@@ -87,6 +87,8 @@ class TestReserving:
         assert not lanes.reserve("fifo", 1)
 
     def test_a_payload_that_does_not_fit_waits_in_the_database(self, lanes: Lanes) -> None:
+        hear_of(lanes, "a")
+        hear_of(lanes, "b")
         assert not lanes.reserve("a", 100_001)
         assert lanes.reserve("a", 100_000)
         assert not lanes.reserve("b", 1)
@@ -254,6 +256,8 @@ class TestClaiming:
         assert seen == ["a", "b", "c", "d", "a", "b", "c", "d"]
 
     def test_full_of_bytes_nothing_is_due_and_nothing_spins(self, lanes: Lanes) -> None:
+        hear_of(lanes, "a")
+        hear_of(lanes, "b")
         lanes.expect("a")
         size = 100_000 // PLACES + 1
         claimed(lanes, lanes.claimable(), PLACES, size=size)

@@ -128,6 +128,28 @@ def test_lanes_that_struggle_share_one_half_whatever_their_number() -> None:
     assert "well02" in asked(lanes)
 
 
+def test_a_tenant_whose_targets_hang_leaves_bytes_to_others() -> None:
+    owners = {"its": Tenant("greedy", "1"), "sib": Tenant("greedy", "2")}
+    lanes = Lanes(
+        lambda _: WIDE,
+        lambda name: owners.get(name[:3], Tenant(name, None)),
+        most_held=10_000,
+        most_bytes=64,
+        clock=Clock(),
+    )
+    hear_of(lanes, "well01")
+    for number in range(200):
+        while lanes.reserve(f"its{number}", 1):
+            pass
+        lanes.expect(f"its{number}")
+    assert lanes.held == 18, "three quarters of its company's three quarters of 32 bytes"
+    assert asked(lanes) == {}
+    assert lanes.next_due() is None
+    assert lanes.reserve("sib0", 1), "another PBX of the company has bytes"
+    assert lanes.reserve("new0", 5)
+    assert lanes.reserve("well01", 10), "and the other half is for targets that answer"
+
+
 def test_lanes_whose_targets_say_nothing_share_one_half_before_they_time_out() -> None:
     lanes = lanes_of(lambda _: WIDE, most_held=64)
     hear_of(lanes, "well01")

@@ -17,7 +17,7 @@ class Capacity:
     """What all lanes of a process hold together, of `most_held` deliveries and `most_bytes`.
 
     A lane gets a share of what is left, so that many lanes whose targets hang leave room for the
-    others. All slow lanes share one half, and of that each tenant has a share.
+    others. All slow lanes share one half of both, and of that each tenant has a share.
     """
 
     most_held: int
@@ -25,13 +25,15 @@ class Capacity:
     held: int = 0
     bytes_held: int = 0
     slow: Places = field(init=False)  # of `most_held`, those of the slow lanes
+    slow_bytes: Places = field(init=False)  # and of `most_bytes`
 
     def __post_init__(self) -> None:
         self.slow = Places(max(1, self.most_held // 2))
+        self.slow_bytes = Places(max(1, self.most_bytes // 2))
 
-    def share_of(self, tenant: Tenant) -> Share:
-        """Return a tenant's share of the slow lanes' places."""
-        return self.slow.share_of(tenant)
+    def shares_of(self, tenant: Tenant) -> tuple[Share, Share]:
+        """Return a tenant's share of the slow lanes' places, and of their bytes."""
+        return self.slow.share_of(tenant), self.slow_bytes.share_of(tenant)
 
     def hold(self, lane: LaneState, size: int) -> None:
         """Hold a place for a delivery that is being leased."""
@@ -41,6 +43,7 @@ class Capacity:
         self.held += 1
         if lane.slow:
             lane.share.add(1)
+            lane.byte_share.add(size)
         self.bytes_held += size
 
     def let_go(self, lane: LaneState, size: int) -> None:
@@ -50,6 +53,7 @@ class Capacity:
         self.held -= 1
         if lane.slow:
             lane.share.add(-1)
+            lane.byte_share.add(-size)
         self.bytes_held -= size
 
     def mark(self, lane: LaneState, clock: Callable[[], float]) -> None:
@@ -57,28 +61,36 @@ class Capacity:
         slow = lane.is_slow(clock)
         if lane.slow != slow:
             lane.slow = slow
-            lane.share.add(lane.held if slow else -lane.held)
+            sign = 1 if slow else -1
+            lane.share.add(sign * lane.held)
+            lane.byte_share.add(sign * lane.bytes_held)
 
     def move(self, lane: LaneState, tenant: Tenant) -> None:
         """Have a lane count for whose it is now: it became known, or its PBX moved."""
-        share = self.share_of(tenant)
+        share, byte_share = self.shares_of(tenant)
         if share is not lane.share:
             if lane.slow:
                 lane.share.add(-lane.held)
                 share.add(lane.held)
-            lane.share = share
+                lane.byte_share.add(-lane.bytes_held)
+                byte_share.add(lane.bytes_held)
+            lane.share, lane.byte_share = share, byte_share
 
     def fits(self, lane: LaneState, size: int) -> bool:
         """Whether a lane may hold one more delivery, with a payload of that size."""
         if lane.ahead >= self.limit(lane, self.left(lane)):
             return False
-        left = self.most_bytes - self.bytes_held
+        left = self._bytes_left(lane)
         return size <= left and lane.bytes_held <= left // _SHARE
 
     @property
     def bytes_to_claim(self) -> int:
         """How many bytes of payloads the next claim may bring; it may pass that by one payload."""
         return (self.most_bytes - self.bytes_held) // _SHARE
+
+    def _bytes_left(self, lane: LaneState) -> int:
+        left = self.most_bytes - self.bytes_held
+        return min(left, lane.byte_share.room) if lane.slow else left
 
     def left(self, lane: LaneState, taken: int = 0) -> int:
         """Return how many places are free to this lane, besides those already taken."""
@@ -99,5 +111,6 @@ class Capacity:
         if lane.rules.paused or lane.rules.elsewhere:
             return int(lane.probing and left > 0 and not lane.rules.elsewhere)
         limit = self.limit(lane, left)
-        too_large = lane.bytes_held > self.bytes_to_claim or self.bytes_to_claim <= 0
+        bytes_left = self._bytes_left(lane) // _SHARE
+        too_large = lane.bytes_held > bytes_left or bytes_left <= 0
         return 0 if too_large or lane.ahead > limit * _ENOUGH else limit - lane.ahead

@@ -45,6 +45,7 @@ class LaneState:
 
     rules: LaneRules
     share: Share  # of the slow lanes' places: its tenant's
+    byte_share: Share  # of the bytes of their payloads
     held: int = 0  # reserved, at hand, in flight, or waiting for its outcome to be written
     bytes_held: int = 0
     reserved: int = 0  # places of deliveries that are being leased

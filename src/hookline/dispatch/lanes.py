@@ -381,8 +381,8 @@ class Lanes:
     def _lane(self, integration_id: str) -> LaneState:
         lane = self._lanes.get(integration_id)
         if lane is None:
-            share = self._capacity.share_of(self.owner_of(integration_id))
-            lane = self._lanes[integration_id] = LaneState(self.rules_of(integration_id), share)
+            shares = self._capacity.shares_of(self.owner_of(integration_id))
+            lane = self._lanes[integration_id] = LaneState(self.rules_of(integration_id), *shares)
         return lane
 
     def _note(self, integration_id: str, lane: LaneState, due_at: float | None) -> None:
