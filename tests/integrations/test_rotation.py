@@ -1,8 +1,6 @@
 """Rotated secrets sign along for their grace, and nothing of a gone secret stays in memory."""
 
-import gc
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
@@ -23,6 +21,7 @@ from hookline.integrations.subscriptions import Subscriptions
 from hookline.security.secrets import KeyRing
 from hookline.sinks.base import Shipment
 from hookline.sinks.webhook import WebhookSink
+from support.objects import leaves
 from support.webhook_shipments import Names, webhook_sink
 
 ADMIN = a_principal()
@@ -166,18 +165,3 @@ def in_memory() -> tuple[set[bytes], int]:
             text = each.decode("latin-1") if isinstance(each, bytes) else str(each)
             words.update(WORD.findall(text))
     return {digest(word) for word in words}, keyed
-
-
-def leaves(*kinds: type) -> Iterator[object]:
-    """Yield every object of these kinds that any other one refers to, caches among them."""
-    gc.collect()
-    seen: set[int] = set()
-    waiting = gc.get_objects()
-    while waiting:
-        for each in gc.get_referents(waiting.pop()):
-            if gc.is_tracked(each) or id(each) in seen:
-                continue  # what is tracked was waiting from the start
-            seen.add(id(each))
-            waiting.append(each)  # a tuple of texts, for example, which the collector leaves out
-            if isinstance(each, kinds):
-                yield each

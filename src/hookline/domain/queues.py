@@ -7,8 +7,6 @@ query, no VPC endpoint's private name. Checked when an integration is saved and 
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
-from urllib.parse import SplitResult, urlsplit
 
 from hookline.errors import FieldProblem, InvalidInput
 
@@ -119,14 +117,16 @@ _UNKNOWN_REGION = re.compile(
     + "|".join(re.escape(end) for p in _PARTITIONS for end in (p.suffix, p.dual_stack))
     + ")"
 )
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<netloc>[^/?#\[\]]*)(?P<path>[^?#]*)(?P<behind>.*)"
+)
 _OLDEST_HOST = "queue.amazonaws.com"  # us-east-1, from before regions were in the name
 
 
-@lru_cache(maxsize=1024)  # asked for each message
 def parse_queue_url(url: str) -> QueueUrl:
     """Read a queue's URL; `InvalidInput` (field `transmission.url`) says what is wrong with it."""
     parts = _split(url)
-    if parts.scheme != "https":
+    if parts["scheme"].lower() != "https":
         raise _wrong("The queue's URL must begin with https://.")
     host = _host(parts)
     region = _region(host)
@@ -139,7 +139,7 @@ def parse_queue_url(url: str) -> QueueUrl:
             f"{host!r} is not a host of AWS SQS; copy the queue's URL from the AWS console,"
             f" for example {_EXAMPLE}."
         )
-    path = _PATH.fullmatch(parts.path)
+    path = _PATH.fullmatch(parts["path"])
     if path is None:
         raise _wrong(
             "After the host, the URL must hold the account's 12 digits and the queue's name,"
@@ -148,22 +148,23 @@ def parse_queue_url(url: str) -> QueueUrl:
     return QueueUrl(host, region, path["account"], path["name"])
 
 
-def _split(url: str) -> SplitResult:
+def _split(url: str) -> re.Match[str]:
+    """Return the parts of a URL; the standard library's urlsplit keeps what it splits."""
     if len(url) > _LONGEST_URL or not url.isascii() or any(c <= " " or c in "\\\x7f" for c in url):
         raise _wrong(f"This is not the URL of a queue; one looks like {_EXAMPLE}.")
-    try:
-        return urlsplit(url)
-    except ValueError as error:
-        raise _wrong(f"This is not a URL; a queue's looks like {_EXAMPLE}.") from error
+    parts = _URL.fullmatch(url)
+    if parts is None:
+        raise _wrong(f"This is not a URL; a queue's looks like {_EXAMPLE}.")
+    return parts
 
 
-def _host(parts: SplitResult) -> str:
+def _host(parts: re.Match[str]) -> str:
     """Return the bare, lower-case host; everything that could point elsewhere is refused."""
-    if "@" in parts.netloc:
+    if "@" in parts["netloc"]:
         raise _wrong("The queue's URL must not hold a user name or a password.")
-    if parts.query or parts.fragment:
+    if parts["behind"].strip("?#"):
         raise _wrong("The queue's URL must end after the queue's name.")
-    host, colon, port = parts.netloc.lower().partition(":")
+    host, colon, port = parts["netloc"].lower().partition(":")
     if colon and port != "443":
         raise _wrong("The queue's URL must not name a port.")
     return host

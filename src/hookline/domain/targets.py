@@ -56,7 +56,7 @@ class WebhookTarget:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class SqsTarget:
     """An SQS queue and the customer's AWS key for it; the secret also keys `X-SIGNATURE`."""
 

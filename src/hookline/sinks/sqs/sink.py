@@ -5,6 +5,7 @@ import re
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from weakref import WeakKeyDictionary
 
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.queues import QueueUrl, parse_queue_url
@@ -56,6 +57,7 @@ class SqsSink:
             idle_seconds=_CLIENT_IDLE,
         )
         self._gatherers: dict[SqsTarget, Gatherer] = {}  # those with something to do
+        self._queues: WeakKeyDictionary[SqsTarget, QueueUrl] = WeakKeyDictionary()
         self._closed = False
 
     async def send(self, shipment: Shipment) -> Sent:
@@ -80,7 +82,7 @@ class SqsSink:
         """Close the client of a target's key; what is in flight ends first."""
         if isinstance(target, SqsTarget):
             try:
-                queue = parse_queue_url(target.url)
+                queue = self._queue_of(target)
             except InvalidInput:
                 return  # nothing was ever opened for it
             await self._clients.forget(self._client_key(target, queue))
@@ -95,7 +97,7 @@ class SqsSink:
         if self._closed:
             return stopping()
         try:
-            queue = parse_queue_url(target.url)
+            queue = self._queue_of(target)
         except InvalidInput as error:
             return unanswered(ErrorKind.BLOCKED, str(error))
         if not _KEY_ID.fullmatch(target.access_key_id):
@@ -146,6 +148,13 @@ class SqsSink:
             log.exception("sqs.batch_failed", queue=url, messages=len(batch))
             answer = unanswered(ErrorKind.INTERNAL, "The reason is in its log.")
         return [answer] * len(batch)
+
+    def _queue_of(self, target: SqsTarget) -> QueueUrl:
+        """Return the queue of a target, read once; it goes with the target."""
+        queue = self._queues.get(target)
+        if queue is None:
+            queue = self._queues[target] = parse_queue_url(target.url)
+        return queue
 
     def _client_key(self, target: SqsTarget, queue: QueueUrl) -> ClientKey:
         endpoint = self._endpoint_url or queue.endpoint
