@@ -10,6 +10,7 @@ WORKDIR /build/console
 COPY console/package.json console/package-lock.json console/.npmrc ./
 RUN npm ci
 COPY openapi/openapi.json ../openapi/
+COPY docs/receivers.md ../docs/
 COPY console .
 RUN npm run build
 

@@ -42,7 +42,78 @@ const newIntegration = createRoute({
   component: lazyRouteComponent(() => import("./integrations/NewPage"), "NewPage"),
 });
 
-const tree = root.addChildren([home, integrations, newIntegration]);
+const integration = createRoute({
+  getParentRoute: () => root,
+  path: "/integrations/$integrationId",
+  validateSearch: z.object({ tab: text, status: text, event: text, since: text, until: text }),
+  component: lazyRouteComponent(() => import("./integrations/DetailPage"), "DetailPage"),
+});
+
+const deliveries = createRoute({
+  getParentRoute: () => root,
+  path: "/deliveries",
+  validateSearch: z.object({ status: text, event: text, since: text, until: text }),
+  component: lazyRouteComponent(() => import("./deliveries/ListPage"), "ListPage"),
+});
+
+const delivery = createRoute({
+  getParentRoute: () => root,
+  path: "/deliveries/$deliveryId",
+  component: lazyRouteComponent(() => import("./deliveries/DeliveryPage"), "DeliveryPage"),
+});
+
+const events = createRoute({
+  getParentRoute: () => root,
+  path: "/events",
+  validateSearch: z.object({
+    subject: text,
+    pbx: text,
+    company: text,
+    event: text,
+    since: text,
+    until: text,
+  }),
+  component: lazyRouteComponent(() => import("./events/ListPage"), "ListPage"),
+});
+
+const event = createRoute({
+  getParentRoute: () => root,
+  path: "/events/$eventId",
+  component: lazyRouteComponent(() => import("./events/EventPage"), "EventPage"),
+});
+
+const pbxs = createRoute({
+  getParentRoute: () => root,
+  path: "/pbxs",
+  validateSearch: z.object({ search: text }),
+  component: lazyRouteComponent(() => import("./admin/PbxsPage"), "PbxsPage"),
+});
+
+const keys = createRoute({
+  getParentRoute: () => root,
+  path: "/keys",
+  component: lazyRouteComponent(() => import("./admin/KeysPage"), "KeysPage"),
+});
+
+const system = createRoute({
+  getParentRoute: () => root,
+  path: "/system",
+  component: lazyRouteComponent(() => import("./admin/SystemPage"), "SystemPage"),
+});
+
+const tree = root.addChildren([
+  home,
+  integrations,
+  newIntegration,
+  integration,
+  deliveries,
+  delivery,
+  events,
+  event,
+  pbxs,
+  keys,
+  system,
+]);
 
 export const router = createRouter({
   routeTree: tree,

@@ -68,14 +68,18 @@ function Row({ integration }: { integration: Integration }) {
   return (
     <Table.Tr>
       <Table.Td>
-        <Text fw={600} className="break">
+        <Link
+          to="/integrations/$integrationId"
+          params={{ integrationId: integration.id }}
+          className="link break"
+        >
           {integration.name}
-        </Text>
+        </Link>
         <Text size="sm" c="dimmed" className="break">
           {transmission.url}
         </Text>
       </Table.Td>
-      <Table.Td visibleFrom="sm">
+      <Table.Td visibleFrom="sm" className="state-text">
         {transmission.type === "WEBHOOK" ? t("Webhook") : "AWS SQS"}
       </Table.Td>
       <Table.Td visibleFrom="md" className="mono">

@@ -1,4 +1,4 @@
-import { Alert, Anchor, Button, Group, Paper, Stack, Text, TextInput, Title } from "@mantine/core";
+import { Alert, Button, Group, Paper, Stack, Text, TextInput, Title } from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -140,9 +140,14 @@ function Made({ integration }: { integration: Integration }) {
           )}
           <Text>
             {t("Events are delivered from now on.")}{" "}
-            <Anchor component={Link} to="/integrations">
-              {t("Go to the integrations")}
-            </Anchor>
+            <Link
+              to="/integrations/$integrationId"
+              params={{ integrationId: integration.id }}
+              search={{ tab: "test" }}
+              className="link"
+            >
+              {t("Send a test event")}
+            </Link>
           </Text>
         </Stack>
       </Paper>

@@ -2,7 +2,7 @@ import { Alert, AppShell, Burger, Button, Group, NavLink, Stack, Text } from "@m
 import { useDisclosure } from "@mantine/hooks";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
-import { Activity, LogOut, PhoneCall, Send, Server, Webhook } from "lucide-react";
+import { Activity, Gauge, KeyRound, LogOut, PhoneCall, Send, Server, Webhook } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -80,7 +80,13 @@ function Navigation() {
     { to: "/integrations", label: t("Integrations"), icon: Webhook },
     { to: "/deliveries", label: t("Deliveries"), icon: Send },
     { to: "/events", label: t("Events"), icon: PhoneCall },
-    ...(admin ? [{ to: "/pbxs", label: t("PBXs"), icon: Server }] : []),
+    { to: "/pbxs", label: t("PBXs"), icon: Server },
+    ...(admin
+      ? [
+          { to: "/keys", label: t("Keys"), icon: KeyRound },
+          { to: "/system", label: t("System"), icon: Gauge },
+        ]
+      : []),
   ];
   return (
     <>

@@ -1,0 +1,136 @@
+// The log of deliveries as a table: of all integrations, or of one.
+import { Group, Select, Table, Text } from "@mantine/core";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { Link, useNavigate, useSearch } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+
+import type { Delivery, DeliveryStatus, ListDeliveriesData } from "../client";
+import {
+  listDeliveriesInfiniteOptions,
+  listEventTypesOptions,
+} from "../client/@tanstack/react-query.gen";
+import { Empty, Listing } from "../shared/Listing";
+import { Period } from "../shared/Period";
+import { reasonText, StatusBadge, statusText } from "../shared/states";
+import { Time } from "../shared/Time";
+
+const STATUSES: readonly DeliveryStatus[] = ["pending", "delivered", "failed", "skipped"];
+const AGAIN = 5_000; // milliseconds, while the newest page alone is shown
+
+export function Deliveries({ integrationId }: { integrationId?: string }) {
+  const { t } = useTranslation();
+  const search = useSearch({ strict: false });
+  const query: NonNullable<ListDeliveriesData["query"]> = {
+    ...(integrationId && { integrationId }),
+    ...(isStatus(search.status) && { status: [search.status] }),
+    ...(search.event && { type: search.event }),
+    ...(search.since && { since: search.since }),
+    ...(search.until && { until: search.until }),
+  };
+  const list = useInfiniteQuery({
+    ...listDeliveriesInfiniteOptions({ query }),
+    initialPageParam: {},
+    getNextPageParam: (page) => page.next ?? undefined,
+    refetchInterval: (state) => ((state.state.data?.pages.length ?? 0) > 1 ? false : AGAIN),
+  });
+  return (
+    <>
+      <Filters />
+      <Listing<Delivery>
+        label={t("Deliveries")}
+        list={list}
+        columns={[
+          { title: t("Queued") },
+          { title: t("Type of event") },
+          ...(integrationId ? [] : [{ title: t("Integration"), visibleFrom: "sm" as const }]),
+          { title: t("Attempts"), visibleFrom: "sm" },
+          { title: t("Outcome") },
+        ]}
+        row={(delivery) => (
+          <Row key={delivery.id} delivery={delivery} alone={integrationId !== undefined} />
+        )}
+        empty={
+          <Empty title={t("No delivery here")}>
+            {t(
+              "Each event that an integration gets is one delivery, with its attempts. Nothing matches these filters, or nothing was sent yet.",
+            )}
+          </Empty>
+        }
+      />
+    </>
+  );
+}
+
+function Row({ delivery, alone }: { delivery: Delivery; alone: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <Table.Tr>
+      <Table.Td>
+        <Link to="/deliveries/$deliveryId" params={{ deliveryId: delivery.id }} className="link">
+          <Time at={delivery.createdAt} seconds />
+        </Link>
+      </Table.Td>
+      <Table.Td className="mono break">{delivery.type}</Table.Td>
+      {!alone && (
+        <Table.Td visibleFrom="sm">
+          <Link
+            to="/integrations/$integrationId"
+            params={{ integrationId: delivery.integrationId }}
+            className="link mono"
+          >
+            {delivery.integrationId}
+          </Link>
+        </Table.Td>
+      )}
+      <Table.Td visibleFrom="sm">{delivery.attempts.length}</Table.Td>
+      <Table.Td>
+        <StatusBadge status={delivery.status} />
+        {delivery.reason && (
+          <Text size="sm" c="dimmed" maw={320} visibleFrom="sm">
+            {reasonText(t, delivery.reason)}
+          </Text>
+        )}
+      </Table.Td>
+    </Table.Tr>
+  );
+}
+
+function Filters() {
+  const { t } = useTranslation();
+  const search = useSearch({ strict: false });
+  const navigate = useNavigate();
+  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
+  const change = (part: Record<string, string | undefined>) =>
+    void navigate({ to: ".", search: (before: object) => ({ ...before, ...part }), replace: true });
+  return (
+    <Group align="flex-end" mb="md">
+      <Select
+        label={t("Outcome")}
+        placeholder={t("Any")}
+        clearable
+        w={160}
+        value={search.status ?? null}
+        onChange={(status) => change({ status: status ?? undefined })}
+        data={STATUSES.map((status) => ({ value: status, label: statusText(t, status) }))}
+      />
+      <Select
+        label={t("Type of event")}
+        placeholder={t("Any")}
+        clearable
+        searchable
+        w={260}
+        value={search.event ?? null}
+        onChange={(event) => change({ event: event ?? undefined })}
+        data={(catalogue.data?.groups ?? []).map(({ title, types }) => ({
+          group: title,
+          items: types.map(({ name }) => name),
+        }))}
+      />
+      <Period since={search.since} until={search.until} onChange={change} />
+    </Group>
+  );
+}
+
+function isStatus(value: string | undefined): value is DeliveryStatus {
+  return STATUSES.some((status) => status === value);
+}

@@ -1,0 +1,113 @@
+import { Group, Select, Table, TextInput } from "@mantine/core";
+import { useDebouncedCallback } from "@mantine/hooks";
+import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
+import { useTranslation } from "react-i18next";
+
+import type { EventSummary, ListEventsData } from "../client";
+import {
+  listEventsInfiniteOptions,
+  listEventTypesOptions,
+} from "../client/@tanstack/react-query.gen";
+import { Empty, Listing } from "../shared/Listing";
+import { Page } from "../shared/Page";
+import { Period } from "../shared/Period";
+import { Time } from "../shared/Time";
+
+const route = getRouteApi("/events");
+const TYPING = 300; // milliseconds after the last key until the list follows
+
+export function ListPage() {
+  const { t } = useTranslation();
+  const { event, ...rest } = route.useSearch();
+  const wanted = Object.entries({ ...rest, type: event }).filter(
+    ([, value]) => value !== undefined,
+  );
+  const query: NonNullable<ListEventsData["query"]> = Object.fromEntries(wanted);
+  const list = useInfiniteQuery({
+    ...listEventsInfiniteOptions({ query }),
+    initialPageParam: {},
+    getNextPageParam: (page) => page.next ?? undefined,
+  });
+  return (
+    <Page title={t("Events")}>
+      <Filters />
+      <Listing<EventSummary>
+        label={t("Events")}
+        list={list}
+        columns={[
+          { title: t("Accepted") },
+          { title: t("Type of event") },
+          { title: t("Subject"), visibleFrom: "sm" },
+          { title: "PBX", visibleFrom: "md" },
+          { title: t("Company"), visibleFrom: "md" },
+        ]}
+        row={(found) => (
+          <Table.Tr key={found.eventId}>
+            <Table.Td>
+              <Link to="/events/$eventId" params={{ eventId: found.eventId }} className="link">
+                <Time at={found.acceptedAt} seconds />
+              </Link>
+            </Table.Td>
+            <Table.Td className="mono break">{found.type}</Table.Td>
+            <Table.Td visibleFrom="sm" className="mono break">
+              {found.subject}
+            </Table.Td>
+            <Table.Td visibleFrom="md" className="mono">
+              {found.pbx ?? "–"}
+            </Table.Td>
+            <Table.Td visibleFrom="md" className="mono">
+              {found.company}
+            </Table.Td>
+          </Table.Tr>
+        )}
+        empty={
+          <Empty title={t("No event here")}>
+            {t(
+              "Every event that the service has accepted can be found here, with what became of it. Nothing matches these filters, or no PBX has sent anything yet.",
+            )}
+          </Empty>
+        }
+      />
+    </Page>
+  );
+}
+
+function Filters() {
+  const { t } = useTranslation();
+  const search = route.useSearch();
+  const navigate = route.useNavigate();
+  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
+  const change = (part: Partial<typeof search>) =>
+    void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
+  const typed = useDebouncedCallback(change, TYPING);
+  const field = (name: "pbx" | "company" | "subject", label: string) => (
+    <TextInput
+      label={label}
+      w={180}
+      defaultValue={search[name]}
+      onChange={(event) => typed({ [name]: event.currentTarget.value.trim() || undefined })}
+    />
+  );
+  return (
+    <Group align="flex-end">
+      {field("subject", t("Subject (a call's id)"))}
+      {field("pbx", "PBX")}
+      {field("company", t("Company"))}
+      <Select
+        label={t("Type of event")}
+        placeholder={t("Any")}
+        clearable
+        searchable
+        w={260}
+        value={search.event ?? null}
+        onChange={(event) => change({ event: event ?? undefined })}
+        data={(catalogue.data?.groups ?? []).map(({ title, types }) => ({
+          group: title,
+          items: types.map(({ name }) => name),
+        }))}
+      />
+      <Period since={search.since} until={search.until} onChange={change} />
+    </Group>
+  );
+}

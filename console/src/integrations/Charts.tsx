@@ -1,0 +1,111 @@
+import "@mantine/charts/styles.css";
+
+import { BarChart, LineChart } from "@mantine/charts";
+import { Group, Paper, SegmentedControl, Stack, Text, Title } from "@mantine/core";
+import { useQuery } from "@tanstack/react-query";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+
+import type { StatisticsBucket } from "../client";
+import { getIntegrationStatisticsOptions } from "../client/@tanstack/react-query.gen";
+import { Problem } from "../layout/Failures";
+import { Waiting } from "../shared/Listing";
+
+const AGAIN = 60_000; // milliseconds: the newest bucket grows while one looks
+
+/** Outcomes and times of an integration, by hour or by day. */
+export default function Charts({ integrationId }: { integrationId: string }) {
+  const { t } = useTranslation();
+  const [interval, setInterval] = useState<"hour" | "day">("hour");
+  const statistics = useQuery({
+    ...getIntegrationStatisticsOptions({ path: { integrationId }, query: { interval } }),
+    refetchInterval: AGAIN,
+  });
+  return (
+    <Stack>
+      <Group>
+        <SegmentedControl
+          aria-label={t("Period")}
+          value={interval}
+          onChange={(chosen) => setInterval(chosen === "day" ? "day" : "hour")}
+          data={[
+            { value: "hour", label: t("Last 24 hours") },
+            { value: "day", label: t("Last 30 days") },
+          ]}
+        />
+      </Group>
+      {statistics.isPending && <Waiting />}
+      {statistics.isError && <Problem error={statistics.error} />}
+      {statistics.data && <Drawn buckets={statistics.data.buckets} interval={interval} />}
+    </Stack>
+  );
+}
+
+function Drawn({ buckets, interval }: { buckets: StatisticsBucket[]; interval: "hour" | "day" }) {
+  const { t, i18n } = useTranslation();
+  const format = new Intl.DateTimeFormat(
+    i18n.language,
+    interval === "hour"
+      ? { hour: "numeric", minute: "2-digit" }
+      : { day: "numeric", month: "short" },
+  );
+  const total = (count: (bucket: StatisticsBucket) => number) =>
+    buckets.reduce((sum, bucket) => sum + count(bucket), 0);
+  const number = new Intl.NumberFormat(i18n.language);
+  const data = buckets.map((bucket) => ({
+    at: format.format(new Date(bucket.start)),
+    [t("Delivered")]: bucket.delivered,
+    [t("Failed")]: bucket.failed,
+    [t("Not sent")]: bucket.skipped,
+    [t("Half within")]: bucket.attemptMs.p50,
+    [t("99 % within")]: bucket.attemptMs.p99,
+  }));
+  return (
+    <>
+      <Paper withBorder p="md">
+        <Title order={2} mb="xs">
+          {t("Outcomes")}
+        </Title>
+        <Text size="sm" mb="sm">
+          {t(
+            "{{delivered}} delivered, {{failed}} failed, {{skipped}} not sent, {{retries}} retries",
+            {
+              delivered: number.format(total((bucket) => bucket.delivered)),
+              failed: number.format(total((bucket) => bucket.failed)),
+              skipped: number.format(total((bucket) => bucket.skipped)),
+              retries: number.format(total((bucket) => bucket.retries)),
+            },
+          )}
+        </Text>
+        <BarChart
+          h={240}
+          data={data}
+          dataKey="at"
+          type="stacked"
+          withLegend
+          series={[
+            { name: t("Delivered"), color: "teal.6" },
+            { name: t("Failed"), color: "red.6" },
+            { name: t("Not sent"), color: "gray.5" },
+          ]}
+        />
+      </Paper>
+      <Paper withBorder p="md">
+        <Title order={2} mb="xs">
+          {t("How long attempts took, in milliseconds")}
+        </Title>
+        <LineChart
+          h={220}
+          data={data}
+          dataKey="at"
+          connectNulls={false}
+          withLegend
+          series={[
+            { name: t("Half within"), color: "cyan.6" },
+            { name: t("99 % within"), color: "orange.6" },
+          ]}
+        />
+      </Paper>
+    </>
+  );
+}

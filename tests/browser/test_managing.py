@@ -1,0 +1,168 @@
+"""One integration's page: edit it, switch it, test it, look at what it got."""
+
+from playwright.async_api import Browser, Page, expect
+
+from factories import Json, an_event
+from support.chromium import opened
+from support.receivers import Receiver, answering, status
+from support.service import Service, Services
+
+HOSTILE = b"<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
+
+
+async def test_an_edit_over_somebody_elses_is_explained_and_nothing_is_lost(
+    admin: Page, browser: Browser, service: Service, starter: Services, receiver: Receiver
+) -> None:
+    made = await service.an_integration(receiver, name="Both edit")
+    address = f"/console/integrations/{made['id']}?tab=settings"
+    await admin.goto(address)
+    async with opened(browser, service.url) as other:
+        await other.goto(f"{address}#key={starter.admin_key}")
+        await other.get_by_role("textbox", name="Name", exact=True).fill("By the other")
+        await admin.get_by_role("textbox", name="URL", exact=True).fill("https://crm.example.com/2")
+        await other.get_by_role("button", name="Save").click()
+        await expect(other.get_by_text("Saved", exact=True)).to_be_visible()
+
+    await admin.get_by_role("button", name="Save").click()
+    differences = admin.get_by_role("table", name="What differs")
+    await expect(differences.get_by_role("row", name="Name")).to_contain_text("By the other")
+    await expect(differences.get_by_role("row", name="URL")).to_contain_text("crm.example.com/2")
+    await admin.get_by_role("button", name="Put my changes on top").click()
+    await admin.get_by_role("button", name="Save").click()
+    await expect(admin.get_by_role("heading", name="By the other")).to_be_visible()
+    await expect(admin.get_by_text("Saved", exact=True)).to_be_visible()
+    saved = await service.read(f"/v1/integrations/{made['id']}")
+    assert (saved["name"], saved["transmission"]["url"]) == (
+        "By the other",
+        "https://crm.example.com/2",
+    )
+
+
+async def test_a_test_event_shows_what_was_sent_and_answered_as_text(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    receiver.behaviour = answering(status(200, body=HOSTILE), status(500))
+    made = await service.an_integration(receiver, name="Tested")
+    await admin.goto(f"/console/integrations/{made['id']}?tab=test")
+    await admin.get_by_role("button", name="Send a test event").click()
+    await expect(admin.get_by_role("status").filter(has_text="HTTP 200")).to_be_visible()
+    sent = admin.get_by_label("The body that was sent")
+    await expect(sent).to_contain_text(f'"integrationId": "{made["id"]}"')
+    await expect(admin.get_by_label("The answer's body")).to_have_text(HOSTILE.decode())
+    await expect(admin).to_have_title("Tested · Hookline")
+
+    await admin.get_by_role("button", name="Send a test event").click()
+    await expect(admin.get_by_text("a real event would be sent again")).to_be_visible()
+
+
+async def test_an_integration_is_disabled_enabled_and_deleted(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    made = await service.an_integration(receiver, name="Switched")
+    await admin.goto(f"/console/integrations/{made['id']}")
+    await admin.get_by_role("button", name="Disable").click()
+    dialog = admin.get_by_role("dialog", name="Disable Switched?")
+    await dialog.get_by_role("button", name="Cancel").click()
+    await expect(dialog).to_be_hidden()
+    await admin.get_by_role("button", name="Disable").click()
+    await dialog.get_by_role("button", name="Disable").click()
+    await expect(admin.get_by_text("Disabled by", exact=False)).to_be_visible()
+    await admin.get_by_role("button", name="Enable").click()
+    await expect(admin.get_by_text("Healthy")).to_be_visible()
+    await admin.get_by_role("button", name="Delete").click()
+    dialog = admin.get_by_role("dialog", name="Delete Switched?")
+    await dialog.get_by_role("button", name="Delete").click()
+    await expect(admin.get_by_role("heading", name="Integrations")).to_be_visible()
+    assert (await service.api.get(f"/v1/integrations/{made['id']}")).status_code == 404
+
+
+async def test_the_secret_is_shown_on_demand_and_rotated(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    made = await service.an_integration(receiver, name="Signed")
+    old = made["transmission"]["secret"]
+    await admin.goto(f"/console/integrations/{made['id']}?tab=secret")
+    await expect(admin.get_by_text("hmac", exact=False).first).to_be_visible()
+    await expect(admin.get_by_text(old, exact=True)).to_have_count(0)
+    await admin.get_by_role("button", name="Show the secret").click()
+    await expect(admin.get_by_text(old, exact=True)).to_be_visible()
+    await admin.get_by_role("button", name="Make a new secret").click()
+    dialog = admin.get_by_role("dialog", name="Make a new secret?")
+    await dialog.get_by_role("button", name="Make a new secret").click()
+    await expect(admin.get_by_text("The old secret signs along until")).to_be_visible()
+    new = (await service.read(f"/v1/integrations/{made['id']}/secret"))["secret"]
+    assert new != old
+    await expect(admin.get_by_text(new, exact=True)).to_be_visible()
+
+
+async def test_a_failed_delivery_is_found_and_sent_again(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    receiver.behaviour = answering(status(400, body=HOSTILE), status(200))
+    made = await service.an_integration(receiver, name="Refuses once", pbx="000000000007")
+    event = an_event(pbx="000000000007", id="refused-once")
+    delivery = await service.settled_delivery((await service.send(event))["eventId"])
+    assert delivery["reason"] == "rejected"
+
+    await admin.goto(f"/console/integrations/{made['id']}?status=failed")
+    await admin.get_by_role("table", name="Deliveries").get_by_role("link").first.click()
+    await expect(admin.get_by_text("The receiver refused it")).to_be_visible()
+    await expect(admin.get_by_label("The answer's body")).to_have_text(HOSTILE.decode())
+    await admin.get_by_role("button", name="Send again now").click()
+    await expect(admin.get_by_text("Attempt 2")).to_be_visible()
+    await expect(admin.get_by_text("Delivered", exact=True)).to_be_visible()
+
+
+async def test_a_calls_story_says_why_something_was_not_sent(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    pbx = "000000000008"
+    await service.an_integration(receiver, name="Takes calls", pbx=pbx, events={"call": "all"})
+    await service.an_integration(receiver, name="Takes chats", pbx=pbx, events={"chat": "all"})
+    for number, kind in enumerate(("call:live:progress", "call:live:completed")):
+        await _send(service, pbx=pbx, id="the-call", type=kind, time=1_721_836_787_000 + number)
+
+    await admin.goto("/console/events")
+    await admin.get_by_label("Subject (a call's id)").fill("the-call")
+    await expect(admin.get_by_role("table", name="Events").get_by_role("row")).to_have_count(3)
+    assert "subject=the-call" in admin.url
+    await admin.get_by_role("table", name="Events").get_by_role("link").first.click()
+    outcomes = admin.get_by_role("table", name="What became of it")
+    await expect(outcomes.get_by_role("row", name="Takes calls")).to_contain_text("Delivered")
+    quiet = outcomes.get_by_role("row", name="Takes chats")
+    await expect(quiet).to_contain_text("This type of event is not chosen in the integration.")
+    await expect(admin.get_by_text("call:live:progress")).to_be_visible()
+    await quiet.get_by_role("link", name="Change what the integration gets").click()
+    await expect(admin.get_by_role("tree", name="Types of events")).to_be_visible()
+
+
+async def test_pbxs_and_keys_are_kept_by_admins(admin: Page, service: Service) -> None:
+    await admin.goto("/console/pbxs")
+    await admin.get_by_role("button", name="Add a PBX").click()
+    dialog = admin.get_by_role("dialog", name="Add a PBX")
+    await dialog.get_by_label("PBX serial").fill("000000000077")
+    await dialog.get_by_label("Company").fill("it_w000077")
+    await dialog.get_by_role("button", name="Save").click()
+    await expect(admin.get_by_role("cell", name="000000000077", exact=True)).to_be_visible()
+    assert (await service.read("/v1/pbxs/000000000077"))["license"] == "x-bees"
+
+    await admin.goto("/console/keys")
+    await admin.get_by_role("button", name="Make a key").click()
+    dialog = admin.get_by_role("dialog", name="Make a key")
+    await dialog.get_by_role("textbox", name="PBX").fill("000000000077")
+    await dialog.get_by_role("textbox", name="Name").fill("from the console")
+    await dialog.get_by_role("button", name="Make the key").click()
+    key = await dialog.get_by_text("hk_").text_content()
+    await dialog.get_by_role("button", name="Done").click()
+    answer = await service.api.get("/v1/integrations", key=key)
+    assert answer.status_code == 200
+    row = admin.get_by_role("row", name="from the console")
+    await row.get_by_role("button", name="Revoke").click()
+    await admin.get_by_role("dialog").get_by_role("button", name="Revoke").click()
+    await expect(row).to_contain_text("Revoked")
+
+
+async def _send(service: Service, **changes: object) -> Json:
+    receipt = await service.send(an_event(**changes))
+    await service.settled(receipt["eventId"])
+    return receipt
