@@ -118,7 +118,8 @@ _UNKNOWN_REGION = re.compile(
     + ")"
 )
 _URL = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<netloc>[^/?#\[\]]*)(?P<path>[^?#]*)(?P<behind>.*)"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<netloc>[^/?#\[\]]*)"
+    r"(?P<path>(?:/[^?#]*)?)(?P<behind>(?:[?#].*)?)"
 )
 _OLDEST_HOST = "queue.amazonaws.com"  # us-east-1, from before regions were in the name
 
