@@ -111,3 +111,34 @@ def test_it_is_for_tasks() -> None:
         assert await failed
 
     asyncio.run(nothing())
+
+
+async def test_who_catches_the_cancellation_of_an_expired_deadline_may_leave_with_a_result() -> (
+    None
+):
+    async def attempt() -> str:
+        with Deadlines(0.01).start() as deadline:
+            assert not deadline.expired
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                assert deadline.expired
+        return "as far as it came"
+
+    assert await asyncio.create_task(attempt()) == "as far as it came"
+
+
+async def test_a_deadline_that_ran_out_is_not_expired_for_who_was_cancelled_as_well() -> None:
+    async def attempt() -> None:
+        with Deadlines(0.01).start() as deadline:
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                task = asyncio.current_task()
+                assert task is not None
+                task.cancel()
+                assert not deadline.expired
+                raise
+
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.create_task(attempt())

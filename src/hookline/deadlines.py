@@ -7,13 +7,15 @@ out in the order in which they began, so one timer for the first of them does.
 import asyncio
 from collections import deque
 from types import TracebackType
+from typing import Self
 
 
 class Deadlines:
     """Ends what takes longer than `seconds` with TimeoutError: `with deadlines.start(): …`.
 
     As with `asyncio.timeout`, the task is cancelled where it waits, and a cancellation that came
-    from somebody else goes on as such. For use in one event loop.
+    from somebody else goes on as such. Who catches the cancellation and finds the deadline
+    `expired` may leave with a result. For use in one event loop.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -61,14 +63,20 @@ class Deadline:
         self.task: asyncio.Task[object] | None = task  # None: it has left
         self.at = at
 
+    @property
+    def expired(self) -> bool:
+        """Whether the task was cancelled because its time is over, and by nobody else."""
+        return self._ran_out and self.task is not None and self.task.cancelling() == self._asked + 1
+
     def run_out(self) -> None:
         """Cancel the task, unless it has left."""
         if self.task is not None:
             self._ran_out = True
             self.task.cancel()
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         """Begin: the time has been running since `start`."""
+        return self
 
     def __exit__(
         self,

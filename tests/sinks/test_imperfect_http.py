@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, Sent, Verdict
 from hookline.security.egress.failures import NotHttp
-from hookline.security.egress.responses import Response, ResponseParser
+from hookline.security.egress.responses import Received, ResponseParser
 from sinks.contract import sends_once
 from support.receivers import (
     OK,
@@ -207,7 +207,7 @@ def in_pieces(draw: st.DrawFn, text: bytes) -> list[bytes]:
 @given(st.data(), st.sampled_from(sorted(VERDICTS)), broken_behind_the_status())
 def test_nothing_behind_a_status_changes_it(data: st.DataObject, code: int, rest: bytes) -> None:
     before = data.draw(st.sampled_from([b"", b"\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"]))
-    response = Response()
+    response = Received()
     parser = ResponseParser(response, keep=16, read=65_536)
     for piece in data.draw(in_pieces(before + b"HTTP/1.1 %d" % code + rest)):
         if not parser.done:
@@ -236,7 +236,7 @@ def test_nothing_behind_a_status_changes_the_verdict(
 @settings(max_examples=300)
 @given(st.binary(max_size=64), st.data())
 def test_bytes_of_any_kind_are_not_http_or_not_yet(text: bytes, data: st.DataObject) -> None:
-    parser = ResponseParser(Response(), keep=16, read=1024)
+    parser = ResponseParser(Received(), keep=16, read=1024)
     with suppress(NotHttp):
         for piece in data.draw(in_pieces(text)):
             if parser.feed(piece):

@@ -13,10 +13,6 @@ from hookline import __version__, logs
 from hookline.domain.deliveries import ErrorKind, TlsReason, Verdict
 from hookline.domain.targets import SqsTarget
 from hookline.security.egress import failures
-from hookline.security.egress.policy import EgressPolicy
-from hookline.security.egress.responses import Response
-from hookline.security.egress.targets import Origin
-from hookline.security.egress.transport import GuardedTransport
 from hookline.sinks.base import Shipment
 from hookline.sinks.webhook import WebhookSink
 from sinks.contract import delivers, fails_as, forgets, sends_once
@@ -274,12 +270,10 @@ async def test_another_sinks_target_is_a_mistake_of_ours() -> None:
 async def test_each_failure_has_its_kind(
     failure: Exception, verdict: Verdict, kind: ErrorKind
 ) -> None:
-    class Failing(GuardedTransport):
-        async def exchange(
-            self, origin: Origin, head: bytes, body: bytes, response: Response, tenant: str = ""
-        ) -> None:
-            del origin, head, body, response, tenant
+    class Failing(httpx.AsyncBaseTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            del request
             raise failure
 
-    sink = WebhookSink(Failing(EgressPolicy()))
+    sink = WebhookSink(Failing())
     await fails_as(sink, webhook_shipment("https://crm.example.com/"), verdict, kind)

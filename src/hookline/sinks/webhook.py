@@ -15,16 +15,15 @@ import httpx
 import msgspec
 
 from hookline import __version__
-from hookline.deadlines import Deadlines
-from hookline.domain.deliveries import ErrorKind, Sent, TlsReason, Verdict
+from hookline.deadlines import Deadline, Deadlines
+from hookline.domain.deliveries import ErrorKind, ResponseDefect, Sent, TlsReason, Verdict
 from hookline.domain.retry_after import parse_retry_after
 from hookline.domain.targets import Target, WebhookTarget
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
 from hookline.security.egress import failures
-from hookline.security.egress.responses import Response
-from hookline.security.egress.targets import Origin, parse_url
-from hookline.security.egress.transport import GuardedTransport
+from hookline.security.egress.targets import origin_of, parse_url
+from hookline.security.egress.transport import KEPT_BODY, GuardedTransport, WholeBody
 from hookline.security.signatures import Signer
 from hookline.sinks.base import Shipment
 
@@ -52,11 +51,16 @@ _VERDICTS: Final = {ErrorKind.BLOCKED: Verdict.BLOCKED, ErrorKind.INTERNAL: Verd
 class WebhookSink:
     """The sink for WEBHOOK integrations; see `sinks.base.Sink` for what every sink promises.
 
-    `timeout`: seconds for a whole attempt. The transport becomes the sink's, which closes it.
+    `timeout`: seconds for a whole attempt. The transport becomes the sink's, which closes it. It is
+    the guarded one wherever customers' URLs are sent to; any of httpx's fits.
     """
 
     def __init__(
-        self, transport: GuardedTransport, *, timeout: float = 5.0, user_agent: str = USER_AGENT
+        self,
+        transport: httpx.AsyncBaseTransport,
+        *,
+        timeout: float = 5.0,
+        user_agent: str = USER_AGENT,
     ) -> None:
         self._transport = transport
         self._deadlines = Deadlines(timeout)
@@ -69,16 +73,15 @@ class WebhookSink:
         if not isinstance(target, WebhookTarget):
             raise TypeError(f"the webhook sink can't send to {type(target).__name__}")
         started_at, began = datetime.now(UTC), time.perf_counter()
-        response = Response()
+        answer = _Answer()
         error: ErrorKind | None = None
         tls: TlsReason | None = None
         try:
-            with self._deadlines.start():
-                prepared = self._prepare(target)
-                head = _head(prepared, shipment, int(started_at.timestamp()))
-                tenant = shipment.pbx or shipment.company
-                body = shipment.body
-                await self._transport.exchange(prepared.origin, head, body, response, tenant)
+            with self._deadlines.start() as deadline:
+                request = self._request(target, shipment, int(started_at.timestamp()), deadline)
+                await self._exchange(request, answer)
+                if deadline.expired:
+                    error = ErrorKind.TIMEOUT
         except TimeoutError:
             error = ErrorKind.TIMEOUT
         except httpx.HTTPError as failure:
@@ -88,11 +91,28 @@ class WebhookSink:
         except InvalidInput:  # a URL that was kept under earlier rules
             error = ErrorKind.BLOCKED
         duration = round((time.perf_counter() - began) * 1000)
-        return _sent(response, error, tls, started_at, duration)
+        return _sent(answer, error, tls, started_at, duration)
+
+    async def _exchange(self, request: httpx.Request, answer: "_Answer") -> None:
+        """Send the request, and read a bounded part of its response as the bytes come."""
+        answer.response = response = await self._transport.handle_async_request(request)
+        answer.defect = response.extensions.get("defect")
+        stream = response.stream
+        if not isinstance(stream, httpx.AsyncByteStream):
+            raise TypeError("the transport's response is not for asyncio")
+        try:
+            async for part in stream:
+                answer.body += part
+                if len(answer.body) >= KEPT_BODY:
+                    break
+        except (httpx.NetworkError, httpx.RemoteProtocolError):  # the status stands
+            answer.defect = ResponseDefect.TRUNCATED
+        finally:
+            await stream.aclose()
 
     async def forget(self, target: Target) -> None:
         """Close what is kept open for the target's origin."""
-        if isinstance(target, WebhookTarget):
+        if isinstance(target, WebhookTarget) and isinstance(self._transport, GuardedTransport):
             try:
                 self._transport.forget(parse_url(target.url).origin)
             except InvalidInput:
@@ -102,12 +122,29 @@ class WebhookSink:
         """Close every connection that is kept."""
         await self._transport.aclose()
 
-    def _prepare(self, target: WebhookTarget) -> "_Prepared":
-        """Return what is kept for a target; it goes with the target, secrets and all."""
+    def _request(
+        self, target: WebhookTarget, shipment: Shipment, timestamp: int, deadline: Deadline
+    ) -> httpx.Request:
+        """Make the request: what is the same each time, and this attempt's own headers."""
         prepared = self._prepared.get(target)
-        if prepared is None:
+        if prepared is None:  # it goes with the target, secrets and all
             prepared = self._prepared[target] = _prepared(target, self._user_agent)
-        return prepared
+        body, message_id, signer = shipment.body, str(shipment.delivery_id), prepared.signer
+        signature = signer.standard_webhooks(message_id, timestamp, body)
+        own = [
+            (b"content-length", b"%d" % len(body)),
+            (b"x-signature", signer.x_signature(body).encode()),
+            (b"webhook-id", message_id.encode()),
+            (b"webhook-timestamp", b"%d" % timestamp),
+            (b"webhook-signature", signature.encode()),
+        ]
+        return httpx.Request(
+            "POST",
+            prepared.url,
+            headers=prepared.headers + own,
+            stream=WholeBody(body),
+            extensions={"deadline": deadline, "tenant": shipment.pbx or shipment.company},
+        )
 
     def _tell_operator(
         self, shipment: Shipment, target: WebhookTarget, error: ErrorKind, failure: httpx.HTTPError
@@ -122,56 +159,50 @@ class WebhookSink:
         )
 
 
-class _Prepared(msgspec.Struct, frozen=True):
-    """What is the same in every request to a target: its origin, the head's start, the keys."""
+class _Answer(msgspec.Struct):
+    """What came back so far; `body` may be longer than what is kept of it."""
 
-    origin: Origin
-    start: bytes
+    response: httpx.Response | None = None
+    body: bytes = b""
+    defect: ResponseDefect | None = None
+
+
+class _Prepared(msgspec.Struct, frozen=True):
+    """What is the same in every request to a target: its URL, the first headers, the keys."""
+
+    url: httpx.URL
+    headers: list[tuple[bytes, bytes]]
     signer: Signer
 
 
 def _prepared(target: WebhookTarget, user_agent: str) -> _Prepared:
     endpoint = parse_url(target.url)
     try:
-        path = httpx.URL(endpoint.url).raw_path.decode("ascii")
+        url = httpx.URL(endpoint.url)
     except httpx.InvalidURL as error:
         raise failures.TargetBlocked(str(error)) from error
-    lines = [
-        f"POST {path} HTTP/1.1",
-        f"host: {endpoint.origin.authority}",
-        "content-type: application/json",
-        f"user-agent: {user_agent}",
-        *(f"{name}: {value}" for name, value in target.headers),
-    ]
-    if any("\r" in line or "\n" in line for line in lines):
-        raise httpx.LocalProtocolError("a header holds a line break")
-    start = "".join(f"{line}\r\n" for line in lines).encode()
-    return _Prepared(endpoint.origin, start, Signer(target.secrets))
-
-
-def _head(prepared: _Prepared, shipment: Shipment, timestamp: int) -> bytes:
-    """Print the request's head: what is the same each time, and this attempt's own lines."""
-    body, message_id, signer = shipment.body, str(shipment.delivery_id), prepared.signer
-    own = (
-        f"content-length: {len(body)}\r\n"
-        f"x-signature: {signer.x_signature(body)}\r\n"
-        f"webhook-id: {message_id}\r\n"
-        f"webhook-timestamp: {timestamp}\r\n"
-        f"webhook-signature: {signer.standard_webhooks(message_id, timestamp, body)}\r\n"
-        "\r\n"
-    )
-    return prepared.start + own.encode("ascii")
+    if origin_of(url) != endpoint.origin:
+        raise failures.TargetBlocked("httpx reads the URL in another way")
+    headers = {
+        "host": endpoint.origin.authority,
+        "content-type": "application/json",
+        "user-agent": user_agent,
+    }
+    pairs = [*headers.items(), *target.headers]
+    encoded = [(name.encode(), value.encode()) for name, value in pairs]
+    return _Prepared(url, encoded, Signer(target.secrets))
 
 
 def _sent(
-    response: Response,
+    answer: _Answer,
     error: ErrorKind | None,
     tls: TlsReason | None,
     started_at: datetime,
     duration_ms: int,
 ) -> Sent:
     """Judge what came of a response, and the failure if there was one."""
-    status = response.status
+    response = answer.response
+    status = None if response is None else response.status_code
     verdict, error = _judge(status, error)
     return Sent(
         verdict=verdict,
@@ -179,9 +210,9 @@ def _sent(
         duration_ms=duration_ms,
         error=error,
         status_code=status,
-        response=response.body,
-        retry_after=_retry_after(response) if status in _TRY_AGAIN else None,
-        response_defect=None if status is None else response.defect,
+        response=answer.body[:KEPT_BODY],
+        retry_after=_retry_after(response) if response and status in _TRY_AGAIN else None,
+        response_defect=answer.defect,
         tls_reason=tls,
     )
 
@@ -201,9 +232,7 @@ def _kind(failure: httpx.HTTPError) -> ErrorKind:
     return next(kind for exception, kind in _KINDS if isinstance(failure, exception))
 
 
-def _retry_after(response: Response) -> float | None:
+def _retry_after(response: httpx.Response) -> float | None:
     """Return the seconds that a response asks to wait; several headers are one, with commas."""
-    values = response.headers.get(b"retry-after")
-    if values is None:
-        return None
-    return parse_retry_after(b", ".join(values).decode("latin-1"), datetime.now(UTC))
+    values = response.headers.get_list("retry-after")
+    return parse_retry_after(", ".join(values), datetime.now(UTC)) if values else None

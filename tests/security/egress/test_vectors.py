@@ -16,8 +16,7 @@ from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.errors import InvalidInput
 from hookline.security.egress.failures import NameUnknown, TargetBlocked
 from hookline.security.egress.policy import EgressPolicy, Vetted
-from hookline.security.egress.responses import Response
-from hookline.security.egress.targets import Origin, parse_url
+from hookline.security.egress.targets import parse_url
 from hookline.security.egress.transport import GuardedTransport
 from sinks.contract import fails_as
 from support.webhook_shipments import Names, webhook_shipment, webhook_sink
@@ -66,12 +65,10 @@ async def test_the_transport_alone_connects_to_no_refused_target(vector: dict[st
         url = httpx.URL(vector["target"])
     except (httpx.InvalidURL, UnicodeError):
         return  # another parser than ours has no such URL
-    port = url.port or {"http": 80}.get(url.scheme, 443)
-    origin = Origin(url.scheme, url.raw_host.decode(), port)  # as if ours had let it pass
     policy, nobody = EgressPolicy(resolve=names(vector)), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     transport = GuardedTransport(policy, tls=nobody)
     with pytest.raises((TargetBlocked, NameUnknown)):
-        await transport.exchange(origin, b"POST / HTTP/1.1\r\n\r\n", b"", Response())
+        await transport.handle_async_request(httpx.Request("POST", url))  # as if ours let it pass
     await transport.aclose()
 
 

@@ -25,6 +25,8 @@ class Framing(Protocol):
 class Sized:
     """A body of so many bytes; of none, where there must not be one."""
 
+    __slots__ = ("_left", "defect", "done")
+
     def __init__(self, length: int) -> None:
         self._left = length
         self.done = not length

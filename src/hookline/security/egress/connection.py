@@ -6,7 +6,7 @@ from typing import cast
 
 from hookline.domain.deliveries import ResponseDefect
 from hookline.security.egress.failures import ConnectionLost, NotHttp, TlsFailed
-from hookline.security.egress.responses import Response, ResponseParser
+from hookline.security.egress.responses import Received, ResponseParser
 from hookline.security.egress.tls import tls_reason
 
 _ONE_WRITE = 16_384  # bytes of a body up to which it is copied behind its head
@@ -31,7 +31,7 @@ class Connection(asyncio.Protocol):
         self.opened_at = self._loop.time()
         self.idle_since = self.opened_at
 
-    async def ask(self, head: bytes, body: bytes, response: Response) -> None:
+    async def ask(self, head: bytes, body: bytes, response: Received) -> None:
         """Send a request; return once its response has ended, which fills `response` as it comes.
 
         Raises ConnectionLost, NotHttp or TlsFailed, but never once the status is known. Whoever

@@ -30,14 +30,14 @@ _INTERIM_END = re.compile(rb"\n(?:\r*\n|(?=HTTP/[0-9.]{1,3}[ \t]+[1-9][0-9]{2}[^
 
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]*"
 _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PROPER_STATUS_LINE = re.compile(rb"HTTP/1\.[01] [1-9][0-9]{2}(?: " + _TEXT + rb")?")
-_PROPER_HEAD = re.compile(
-    _PROPER_STATUS_LINE.pattern + rb"\r\n(?:" + _NAME + rb":" + _TEXT + rb"\r\n)*"
-)
+_FIELDS = rb"((?:\r\n" + _NAME + rb":" + _TEXT + rb")*+)\r\n\r\n"
+_PROPER_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: " + _TEXT + rb")?")
+# A final response's head as it should be, which most are: status and fields are read at once.
+_PROPER_HEAD = re.compile(rb"(?!HTTP/1\.[01] 1(?!01))" + _PROPER_STATUS_LINE.pattern + _FIELDS)
 _FOLD = re.compile(rb"\r*\n[ \t]+")
 _FIELD = re.compile(rb"(" + _NAME + rb")[ \t]*:(.*)", re.DOTALL)
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]+")
-_LENGTH = re.compile(rb"[0-9]{1,18}")
+_LONGEST_LENGTH = 18  # digits
 _FINAL = int(HTTPStatus.OK)  # the least status that is not interim
 _SWITCHING = int(HTTPStatus.SWITCHING_PROTOCOLS)  # never asked for, so final too
 _NO_CONTENT = int(HTTPStatus.NO_CONTENT)
@@ -48,7 +48,7 @@ _READ = re.compile(
 )
 
 
-class Response(msgspec.Struct, gc=False):
+class Received(msgspec.Struct, gc=False):
     """A response as far as it has come; `body` holds at most the bytes that are kept of it.
 
     `status` is None until a final status line could be read. `headers` are those that mean
@@ -56,7 +56,7 @@ class Response(msgspec.Struct, gc=False):
     """
 
     status: int | None = None
-    headers: dict[bytes, list[bytes]] = {}
+    headers: list[tuple[bytes, bytes]] = []
     body: bytes = b""
     defect: ResponseDefect | None = None
 
@@ -73,7 +73,20 @@ class ResponseParser:
     cut off. `done`: nothing more is waited for.
     """
 
-    def __init__(self, response: Response, *, keep: int, read: int) -> None:
+    __slots__ = (
+        "_body",
+        "_head",
+        "_interim",
+        "_keep",
+        "_left_to_read",
+        "_persistent",
+        "_response",
+        "_skipped",
+        "_status",
+        "done",
+    )
+
+    def __init__(self, response: Received, *, keep: int, read: int) -> None:
         self._response = response
         self._keep = keep
         self._left_to_read = read
@@ -99,19 +112,12 @@ class ResponseParser:
             self._feed_body(self._body, data)
             return self.done
         looked_at = len(self._head)
-        self._head += data
-        while self._body is None:
-            if not self._parse_status() or (end := self._find_end(looked_at)) is None:
-                self._check_size()
-                break
-            looked_at = 0
-            head, rest = self._head[: end.start() + 1], self._head[end.end() :]
-            if self._response.status is None:
-                self._skip_interim(rest)
-            else:
-                self._parse_fields(head, end[0])
-                self._body = self._framing()
-                self._feed_body(self._body, rest)
+        self._head = self._head + data if looked_at else data
+        if (rest := self._parse_proper(looked_at)) is None:
+            rest = self._parse_leniently(looked_at)
+        if rest is not None:
+            self._body = self._framing()
+            self._feed_body(self._body, rest)
         return self.done
 
     def close(self) -> None:
@@ -129,8 +135,35 @@ class ResponseParser:
             return
         self._response.note(defect)
         if self._body is None and b"\n" in self._head:
-            self._parse_fields(self._head[: self._head.rfind(b"\n") + 1])
+            self._repair_fields(self._head[: self._head.rfind(b"\n") + 1])
         self.done = True
+
+    def _parse_proper(self, looked_at: int) -> bytes | None:
+        """Read a head that is as it should be; return what follows it, None where it is not."""
+        end = self._head.find(b"\r\n\r\n", max(looked_at - 3, 0)) + 4
+        if end < 4 or self._skipped + end > MAX_HEAD:  # noqa: PLR2004 - not found
+            return None
+        match = _PROPER_HEAD.match(self._head)
+        if match is None or match.end() != end:
+            return None
+        version, status, fields = match.groups()
+        self._status = self._response.status = int(status)
+        self._persistent = version == b"1"
+        self._read_fields(fields)
+        return self._head[end:]
+
+    def _parse_leniently(self, looked_at: int) -> bytes | None:
+        """Read what there is of a head; return what follows it, None until it has ended."""
+        while True:
+            if not self._parse_status() or (end := self._find_end(looked_at)) is None:
+                self._check_size()
+                return None
+            looked_at = 0
+            head, rest = self._head[: end.start() + 1], self._head[end.end() :]
+            if self._response.status is not None:
+                self._repair_fields(head, end[0])
+                return rest
+            self._skip_interim(rest)
 
     def _parse_status(self, ending: bytes = b"") -> bool:
         """Read the status of the status line; tell whether it is there."""
@@ -176,15 +209,18 @@ class ResponseParser:
         self._skip(rest)
         self._status = None
 
-    def _parse_fields(self, head: bytes, ending: bytes = b"\n\r\n") -> None:
+    def _repair_fields(self, head: bytes, ending: bytes = b"\n\r\n") -> None:
         """Read the header fields of a head, each of whose lines is complete."""
-        if not _PROPER_HEAD.fullmatch(head):
+        if not _PROPER_HEAD.fullmatch(head + b"\r\n"):
             head = self._repaired(head)
         elif ending != b"\n\r\n":
             self._response.note(ResponseDefect.LINE_ENDS)
-        headers = self._response.headers
-        for name, value in _READ.findall(head):
-            headers.setdefault(name.lower(), []).append(value.rstrip(b"\t "))
+        self._read_fields(head)
+
+    def _read_fields(self, fields: bytes) -> None:
+        self._response.headers = [
+            (name.lower(), value.rstrip(b"\t ")) for name, value in _READ.findall(fields)
+        ]
 
     def _repaired(self, head: bytes) -> bytes:
         """Return the head with line ends, folded lines, spaces and control characters put right.
@@ -208,14 +244,21 @@ class ResponseParser:
 
     def _framing(self) -> Framing:
         """Return how the body ends: RFC 9112, 6.3."""
-        headers, status = self._response.headers, self._response.status
-        if b"connection" in headers:
-            options = _members(headers[b"connection"])
+        status = self._response.status
+        lengths: list[bytes] = []
+        codings: list[bytes] = []
+        options: list[bytes] = []
+        for name, value in self._response.headers:
+            if name == b"content-length":
+                lengths += _members(value)
+            elif name == b"connection":
+                options += _members(value)
+            elif name == b"transfer-encoding":
+                codings += _members(value)
+        if options:
             self._persistent = (self._persistent or b"keep-alive" in options) and (
                 b"close" not in options
             )
-        lengths = _members(headers.get(b"content-length", []))
-        codings = _members(headers.get(b"transfer-encoding", []))
         if status in _BODILESS:
             self._persistent = self._persistent and status != _SWITCHING
             if status == _NO_CONTENT and (codings or any(n != b"0" for n in lengths)):
@@ -239,17 +282,18 @@ class ResponseParser:
 
     def _sized(self, lengths: list[bytes]) -> Framing:
         """Return the least of several lengths, and no body where none is a number."""
-        valid = [int(length) for length in lengths if _LENGTH.fullmatch(length)]
+        valid = [int(each) for each in lengths if each.isdigit() and len(each) <= _LONGEST_LENGTH]
         if len(lengths) > 1 or not valid:
             self._response.note(ResponseDefect.CONTENT_LENGTH)
-        return Sized(min(valid, default=0))
+        return Sized(min(valid) if valid else 0)
 
     def _feed_body(self, body: Framing, data: bytes) -> None:
-        data = data[: self._left_to_read + 1]
+        if len(data) > self._left_to_read:
+            data = data[: self._left_to_read + 1]
         self._left_to_read -= len(data)
         payload = body.feed(data)
         response = self._response
-        if len(response.body) < self._keep:
+        if payload and len(response.body) < self._keep:
             response.body += payload[: self._keep - len(response.body)]
         if body.defect is not None:
             response.note(body.defect)
@@ -260,6 +304,6 @@ class ResponseParser:
             self.done = True
 
 
-def _members(values: list[bytes]) -> list[bytes]:
-    """Return the members of a header whose value is a list, of all its lines."""
-    return [part.strip(b"\t ").lower() for value in values for part in value.split(b",")]
+def _members(value: bytes) -> list[bytes]:
+    """Return the members of a header whose value is a list."""
+    return [part.strip(b"\t ") for part in value.lower().split(b",")]

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
+import httpx
 import idna
 import msgspec
 
@@ -74,6 +75,12 @@ def parse_url(url: str) -> Endpoint:
     if "#" in parts["rest"]:
         raise _bad("Remove the fragment (from # on): it is never sent to a server.")
     return Endpoint(_origin(scheme, parts["authority"]), parts["rest"])
+
+
+def origin_of(url: httpx.URL) -> Origin:
+    """Return whom a request to this URL connects to; the policy judges it when it does."""
+    scheme = url.scheme
+    return Origin(scheme, url.raw_host.decode("ascii"), url.port or _DEFAULT_PORTS.get(scheme, 0))
 
 
 def literal_address(host: str) -> Address | None:

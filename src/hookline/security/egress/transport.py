@@ -5,9 +5,14 @@ bounded part of an answer's body. Deadlines are the caller's: whatever is under 
 is cancelled is closed.
 """
 
+import asyncio
 import ssl
+from collections.abc import AsyncIterator
 from typing import Final
 
+import httpx
+
+from hookline.deadlines import Deadline
 from hookline.logs import get_logger
 from hookline.security.egress.connect import Connector
 from hookline.security.egress.connection import Connection
@@ -15,8 +20,8 @@ from hookline.security.egress.failures import ConnectionLost, NameUnknown, Targe
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
 from hookline.security.egress.pool import Pool, PoolLimits
 from hookline.security.egress.proxy import Proxy
-from hookline.security.egress.responses import Response
-from hookline.security.egress.targets import Origin
+from hookline.security.egress.responses import Received
+from hookline.security.egress.targets import Origin, origin_of
 from hookline.security.egress.tls import client_tls
 
 log = get_logger(__name__)
@@ -25,7 +30,32 @@ KEPT_BODY: Final = 4096  # bytes of an answer's body that are kept
 READ_BODY: Final = 65_536  # bytes read at most, so that a connection can serve again
 
 
-class GuardedTransport:
+class WholeBody(httpx.AsyncByteStream):
+    """A body that is all there, of a request or of a response.
+
+    It is no async generator, because event loops keep a register of those: 5 µs for each.
+    """
+
+    __slots__ = ("_left", "content")
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._left = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        """Begin anew; one reads it at a time."""
+        self._left = bool(self.content)
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return it in one piece."""
+        if not self._left:
+            raise StopAsyncIteration
+        self._left = False
+        return self.content
+
+
+class GuardedTransport(httpx.AsyncBaseTransport):
     """Connects to what the policy allows, and keeps connections for the next request.
 
     `proxy` is the operator's own (EGRESS_PROXY); the environment's variables are never looked at.
@@ -43,29 +73,26 @@ class GuardedTransport:
         self._connector = Connector(tls or client_tls(), proxy, keep=KEPT_BODY, read=READ_BODY)
         self._pool = Pool(limits or PoolLimits())
 
-    async def exchange(
-        self, origin: Origin, head: bytes, body: bytes, response: Response, tenant: str = ""
-    ) -> None:
-        """Send one request and return when its response has ended; it is filled as it comes.
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send one request; return its response once it has ended, at most KEPT_BODY of its body.
 
-        `head` is whole, its empty line included, and says what `body` is. Raises the exceptions of
-        `failures`, but never once the status is known: what follows can only cut the rest short. A
-        kept connection that died before a byte of a response had come is replaced by a fresh one,
-        once. `tenant`: whose share of look-ups is taken where a connection has to be opened.
+        The response has the headers that mean something to Hookline, and in
+        `extensions["defect"]` what was wrong with it, if anything was. Raises the exceptions of
+        `failures`, but never once the status is known: what follows can only cut the rest short.
+
+        Of the request's extensions, `tenant` says whose share of look-ups is taken where a
+        connection has to be opened; when the `deadline` (a Deadline) that the task is in has
+        expired, the response ends there, where its status is known.
         """
-        await self._pool.enter(origin)
-        connection: Connection | None = None
+        body = await _body(request)
+        received = Received()
         try:
-            connection = self._pool.reuse(origin)
-            if connection is None or not await _asked(connection, head, body, response):
-                connection = await self._connect(origin, tenant)
-                await connection.ask(head, body, response)
-        except BaseException:
-            if connection is not None:
-                connection.abort()
-            self._pool.leave(origin)
-            raise
-        self._pool.leave(origin, connection)
+            await self._exchange(request, _head(request), body, received)
+        except asyncio.CancelledError:
+            deadline = request.extensions.get("deadline")
+            if received.status is None or not (isinstance(deadline, Deadline) and deadline.expired):
+                raise
+        return _response(received)
 
     def forget(self, origin: Origin) -> None:
         """Close what is kept open for an origin."""
@@ -74,6 +101,28 @@ class GuardedTransport:
     async def aclose(self) -> None:
         """Close what is kept open; requests under way end by themselves or by their deadline."""
         self._pool.close()
+
+    async def _exchange(
+        self, request: httpx.Request, head: bytes, body: bytes, received: Received
+    ) -> None:
+        """Send and receive; a kept connection that died unheard is replaced by a fresh one, once.
+
+        Unheard means before a byte of a response had come.
+        """
+        origin = origin_of(request.url)
+        await self._pool.enter(origin)
+        connection: Connection | None = None
+        try:
+            connection = self._pool.reuse(origin)
+            if connection is None or not await _asked(connection, head, body, received):
+                connection = await self._connect(origin, request.extensions.get("tenant", ""))
+                await connection.ask(head, body, received)
+        except BaseException:
+            if connection is not None:
+                connection.abort()
+            self._pool.leave(origin)
+            raise
+        self._pool.leave(origin, connection)
 
     async def _connect(self, origin: Origin, tenant: str) -> Connection:
         match await self._policy.vet(origin, tenant):
@@ -86,13 +135,47 @@ class GuardedTransport:
                 return await self._connector.connect(origin, addresses)
 
 
-async def _asked(connection: Connection, head: bytes, body: bytes, response: Response) -> bool:
+async def _asked(connection: Connection, head: bytes, body: bytes, received: Received) -> bool:
     """Ask over a kept connection; tell whether it was still there to answer."""
     try:
-        await connection.ask(head, body, response)
+        await connection.ask(head, body, received)
     except ConnectionLost as lost:
         connection.abort()
         if lost.silent:
             return False
         raise
     return True
+
+
+async def _body(request: httpx.Request) -> bytes:
+    stream = request.stream
+    if not isinstance(stream, httpx.AsyncByteStream):
+        raise httpx.LocalProtocolError("the request's body is not for asyncio")
+    body = b""
+    async for part in stream:
+        body += part
+    return body
+
+
+def _head(request: httpx.Request) -> bytes:
+    """Print the request's head: its headers are the caller's, `host` and the length among them.
+
+    Raises LocalProtocolError for a line break, after which another header would stand.
+    """
+    fields = [b": ".join(field) for field in request.headers.raw]
+    line = b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)
+    text = b"".join(fields)
+    if text.find(b"\n") >= 0 or text.find(b"\r") >= 0:  # `in` would make an exception first
+        raise httpx.LocalProtocolError("a header holds a line break")
+    return b"\r\n".join([line, *fields, b"\r\n"])
+
+
+def _response(received: Received) -> httpx.Response:
+    if received.status is None:  # a connection ends with a status or raises
+        raise httpx.LocalProtocolError("the response ended without a status")
+    return httpx.Response(
+        received.status,
+        headers=received.headers,
+        stream=WholeBody(received.body),
+        extensions={"defect": received.defect} if received.defect else None,
+    )
