@@ -140,6 +140,14 @@ def test_what_kubernetes_injects_for_a_service_is_no_misspelt_setting(
     assert load_settings().host == "127.0.0.1"
 
 
+def test_what_commands_for_operators_read_is_no_misspelt_setting(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (directory / ".env").write_text("HOOKLINE_KEY=hk_secret\nHOOKLINE_PORT=9001\n")
+    set_all(monkeypatch, SERVER="https://hookline.example.com")
+    assert load_settings().port == 9001
+
+
 def test_secrets_show_neither_in_text_nor_in_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(
         monkeypatch,

@@ -68,6 +68,7 @@ def worker() -> None:
 
 
 async def _serve(run: "_Run", stopping: "Stopping") -> None:
+    gc.disable()  # until the start is over: what it imports and makes is not garbage
     from hookline.app import create_app  # noqa: PLC0415
     from hookline.metrics.multiprocess import leave  # noqa: PLC0415
     from hookline.runtime import open_runtime  # noqa: PLC0415
@@ -138,6 +139,7 @@ async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None
 
 
 async def _work(settings: "Settings", stopping: "Stopping") -> None:
+    gc.disable()  # as above
     from hookline.runtime import open_runtime  # noqa: PLC0415
 
     asked = asyncio.Event()
@@ -184,6 +186,7 @@ def _settle_memory() -> None:
 
     What an event allocates is freed by its reference counts; few cycles are left to find.
     """
+    gc.enable()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
