@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -19,10 +19,15 @@ from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.db.startup import check_server, explained
 from hookline.dispatch.housekeeping import keep_house
+from hookline.dispatch.jobs import JobRunner
+from hookline.dispatch.replay_requests import ReplayRequests
+from hookline.dispatch.replays import Replays
 from hookline.domain.catalogue import Catalogue
+from hookline.domain.jobs import JobKind
 from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
+from hookline.history.jobs import JobRetention, Jobs
 from hookline.history.repository import History
 from hookline.history.roll_ups import RollUps
 from hookline.history.statistics import StatisticsReader
@@ -30,6 +35,7 @@ from hookline.history.streams import KeysInForce, Streams
 from hookline.integrations.census import Census
 from hookline.integrations.retention import RecordRetention
 from hookline.integrations.revision import Transactions
+from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.integrations.unknown_types import UnknownTypes
 from hookline.metrics.counts import Counts
@@ -51,6 +57,7 @@ from hookline.sinks.base import Sink
 from hookline.sinks.sqs import SqsSink
 from hookline.sinks.webhook import WebhookSink
 
+_FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond its grace period
 _HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in three days would do
 _HOUSEKEEPING_AFTER = 5.0  # seconds from the start to the first round: the process is ready then
 _COUNT_EVERY = 15.0  # seconds between counts of what was settled: readers add up the rest
@@ -103,7 +110,12 @@ async def keep_house_and_time(  # noqa: PLR0913, PLR0917 - one line below the ro
     )
     await keeper.make()
     records = RecordRetention(transactions, days=settings.retention_days)
-    for name, each in (("housekeeping", keeper), ("record-retention", records)):
+    jobs = JobRetention(Jobs(engine), days=settings.retention_days)
+    for name, each in (
+        ("housekeeping", keeper),
+        ("record-retention", records),
+        ("job-retention", jobs),
+    ):
         work = keep_house(each, interval=_HOUSEKEEPING, first_after=_HOUSEKEEPING_AFTER)
         background(stack, work, name)
     roll_ups = RollUps(engine, days=settings.statistics_days)
@@ -126,6 +138,42 @@ def open_history(
     streams = Streams(records, history, keys, most=settings.max_streams, frame=delivery_frame)
     background(stack, streams.run(), "streams")
     return history, StatisticsReader(records), streams
+
+
+def open_jobs(
+    settings: Settings,
+    engine: AsyncEngine,
+    integrations: IntegrationService,
+    subscriptions: Subscriptions,
+    announce: Callable[[], None],
+) -> tuple[Jobs, ReplayRequests, JobRunner]:
+    """Return the durable jobs, what takes requests for replays, and what works on all of them."""
+    jobs = Jobs(engine)
+    replays = Replays(subscriptions, announce=announce)
+    requests = ReplayRequests(
+        jobs,
+        replays,
+        integrations,
+        subscriptions,
+        retention_days=settings.retention_days,
+    )
+    return jobs, requests, JobRunner(jobs, {JobKind.REPLAY: replays})
+
+
+async def open_snapshot(
+    transactions: Transactions, catalogue: Catalogue, keyring: KeyRing, stack: AsyncExitStack
+) -> Subscriptions:
+    """Open the snapshot of integrations and PBXs; secrets leave it as their grace periods end."""
+    subscriptions = Subscriptions(transactions, catalogue, keyring)
+    await subscriptions.catch_up()
+    background(stack, _forget_expired(subscriptions), "expired-secrets")
+    return subscriptions
+
+
+async def _forget_expired(subscriptions: Subscriptions) -> None:
+    while True:
+        await asyncio.sleep(_FORGET_EVERY)
+        subscriptions.forget_expired(datetime.now(UTC))
 
 
 def keyring_of(settings: Settings) -> KeyRing:

@@ -4,10 +4,9 @@ Read `open_runtime` from top to bottom and you have seen the house: database, re
 engine, services. Settings end here; what is below gets plain values.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from hookline.api.allowances import Allowances
@@ -41,11 +40,12 @@ from hookline.dispatch.refreshing import Refresher
 from hookline.dispatch.rules import IntegrationRules
 from hookline.dispatch.testing import MOST_AT_ONCE, Tester
 from hookline.domain.access import Tenant
-from hookline.domain.catalogue import Catalogue, load_catalogue
+from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits
 from hookline.domain.health import HealthRules
 from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import TransmissionType
+from hookline.history.jobs import JOBS_CHANNEL
 from hookline.integrations.census import Census
 from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
@@ -75,19 +75,19 @@ from hookline.openings import (
     lease_of,
     open_database,
     open_history,
+    open_jobs,
     open_policy,
     open_records,
     open_sinks,
+    open_snapshot,
     open_system,
 )
 from hookline.queue.port import Claimed, Settlement
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.pool import PoolLimits
-from hookline.security.secrets import KeyRing
 from hookline.settings import Settings, start_secrets
 from hookline.sinks.base import Sink
 
-_FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond its grace period
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
 _SUPERSEDED = 5  # polls for one look for what waits in vain: claims find most of it
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
@@ -98,7 +98,7 @@ _TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
 
 
 @asynccontextmanager
-async def open_runtime(
+async def open_runtime(  # noqa: PLR0915 - a line for each part
     settings: Settings, *, engine: bool = True, api: bool = True, tally: Path | None = None
 ) -> AsyncIterator[Services]:
     """Open this process's part of the service; close it, drained, at the end of the block.
@@ -117,7 +117,7 @@ async def open_runtime(
 
         catalogue, keyring = load_catalogue(), keyring_of(settings)
         policy = open_policy(settings, stack)
-        subscriptions = await _snapshot(transactions, catalogue, keyring, stack)
+        subscriptions = await open_snapshot(transactions, catalogue, keyring, stack)
         counts = Counts(subscriptions)
         integrations = CountedIntegrations(
             transactions,
@@ -158,6 +158,9 @@ async def open_runtime(
         delivering: Delivering | None = None
         fleet: Fleet | None = None
         announcer = _announcer(queue, stack)
+        jobs, replays, runner = open_jobs(
+            settings, records, integrations, subscriptions, announcer.announce
+        )
         if engine:
             watch = _watch(settings, transactions, subscriptions, integrations, counts, stack)
             rules = _rules(settings, subscriptions, watch)
@@ -176,6 +179,7 @@ async def open_runtime(
             delivering = Delivering(running, lanes, watch)
             circuits = Circuits(watch, lanes, give_back=running.give_back, wake=running.wake)
             listened |= {HEALTH_CHANNEL: circuits.soon, PENDING_CHANNEL: running.poll_now}
+            listened |= {JOBS_CHANNEL: runner.soon}
         background(stack, Listener(dsn, listened, fleet).run(), "listener")
         if running and circuits and fleet:
             await _start(running, circuits, fleet)
@@ -193,6 +197,7 @@ async def open_runtime(
         stack.push_async_callback(ingest.idle)
         if circuits is not None:
             background(stack, circuits.run(settings.poll_interval), "circuits")
+            background(stack, runner.run(settings.poll_interval), "jobs")
         background(stack, notices.run(ingest.accept, settings.poll_interval), "notices")
         unknown_types = count_unknown_types(transactions, catalogue, stack)
         history, statistics, streams = open_history(settings, records, keys, stack)
@@ -232,6 +237,8 @@ async def open_runtime(
                 queue,
                 announce=announcer.announce,
             ),
+            jobs=jobs,
+            replays=replays,
             tester=Tester(subscriptions, test_sinks, catalogue, timeout=settings.delivery_timeout),
             readiness=DatabaseAndEngine(records, running),
             metrics=metrics,
@@ -283,21 +290,6 @@ def _watch(  # noqa: PLR0913, PLR0917 - one line below the root
     stack.push_async_callback(exhausted.aclose)
     disable = integrations.disable_failing
     return HealthWatch(records, rules, subscriptions, exhausted, disable=disable)
-
-
-async def _snapshot(
-    transactions: Transactions, catalogue: Catalogue, keyring: KeyRing, stack: AsyncExitStack
-) -> Subscriptions:
-    subscriptions = Subscriptions(transactions, catalogue, keyring)
-    await subscriptions.catch_up()
-    background(stack, _forget_expired(subscriptions), "expired-secrets")
-    return subscriptions
-
-
-async def _forget_expired(subscriptions: Subscriptions) -> None:
-    while True:
-        await asyncio.sleep(_FORGET_EVERY)
-        subscriptions.forget_expired(datetime.now(UTC))
 
 
 def _directory(transactions: Transactions, stack: AsyncExitStack) -> KeyDirectory:

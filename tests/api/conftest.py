@@ -22,8 +22,11 @@ from hookline.dispatch.again import Retries
 from hookline.dispatch.backlog import Bounds
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.ingest import Ingest
+from hookline.dispatch.replay_requests import ReplayRequests
+from hookline.dispatch.replays import Replays
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits
+from hookline.history.jobs import Jobs
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import Streams
@@ -120,14 +123,16 @@ def services(  # noqa: PLR0917 - fixtures
     subscriptions = Subscriptions(transactions, catalogue, keyring)
     directory = KeyDirectory(transactions)
     history = History(engine)
+    jobs = Jobs(engine)
+    integrations = IntegrationService(
+        transactions, keyring, policy, catalogue, refresh=subscriptions.refresh
+    )
     unknown_types = UnknownTypes(transactions, catalogue)
     streams = Streams(engine, history, directory, most=10, frame=delivery_frame)
     allowances = Allowances(requests_per_second=1e6, changes_per_second=1e6, events_per_second=1e6)
     strangers = Strangers(directory, refusals=1_000_000)
     return Services(
-        integrations=IntegrationService(
-            transactions, keyring, policy, catalogue, refresh=subscriptions.refresh
-        ),
+        integrations=integrations,
         pbxs=PbxService(transactions),
         keys=directory,
         key_records=KeyService(transactions),
@@ -153,6 +158,14 @@ def services(  # noqa: PLR0917 - fixtures
         statistics=StatisticsReader(engine),
         streams=streams,
         retries=Retries(history, subscriptions, queue, announce=announced.announce),
+        jobs=jobs,
+        replays=ReplayRequests(
+            jobs,
+            Replays(subscriptions, announce=announced.announce),
+            integrations,
+            subscriptions,
+            retention_days=30,
+        ),
         tester=tester,
         readiness=readiness,
         system=System(

@@ -48,6 +48,7 @@ async def test_a_delivery_is_shown_with_its_attempts_at_every_stage(
         "reason": None,
         "nextAttemptAt": fresh["nextAttemptAt"],
         "createdAt": fresh["createdAt"],
+        "replay": None,
         "attempts": [],
     }
     assert abs(moment(fresh["nextAttemptAt"]) - moment(fresh["createdAt"])) < timedelta(minutes=1)

@@ -6,6 +6,7 @@ The table is held to the app's own routes: a new one fails here until it has its
 import json
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -35,6 +36,8 @@ WITHOUT_A_KEY = {
     "/v1/openapi.json",
 }
 """Routes outside the document, that say the same to everybody."""
+SINCE = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+UNTIL = datetime.now(UTC).isoformat()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +83,10 @@ TABLE = {
     "listDeliveries": Row(lists=True),
     "getDelivery": Row(),
     "retryDelivery": Row(202),
+    "startReplay": Row(body={"since": SINCE, "until": UNTIL, "dryRun": True}),
+    "listReplays": Row(),
+    "getReplay": Row(),
+    "cancelReplay": Row(),
     "getIntegrationStatistics": Row(),
     "getStatistics": Row(),
     "streamDeliveries": Row(lasts=True),
@@ -111,12 +118,15 @@ async def a_tenant(api: Api, keys: Keys) -> Tenant:
     made = (await api.post("/v1/integrations", a_webhook(pbx=pbx, company=company))).json()
     receipt = (await api.post("/v1/events", an_event(pbx=pbx, company=company))).json()
     event = (await api.get(f"/v1/events/{receipt['eventId']}")).json()
+    replays = f"/v1/integrations/{made['id']}/replays"
+    replay = (await api.post(replays, {"since": SINCE, "until": UNTIL})).json()
     objects = {
         "pbx": pbx,
         "type": "call:start",  # everybody's
         "integrationId": made["id"],
         "eventId": receipt["eventId"],
         "deliveryId": event["outcomes"][0]["deliveryId"],
+        "replayId": replay["id"],
         "keyId": str((await keys.service.create(Role.INGEST, pbx=pbx)).record.id),
     }
     managers = await keys.manager(pbx=pbx), await keys.manager(company=company)
@@ -129,6 +139,7 @@ NOBODYS = {
     "integrationId": "zzzzzz",
     "eventId": str(new_uuid()),
     "deliveryId": str(new_uuid()),
+    "replayId": str(new_uuid()),
     "keyId": str(new_uuid()),
 }
 
@@ -236,6 +247,7 @@ async def everything(api: Api, tenant: Tenant) -> list[Json]:
         f"/v1/events?pbx={tenant.pbx}",
         f"/v1/deliveries?integrationId={tenant.objects['integrationId']}",
         f"/v1/deliveries/{tenant.objects['deliveryId']}",
+        f"/v1/replays/{tenant.objects['replayId']}",
         f"/v1/pbxs/{tenant.pbx}",
     ]
     return [(await api.get(path)).json() for path in paths]

@@ -131,10 +131,12 @@ class TestFaultsOfOurs:
     ) -> None:
         usual = deliver.attempt
 
-        async def attempt(sinks: Sinks, to: Subscription, job: UUID, event: Event) -> Sent:
+        async def attempt(
+            sinks: Sinks, to: Subscription, job: UUID, event: Event, *, replay: UUID | None
+        ) -> Sent:
             if to.integration_id == "poison":
                 raise LookupError("a fault of ours")
-            return await usual(sinks, to, job, event)
+            return await usual(sinks, to, job, event, replay=replay)
 
         monkeypatch.setattr(deliver, "attempt", attempt)
         worker = a_worker(lease_seconds=0.2, poll_interval=0.05, renew_interval=3600.0)

@@ -43,6 +43,7 @@ ADMINISTRATION: Final[dict[str, Any]] = {  # Any: a JSON document
         "deleted": 204,
     },
     "system": {"api": True, "current": True, "pending": 0, "oldestDue": None},
+    "replays": [0, 0, 204],
 }
 """What an administrator's journey prints."""
 

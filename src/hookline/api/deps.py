@@ -14,7 +14,9 @@ from hookline.api.timeslices import TimeSlices
 from hookline.dispatch.again import Retries
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.ingest import Accepts
+from hookline.dispatch.replay_requests import ReplayRequests
 from hookline.domain.events import Limits
+from hookline.history.jobs import Jobs
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import Streams
@@ -48,6 +50,8 @@ class Services:
     statistics: StatisticsReader
     streams: Streams
     retries: Retries
+    jobs: Jobs
+    replays: ReplayRequests
     tester: Tester
     readiness: Readiness
     system: System

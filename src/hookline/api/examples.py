@@ -62,6 +62,26 @@ INTEGRATION_CHANGES: Examples = {
         },
     },
 }
+NEW_REPLAY: Examples = {
+    "failed": {
+        "summary": "What failed during an outage",
+        "value": {
+            "since": "2026-01-31T12:00:00Z",
+            "until": "2026-01-31T18:00:00Z",
+            "statuses": ["failed"],
+        },
+    },
+    "missing": {
+        "summary": "What the integration never had, counted first",
+        "value": {
+            "since": "2026-01-30T00:00:00Z",
+            "until": "2026-01-31T12:00:00Z",
+            "statuses": ["failed"],
+            "missing": True,
+            "dryRun": True,
+        },
+    },
+}
 EVENT_TYPE: Examples = {
     "call": {
         "summary": "A name that newer PBXs send",

@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 import orjson
+from pydantic import BaseModel
 from starlette.responses import Response
 
 from hookline.api.schemas import InvalidInputProblem, Problem
@@ -55,6 +56,23 @@ CREATED: Documented = {
         }
     }
 }
+
+
+def started(counted: type[BaseModel], location: str) -> Documented:
+    """Document a job that begins with a 202 and its address, or a 200 with what it comes to."""
+    return {
+        200: {"model": counted, "description": "What it comes to; nothing was begun."},
+        202: {
+            "headers": {
+                "Location": {
+                    "description": "The job's address.",
+                    "schema": {"type": "string", "format": "uri-reference"},
+                    "example": location,
+                }
+            }
+        },
+    }
+
 
 _JSON: Final = (b"content-type", b"application/json")
 

@@ -65,6 +65,7 @@ class AcceptedEvent(Base):
     payload: Mapped[bytes]
     splice: Mapped[int] = mapped_column(Integer)  # where `integrationId` goes in
     skipped: Mapped[str | None]  # JSON text: reason → integration ids
+    erased_at: Mapped[datetime | None]  # its payload then holds what the other columns say
 
 
 class PendingDelivery(Base):
@@ -89,6 +90,7 @@ class PendingDelivery(Base):
         ),
         Index("pending_event_id_idx", "event_id"),
         Index("pending_integration_id_id_idx", "integration_id", "id"),  # lists: leased ones too
+        Index("pending_replay_idx", "replay", postgresql_where=text("replay is not null")),
         Index(
             "pending_ordering_idx",
             "integration_id",
@@ -133,6 +135,7 @@ class PendingDelivery(Base):
     stale_at: Mapped[datetime | None]  # from when on it is not worth sending
     replacement_key: Mapped[UUID | None]  # the newest of one integration and key replaces the rest
     omit: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # paths that its copy leaves out
+    replay: Mapped[UUID | None]  # the job that queued it
 
 
 class WaitingSubject(Base):
@@ -204,6 +207,7 @@ class FinishedDelivery(Base):
     attempts: Mapped[int] = mapped_column(SmallInteger)
     finished_at: Mapped[datetime]
     omit: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # what its copy left out
+    replay: Mapped[UUID | None]  # the job that queued it
 
 
 class DeliveryAttempt(Base):

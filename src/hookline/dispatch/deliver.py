@@ -84,6 +84,8 @@ class Deliverer:
         if job.claims - job.attempts > _MOST_LOST_LEASES:
             _LOG.error("delivery.poisonous", delivery=str(job.id), claims=job.claims)
             return _unattempted(job, Failed(FailReason.INTERNAL))
+        if job.erased:
+            return _unattempted(job, Skipped(SkipReason.ERASED))
         subscription = self._directory.find(job.integration_id)
         if subscription is None or not subscription.enabled:
             return _unattempted(job, _unwanted(subscription))
@@ -93,7 +95,7 @@ class Deliverer:
             return _unattempted(job, Skipped(SkipReason.SUPERSEDED))
         number = job.attempts + 1
         with self._under_way(job):
-            sent = await attempt(self._sinks, subscription, job.id, job.event)
+            sent = await attempt(self._sinks, subscription, job.id, job.event, replay=job.replay)
             outcome = self._judge(sent, subscription, job, number - job.manual)
             if isinstance(outcome, RetryAt):
                 outcome = self._worth_a_retry(job, outcome, stale_at)
@@ -144,12 +146,14 @@ async def attempt(
     subscription: Subscription,
     delivery_id: UUID,
     event: Event,
+    *,
+    replay: UUID | None = None,
 ) -> Sent:
     """Send one copy once; a fault of ours is a result as well, and nothing is raised."""
     started = datetime.now(UTC)
     try:
         target = subscription.usable_target(started)
-        copy = shipment(delivery_id, subscription.integration_id, event, target)
+        copy = shipment(delivery_id, subscription.integration_id, event, target, replay)
         return await sinks[transmission(target)].send(copy)
     except Exception:  # noqa: BLE001 - a fault of ours must end as an outcome as well
         _LOG.exception("delivery.internal_error", delivery=str(delivery_id))
@@ -157,7 +161,13 @@ async def attempt(
         return Sent(Verdict.INTERNAL, started, int(took.total_seconds() * 1000), ErrorKind.INTERNAL)
 
 
-def shipment(delivery_id: UUID, integration_id: str, event: Event, target: Target) -> Shipment:
+def shipment(
+    delivery_id: UUID,
+    integration_id: str,
+    event: Event,
+    target: Target,
+    replay: UUID | None = None,
+) -> Shipment:
     """Return what a sink is handed: the same bytes and ids in each attempt."""
     return Shipment(
         delivery_id=delivery_id,
@@ -167,6 +177,7 @@ def shipment(delivery_id: UUID, integration_id: str, event: Event, target: Targe
         subject=event.subject,
         pbx=event.pbx,
         company=event.company,
+        replay=replay,
     )
 
 

@@ -27,6 +27,7 @@ class SkipReason(StrEnum):
     UNKNOWN_TYPE = "unknown_type"
     STALE = "stale"  # older than its integration wants events of its group
     SUPERSEDED = "superseded"  # a newer one of its type and subject went instead
+    ERASED = "erased"
 
 
 class FailReason(StrEnum):

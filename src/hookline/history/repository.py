@@ -222,6 +222,7 @@ def _delivery(row: RowMapping, attempts: list[Attempt]) -> Delivery:
         reason=stored.reason_of(row["reason"]),
         next_attempt_at=row["next_attempt_at"],
         created_at=created_at(row["id"]),
+        replay=row["replay"],
         attempts=attempts,
     )
 

@@ -129,6 +129,9 @@ class Delivery(Record):
         description="When a `pending` delivery is due; `null` while it is being attempted."
     )
     created_at: Moment = Field(description="When it was queued.")
+    replay: UUID | None = Field(
+        description="The replay that queued it; `null` where its event's acceptance did."
+    )
     attempts: list[Attempt] = Field(description="The attempts that ended, in order.")
 
 

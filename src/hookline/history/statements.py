@@ -175,7 +175,13 @@ def attempts(delivery_ids: Sequence[UUID]) -> Row:
 
 
 def _columns(table: DeliveryTable) -> list[_Column]:
-    shared: list[_Column] = [table.id, table.event_id, table.integration_id, table.type]
+    shared: list[_Column] = [
+        table.id,
+        table.event_id,
+        table.integration_id,
+        table.type,
+        table.replay,
+    ]
     if table is FinishedDelivery:
         finished = FinishedDelivery
         never = cast(null(), DateTime(timezone=True)).label("next_attempt_at")

@@ -32,7 +32,7 @@ _RESERVED = frozenset(
         "x-signature",
     }
 )
-_RESERVED_BEGINNINGS = ("webhook-", "proxy-", ":")
+_RESERVED_BEGINNINGS = ("webhook-", "x-hookline-", "proxy-", ":")
 # CGI and WSGI hand headers over as variables: all but letters and digits become `_`.
 _FOLDED_AWAY = re.compile(r"[^a-z0-9]")
 

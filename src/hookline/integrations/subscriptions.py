@@ -152,6 +152,14 @@ class Subscriptions:
             self._remember(match, event.pbx, company, event.type)
         return match
 
+    def would_get(
+        self, subscription: Subscription, pbx: str | None, event_type: str, subject: str
+    ) -> bool:
+        """Whether an integration would get such an event of its PBX or company, sent today."""
+        if self.reserves(event_type) and subject == subscription.integration_id:
+            return False
+        return self._reason_to_skip(subscription, pbx, event_type) is None
+
     def _remember(
         self, match: Match, pbx: str | None, company: str | None, event_type: str
     ) -> None:

@@ -88,6 +88,8 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     replacement_key: UUID | None = None
     superseded: bool = False  # a newer one with its `replacement_key` waits, or is being sent
     omit: tuple[str, ...] | None = None  # paths that its copy leaves out
+    replay: UUID | None = None  # the job that queued it
+    erased: bool = False  # nothing of the event is to be sent any more
 
 
 class Settlement(msgspec.Struct, frozen=True, gc=False):

@@ -64,6 +64,8 @@ def claimed_row(row: asyncpg.Record, stored: asyncpg.Record, lease: int) -> Clai
         fresh_for=row["fresh_for"],
         replacement_key=row["replacement_key"],
         omit=None if row["omit"] is None else tuple(row["omit"]),
+        replay=row["replay"],
+        erased=stored["erased"],
     )
 
 

@@ -19,6 +19,7 @@ class Shipment(msgspec.Struct, frozen=True, gc=False):
     subject: str  # the envelope's `id`: all events of one call share it
     pbx: str | None
     company: str
+    replay: UUID | None = None  # the job that sends it again
 
     def __repr__(self) -> str:
         """Show what it is, and nothing of what it says."""

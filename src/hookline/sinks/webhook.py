@@ -138,6 +138,8 @@ class WebhookSink:
             (b"webhook-timestamp", b"%d" % timestamp),
             (b"webhook-signature", signature.encode()),
         ]
+        if shipment.replay is not None:
+            own.append((b"x-hookline-replay", str(shipment.replay).encode()))
         return httpx.Request(
             "POST",
             prepared.url,

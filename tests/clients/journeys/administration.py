@@ -12,8 +12,18 @@ from hookline_client.api.event_types import (
     put_event_type,
 )
 from hookline_client.api.events import send_event
-from hookline_client.api.integrations import list_integrations
+from hookline_client.api.integrations import (
+    create_integration,
+    delete_integration,
+    list_integrations,
+)
 from hookline_client.api.keys import create_key, list_keys, revoke_key
+from hookline_client.api.replays import (
+    cancel_replay,
+    get_replay,
+    list_replays,
+    start_replay,
+)
 from hookline_client.api.system import get_system
 from hookline_client.models import (
     ApiKeyCreate,
@@ -24,12 +34,20 @@ from hookline_client.models import (
     EventCreate,
     EventExample,
     EventReceipt,
+    EventSelection,
     EventTypePut,
+    Integration,
+    IntegrationCreate,
     IntegrationPage,
     KeyState,
     Problem,
+    Replay,
+    ReplayCount,
+    ReplayCreate,
+    ReplayPage,
     Role,
     SystemOverview,
+    WebhookTransmissionCreate,
 )
 
 PBX = "000000000009"
@@ -39,7 +57,12 @@ PARKED = "call:live:parked"
 def main() -> None:
     url = os.environ["HOOKLINE"]
     with AuthenticatedClient(base_url=url, token=os.environ["KEY"]) as client:
-        seen = {"keys": keys(url, client), "system": system(client), "types": types(client)}
+        seen = {
+            "keys": keys(url, client),
+            "system": system(client),
+            "types": types(client),
+            "replays": replays(client),
+        }
     sys.stdout.write(json.dumps(seen))
 
 
@@ -99,6 +122,34 @@ def types(client: AuthenticatedClient) -> dict[str, object]:
         ],
         "deleted": int(deleted.status_code),
     }
+
+
+def replays(client: AuthenticatedClient) -> list[object]:
+    events = EventSelection()
+    events["call"] = "all"
+    transmission = WebhookTransmissionCreate(type_="WEBHOOK", url=os.environ["TARGET"])
+    new = IntegrationCreate(pbx=PBX, transmission=transmission, events=events)
+    integration = create_integration.sync(client=client, body=new)
+    assert isinstance(integration, Integration), integration
+    since = datetime.now(UTC) - timedelta(hours=1)
+    asked = ReplayCreate(since=since, until=since + timedelta(hours=1), missing=True)
+    counted = start_replay.sync(integration.id, client=client, body=replace_dry_run(asked))
+    assert isinstance(counted, ReplayCount), counted
+    job = start_replay.sync(integration.id, client=client, body=asked)
+    assert isinstance(job, Replay), job
+    cancelled = cancel_replay.sync(job.id, client=client)
+    assert isinstance(cancelled, Replay), cancelled
+    read = get_replay.sync(job.id, client=client)
+    assert isinstance(read, Replay), read
+    listed = list_replays.sync(integration.id, client=client)
+    assert isinstance(listed, ReplayPage), listed
+    assert [each.id for each in listed.items] == [job.id]
+    gone = delete_integration.sync_detailed(integration.id, client=client)
+    return [counted.total, read.queued, int(gone.status_code)]
+
+
+def replace_dry_run(asked: ReplayCreate) -> ReplayCreate:
+    return ReplayCreate(since=asked.since, until=asked.until, missing=asked.missing, dry_run=True)
 
 
 if __name__ == "__main__":

@@ -3,15 +3,21 @@ import assert from "node:assert/strict";
 
 import { createClient } from "./client/client/index.js";
 import {
+  cancelReplay,
+  createIntegration,
   createKey,
   deleteEventType,
+  deleteIntegration,
+  getReplay,
   getSystem,
   listEventTypes,
   listIntegrations,
   listKeys,
+  listReplays,
   putEventType,
   revokeKey,
   sendEvent,
+  startReplay,
 } from "./client/sdk.gen.js";
 
 const PBX = "000000000009";
@@ -75,5 +81,29 @@ async function types(): Promise<Record<string, unknown>> {
   };
 }
 
-const seen = { keys: await keys(), system: await system(), types: await types() };
+async function replays(): Promise<unknown[]> {
+  const transmission = { type: "WEBHOOK", url: setting("TARGET") } as const;
+  const body = { pbx: PBX, transmission, events: { call: "all" } } as const;
+  const { data: integration } = await createIntegration({ ...options, body });
+  const path = { integrationId: integration.id };
+  const now = Date.now();
+  const since = new Date(now - 3_600_000).toISOString();
+  const asked = { since, until: new Date(now).toISOString(), missing: true };
+  const counted = await startReplay({ ...options, path, body: { ...asked, dryRun: true } });
+  const { data: job } = await startReplay({ ...options, path, body: asked });
+  assert("complete" in counted.data && "queued" in job);
+  await cancelReplay({ ...options, path: { replayId: job.id } });
+  const { data: read } = await getReplay({ ...options, path: { replayId: job.id } });
+  const { data: listed } = await listReplays({ ...options, path });
+  assert.deepEqual(listed.items.map((each) => each.id), [job.id]);
+  const gone = await deleteIntegration({ ...options, path });
+  return [counted.data.total, read.queued, gone.response.status];
+}
+
+const seen = {
+  keys: await keys(),
+  system: await system(),
+  types: await types(),
+  replays: await replays(),
+};
 process.stdout.write(JSON.stringify(seen));

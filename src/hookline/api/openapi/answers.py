@@ -75,6 +75,7 @@ _PENDING: Answer = {
     "reason": None,
     "nextAttemptAt": "2026-01-31T12:00:05Z",
     "createdAt": "2026-01-31T12:00:00Z",
+    "replay": None,
     "attempts": [
         {
             "number": 1,
@@ -175,6 +176,26 @@ _QUIET: Answer = {
     "attemptMs": {"p50": None, "p99": None},
     "latencyMs": {"p50": None, "p99": None},
 }
+_REPLAY: Answer = {
+    "id": "0190e5a1-7d10-7b3c-8e21-6f0c4b8a2d57",
+    "integrationId": "s95eum",
+    "state": "running",
+    "since": "2026-01-31T12:00:00Z",
+    "until": "2026-01-31T18:00:00Z",
+    "statuses": ["failed"],
+    "types": None,
+    "missing": False,
+    "rateLimit": None,
+    "total": 1204,
+    "queued": 400,
+    "delivered": 371,
+    "failed": 2,
+    "skipped": 0,
+    "createdAt": "2026-02-01T08:30:00Z",
+    "createdBy": "first admin key",
+    "finishedAt": None,
+    "error": None,
+}
 
 ANSWERS: Final[dict[str, object]] = {
     "listEventTypes": {
@@ -253,6 +274,16 @@ ANSWERS: Final[dict[str, object]] = {
             "responseBody": None,
             "responseDefect": None,
         },
+    },
+    "startReplay": {**_REPLAY, "state": "counting", "total": None, "queued": 0, "delivered": 0}
+    | {"failed": 0},
+    "startReplay 200": {"integrationId": "s95eum", "total": 1204, "complete": True},
+    "listReplays": {"items": [_REPLAY], "next": None},
+    "getReplay": _REPLAY,
+    "cancelReplay": {
+        **_REPLAY,
+        "state": "cancelled",
+        "finishedAt": "2026-02-01T08:31:00Z",
     },
     "listPbxs": {"items": [_PBX], "next": None},
     "putPbx": _PBX,

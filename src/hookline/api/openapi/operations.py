@@ -67,8 +67,9 @@ def _set_parameter_right(parameter: Schema) -> None:
 
 
 def _set_responses_right(operation: Schema, schemas: Schema) -> None:
-    answer = ANSWERS.get(operation["operationId"])
     for status, response in list(operation["responses"].items()):
+        named = operation["operationId"]
+        answer = ANSWERS.get(f"{named} {status}", ANSWERS.get(named))
         content = response.get("content", {})
         name = content.get("application/json", {}).get("schema", {}).get("$ref", "/")
         name = name.rpartition("/")[2]

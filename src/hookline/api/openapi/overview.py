@@ -66,6 +66,7 @@ TAGS: Final[list[Object]] = [
     {"name": "PBX records", "description": "A PBX's company, licence and presence events."},
     {"name": "Events", "description": "Send events, and find out what became of them."},
     {"name": "Deliveries", "description": "Each copy on its way, with its attempts."},
+    {"name": "Replays", "description": "Events sent again, in bulk."},
     {"name": "Keys", "description": "API keys, for administrators."},
     {"name": "System", "description": "How the whole service fares, for administrators."},
     {"name": "Health", "description": "For whatever runs the service."},

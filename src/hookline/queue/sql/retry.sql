@@ -7,21 +7,21 @@
 with found as (
     select subject, octet_length(payload) as payload_bytes
     from events_day
-    where id = $3::uuid
+    where id = $3::uuid and erased_at is null
 ),
 reopened as (
     delete from deliveries_day
     where id = $1::uuid and exists (select from found)
-    returning id, event_id, integration_id, type, attempts, omit
+    returning id, event_id, integration_id, type, attempts, omit, replay
 ),
 queued as (
     insert into pending (
         id, event_id, integration_id, type, ordering, position, payload_bytes, attempts, claims,
-        once, due_at, omit
+        once, due_at, omit, replay
     )
     select
         id, event_id, integration_id, type, case when $2::bool then subject end, 0, payload_bytes,
-        attempts, attempts, true, now(), omit
+        attempts, attempts, true, now(), omit, replay
     from reopened
     cross join found
     returning id, integration_id, ordering

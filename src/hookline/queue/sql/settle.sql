@@ -23,16 +23,19 @@ ours as (
 ),
 finished as (
     insert into deliveries (
-        id, event_id, integration_id, type, status, reason, attempts, finished_at, omit
+        id, event_id, integration_id, type, status, reason, attempts, finished_at, omit,
+        replay
     )
-    select id, event_id, integration_id, type, status, reason, number, now(), omit
+    select
+        id, event_id, integration_id, type, status, reason, number, now(), omit, replay
     from ours
     where status <> 'pending'
 ),
 later as (
     insert into pending (
         id, event_id, integration_id, type, ordering, position, payload_bytes, attempts, manual,
-        claims, once, due_at, lease, leased_until, stale_at, replacement_key, omit
+        claims, once, due_at, lease, leased_until, stale_at, replacement_key, omit,
+        replay
     )
     select
         id, event_id, integration_id, type, ordering, position, payload_bytes,
@@ -40,7 +43,7 @@ later as (
         case when status is null then due_at else now() + make_interval(secs => delay) end,
         case when status is null then lease end,
         case when status is null then leased_until end,
-        stale_at, replacement_key, omit
+        stale_at, replacement_key, omit, replay
     from ours
     where status is null or status = 'pending'
 ),
@@ -51,6 +54,12 @@ logged as (
     where status is not null
     having count(*) > 0
 ),
+replayed as (
+    select replay, status
+    from ours
+    where status <> 'pending' and not once
+),
+-- include count_replayed,
 freed as (
     select integration_id, ordering
     from ours

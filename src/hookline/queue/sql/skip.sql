@@ -24,8 +24,8 @@ freed as (
         limit $3::int
     ))
     returning
-        id, event_id, integration_id, type, attempts, ordering, omit, $2::text as reason,
-        $4::int as code
+        id, event_id, integration_id, type, attempts, ordering, omit, replay, once,
+        $2::text as reason, $4::int as code
 ),
 -- include skipped
 select count(*) from freed

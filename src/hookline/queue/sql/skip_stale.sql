@@ -12,7 +12,7 @@ freed as (
     delete from pending
     where id = any(array(select id from over))
     returning
-        id, event_id, integration_id, type, attempts, ordering, omit, 'stale' as reason,
+        id, event_id, integration_id, type, attempts, ordering, omit, replay, once, 'stale' as reason,
         $2::int as code
 ),
 -- include skipped

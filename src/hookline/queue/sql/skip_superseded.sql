@@ -36,7 +36,7 @@ freed as (
     delete from pending
     where id = any(array(select id from older))
     returning
-        id, event_id, integration_id, type, attempts, ordering, omit, 'superseded' as reason,
+        id, event_id, integration_id, type, attempts, ordering, omit, replay, once, 'superseded' as reason,
         $4::int as code
 ),
 -- include skipped

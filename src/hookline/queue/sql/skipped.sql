@@ -2,9 +2,11 @@
 -- it as its `code`.
 finished as (
     insert into deliveries (
-        id, event_id, integration_id, type, status, reason, attempts, finished_at, omit
+        id, event_id, integration_id, type, status, reason, attempts, finished_at, omit,
+        replay
     )
-    select id, event_id, integration_id, type, 'skipped', reason, attempts, now(), omit
+    select
+        id, event_id, integration_id, type, 'skipped', reason, attempts, now(), omit, replay
     from freed
 ),
 logged as (
@@ -13,4 +15,10 @@ logged as (
     from freed
     having count(*) > 0
 ),
+replayed as (
+    select replay, 'skipped' as status
+    from freed
+    where not once
+),
+-- include count_replayed,
 -- include wake

@@ -43,6 +43,7 @@ def entry_for(shipment: Shipment, target: SqsTarget, *, group: str | None) -> tu
         "type": shipment.event_type,
         "pbx": shipment.pbx or "",
         "company": shipment.company,
+        "x-hookline-replay": "" if shipment.replay is None else str(shipment.replay),
     }
     entry: Entry = {"MessageBody": body.decode(), "MessageAttributes": {}}
     size = len(body)

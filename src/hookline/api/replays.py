@@ -1,0 +1,154 @@
+"""Replays: an integration's events sent again, in bulk, as a durable job."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Path, Response
+from pydantic import Field
+
+from hookline.api.auth import Manager
+from hookline.api.deps import ServicesDep
+from hookline.api.examples import NEW_REPLAY
+from hookline.api.guarded import GuardedRoute
+from hookline.api.history import existing_id
+from hookline.api.integrations import IntegrationPath
+from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from hookline.api.parameters import Timestamp
+from hookline.api.responses import failures, started
+from hookline.dispatch.replay_requests import shown
+from hookline.dispatch.replays import WantedReplay
+from hookline.domain.jobs import EndStatus, JobKind
+from hookline.history.job_schemas import Replay, ReplayCount, ReplayPage
+from hookline.integrations.fields import PRINTABLE, RateLimit, RequestDocument, Switch
+
+router = APIRouter(prefix="/v1", tags=["Replays"], route_class=GuardedRoute)
+
+ReplayPath = Annotated[
+    str,
+    Path(
+        description="The replay's id.",
+        json_schema_extra={"format": "uuid"},
+    ),
+]
+
+
+class ReplayCreate(RequestDocument):
+    """What to send again, to one integration."""
+
+    since: Timestamp = Field(
+        description="From when on (RFC 3339; UTC where it names no zone). It must be within the "
+        "days that events are kept.",
+        examples=["2026-01-31T12:00:00Z"],
+    )
+    until: Timestamp = Field(
+        description="Up to, and without, when; later than now means now.",
+        examples=["2026-01-31T18:00:00Z"],
+    )
+    statuses: list[EndStatus] | None = Field(
+        None,
+        min_length=1,
+        max_length=3,
+        description="Only deliveries that ended so, `failed` say. Left out: however they ended.",
+        examples=[["failed"]],
+    )
+    types: list[Annotated[str, Field(min_length=1, max_length=128), PRINTABLE]] | None = Field(
+        None,
+        min_length=1,
+        max_length=100,
+        description="Only these types of events. Left out: all of them.",
+        examples=[["call:completed"]],
+    )
+    missing: Switch = Field(
+        default=False,
+        description="Send also the events of the integration's PBX or company that it has no "
+        "delivery of, from before it existed or while it was disabled, and would get today.",
+    )
+    rate_limit: RateLimit | None = Field(
+        default_factory=lambda: None,  # a default that isn't described: null has a meaning here
+        description="How many deliveries a second are queued at most. `null`: as many as it takes.",
+        examples=[20],
+    )
+    dry_run: Switch = Field(
+        default=False, description="Only count; nothing is queued, and the answer is a 200."
+    )
+
+    def wanted(self) -> WantedReplay:
+        """Return what the replay is about."""
+        return WantedReplay(
+            self.since,
+            self.until,
+            tuple(dict.fromkeys(self.statuses or EndStatus)),
+            None if self.types is None else tuple(dict.fromkeys(self.types)),
+            self.missing,
+        )
+
+
+@router.post(
+    "/integrations/{integration_id}/replays",
+    status_code=202,
+    response_model=Replay,
+    responses=started(ReplayCount, "/v1/replays/0190e5a1-7d10-7b3c-8e21-6f0c4b8a2d57")
+    | failures(400, 403, 404, 409, 413, 415, 422),
+)
+async def start_replay(
+    *,
+    caller: Manager,
+    services: ServicesDep,
+    integration_id: IntegrationPath,
+    asked: Annotated[ReplayCreate, Body(openapi_examples=NEW_REPLAY)],
+    response: Response,
+) -> Replay | Response:
+    """Send an integration's events again.
+
+    What ended between `since` and `until`, by the moment when it was queued, is queued once more:
+    the original bytes under a new delivery id, each event once, with the header
+    `x-hookline-replay`. An event that was delivered since, or is pending, is not sent again because
+    an earlier delivery of it failed. It is a durable job: counted first, then queued in the order
+    of acceptance while little else of the integration waits, so that new events are hardly
+    delayed. An integration has one unfinished replay at a time; another one is a 409.
+    """
+    if asked.dry_run:
+        counted = await services.replays.count(caller, integration_id, asked.wanted())
+        return Response(counted.model_dump_json(by_alias=True), media_type="application/json")
+    job = await services.replays.start(caller, integration_id, asked.wanted(), asked.rate_limit)
+    response.headers["Location"] = f"/v1/replays/{job.id}"
+    return shown(job)
+
+
+@router.get("/integrations/{integration_id}/replays", responses=failures(403, 404, 422))
+async def list_replays(
+    *,
+    caller: Manager,
+    services: ServicesDep,
+    integration_id: IntegrationPath,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> ReplayPage:
+    """List an integration's replays, newest first.
+
+    Finished ones are listed for as long as events are kept.
+    """
+    listing = ("replays", integration_id)
+    found = await services.jobs.replays(
+        caller, integration_id, before=decode_cursor(listing, cursor), limit=limit + 1
+    )
+    items = found[:limit]
+    following = encode_cursor(listing, items[-1].id) if len(found) > limit else None
+    return ReplayPage(items=[shown(job) for job in items], next=following)
+
+
+@router.get("/replays/{replay_id}", responses=failures(403, 404, 422))
+async def get_replay(*, caller: Manager, services: ServicesDep, replay_id: ReplayPath) -> Replay:
+    """Read how far a replay has come."""
+    found = existing_id(replay_id, "replay")
+    return shown(await services.jobs.read(caller, found, JobKind.REPLAY))
+
+
+@router.post("/replays/{replay_id}/cancel", responses=failures(403, 404, 422))
+async def cancel_replay(*, caller: Manager, services: ServicesDep, replay_id: ReplayPath) -> Replay:
+    """Cancel a replay.
+
+    Nothing more of it is queued; what was queued already is delivered. One that is finished stays
+    as it is.
+    """
+    found = existing_id(replay_id, "replay")
+    return shown(await services.jobs.cancel(caller, found, JobKind.REPLAY))

@@ -1,0 +1,91 @@
+"""Works on durable jobs, a page at a time; any process does, and one at a time on each job."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hookline.db.job_models import Job
+from hookline.dispatch.rounds import Rounds
+from hookline.domain.jobs import JobKind
+from hookline.errors import Unavailable
+from hookline.history.jobs import Jobs
+from hookline.logs import get_logger
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+_MOST_PAGES = 50  # in one round: what settled is added up in between
+_SOON = 1.0  # seconds: whoever waits longer is found by the next poll
+_AFTER_A_FAULT = 5.0  # seconds until a page that failed is tried again
+_MOST_FAULTS = 20  # pages that fail in a row until a job is given up
+_LOG = get_logger(__name__)
+
+
+class Work(Protocol):
+    """What is done with jobs of one kind."""
+
+    async def page(self, session: AsyncSession, job: Job) -> None:
+        """Do one page and move the job on, or end it, all in the session's transaction."""
+
+
+class JobRunner:
+    """Takes jobs that are due, in turn; `run` is a task of its owner's."""
+
+    def __init__(self, jobs: Jobs, work: Mapping[JobKind, Work]) -> None:
+        self._jobs = jobs
+        self._work = work
+        self._rounds = Rounds("jobs")
+
+    def soon(self) -> None:
+        """Look soon: somebody asked for something."""
+        self._rounds.soon()
+
+    async def run(self, interval: float) -> None:
+        """Look every `interval` seconds, or when there is more to do, until cancelled."""
+        await self._rounds.run(self.round, interval)
+
+    async def round(self) -> None:
+        """Do pages of what is due now. Raises Unavailable."""
+        await self._jobs.add_up()
+        for _ in range(_MOST_PAGES):
+            if not await self._page():
+                break
+        if await self._jobs.due_within(_SOON):
+            self._rounds.soon()
+
+    async def _page(self) -> bool:
+        """Do one page of the job that is due longest; tell whether there was one."""
+        taken: UUID | None = None
+        postpone = partial(self._jobs.postpone, seconds=_AFTER_A_FAULT)
+        try:
+            async with self._jobs.taking() as (session, job):
+                if job is None:
+                    return False
+                taken = job.id
+                await self._work[JobKind(job.kind)].page(session, job)
+                job.faults = 0
+                _tell(job)
+        except Unavailable:
+            if taken is not None:  # a page that takes too long must not keep others waiting
+                await postpone(taken, most_faults=1_000)
+            raise
+        except Exception:  # a fault in one job must not stop the others
+            if taken is None:
+                raise
+            _LOG.exception("job.fault", job=str(taken))
+            await postpone(taken, most_faults=_MOST_FAULTS)
+        return True
+
+
+def _tell(job: Job) -> None:
+    if job.finished_at is not None:
+        _LOG.info(
+            "job.finished",
+            job=str(job.id),
+            kind=job.kind,
+            state=job.state,
+            total=job.total,
+            worked_on=job.worked_on,
+        )

@@ -1,0 +1,209 @@
+"""Replays: counts what is to be sent again, then queues it while little of its lane waits.
+
+A replayed delivery is a new one of the same event, with an id of its own. It is queued behind what
+waits, in the transaction that moves the job's cursor past it: never twice, whoever dies when.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hookline.db.job_models import Job
+from hookline.db.queue_models import PendingDelivery
+from hookline.domain.ids import lowest_uuid, new_uuid
+from hookline.domain.jobs import JobState
+from hookline.history.jobs import due_in, finish
+from hookline.history.replayable import Page, Selected, Wants, find_page
+from hookline.integrations.subscriptions import Subscription, Subscriptions
+from hookline.queue.arrays import texts
+from hookline.queue.statements import statement
+
+MOST_WAITING: Final = 200  # deliveries of an integration that wait, until a replay adds no more
+_LOOKED_AT = 500  # deliveries and events in one page
+_COUNTED = 2_000  # the same while they are only counted
+_BURST = 1.0  # seconds' worth of a job's rate that is queued at once
+_LOOK_AGAIN = 0.3  # seconds until a lane with too much waiting is looked at again
+_QUEUE = text(statement("replay"))
+
+
+@dataclass(frozen=True, slots=True)
+class WantedReplay:
+    """What a replay is about, as it is kept with the job."""
+
+    since: datetime
+    until: datetime
+    statuses: tuple[str, ...]
+    types: tuple[str, ...] | None
+    missing: bool
+
+    @property
+    def first(self) -> UUID:
+        """The id that the cursor begins at."""
+        return UUID(int=lowest_uuid(self.since).int - 1)
+
+    @property
+    def beyond(self) -> UUID:
+        """The lowest id that is not looked at."""
+        return lowest_uuid(self.until)
+
+    def as_document(self) -> dict[str, Any]:  # Any: a JSON document
+        """Return it as it is kept."""
+        return {
+            "since": self.since.isoformat(),
+            "until": self.until.isoformat(),
+            "statuses": list(self.statuses),
+            "types": None if self.types is None else list(self.types),
+            "missing": self.missing,
+        }
+
+
+def asked_of(job: Job) -> WantedReplay:
+    """Return what a replay was asked for."""
+    asked = job.asked
+    types = asked["types"]
+    return WantedReplay(
+        datetime.fromisoformat(asked["since"]),
+        datetime.fromisoformat(asked["until"]),
+        tuple(asked["statuses"]),
+        None if types is None else tuple(types),
+        asked["missing"],
+    )
+
+
+class Replays:
+    """The work on replays. `announce` tells whoever claims that something is due."""
+
+    def __init__(self, subscriptions: Subscriptions, *, announce: Callable[[], None]) -> None:
+        self._subscriptions = subscriptions
+        self._announce = announce
+
+    async def page(self, session: AsyncSession, job: Job) -> None:
+        """Count, or queue, the next deliveries of a replay."""
+        assert job.integration_id is not None  # noqa: S101 - every replay has one
+        await self._subscriptions.refresh()
+        subscription = self._subscriptions.find(job.integration_id)
+        if subscription is None:
+            finish(job, JobState.FAILED, "The integration was deleted.")
+        elif not subscription.enabled:
+            finish(job, JobState.FAILED, "The integration was disabled; enable it, then replay.")
+        elif job.state == JobState.COUNTING:
+            await self._count(session, job, subscription)
+        elif job.cursor >= job.beyond:
+            await _end(session, job)
+        else:
+            await self._queue(session, job, subscription)
+
+    async def look(
+        self, session: AsyncSession, integration_id: str, wanted: WantedReplay, after: UUID
+    ) -> tuple[int, UUID]:
+        """Count one page behind `after`; return how many are in it, and its end."""
+        subscription = self._subscriptions.find(integration_id)
+        if subscription is None:
+            return 0, wanted.beyond
+        selected = _selected(subscription, wanted)
+        page = await self._find(session, selected, after, subscription, _COUNTED)
+        return len(page.candidates), page.end
+
+    async def _count(self, session: AsyncSession, job: Job, subscription: Subscription) -> None:
+        selected = _selected(subscription, asked_of(job), job)
+        page = await self._find(session, selected, job.cursor, subscription, _COUNTED)
+        job.total += len(page.candidates)
+        job.cursor = page.end
+        if job.cursor >= job.beyond:
+            job.state, job.cursor = JobState.RUNNING.value, job.first
+            if not job.total:
+                finish(job, JobState.DONE)
+        due_in(job, 0.0)
+
+    async def _queue(self, session: AsyncSession, job: Job, subscription: Subscription) -> None:
+        room = MOST_WAITING - await _waiting(session, subscription.integration_id)
+        if job.rate_limit is not None:
+            room = min(room, max(1, int(job.rate_limit * _BURST)))
+        if room <= 0:
+            job.error = "Waiting until less of the integration's deliveries wait."
+            due_in(job, _LOOK_AGAIN)
+            return
+        selected = _selected(subscription, asked_of(job), job)
+        page = await self._find(session, selected, job.cursor, subscription, _LOOKED_AT)
+        page = page.cut(room)
+        if page.candidates:
+            await _insert(session, job, subscription, page)
+            self._announce()
+        job.error = None
+        job.worked_on += len(page.candidates)
+        job.total = max(job.total, job.worked_on)  # what failed since it was counted
+        job.cursor = page.end
+        due_in(job, len(page.candidates) / job.rate_limit if job.rate_limit else 0.0)
+
+    async def _find(
+        self,
+        session: AsyncSession,
+        selected: Selected,
+        after: UUID,
+        subscription: Subscription,
+        most: int,
+    ) -> Page:
+        connection = await session.connection()
+        return await find_page(connection, selected, after, self._wants(subscription), most=most)
+
+    def _wants(self, subscription: Subscription) -> Wants:
+        def wants(pbx: str | None, event_type: str, subject: str) -> bool:
+            return self._subscriptions.would_get(subscription, pbx, event_type, subject)
+
+        return wants
+
+
+def _selected(subscription: Subscription, wanted: WantedReplay, job: Job | None = None) -> Selected:
+    return Selected(
+        integration_id=subscription.integration_id,
+        pbx=subscription.pbx,
+        company=subscription.company,
+        statuses=wanted.statuses,
+        types=wanted.types,
+        missing=wanted.missing,
+        beyond=wanted.beyond if job is None else job.beyond,
+        job_id=None if job is None else job.id,
+    )
+
+
+async def _waiting(session: AsyncSession, integration_id: str) -> int:
+    """Count what waits of a lane, up to what keeps a replay from adding to it."""
+    table = PendingDelivery
+    some = (
+        select(table.id).where(table.integration_id == integration_id).limit(MOST_WAITING)
+    ).subquery()
+    return (await session.execute(select(func.count()).select_from(some))).scalar_one()
+
+
+async def _insert(session: AsyncSession, job: Job, subscription: Subscription, page: Page) -> None:
+    chosen = page.candidates
+    await session.execute(
+        _QUEUE,
+        {
+            "ids": [new_uuid() for _ in chosen],
+            "event_ids": [each.event_id for each in chosen],
+            "types": [each.type for each in chosen],
+            "orderings": [each.subject if subscription.ordered else None for each in chosen],
+            "sizes": [each.payload_bytes for each in chosen],
+            "omitted": [None if each.omit is None else texts(each.omit) for each in chosen],
+            "integration_id": subscription.integration_id,
+            "job_id": job.id,
+        },
+    )
+
+
+async def _end(session: AsyncSession, job: Job) -> None:
+    """End a replay once nothing of it is pending any more."""
+    left = await session.scalar(
+        select(PendingDelivery.id).where(PendingDelivery.replay == job.id).limit(1)
+    )
+    if left is None:
+        finish(job, JobState.DONE)
+        return
+    job.error = None
+    due_in(job, _LOOK_AGAIN)

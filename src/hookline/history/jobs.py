@@ -1,0 +1,289 @@
+"""Durable jobs: asked for, shown and cancelled here, and handed to whoever works on them.
+
+The writer of the tables `jobs` and `job_outcomes`, but for the settlements that add to the latter.
+A job is worked on a page at a time, by one process at a time: what a page does and how far the job
+has come are one transaction.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, select, text, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
+
+from hookline.db.away import unavailable_when_away
+from hookline.db.job_models import Job, JobOutcome
+from hookline.db.models import Integration
+from hookline.db.visibility import integrations_seen_by
+from hookline.domain.access import Principal
+from hookline.domain.ids import new_uuid
+from hookline.domain.jobs import UNFINISHED, JobKind, JobState
+from hookline.errors import Conflict, NotFound, Overloaded
+
+JOBS_CHANNEL: Final = "hookline_jobs"  # NOTIFY says that there is something to do: a hint
+MOST_UNFINISHED: Final = 1_000  # jobs of one kind: each has a page in the queue at the most
+_AT_ONCE = 1_000  # rows a statement: short transactions
+_TELL = text("select pg_notify(:channel, '')").bindparams(channel=JOBS_CHANNEL)
+_ADD_UP = text(
+    """
+    with taken as (
+        delete from job_outcomes
+        where id = any(array(
+            select id from job_outcomes order by id limit :most for update skip locked
+        ))
+        returning *
+    ),
+    sums as (
+        select job_id, sum(delivered) as delivered, sum(failed) as failed, sum(skipped) as skipped
+        from taken
+        group by job_id
+    )
+    update jobs
+    set
+        delivered = jobs.delivered + sums.delivered,
+        failed = jobs.failed + sums.failed,
+        skipped = jobs.skipped + sums.skipped
+    from sums
+    where jobs.id = sums.job_id
+    """
+)
+_FORGET = text(
+    """
+    delete from jobs
+    where id = any(array(
+        select id from jobs where finished_at < :edge order by id limit :most
+    ))
+    returning id
+    """
+)
+_UNFINISHED = Job.state.in_([state.value for state in UNFINISHED])
+
+
+class Jobs:
+    """Jobs of both kinds. Another tenant's does not exist: NotFound. All raise Unavailable."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    async def start(self, job: Job) -> Job:
+        """Keep a new job and have it begun soon.
+
+        Raises Conflict where the integration has an unfinished replay, and Overloaded where there
+        are too many jobs.
+        """
+        with unavailable_when_away():
+            try:
+                async with self._sessions.begin() as session:
+                    await _check_room(session, job.kind)
+                    session.add(job)
+                    await session.flush()
+                    await session.execute(_TELL)
+                    await session.refresh(job)
+            except IntegrityError as error:
+                raise Conflict(
+                    "The integration has a replay that is not finished; wait for it or cancel it."
+                ) from error
+        return job
+
+    async def read(self, principal: Principal, job_id: UUID, kind: JobKind) -> Job:
+        """Return one job, with what became of its deliveries up to now."""
+        with unavailable_when_away():
+            async with self._sessions() as session:
+                job = await session.scalar(
+                    select(Job).where(Job.id == job_id, Job.kind == kind, _seen_by(principal, kind))
+                )
+                if job is None:
+                    raise _no_such(job_id, kind)
+                await _add_outcomes(session, [job])
+        return job
+
+    async def replays(
+        self, principal: Principal, integration_id: str, *, before: UUID | None, limit: int
+    ) -> Sequence[Job]:
+        """Return up to `limit` replays of an integration older than `before`, newest first."""
+        query: Select[Job] = (
+            select(Job)
+            .where(Job.integration_id == integration_id, Job.kind == JobKind.REPLAY)
+            .order_by(Job.id.desc())
+            .limit(limit)
+        )
+        if before is not None:
+            query = query.where(Job.id < before)
+        with unavailable_when_away():
+            async with self._sessions() as session:
+                seen = select(Integration.id).where(
+                    Integration.id == integration_id, integrations_seen_by(principal)
+                )
+                if await session.scalar(seen) is None:
+                    raise NotFound(f"There is no integration {integration_id[:40]!a}.")
+                jobs = (await session.scalars(query)).all()
+                await _add_outcomes(session, jobs)
+        return jobs
+
+    async def cancel(self, principal: Principal, job_id: UUID, kind: JobKind) -> Job:
+        """Have nothing more done of a job; one that is finished stays as it is."""
+        with unavailable_when_away():
+            async with self._sessions.begin() as session:
+                await session.execute(
+                    update(Job)
+                    .where(Job.id == job_id, Job.kind == kind, _seen_by(principal, kind))
+                    .where(_UNFINISHED)
+                    .values(state=JobState.CANCELLED, finished_at=func.now(), error=None)
+                )
+        return await self.read(principal, job_id, kind)
+
+    @asynccontextmanager
+    async def taking(self) -> AsyncIterator[tuple[AsyncSession, Job | None]]:
+        """Hand out the job that is due longest, and that no other process is at, if there is one.
+
+        What is done with the session, and how the job is left, is kept together at the block's end.
+        """
+        due = (
+            select(Job)
+            .where(_UNFINISHED, Job.next_at <= func.now())
+            .order_by(Job.next_at)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        with unavailable_when_away():
+            async with self._sessions.begin() as session:
+                yield session, await session.scalar(due)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """Open a transaction that looks at what a job would do."""
+        with unavailable_when_away():
+            async with self._sessions() as session:
+                yield session
+
+    async def postpone(self, job_id: UUID, seconds: float, *, most_faults: int) -> None:
+        """Try a job again later, whose page failed; give it up after so many failures in a row."""
+        with unavailable_when_away():
+            async with self._sessions.begin() as session:
+                job = await session.scalar(
+                    select(Job).where(Job.id == job_id, _UNFINISHED).with_for_update()
+                )
+                if job is None:
+                    return
+                job.faults += 1
+                job.next_at = func.now() + timedelta(seconds=seconds)
+                if job.faults >= most_faults:
+                    finish(job, JobState.FAILED, "A fault of Hookline's own; the log tells more.")
+
+    async def add_up(self) -> None:
+        """Add what was settled of replays' deliveries to their jobs' rows."""
+        with unavailable_when_away():
+            async with self._sessions.begin() as session:
+                await session.execute(_ADD_UP, {"most": _AT_ONCE})
+
+    async def due_within(self, seconds: float) -> bool:
+        """Tell whether a job is to be worked on within so many seconds."""
+        soon = func.now() + timedelta(seconds=seconds)
+        with unavailable_when_away():
+            async with self._sessions() as session:
+                query = select(Job.id).where(_UNFINISHED, Job.next_at <= soon).limit(1)
+                return await session.scalar(query) is not None
+
+    async def forget(self, edge: datetime) -> int:
+        """Delete jobs that ended before `edge`; return how many."""
+        gone = 0
+        while True:
+            with unavailable_when_away():
+                async with self._sessions.begin() as session:
+                    rows = await session.execute(_FORGET, {"edge": edge, "most": _AT_ONCE})
+                    count = len(rows.all())
+            gone += count
+            if count < _AT_ONCE:
+                return gone
+
+
+class JobRetention:
+    """Forgets jobs that ended more than `days` ago; see dispatch.housekeeping."""
+
+    def __init__(self, jobs: Jobs, *, days: int) -> None:
+        self._jobs = jobs
+        self._days = days
+
+    async def keep(self) -> None:
+        """Forget what may go. Raises Unavailable."""
+        await self._jobs.forget(datetime.now(UTC) - timedelta(days=self._days))
+
+
+def new_job(  # noqa: PLR0913 - the columns that differ
+    kind: JobKind,
+    *,
+    first: UUID,
+    beyond: UUID,
+    asked: dict[str, Any],  # Any: a JSON document
+    principal: Principal,
+    integration_id: str | None = None,
+    rate_limit: float | None = None,
+) -> Job:
+    """Return a job that begins with counting."""
+    return Job(
+        id=new_uuid(),
+        kind=kind.value,
+        state=JobState.COUNTING.value,
+        integration_id=integration_id,
+        asked=asked,
+        created_by=principal.label,
+        first=first,
+        beyond=beyond,
+        cursor=first,
+        rate_limit=rate_limit,
+    )
+
+
+def finish(job: Job, state: JobState, error: str | None = None) -> None:
+    """End a job, in the caller's transaction."""
+    job.state, job.error, job.finished_at = state.value, error, func.now()
+
+
+def due_in(job: Job, seconds: float) -> None:
+    """Have a job worked on again after so many seconds, by the database's clock."""
+    job.next_at = func.now() + timedelta(seconds=seconds)
+
+
+async def _check_room(session: AsyncSession, kind: str) -> None:
+    query = select(func.count()).where(Job.kind == kind, _UNFINISHED)
+    if (await session.execute(query)).scalar_one() >= MOST_UNFINISHED:
+        raise Overloaded(
+            f"There are {MOST_UNFINISHED:,} unfinished jobs of this kind already; try again later.",
+            retry_after=60.0,
+        )
+
+
+async def _add_outcomes(session: AsyncSession, jobs: Sequence[Job]) -> None:
+    """Add what is not in the jobs' rows yet to what is shown of them; nothing is written."""
+    table = JobOutcome
+    query = (
+        select(
+            table.job_id,
+            func.sum(table.delivered).label("delivered"),
+            func.sum(table.failed).label("failed"),
+            func.sum(table.skipped).label("skipped"),
+        )
+        .where(table.job_id.in_([job.id for job in jobs]))
+        .group_by(table.job_id)
+    )
+    rows = {row["job_id"]: row for row in (await session.execute(query)).mappings()}
+    session.expunge_all()
+    for job in jobs:
+        if (row := rows.get(job.id)) is not None:
+            job.delivered += int(row["delivered"])
+            job.failed += int(row["failed"])
+            job.skipped += int(row["skipped"])
+
+
+def _seen_by(principal: Principal, kind: JobKind) -> ColumnElement[bool]:
+    if kind is JobKind.REPLAY and not principal.is_admin:
+        return Job.integration_id.in_(select(Integration.id).where(integrations_seen_by(principal)))
+    return Job.id.is_not(None)
+
+
+def _no_such(job_id: UUID, kind: JobKind) -> NotFound:
+    return NotFound(f"There is no {kind} {job_id}.")

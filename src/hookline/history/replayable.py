@@ -1,0 +1,220 @@
+"""What a replay sends again, found a page at a time, in the order of acceptance.
+
+A page is looked for on one day: its statements plan over that day's partitions, but for the
+deliveries that an event had later. Deliveries and events have ids of the same kind, which name
+their moments, so one cursor walks over both.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import RowMapping, func, literal, select, text, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
+from hookline.db.queue_models import AcceptedEvent, FinishedDelivery, PendingDelivery
+from hookline.domain.deliveries import DeliveryStatus
+from hookline.domain.ids import created_at, lowest_uuid
+
+_STILL_GOOD = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.DELIVERED.value})
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """Which deliveries of an integration a replay is about; `beyond`: from this id on none.
+
+    `job_id` is the replay's own: what it queued itself is not sent once more.
+    """
+
+    integration_id: str
+    pbx: str | None  # of the events that it may miss
+    company: str | None  # of those without a PBX
+    statuses: Sequence[str]
+    types: Sequence[str] | None
+    missing: bool
+    beyond: UUID
+    job_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An event to send again; `position` is where the cursor stands behind it."""
+
+    position: UUID
+    event_id: UUID
+    type: str
+    subject: str
+    payload_bytes: int
+    omit: Sequence[str] | None  # paths that its first copy left out
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What was found up to `end`; nothing follows where that is the selection's `beyond`."""
+
+    candidates: list[Candidate]
+    end: UUID
+
+    def cut(self, most: int) -> "Page":
+        """Return the page's first candidates; its end is then the last of them."""
+        if len(self.candidates) <= most:
+            return self
+        kept = self.candidates[:most]
+        return Page(kept, kept[-1].position)
+
+
+Wants = Callable[[str | None, str, str], bool]
+"""Whether the integration would get an event today: its PBX, its type, its subject."""
+
+
+async def find_page(
+    connection: AsyncConnection, selected: Selected, after: UUID, wants: Wants, *, most: int
+) -> Page:
+    """Look at up to `most` deliveries, and as many events, behind the id `after`."""
+    days = days_between(*(await connection.execute(text(OLDEST_AND_NEWEST))).one())
+    if days is None or after >= selected.beyond:
+        return Page([], selected.beyond)
+    if (oldest := _start(days[0])) > after:
+        after = oldest
+    high = min(selected.beyond, _start(created_at(after).date() + timedelta(days=1)))
+    finished = await _finished(connection, selected, after, high, most)
+    events = await _events(connection, selected, after, high, most) if selected.missing else []
+    full = [rows[-1]["id"] for rows in (finished, events) if len(rows) == most]
+    end = min(full, default=high)
+    finished = [row for row in finished if row["id"] <= end]
+    events = [
+        row for row in events if row["id"] <= end and wants(row["pbx"], row["type"], row["subject"])
+    ]
+    named = {row["event_id"] for row in finished} | {row["id"] for row in events}
+    had = await _deliveries_of(connection, selected.integration_id, named)
+    chosen = [
+        (row["id"], row["event_id"], row["omit"])
+        for row in finished
+        if _counts(row, had.get(row["event_id"], ()), selected)
+    ]
+    chosen += [(row["id"], row["id"], None) for row in events if row["id"] not in had]
+    return Page(await _candidates(connection, sorted(chosen, key=lambda each: each[0])), end)
+
+
+def _counts(row: RowMapping, of_event: Sequence[RowMapping], selected: Selected) -> bool:
+    """Tell whether this delivery is the one of its event that is to be sent again.
+
+    Not where a later one of the same period stands for the event, nor where it got there, or is on
+    its way, since.
+    """
+    for other in of_event:
+        if other["id"] == row["id"]:
+            continue
+        if selected.job_id is not None and other["replay"] == selected.job_id:
+            return False
+        if other["id"] < row["id"]:
+            continue
+        if other["id"] < selected.beyond:
+            return False
+        if row["status"] != DeliveryStatus.DELIVERED and other["status"] in _STILL_GOOD:
+            return False
+    return True
+
+
+async def _finished(
+    connection: AsyncConnection, selected: Selected, after: UUID, high: UUID, most: int
+) -> Sequence[RowMapping]:
+    table = FinishedDelivery
+    query = (
+        select(table.id, table.event_id, table.status, table.omit)
+        .where(
+            table.integration_id == selected.integration_id,
+            table.id > after,
+            table.id < high,
+            table.status.in_(selected.statuses),
+            table.replay.is_distinct_from(selected.job_id)
+            if selected.job_id is not None
+            else table.id.is_not(None),
+        )
+        .order_by(table.id)
+        .limit(most)
+    )
+    if selected.types is not None:
+        query = query.where(table.type.in_(selected.types))
+    return (await connection.execute(query)).mappings().all()
+
+
+async def _events(
+    connection: AsyncConnection, selected: Selected, after: UUID, high: UUID, most: int
+) -> Sequence[RowMapping]:
+    """Return the events that the integration was, or would have been, considered for."""
+    table = AcceptedEvent
+    of_company = (table.pbx.is_(None), table.company == selected.company)
+    owned = [
+        condition
+        for condition, owner in (
+            ((table.pbx == selected.pbx,), selected.pbx),
+            (of_company, selected.company),
+        )
+        if owner is not None
+    ]
+    found: list[RowMapping] = []
+    for condition in owned:
+        query = (
+            select(table.id, table.pbx, table.type, table.subject)
+            .where(*condition, table.id > after, table.id < high, table.erased_at.is_(None))
+            .order_by(table.id)
+            .limit(most)
+        )
+        if selected.types is not None:
+            query = query.where(table.type.in_(selected.types))
+        found += (await connection.execute(query)).mappings().all()
+    return sorted(found, key=lambda row: row["id"])[:most]
+
+
+async def _deliveries_of(
+    connection: AsyncConnection, integration_id: str, event_ids: set[UUID]
+) -> Mapping[UUID, list[RowMapping]]:
+    """Return every delivery that the integration has of these events, by event."""
+    if not event_ids:
+        return {}
+    pending, finished = PendingDelivery, FinishedDelivery
+    still = select(
+        pending.id,
+        pending.event_id,
+        literal(DeliveryStatus.PENDING.value).label("status"),
+        pending.replay,
+    ).where(pending.integration_id == integration_id, pending.event_id.in_(event_ids))
+    ended = select(finished.id, finished.event_id, finished.status, finished.replay).where(
+        finished.integration_id == integration_id,
+        finished.event_id.in_(event_ids),
+        finished.id >= lowest_uuid(created_at(min(event_ids))),  # none is older than its event
+    )
+    found: dict[UUID, list[RowMapping]] = {}
+    for row in (await connection.execute(union_all(still, ended))).mappings():
+        found.setdefault(row["event_id"], []).append(row)
+    return found
+
+
+async def _candidates(
+    connection: AsyncConnection, chosen: Sequence[tuple[UUID, UUID, Sequence[str] | None]]
+) -> list[Candidate]:
+    """Return those whose events are still stored, and not erased."""
+    if not chosen:
+        return []
+    table = AcceptedEvent
+    ids = {event_id for _, event_id, _ in chosen}
+    query = select(
+        table.id, table.type, table.subject, func.octet_length(table.payload).label("size")
+    ).where(
+        table.id.in_(ids), table.id >= min(ids), table.id <= max(ids), table.erased_at.is_(None)
+    )
+    events = {row["id"]: row for row in (await connection.execute(query)).mappings()}
+    candidates = []
+    for position, event_id, omit in chosen:
+        if (event := events.get(event_id)) is not None:
+            candidates.append(
+                Candidate(position, event_id, event["type"], event["subject"], event["size"], omit)
+            )
+    return candidates
+
+
+def _start(day: date) -> UUID:
+    return lowest_uuid(datetime(day.year, day.month, day.day, tzinfo=UTC))
