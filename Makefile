@@ -151,8 +151,9 @@ endif
 	@mv $@-unfinished $@ && touch $@
 
 console/node_modules/.package-lock.json: .venv/node console/package.json console/package-lock.json
-	@echo "Installing the console's packages into console/node_modules"
-	@$(NPM) ci --loglevel=error
+	@cat console/package.json console/package-lock.json | cmp -s - console/node_modules/.installed-from || { \
+		echo "Installing the console's packages into console/node_modules" && $(NPM) ci --loglevel=error && cd .. && \
+		cat console/package.json console/package-lock.json > console/node_modules/.installed-from; }
 	@touch $@
 
 $(CONSOLE): console/node_modules/.package-lock.json $(CONSOLE_SOURCES)

@@ -5,7 +5,7 @@ from playwright.async_api import Browser, Page, expect
 from factories import Json, an_event
 from support.chromium import opened
 from support.receivers import Receiver, answering, status
-from support.service import Service, Services
+from support.service import Service, Services, eventually
 
 HOSTILE = b"<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
 
@@ -111,6 +111,46 @@ async def test_a_failed_delivery_is_found_and_sent_again(
     await admin.get_by_role("button", name="Send again now").click()
     await expect(admin.get_by_text("Attempt 2")).to_be_visible()
     await expect(admin.get_by_text("Delivered", exact=True)).to_be_visible()
+
+
+async def test_deliveries_come_to_an_open_page_as_they_settle(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    made = await service.an_integration(receiver, name="Watched", pbx="000000000006")
+    await admin.goto(f"/console/integrations/{made['id']}")
+    await expect(admin.get_by_text("No delivery here")).to_be_visible()
+    await _send(service, pbx="000000000006", id="watched")
+    rows = admin.get_by_role("table", name="Deliveries").get_by_role("row")
+    await expect(rows.filter(has_text="call:completed")).to_contain_text("Delivered")
+
+
+async def test_a_filter_is_built_of_rows_and_is_the_same_as_json(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    made = await service.an_integration(receiver, name="Filtered")
+    await admin.goto(f"/console/integrations/{made['id']}?tab=settings")
+    await admin.get_by_role("button", name="Add a row").click()
+    await admin.get_by_role("combobox", name="Field of row 1").fill("data.duration")
+    await admin.get_by_role("combobox", name="Operator of row 1").click()
+    await admin.get_by_role("option", name="≥").click()
+    await admin.get_by_label("Value of row 1").fill("10")
+    await admin.get_by_role("button", name="Save").click()
+    await expect(admin.get_by_text("Saved", exact=True)).to_be_visible()
+    saved = await service.read(f"/v1/integrations/{made['id']}")
+    assert saved["filter"] == {"data": {"duration": [{"numeric": [">=", 10]}]}}
+
+    await admin.get_by_text("JSON", exact=True).click()
+    json = admin.get_by_role("textbox", name="The filter as JSON")
+    await json.fill('{"data": {"duration": [{"numeric": [">=", "ten"]}]}}')
+    await admin.get_by_role("button", name="Save").click()
+    await expect(admin.get_by_text("filter.data.duration", exact=False)).to_be_visible()
+    await json.fill("")
+    await admin.get_by_role("button", name="Save").click()
+    await expect(admin.get_by_text("filter.data.duration", exact=False)).to_have_count(0)
+    await eventually(
+        lambda: service.read(f"/v1/integrations/{made['id']}"),
+        lambda saved: saved["filter"] is None,
+    )
 
 
 async def test_a_calls_story_says_why_something_was_not_sent(

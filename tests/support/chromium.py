@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
 CONSOLE = Path(__file__).parents[2] / "console"
 PATIENCE_MS = 20_000  # for what takes milliseconds on an idle machine
@@ -61,7 +61,7 @@ async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Pa
 
 async def violations(page: Page) -> Sequence[str]:
     """Return what axe finds wrong on a page, once nothing on it moves any more."""
-    await page.wait_for_load_state("networkidle")
+    await expect(page.locator("[aria-busy=true]")).to_have_count(0)
     await page.evaluate(
         "() => Promise.allSettled(document.getAnimations().map((one) => one.finished))"
     )

@@ -13,9 +13,9 @@ import { Empty, Listing } from "../shared/Listing";
 import { Period } from "../shared/Period";
 import { reasonText, StatusBadge, statusText } from "../shared/states";
 import { Time } from "../shared/Time";
+import { useLiveDeliveries } from "./live";
 
 const STATUSES: readonly DeliveryStatus[] = ["pending", "delivered", "failed", "skipped"];
-const AGAIN = 5_000; // milliseconds, while the newest page alone is shown
 
 export function Deliveries({ integrationId }: { integrationId?: string }) {
   const { t } = useTranslation();
@@ -31,8 +31,8 @@ export function Deliveries({ integrationId }: { integrationId?: string }) {
     ...listDeliveriesInfiniteOptions({ query }),
     initialPageParam: {},
     getNextPageParam: (page) => page.next ?? undefined,
-    refetchInterval: (state) => ((state.state.data?.pages.length ?? 0) > 1 ? false : AGAIN),
   });
+  useLiveDeliveries(integrationId);
   return (
     <>
       <Filters />
@@ -42,8 +42,8 @@ export function Deliveries({ integrationId }: { integrationId?: string }) {
         columns={[
           { title: t("Queued") },
           { title: t("Type of event") },
-          ...(integrationId ? [] : [{ title: t("Integration"), visibleFrom: "sm" as const }]),
-          { title: t("Attempts"), visibleFrom: "sm" },
+          ...(integrationId ? [] : [{ title: t("Integration"), visibleFrom: "md" as const }]),
+          { title: t("Attempts"), visibleFrom: "md" },
           { title: t("Outcome") },
         ]}
         row={(delivery) => (
@@ -70,9 +70,9 @@ function Row({ delivery, alone }: { delivery: Delivery; alone: boolean }) {
           <Time at={delivery.createdAt} seconds />
         </Link>
       </Table.Td>
-      <Table.Td className="mono break">{delivery.type}</Table.Td>
+      <Table.Td className="mono">{delivery.type}</Table.Td>
       {!alone && (
-        <Table.Td visibleFrom="sm">
+        <Table.Td visibleFrom="md">
           <Link
             to="/integrations/$integrationId"
             params={{ integrationId: delivery.integrationId }}
@@ -82,11 +82,11 @@ function Row({ delivery, alone }: { delivery: Delivery; alone: boolean }) {
           </Link>
         </Table.Td>
       )}
-      <Table.Td visibleFrom="sm">{delivery.attempts.length}</Table.Td>
+      <Table.Td visibleFrom="md">{delivery.attempts.length}</Table.Td>
       <Table.Td>
         <StatusBadge status={delivery.status} />
         {delivery.reason && (
-          <Text size="sm" c="dimmed" maw={320} visibleFrom="sm">
+          <Text size="sm" c="dimmed" maw={320} visibleFrom="md">
             {reasonText(t, delivery.reason)}
           </Text>
         )}

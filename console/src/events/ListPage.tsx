@@ -38,9 +38,9 @@ export function ListPage() {
         columns={[
           { title: t("Accepted") },
           { title: t("Type of event") },
-          { title: t("Subject"), visibleFrom: "sm" },
-          { title: "PBX", visibleFrom: "md" },
-          { title: t("Company"), visibleFrom: "md" },
+          { title: t("Subject"), visibleFrom: "md" },
+          { title: "PBX", visibleFrom: "lg" },
+          { title: t("Company"), visibleFrom: "lg" },
         ]}
         row={(found) => (
           <Table.Tr key={found.eventId}>
@@ -49,14 +49,14 @@ export function ListPage() {
                 <Time at={found.acceptedAt} seconds />
               </Link>
             </Table.Td>
-            <Table.Td className="mono break">{found.type}</Table.Td>
-            <Table.Td visibleFrom="sm" className="mono break">
+            <Table.Td className="mono">{found.type}</Table.Td>
+            <Table.Td visibleFrom="md" className="mono break">
               {found.subject}
             </Table.Td>
-            <Table.Td visibleFrom="md" className="mono">
+            <Table.Td visibleFrom="lg" className="mono">
               {found.pbx ?? "–"}
             </Table.Td>
-            <Table.Td visibleFrom="md" className="mono">
+            <Table.Td visibleFrom="lg" className="mono">
               {found.company}
             </Table.Td>
           </Table.Tr>

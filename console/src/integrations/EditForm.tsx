@@ -14,18 +14,28 @@ import {
   updateIntegrationMutation,
 } from "../client/@tanstack/react-query.gen";
 import { Problem } from "../layout/Failures";
-import { DeliveryFields, EventsField, TargetFields } from "./Fields";
+import { ContentField, DeliveryFields, EventsField, TargetFields } from "./Fields";
 import { focusFirstError } from "./NewPage";
 import { placeErrors, same, schemaOf, toPatch, type Values, valuesOf } from "./values";
 
 const STALE = 412;
-const COMPARED = ["name", "url", "headers", "events", "ordering", "rateLimit"] as const;
+const COMPARED = [
+  "name",
+  "url",
+  "headers",
+  "events",
+  "filter",
+  "ordering",
+  "rateLimit",
+  "maxInFlight",
+] as const;
 
 /** Edits an integration; what somebody else has saved meanwhile is never overwritten unseen. */
 export function EditForm({ integration }: { integration: Integration }) {
   const { t } = useTranslation();
   const queries = useQueryClient();
   const [base, setBase] = useState(integration); // what the form's values started from
+  const [loads, setLoads] = useState(0); // fields with a state of their own start anew after each
   const [theirs, setTheirs] = useState<Integration | null>(null);
   const form = useForm<Values>({
     initialValues: valuesOf(integration),
@@ -36,6 +46,7 @@ export function EditForm({ integration }: { integration: Integration }) {
   const changed = Object.keys(patch).length > 0;
 
   function load(version: Integration, values: Values): void {
+    setLoads((before) => before + 1);
     setBase(version);
     setTheirs(null);
     form.setInitialValues(valuesOf(version));
@@ -91,6 +102,7 @@ export function EditForm({ integration }: { integration: Integration }) {
         />
         <TargetFields form={form} creating={false} />
         <EventsField form={form} />
+        <ContentField key={loads} form={form} />
         <DeliveryFields form={form} />
         {shown && <Problem error={error} />}
         <Group>
@@ -197,5 +209,9 @@ function fieldText(t: TFunction, field: (typeof COMPARED)[number]): string {
       return t("Order");
     case "rateLimit":
       return t("Most deliveries a second");
+    case "maxInFlight":
+      return t("Most deliveries under way at once");
+    case "filter":
+      return t("Filter");
   }
 }

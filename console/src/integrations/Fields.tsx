@@ -19,6 +19,7 @@ import { ChevronDown, ChevronRight, Plus, Trash2 } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
 import { EventTree } from "./EventTree";
+import { FilterField } from "./FilterField";
 import { header, type Values } from "./values";
 
 export type IntegrationForm = UseFormReturnType<Values>;
@@ -151,11 +152,16 @@ export function EventsField({ form }: { form: IntegrationForm }) {
   return <EventTree value={value} onChange={onChange} error={error} />;
 }
 
+export function ContentField({ form }: { form: IntegrationForm }) {
+  const { value, onChange, error } = form.getInputProps("filter");
+  return <FilterField value={value} onChange={onChange} error={error} />;
+}
+
 export function DeliveryFields({ form }: { form: IntegrationForm }) {
   const { t } = useTranslation();
-  const { ordering, rateLimit } = form.errors;
+  const { ordering, rateLimit, maxInFlight } = form.errors;
   const [opened, { toggle }] = useDisclosure();
-  const shown = opened || ordering !== undefined || rateLimit !== undefined;
+  const shown = opened || [ordering, rateLimit, maxInFlight].some((error) => error !== undefined);
   const Chevron = shown ? ChevronDown : ChevronRight;
   return (
     <div>
@@ -190,6 +196,13 @@ export function DeliveryFields({ form }: { form: IntegrationForm }) {
             max={1000}
             decimalScale={1}
             {...form.getInputProps("rateLimit")}
+          />
+          <NumberInput
+            label={t("Most deliveries under way at once")}
+            min={1}
+            max={1000}
+            allowDecimal={false}
+            {...form.getInputProps("maxInFlight")}
           />
         </Stack>
       </Collapse>

@@ -13,7 +13,13 @@ import { Problem } from "../layout/Failures";
 import { useSession } from "../session/session";
 import { Copyable } from "../shared/Copyable";
 import { Page } from "../shared/Page";
-import { DeliveryFields, EventsField, TargetFields, TransmissionTypeField } from "./Fields";
+import {
+  ContentField,
+  DeliveryFields,
+  EventsField,
+  TargetFields,
+  TransmissionTypeField,
+} from "./Fields";
 import { NOTHING, placeErrors, schemaOf, toCreate, type Values } from "./values";
 
 /** Add new integration: the form, then the secret of what it has made. */
@@ -98,6 +104,7 @@ function NewForm({ onMade }: { onMade: (integration: Integration) => void }) {
           </Text>
         )}
         <EventsField form={form} />
+        <ContentField form={form} />
         <DeliveryFields form={form} />
         {error && (error.fields.length === 0 || (placed && placed.others.length > 0)) && (
           <Problem error={error} />

@@ -32,6 +32,8 @@ export type Values = {
   events: EventSelection;
   ordering: Ordering;
   rateLimit: number | "";
+  maxInFlight: number | "";
+  filter: string; // JSON; empty for none
 };
 
 export const NOTHING: Values = {
@@ -46,6 +48,8 @@ export const NOTHING: Values = {
   events: {},
   ordering: "none",
   rateLimit: "",
+  maxInFlight: "",
+  filter: "",
 };
 
 export function valuesOf(integration: Integration): Values {
@@ -64,6 +68,8 @@ export function valuesOf(integration: Integration): Values {
     events: integration.events,
     ordering: integration.ordering,
     rateLimit: integration.rateLimit ?? "",
+    maxInFlight: integration.maxInFlight ?? "",
+    filter: integration.filter ? JSON.stringify(integration.filter, null, 2) : "",
   };
 }
 
@@ -82,9 +88,11 @@ export function schemaOf(t: TFunction, creating: boolean) {
   const events = z
     .custom<EventSelection>()
     .check(z.refine((chosen) => !isEmpty(chosen), t("Choose at least one type of event.")));
+  const filter = z.string().check(z.refine(isJsonObject, t("Enter the filter as a JSON object.")));
   const base = {
     url,
     events,
+    filter,
     headers: z.array(
       z.object({ name: z.string().check(z.minLength(1, t("Enter the header's name."))) }),
     ),
@@ -98,6 +106,21 @@ export function schemaOf(t: TFunction, creating: boolean) {
     secretAccessKey: z.string().check(z.minLength(1, t("Enter the AWS secret."))),
   });
   return z.discriminatedUnion("type", [webhook, queue]);
+}
+
+function isJsonObject(text: string): boolean {
+  if (text.trim() === "") return true;
+  const value = parsed(text);
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** A JSON text's value; undefined while it is half typed. */
+function parsed(text: string): Record<string, unknown> | undefined {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }
 
 function isUrl(text: string): boolean {
@@ -122,6 +145,8 @@ export function toCreate(values: Values): IntegrationCreate {
     events: values.events,
     ...(values.ordering !== "none" && { ordering: values.ordering }),
     ...(values.rateLimit !== "" && { rateLimit: values.rateLimit }),
+    ...(values.maxInFlight !== "" && { maxInFlight: values.maxInFlight }),
+    ...(values.filter.trim() && { filter: parsed(values.filter) ?? null }),
   };
 }
 
@@ -133,6 +158,11 @@ export function toPatch(before: Values, after: Values): IntegrationPatch {
   if (after.ordering !== before.ordering) patch.ordering = after.ordering;
   if (after.rateLimit !== before.rateLimit)
     patch.rateLimit = after.rateLimit === "" ? null : after.rateLimit;
+  if (after.maxInFlight !== before.maxInFlight && after.maxInFlight !== "") {
+    patch.maxInFlight = after.maxInFlight;
+  }
+  if (after.filter !== before.filter)
+    patch.filter = after.filter.trim() ? (parsed(after.filter) ?? null) : null;
   if (!same(after.events, before.events))
     patch.events = { ...removed(before.events, after.events), ...after.events };
   if (after.url.trim() !== before.url) transmission.url = after.url.trim();
@@ -154,7 +184,8 @@ export function placeErrors(fields: readonly WrongField[]): {
   const others: WrongField[] = [];
   for (const field of fields) {
     const place = field.path.replace(/^transmission\./, "").split(/[.[]/)[0] ?? "";
-    if (place in NOTHING) errors[place] = field.message;
+    if (place === "filter") errors[place] = `${field.path}: ${field.message}`;
+    else if (place in NOTHING) errors[place] = field.message;
     else others.push(field);
   }
   return { errors, others };
