@@ -11,7 +11,7 @@ from support.terminal import Terminal
 
 COMMANDS = (
     *("serve", "worker", "migrate", "doctor", "settings", "keys", "status", "events", "deliveries"),
-    *("integrations", "pbxs", "openapi", "bench", "demo", "listen"),
+    *("integrations", "replay", "pbxs", "openapi", "bench", "demo", "listen"),
 )
 
 

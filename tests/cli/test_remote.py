@@ -163,6 +163,34 @@ async def test_events_and_their_deliveries_are_found_shown_and_retried(
     assert "200" in told.out
 
 
+async def test_a_replay_is_counted_started_followed_and_listed(
+    run: Run, receiver: Receiver, there: There
+) -> None:
+    made = (await created(run, receiver, "--idempotency-key", "replayed"))["id"]
+    for number in range(3):
+        call = {"id": f"{made} {number}", "pbx": PBX, "company": "it_w000001", "time": number}
+        sent = await there.service.send(call | {"type": "call:start", "data": {}})
+        await there.service.settled(sent["eventId"])
+
+    counted = await run("replay", "start", made, "--since", "1h", "--dry-run", "--json")
+    assert (counted.code, counted.json["total"]) == (0, 3)
+    none = await run("replay", "start", made, "--since", "1h", "--status", "failed", "--dry-run")
+    assert "deliveries  0" in none.out
+    ended = await run("replay", "start", made, "--since", "1h", "--json")
+    assert (ended.code, ended.err) == (0, "")
+    assert (ended.json["state"], ended.json["total"], ended.json["queued"]) == ("done", 3, 3)
+    [row] = (await run("replay", "list", made)).rows
+    assert row[0] == ended.json["id"]
+    assert row[3] == "done"
+    shown = await run("replay", "show", "--wait", ended.json["id"])
+    assert (shown.code, "queued" in shown.out) == (0, True)
+    again = await run("replay", "cancel", ended.json["id"], "--json")
+    assert again.json["state"] == "done"
+    wrong = await run("replay", "start", made, "--since", "yesterday")
+    assert wrong.code == 2
+    assert "since: Send a timestamp" in wrong.err
+
+
 async def test_lists_go_on_page_by_page_up_to_the_limit(run: Run) -> None:
     for number in range(3):
         put = ("--company", "it_pages", "--license", "x-bees")

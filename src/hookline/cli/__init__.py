@@ -22,6 +22,7 @@ _COMMANDS: Final = {  # in the order of the help: where each is found
     "events": "hookline.cli.remote.events:app",
     "deliveries": "hookline.cli.remote.deliveries:app",
     "integrations": "hookline.cli.remote.integrations:app",
+    "replay": "hookline.cli.remote.replay:app",
     "pbxs": "hookline.cli.remote.pbxs:app",
     "openapi": "hookline.cli.openapi:openapi",
     "bench": "hookline.cli.bench:app",
