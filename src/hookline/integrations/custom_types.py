@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hookline.db.away import rerunnable
 from hookline.db.models import CustomEventType, Integration, UnknownEventType
 from hookline.domain.catalogue import SERVICE, Catalogue, EventFormat, EventType
 from hookline.domain.events import Limits, parse_event
@@ -60,6 +61,7 @@ class EventTypeService:
         await self._refresh()
         return self._catalogue
 
+    @rerunnable
     async def put(self, name: str, wanted: WantedType) -> KeptType:
         """Add an event type to the catalogue, or change one that was added.
 
@@ -90,6 +92,7 @@ class EventTypeService:
             )
         return KeptType(event_type_of(row), row.updated_at)
 
+    @rerunnable
     async def delete(self, name: str) -> None:
         """Take a custom event type out of the catalogue; its events go on by the naming rules.
 

@@ -9,6 +9,7 @@ from typing import Final
 
 from sqlalchemy import select, text
 
+from hookline.db.away import rerunnable
 from hookline.db.models import UnknownEventType
 from hookline.domain.catalogue import Catalogue
 from hookline.errors import Unavailable
@@ -70,6 +71,7 @@ class UnknownTypes:
             if find(name) is None and (name in seen or len(seen) < MOST_NAMES):
                 seen[name] += 1
 
+    @rerunnable
     async def flush(self) -> None:
         """Add what was counted. Raises Unavailable, and then it is kept."""
         seen = {name: count for name, count in self._seen.items() if not self._catalogue.find(name)}
