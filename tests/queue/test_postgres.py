@@ -9,7 +9,7 @@ from hookline.db.connections import pool
 from hookline.domain.deliveries import Delivered, RetryAt
 from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
-from hookline.queue.port import Appended, NewEvent
+from hookline.queue.port import Appended, Lane, NewEvent
 from hookline.queue.postgres import PostgresQueue
 from support.queue_contract import (
     REVISION,
@@ -26,6 +26,18 @@ WINDOW = timedelta(hours=48)
 
 
 class TestPostgresQueue(QueueContract):
+    async def test_a_lane_is_taken_over_once_what_ran_out_there_is_free(
+        self, partitioned: asyncpg.Pool
+    ) -> None:
+        dying = PostgresQueue(partitioned, lease_seconds=0.0, duplicate_window=WINDOW)
+        living = PostgresQueue(partitioned, lease_seconds=60, duplicate_window=WINDOW)
+        first, second = await store(dying, to="death2", count=2)
+        assert ids(await claim(dying, "death2", room=1)) == [first]
+        assert await living.take_over([Lane("death2", 0)]) == set(), "the first would be overtaken"
+        await living.waiting()
+        assert await living.take_over([Lane("death2", 0)]) == {"death2"}
+        assert ids(await claim(living, "death2")) == [first, second]
+
     async def test_a_lease_that_ran_out_is_claimed_by_another_and_fences_the_first(
         self, partitioned: asyncpg.Pool
     ) -> None:
