@@ -222,6 +222,22 @@ class QueueContract:
         second = await claim(queue, "fifo01", ordered=True)
         assert ids(second) == [deliveries[2].id], "b's second must not overtake its first"
 
+    async def test_what_is_retried_by_hand_waits_for_a_later_one_that_is_under_way(
+        self, queue: Queue
+    ) -> None:
+        first, second, third = await store(queue, to="fifo03", count=3, ordered=True)
+        [claimed] = await claim(queue, "fifo03", ordered=True)
+        await queue.settle([settled(claimed, Failed(FailReason.REJECTED))])
+        [under_way] = await claim(queue, "fifo03", ordered=True)
+        assert under_way.id == second
+        assert await queue.retry(first, ordered=True)
+        assert await claim(queue, "fifo03", ordered=True) == [], "one of a subject at a time"
+        await queue.settle([settled(under_way, Delivered())])
+        for expected in (first, third):
+            [next_one] = await claim(queue, "fifo03", ordered=True)
+            assert next_one.id == expected
+            await queue.settle([settled(next_one, Delivered())])
+
     async def test_a_finished_delivery_can_be_retried_once_more(self, queue: Queue) -> None:
         [delivery] = await store(queue, to="retry1")
         [claimed] = await claim(queue, "retry1")

@@ -107,6 +107,12 @@ class PendingDelivery(Base):
             "position",
             postgresql_where=text("replacement_key is not null"),
         ),
+        Index(
+            "pending_leased_subject_idx",
+            "integration_id",
+            "ordering",
+            postgresql_where=text("ordering is not null and leased_until is not null"),
+        ),
         {
             # Settled rows are dead rows: vacuum early, and leave room for updates in the page.
             "postgresql_with": {

@@ -1,5 +1,6 @@
 -- claim_ordered: as claim, for lanes that keep order: only the first delivery of each subject may be
--- leased, and none while that one is leased or waits for its retry. Subjects whose first delivery is
+-- leased, and none while it waits for its retry or any of the subject is leased: that may be a later
+-- one, where the first was retried by hand. Subjects whose first delivery is
 -- not what `subjects` says are looked at anew (see refresh). A subject that was changed between this
 -- statement's start and its lock is left for the next claim: what is read of its deliveries is old.
 with lane as (
@@ -45,6 +46,13 @@ free as (
         select id, event_id, due_at, position, payload_bytes
         from pending
         where pending.id = head.id and leased_until is null and due_at <= now()
+            and not exists (
+                select
+                from pending as held
+                where held.integration_id = locked.integration_id
+                    and held.ordering = locked.ordering
+                    and held.leased_until is not null
+            )
         limit 1
         for update skip locked
     ) as first

@@ -1,5 +1,6 @@
 -- refresh: find what is first of the subjects of these lanes that were changed, at most $2 of a lane:
--- when it may go, and its position. Subjects without deliveries go. Returns how many were looked at.
+-- when it may go, and its position. While any of a subject is leased, that is when that lease would
+-- run out. Subjects without deliveries go. Returns how many were looked at.
 -- One that is changed meanwhile is left for the next time, as in claim_ordered.
 with lane as (
     select *
@@ -43,7 +44,18 @@ head as (
 found as (
     update subjects
     set (due_at, position) = (
-        select case when leased_until is null then pending.due_at else leased_until end, pending.position
+        select
+            coalesce(
+                (
+                    select max(held.leased_until)
+                    from pending as held
+                    where held.integration_id = subjects.integration_id
+                        and held.ordering = subjects.ordering
+                        and held.leased_until is not null
+                ),
+                pending.due_at
+            ),
+            pending.position
         from pending
         where pending.integration_id = subjects.integration_id
             and pending.ordering = subjects.ordering
