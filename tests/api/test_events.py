@@ -191,6 +191,7 @@ async def test_an_unknown_type_is_accepted_and_nobody_gets_it(api: Api) -> None:
             "status": "skipped",
             "reason": "unknown_type",
             "deliveryId": None,
+            "detail": None,
         }
     ]
 

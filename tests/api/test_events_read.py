@@ -2,10 +2,11 @@ import json
 from datetime import datetime, timedelta
 from urllib.parse import quote
 
+import asyncpg
 import pytest
 
 from factories import Json, an_event
-from hookline.domain.deliveries import Failed, FailReason, SkipReason
+from hookline.domain.deliveries import Failed, FailReason, RetryAt, SkipReason
 from hookline.domain.ids import new_uuid
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys
@@ -46,6 +47,14 @@ async def test_an_event_tells_each_integrations_outcome_and_reason(
     assert list(record) == ["eventId", "acceptedAt", "event", "outcomes"]
     told = {each["integrationId"]: each for each in record["outcomes"]}
     waiting = told[made["waiting"]]["deliveryId"]
+    details = {name: told[made[name]].pop("detail") for name in made}
+    assert details["off"] is details["other"] is None
+    assert details["delivered"]["lastAttempt"]["statusCode"] == 200
+    failed_for = details["failed"]
+    assert (failed_for["attempts"], failed_for["lastAttempt"]["statusCode"]) == (1, 404)
+    assert failed_for["nextAttemptAt"] is None
+    assert (details["waiting"]["attempts"], details["waiting"]["lastAttempt"]) == (0, None)
+    assert details["waiting"]["nextAttemptAt"] is not None
     assert told == {
         made["delivered"]: {
             "integrationId": made["delivered"],
@@ -81,6 +90,34 @@ async def test_an_event_tells_each_integrations_outcome_and_reason(
     assert (await api.get(f"/v1/deliveries/{waiting}")).json()["eventId"] == receipt["eventId"]
     with_delivery = [each["deliveryId"] is not None for each in record["outcomes"]]
     assert with_delivery == [True, True, True, False, False]
+
+
+async def test_what_is_pending_tells_what_it_waits_for(
+    api: Api, queue: PostgresQueue, pool: asyncpg.Pool
+) -> None:
+    pbx = a_pbx()
+    ordered = await an_integration(api, pbx=pbx, ordering="subject")
+    paused = await an_integration(api, pbx=pbx)
+    events = [(await send(api, pbx=pbx, data={"number": each}))["eventId"] for each in range(2)]
+    await settle(queue, paused, RetryAt(60.0), status_code=503, response=b"Back soon.")
+    await pool.execute(
+        "insert into integration_health values ($1, 'paused', now(), 'status', now(), now(), 0)",
+        paused,
+    )
+
+    first, second = [
+        {each["integrationId"]: each for each in (await read(api, event))["outcomes"]}
+        for event in events
+    ]
+    assert first[ordered]["detail"]["behind"] is None
+    assert second[ordered]["detail"]["behind"] == first[ordered]["deliveryId"]
+    assert second[ordered]["detail"]["paused"] is False
+    told = first[paused]["detail"]
+    assert (told["paused"], told["behind"], told["attempts"]) == (True, None, 1)
+    assert told["failingSince"] is not None
+    assert told["nextProbeAt"] is not None
+    assert told["lastAttempt"]["responseBody"] == "Back soon."
+    assert told["nextAttemptAt"] > told["lastAttempt"]["startedAt"]
 
 
 async def test_a_presence_event_that_the_licence_holds_back_says_so(api: Api) -> None:

@@ -18,8 +18,15 @@ from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import created_at, lowest_uuid
 from hookline.errors import NotFound
 from hookline.history import statements
+from hookline.history.explanations import detail_of, read_waiting
 from hookline.history.ranges import IdRange, newest_first, oldest_first
-from hookline.history.schemas import Attempt, Delivery, EventSummary, IntegrationOutcome
+from hookline.history.schemas import (
+    Attempt,
+    Delivery,
+    EventSummary,
+    IntegrationOutcome,
+    OutcomeDetail,
+)
 from hookline.history.statements import WantedDeliveries, WantedEvents
 
 
@@ -156,7 +163,7 @@ async def _outcomes(
         query = statements.deliveries_of_event(event["id"], within)
         delivered += await _look(connection, query)
     delivered.sort(key=lambda row: (row["integration_id"], row["id"]))
-    outcomes = [_outcome(row) for row in delivered]
+    outcomes = await _explained(connection, delivered)
     having_one = {outcome.integration_id for outcome in outcomes}
     outcomes += [o for o in _noted(event["skipped"]) if o.integration_id not in having_one]
     if principal.is_admin or not outcomes:
@@ -164,6 +171,16 @@ async def _outcomes(
     among = {outcome.integration_id for outcome in outcomes}
     seen = set(await connection.scalars(statements.seen_integrations(principal, sorted(among))))
     return [outcome for outcome in outcomes if outcome.integration_id in seen]
+
+
+async def _explained(
+    connection: AsyncConnection, rows: Sequence[RowMapping]
+) -> list[IntegrationOutcome]:
+    """Return deliveries as outcomes, each with why it stands so."""
+    pending = [row for row in rows if row["status"] == DeliveryStatus.PENDING]
+    waiting = await read_waiting(connection, pending)
+    made = await _attempts_of(connection, rows)
+    return [_outcome(row, detail_of(row, made[row["id"]], waiting)) for row in rows]
 
 
 def _noted(note: str | None) -> list[IntegrationOutcome]:
@@ -175,6 +192,7 @@ def _noted(note: str | None) -> list[IntegrationOutcome]:
             status=DeliveryStatus.SKIPPED,
             reason=stored.reason_of(reason),
             delivery_id=None,
+            detail=None,
         )
         for reason, integration_ids in reasons.items()
         for each in integration_ids
@@ -183,12 +201,20 @@ def _noted(note: str | None) -> list[IntegrationOutcome]:
 
 
 async def _with_attempts(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Delivery]:
+    made = await _attempts_of(connection, rows)
+    return [_delivery(row, made[row["id"]]) for row in rows]
+
+
+async def _attempts_of(
+    connection: AsyncConnection, rows: Sequence[RowMapping]
+) -> dict[UUID, list[Attempt]]:
+    """Return the attempts of these deliveries, in order, by delivery."""
     if not rows:
-        return []
+        return {}
     made: dict[UUID, list[Attempt]] = {row["id"]: [] for row in rows}
     for row in (await connection.execute(statements.attempts(list(made)))).mappings():
         made[row["delivery_id"]].append(_attempt(row))
-    return [_delivery(row, made[row["id"]]) for row in rows]
+    return made
 
 
 def _summary(row: RowMapping) -> EventSummary:
@@ -203,12 +229,13 @@ def _summary(row: RowMapping) -> EventSummary:
     )
 
 
-def _outcome(row: RowMapping) -> IntegrationOutcome:
+def _outcome(row: RowMapping, detail: OutcomeDetail) -> IntegrationOutcome:
     return IntegrationOutcome(
         integration_id=row["integration_id"],
         status=stored.status_of(row["status"]),
         reason=stored.reason_of(row["reason"]),
         delivery_id=row["id"],
+        detail=detail,
     )
 
 

@@ -142,6 +142,31 @@ class DeliveryPage(Record):
     next: Next
 
 
+class OutcomeDetail(Record):
+    """Why a delivery stands as it does: what it waits for, and what was answered last."""
+
+    attempts: int = Field(ge=0, description="How many attempts ended so far.")
+    last_attempt: Attempt | None = Field(
+        description="The last of them, with what was answered; `null` before the first."
+    )
+    next_attempt_at: Moment | None = Field(
+        description="When a `pending` delivery is due; `null` while it is being attempted."
+    )
+    paused: bool = Field(
+        description="Whether it waits because its integration is paused, but for probes."
+    )
+    failing_since: Moment | None = Field(
+        description="Since when a paused integration's target has been failing."
+    )
+    next_probe_at: Moment | None = Field(
+        description="When the target of a paused integration is tried next."
+    )
+    behind: UUID | None = Field(
+        description="The delivery that goes first, where its integration keeps the order of each "
+        "subject and this one is not the first of its own."
+    )
+
+
 class IntegrationOutcome(Record):
     """What became of an event for one integration that was considered for it."""
 
@@ -149,6 +174,9 @@ class IntegrationOutcome(Record):
     status: DeliveryStatus
     reason: OutcomeReason | None = Field(description="Why, where it was `skipped` or has `failed`.")
     delivery_id: UUID | None = Field(description="Its delivery; `null` where there never was one.")
+    detail: OutcomeDetail | None = Field(
+        description="What tells more of its delivery; `null` where there never was one."
+    )
 
 
 class EventSummary(Record):
