@@ -5,6 +5,7 @@ The runtime's lower half: it sees the settings as well, and nothing sees it but 
 
 import asyncio
 import contextlib
+import signal
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.integrations.unknown_types import UnknownTypes
+from hookline.logs import get_logger
 from hookline.metrics.counts import Counts
 from hookline.metrics.processes import Heartbeat
 from hookline.metrics.scrape import Delivering
@@ -57,6 +59,7 @@ from hookline.sinks.base import Sink
 from hookline.sinks.sqs import SqsSink
 from hookline.sinks.webhook import WebhookSink
 
+_LOG = get_logger(__name__)
 _FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond its grace period
 _HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in three days would do
 _HOUSEKEEPING_AFTER = 5.0  # seconds from the start to the first round: the process is ready then
@@ -271,8 +274,14 @@ def duplicate_window_of(settings: Settings) -> timedelta:
 
 
 def background(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
-    """Run `work` until the stack closes."""
+    """Run `work` until the stack closes; where it fails before that, have the process stop.
+
+    Loops go on after every failure that they expect. One that died would be missed by nobody until
+    deliveries were late: better the process ends, and whoever supervises it starts it again. What
+    it died of is logged at once, and raised as the stack closes.
+    """
     task = asyncio.create_task(work, name=name)
+    task.add_done_callback(_stop_if_failed)
 
     async def end() -> None:
         task.cancel()
@@ -280,3 +289,11 @@ def background(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str
             await task
 
     stack.push_async_callback(end)
+
+
+def _stop_if_failed(task: asyncio.Task[None]) -> None:
+    if task.cancelled() or (error := task.exception()) is None:
+        return
+    _LOG.critical("background.died", task=task.get_name(), exc_info=error)
+    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # somebody drains and closes
+        signal.raise_signal(signal.SIGTERM)
