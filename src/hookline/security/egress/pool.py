@@ -105,14 +105,14 @@ class Pool:
             self._sweeper = None
 
     def _keep(self, origin: Origin, shelf: _Shelf, connection: Connection) -> None:
-        now = asyncio.get_running_loop().time()
-        if self._closed or self._stale(connection, now):
+        if self._closed:
             connection.abort()
             return
         shelf.idle.append(connection)
         self._idle += 1
         self._shelves.move_to_end(origin)
-        self._drop_idle(shelf, keep=self._limits.idle_per_origin)
+        if len(shelf.idle) > self._limits.idle_per_origin:
+            self._drop_idle(shelf, keep=self._limits.idle_per_origin)
         if self._idle > self._limits.idle:
             oldest = next(s for s in self._shelves.values() if s.idle)
             self._drop_idle(oldest, keep=len(oldest.idle) - 1)
