@@ -36,8 +36,8 @@ from hookline.domain.deliveries import Verdict
 from hookline.domain.targets import WebhookTarget
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.policy import EgressPolicy, Vetted
-from hookline.security.egress.targets import Origin
 from hookline.security.egress.transport import GuardedTransport, WholeBody
+from hookline.security.egress.urls import Origin
 from hookline.sinks.base import Shipment
 from hookline.sinks.webhook import WebhookSink
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, Sent, Verdict
-from hookline.security.egress.failures import NotHttp
+from hookline.security.egress.errors import NotHttp
 from hookline.security.egress.responses import Received, ResponseParser
 from sinks.contract import sends_once
 from support.receivers import (

@@ -12,7 +12,7 @@ from standardwebhooks.webhooks import Webhook
 from hookline import __version__, logs
 from hookline.domain.deliveries import ErrorKind, TlsReason, Verdict
 from hookline.domain.targets import SqsTarget
-from hookline.security.egress import failures
+from hookline.security.egress import errors
 from hookline.sinks.base import Shipment
 from hookline.sinks.webhook import WebhookSink
 from sinks.contract import delivers, fails_as, forgets, sends_once
@@ -258,12 +258,12 @@ async def test_another_sinks_target_is_a_mistake_of_ours() -> None:
 @pytest.mark.parametrize(
     ("failure", "verdict", "kind"),
     [
-        (failures.TargetBlocked("x"), Verdict.BLOCKED, ErrorKind.BLOCKED),
-        (failures.NameUnknown("x"), Verdict.RETRY, ErrorKind.DNS),
-        (failures.NotReachable("x"), Verdict.RETRY, ErrorKind.REFUSED),
-        (failures.TlsFailed("x", TlsReason.EXPIRED), Verdict.RETRY, ErrorKind.TLS),
-        (failures.ConnectionLost("x", silent=True), Verdict.RETRY, ErrorKind.RESET),
-        (failures.NotHttp("x"), Verdict.RETRY, ErrorKind.PROTOCOL),
+        (errors.TargetBlocked("x"), Verdict.BLOCKED, ErrorKind.BLOCKED),
+        (errors.NameUnknown("x"), Verdict.RETRY, ErrorKind.DNS),
+        (errors.NotReachable("x"), Verdict.RETRY, ErrorKind.REFUSED),
+        (errors.TlsFailed("x", TlsReason.EXPIRED), Verdict.RETRY, ErrorKind.TLS),
+        (errors.ConnectionLost("x", silent=True), Verdict.RETRY, ErrorKind.RESET),
+        (errors.NotHttp("x"), Verdict.RETRY, ErrorKind.PROTOCOL),
         (httpx.LocalProtocolError("x"), Verdict.INTERNAL, ErrorKind.INTERNAL),
     ],
 )

@@ -13,7 +13,7 @@ from uuid import UUID
 
 from hookline.domain.access import Principal, Role
 from hookline.errors import Overloaded
-from hookline.security.buckets import Bucket
+from hookline.security.token_bucket import TokenBucket
 
 _BURST = 2.0  # seconds' worth that may come at once
 _BURST_OF_CHANGES = 10.0  # seconds' worth: a program that sets up a PBX makes hundreds
@@ -37,9 +37,9 @@ class Allowances:
         self._requests_per_second = requests_per_second
         self._changes_per_second = changes_per_second
         self._events_per_second = events_per_second
-        self._requests: dict[UUID, Bucket] = {}
-        self._changes: dict[UUID, Bucket] = {}
-        self._events: dict[UUID, Bucket] = {}
+        self._requests: dict[UUID, TokenBucket] = {}
+        self._changes: dict[UUID, TokenBucket] = {}
+        self._events: dict[UUID, TokenBucket] = {}
         self.refused_events = 0  # told by the metrics; a batch that is refused counts as one
 
     def spend_request(self, principal: Principal, method: str) -> None:
@@ -86,12 +86,17 @@ class Allowances:
 
 
 def _bucket(
-    buckets: dict[UUID, Bucket], key_id: UUID, rate: float, now: float, *, burst: float = _BURST
-) -> Bucket:
+    buckets: dict[UUID, TokenBucket],
+    key_id: UUID,
+    rate: float,
+    now: float,
+    *,
+    burst: float = _BURST,
+) -> TokenBucket:
     bucket = buckets.get(key_id)
     if bucket is None:
         if len(buckets) >= _MOST_KEYS:
             buckets.clear()
-        bucket = Bucket(rate=rate, burst=max(1.0, rate * burst), now=now)
+        bucket = TokenBucket(rate=rate, burst=max(1.0, rate * burst), now=now)
         buckets[key_id] = bucket
     return bucket

@@ -14,7 +14,7 @@ from hookline.api.addresses import network_of
 from hookline.errors import Overloaded
 from hookline.integrations.directory import KeyDirectory
 from hookline.logs import get_logger
-from hookline.security.buckets import Bucket
+from hookline.security.token_bucket import TokenBucket
 
 REFUSALS = 20  # in a row: a deployment with a stale key, restarted a few times
 _REGAINED = 0.2  # refusals a second
@@ -36,7 +36,7 @@ class Strangers:
         self._keys = keys
         self._refusals = refusals
         self._clock = clock
-        self._seen: OrderedDict[str, Bucket] = OrderedDict()
+        self._seen: OrderedDict[str, TokenBucket] = OrderedDict()
         self.refused = 0  # told by the metrics
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class Strangers:
         if bucket is None:
             if len(self._seen) >= MOST_ADDRESSES:
                 self._seen.popitem(last=False)
-            bucket = self._seen[place] = Bucket(rate=_REGAINED, burst=self._refusals, now=now)
+            bucket = self._seen[place] = TokenBucket(rate=_REGAINED, burst=self._refusals, now=now)
         self._seen.move_to_end(place)
         bucket.take(now)
         if bucket.wait(now) > 0.0:

@@ -23,7 +23,7 @@ from hookline.integrations.sealing import open_target
 from hookline.queue.statements import statement
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved
 from hookline.security.egress.resolver import DnsResolver
-from hookline.security.egress.targets import Origin, parse_url
+from hookline.security.egress.urls import Origin, parse_url
 from hookline.security.secrets import KeyRing
 from hookline.settings import Settings, encryption_keys, start_secrets
 

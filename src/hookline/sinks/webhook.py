@@ -21,9 +21,9 @@ from hookline.domain.retry_after import parse_retry_after
 from hookline.domain.targets import Target, WebhookTarget
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
-from hookline.security.egress import failures
-from hookline.security.egress.targets import origin_of, parse_url
+from hookline.security.egress import errors
 from hookline.security.egress.transport import KEPT_BODY, GuardedTransport, WholeBody
+from hookline.security.egress.urls import origin_of, parse_url
 from hookline.security.signatures import Signer
 from hookline.sinks.base import Shipment
 
@@ -35,9 +35,9 @@ _LONGEST_DETAIL: Final = 300  # characters in a log line
 _TRY_AGAIN: Final = frozenset({408, 425, 429, *range(500, 600)})
 # The narrowest first: ours are kinds of httpx's, and a transport that is not ours raises those.
 _KINDS: Final[tuple[tuple[type[Exception], ErrorKind], ...]] = (
-    (failures.TargetBlocked, ErrorKind.BLOCKED),
-    (failures.NameUnknown, ErrorKind.DNS),
-    (failures.TlsFailed, ErrorKind.TLS),
+    (errors.TargetBlocked, ErrorKind.BLOCKED),
+    (errors.NameUnknown, ErrorKind.DNS),
+    (errors.TlsFailed, ErrorKind.TLS),
     (httpx.ConnectError, ErrorKind.REFUSED),
     (httpx.TimeoutException, ErrorKind.TIMEOUT),
     (httpx.NetworkError, ErrorKind.RESET),
@@ -86,7 +86,7 @@ class WebhookSink:
             error = ErrorKind.TIMEOUT
         except httpx.HTTPError as failure:
             error = _kind(failure)
-            tls = failure.reason if isinstance(failure, failures.TlsFailed) else None
+            tls = failure.reason if isinstance(failure, errors.TlsFailed) else None
             self._tell_operator(shipment, target, error, failure)
         except InvalidInput:  # a URL that was kept under earlier rules
             error = ErrorKind.BLOCKED
@@ -182,9 +182,9 @@ def _prepared(target: WebhookTarget, user_agent: str) -> _Prepared:
     try:
         url = httpx.URL(endpoint.url)
     except httpx.InvalidURL as error:
-        raise failures.TargetBlocked(str(error)) from error
+        raise errors.TargetBlocked(str(error)) from error
     if origin_of(url) != endpoint.origin:
-        raise failures.TargetBlocked("httpx reads the URL in another way")
+        raise errors.TargetBlocked("httpx reads the URL in another way")
     headers = {
         "host": endpoint.origin.authority,
         "content-type": "application/json",

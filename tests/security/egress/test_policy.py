@@ -8,7 +8,7 @@ from hookline import logs
 from hookline.errors import InvalidInput
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
-from hookline.security.egress.targets import Origin
+from hookline.security.egress.urls import Origin
 from support.webhook_shipments import Names
 
 TEN = (ip_network("10.0.0.0/8"),)

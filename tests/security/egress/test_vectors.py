@@ -14,10 +14,10 @@ import pytest
 
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.errors import InvalidInput
-from hookline.security.egress.failures import NameUnknown, TargetBlocked
+from hookline.security.egress.errors import NameUnknown, TargetBlocked
 from hookline.security.egress.policy import EgressPolicy, Vetted
-from hookline.security.egress.targets import parse_url
 from hookline.security.egress.transport import GuardedTransport
+from hookline.security.egress.urls import parse_url
 from sinks.contract import fails_as
 from support.webhook_shipments import Names, webhook_shipment, webhook_sink
 

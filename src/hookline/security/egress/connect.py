@@ -8,10 +8,10 @@ from itertools import zip_longest
 
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.connection import Connection
-from hookline.security.egress.failures import ConnectionLost, NotReachable, TlsFailed
+from hookline.security.egress.errors import ConnectionLost, NotReachable, TlsFailed
 from hookline.security.egress.proxy import Proxy
-from hookline.security.egress.targets import Origin
 from hookline.security.egress.tls import tls_reason
+from hookline.security.egress.urls import Origin
 
 _STAGGER = 0.25  # seconds for an address before the next one is tried as well (RFC 8305, 5)
 _ALL_TRIED = 2.5  # seconds after which the last address's turn has come: half the usual deadline
@@ -65,7 +65,7 @@ class Connector:
         raise min(failures, key=lambda failure: isinstance(failure, NotReachable))
 
     async def _open(self, origin: Origin, address: Address) -> Connection:
-        with _failures():
+        with _named_errors():
             if self._proxy is not None:
                 return await self._open_through(self._proxy, origin, address)
             secure = origin.scheme == "https"
@@ -128,8 +128,8 @@ def _close(attempt: asyncio.Task[Connection]) -> None:
 
 
 @contextmanager
-def _failures() -> Iterator[None]:
-    """Turn what sockets and TLS raise into our failures."""
+def _named_errors() -> Iterator[None]:
+    """Turn what sockets and TLS raise into our errors."""
     try:
         yield
     except (ssl.SSLError, ssl.CertificateError) as error:  # an OSError too, so it comes first

@@ -5,7 +5,7 @@ import ssl
 from typing import cast
 
 from hookline.domain.deliveries import ResponseDefect
-from hookline.security.egress.failures import ConnectionLost, NotHttp, TlsFailed
+from hookline.security.egress.errors import ConnectionLost, NotHttp, TlsFailed
 from hookline.security.egress.responses import Received, ResponseParser
 from hookline.security.egress.tls import tls_reason
 

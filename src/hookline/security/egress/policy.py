@@ -15,7 +15,7 @@ from hookline.security.egress.resolver import (
     NameNotResolved,
     Resolve,
 )
-from hookline.security.egress.targets import (
+from hookline.security.egress.urls import (
     MAX_PORT,
     URL_PATH,
     BadHost,

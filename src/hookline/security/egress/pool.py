@@ -9,8 +9,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from hookline.security.egress.connection import Connection
-from hookline.security.egress.failures import ConnectionLost
-from hookline.security.egress.targets import Origin
+from hookline.security.egress.errors import ConnectionLost
+from hookline.security.egress.urls import Origin
 
 
 @dataclass(frozen=True, slots=True)

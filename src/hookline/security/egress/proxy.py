@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from hookline.errors import ConfigurationError
 from hookline.security.egress.addresses import Address
-from hookline.security.egress.failures import NotReachable
+from hookline.security.egress.errors import NotReachable
 
 _MAX_ANSWER = 8192  # bytes of the proxy's answer to CONNECT
 _OPENED = re.compile(rb"HTTP/1\.[01] 2[0-9][0-9][ \r]")

@@ -12,7 +12,7 @@ import msgspec
 
 from hookline.domain.deliveries import ResponseDefect
 from hookline.security.egress.bodies import Chunked, Framing, Sized, UntilClosed
-from hookline.security.egress.failures import NotHttp
+from hookline.security.egress.errors import NotHttp
 
 MAX_HEAD = 65_536  # bytes of status lines and headers, interim responses included
 MAX_INTERIM = 16  # responses like 100 and 103 before the final one

@@ -16,13 +16,13 @@ from hookline.deadlines import Deadline
 from hookline.logs import get_logger
 from hookline.security.egress.connect import Connector
 from hookline.security.egress.connection import Connection
-from hookline.security.egress.failures import ConnectionLost, NameUnknown, TargetBlocked
+from hookline.security.egress.errors import ConnectionLost, NameUnknown, TargetBlocked
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
 from hookline.security.egress.pool import Pool, PoolLimits
 from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.responses import Received
-from hookline.security.egress.targets import Origin, origin_of
 from hookline.security.egress.tls import client_tls
+from hookline.security.egress.urls import Origin, origin_of
 
 log = get_logger(__name__)
 
@@ -78,7 +78,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 
         The response has the headers that mean something to Hookline, and in
         `extensions["defect"]` what was wrong with it, if anything was. Raises the exceptions of
-        `failures`, but never once the status is known: what follows can only cut the rest short.
+        `errors`, but never once the status is known: what follows can only cut the rest short.
 
         Of the request's extensions, `tenant` says whose share of look-ups is taken where a
         connection has to be opened; when the `deadline` (a Deadline) that the task is in has

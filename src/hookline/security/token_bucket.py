@@ -1,7 +1,7 @@
-"""How often something may happen: a bucket that fills steadily and that each event takes from."""
+"""A token bucket: it fills steadily, and each event takes a token from it."""
 
 
-class Bucket:
+class TokenBucket:
     """Holds up to `burst` and gains `rate` a second; begins full. Times are in seconds."""
 
     __slots__ = ("_burst", "_level", "_looked_at", "_rate")

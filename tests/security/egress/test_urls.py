@@ -1,7 +1,7 @@
 import pytest
 
 from hookline.errors import InvalidInput
-from hookline.security.egress.targets import Origin, parse_url
+from hookline.security.egress.urls import Origin, parse_url
 
 
 @pytest.mark.parametrize(
