@@ -16,6 +16,23 @@ from hookline.api.readiness import DatabaseAndEngine
 from hookline.api.reads import Reads
 from hookline.api.strangers import Strangers
 from hookline.api.timeslices import TimeSlices
+from hookline.bootstrap import (
+    background,
+    count_unknown_types,
+    delivery_connections,
+    duplicate_window_of,
+    keep_house_and_time,
+    keyring_of,
+    lease_of,
+    open_database,
+    open_history,
+    open_jobs,
+    open_policy,
+    open_records,
+    open_sinks,
+    open_snapshot,
+    open_system,
+)
 from hookline.db import connections
 from hookline.db.fleet import Fleet
 from hookline.db.listen import Listener
@@ -65,23 +82,6 @@ from hookline.metrics.counted import (
 from hookline.metrics.counts import Counts
 from hookline.metrics.multiprocess import Tallies
 from hookline.metrics.scrape import Delivering, Metrics
-from hookline.openings import (
-    background,
-    count_unknown_types,
-    delivery_connections,
-    duplicate_window_of,
-    keep_house_and_time,
-    keyring_of,
-    lease_of,
-    open_database,
-    open_history,
-    open_jobs,
-    open_policy,
-    open_records,
-    open_sinks,
-    open_snapshot,
-    open_system,
-)
 from hookline.queue.port import Claimed, Settlement
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.pool import PoolLimits

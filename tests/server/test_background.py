@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from hookline import logs
-from hookline.openings import background
+from hookline.bootstrap import background
 
 
 async def dying() -> None:
