@@ -1,7 +1,8 @@
 """The HTTP under botocore: one request, one answer, nothing taken from the environment.
 
 It replaces aiobotocore's own, which follows redirects, reads answers of any length, knows proxies
-and loads its certificates on the event loop. Its import is slow (aiohttp's): aws.py alone does it.
+and loads its certificates on the event loop (docs/decisions/0018-sqs-session.md). Its import is
+slow (aiohttp's): aws.py alone does it.
 """
 
 import errno
