@@ -1,8 +1,11 @@
 """Operators' commands against a running server; what they print, and their exit codes."""
 
 import asyncio
+import contextlib
 import json
 import os
+import pty
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -238,6 +241,39 @@ async def test_status_tells_how_the_service_fares(run: Run) -> None:
     assert "0 of at most 5,000,000" in told.out
     assert "PostgreSQL" in told.out
     assert (await run("status", "--json")).json["engines"][0]["api"] is True
+
+
+async def test_status_stays_up_to_date_on_a_terminal_until_it_is_interrupted(
+    there: There,
+) -> None:
+    screen, terminal = pty.openpty()
+    settings = {"HOOKLINE_SERVER": there.service.url, "HOOKLINE_KEY": there.key}
+    process = await asyncio.create_subprocess_exec(
+        Path(sys.executable).with_name("hookline"),
+        *("status", "--every", "1"),
+        env=os.environ | settings | {"TERM": "xterm", "COLUMNS": "120"},
+        stdout=terminal,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    os.close(terminal)
+    drawn = b""
+    async with asyncio.timeout(60):
+        while drawn.count(b"Engines") < 2:
+            drawn += await asyncio.to_thread(os.read, screen, 65_536)
+        process.send_signal(signal.SIGINT)
+        reading = asyncio.create_task(_read_to_the_end(screen))
+        _, complaints = await process.communicate()
+        await reading
+    os.close(screen)
+    assert (process.returncode, complaints) == (0, b"")
+    assert "oldest due" in drawn.decode()
+
+
+async def _read_to_the_end(screen: int) -> None:
+    """Read what is still printed, so that nobody waits for room."""
+    with contextlib.suppress(OSError):  # a terminal whose program has ended
+        while await asyncio.to_thread(os.read, screen, 65_536):
+            continue
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from msgspec.structs import replace
 from factories import Json, a_principal, a_queue, a_webhook, an_event
 from hookline.db import connections
 from hookline.db.models import Integration
-from hookline.domain.catalogue import load_catalogue
+from hookline.domain.catalogue import EventFormat, load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.targets import WebhookTarget
 from hookline.errors import BrokenSeal, Unavailable
+from hookline.integrations.custom_types import EventTypeService, WantedType
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch, PbxPut
 from hookline.integrations.revision import Transactions
@@ -137,6 +138,35 @@ class TestChoosing:
         await bench.snapshot.catch_up()
         match = bench.snapshot.match(bench.event())
         assert (match.wanted, match.skipped) == ((), None)
+
+
+class TestCustomTypes:
+    async def test_a_type_added_in_one_process_counts_in_another_with_the_next_revision(
+        self, bench: Bench
+    ) -> None:
+        name = f"fax:received:{bench.pbx}"
+        made = await bench.make()
+        mine, theirs = load_catalogue(), load_catalogue()
+        here = Subscriptions(bench.transactions, mine, bench.keyring)
+        there = Subscriptions(bench.transactions, theirs, bench.keyring)
+        for snapshot in (here, there):
+            await snapshot.catch_up()
+            assert snapshot.match(bench.event(name)).wanted == ()
+        before = there.revision
+        types = EventTypeService(bench.transactions, mine, here.refresh)
+        example = an_event(type=name)
+        added = WantedType("call", "Fax", "", EventFormat.JSON, licensed=False, example=example)
+
+        await types.put(name, added)
+        await there.catch_up(beyond=before)
+        [wanted] = there.match(bench.event(name)).wanted
+        assert wanted.integration_id == made
+        assert theirs.find(name) is not None
+
+        await types.delete(name)
+        await there.catch_up()
+        assert there.match(bench.event(name)).wanted == ()
+        assert theirs.find(name) is None
 
 
 class TestRouting:

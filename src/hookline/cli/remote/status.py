@@ -102,7 +102,7 @@ def _watch(api: Api, found: Object, every: float) -> None:
     from rich.live import Live  # noqa: PLC0415 - on a terminal alone
 
     try:
-        with Live(_drawn(found), console=terminal.console(), screen=True) as live:
+        with Live(_drawn(found), console=terminal.console()) as live:
             while True:
                 time.sleep(every)
                 live.update(_drawn(api.get(at("system"))))
