@@ -14,6 +14,7 @@ PAGES = {
     "integrations": "Integrations",
     "integrations/new": "Add new integration",
     "integrations/{integration}": "Seen by axe",
+    "integrations/{integration}?tab=replay": "Seen by axe",
     "integrations/{integration}?tab=charts": "Seen by axe",
     "integrations/{integration}?tab=test": "Seen by axe",
     "integrations/{integration}?tab=settings": "Seen by axe",

@@ -113,6 +113,22 @@ async def test_a_failed_delivery_is_found_and_sent_again(
     await expect(admin.get_by_text("Delivered", exact=True)).to_be_visible()
 
 
+async def test_the_failures_of_the_last_hour_are_counted_and_sent_again(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    receiver.behaviour = answering(status(400), status(400), status(200))
+    pbx = "000000000005"
+    made = await service.an_integration(receiver, name="Was broken", pbx=pbx)
+    for number in range(2):
+        await _send(service, pbx=pbx, id=f"lost-{number}")
+    await admin.goto(f"/console/integrations/{made['id']}?tab=replay")
+    await admin.get_by_role("button", name="Count").click()
+    await expect(admin.get_by_text("2 deliveries would be queued")).to_be_visible()
+    await admin.get_by_role("button", name="Send them again").click()
+    await expect(admin.get_by_text("2 of 2 queued: 2 delivered")).to_be_visible()
+    assert len(receiver.requests) == 4
+
+
 async def test_deliveries_come_to_an_open_page_as_they_settle(
     admin: Page, service: Service, receiver: Receiver
 ) -> None:

@@ -87,7 +87,7 @@ export function PbxsPage() {
               {pbx.company}
             </Table.Td>
             <Table.Td>
-              <Badge variant="default" tt="none">
+              <Badge variant="default" tt="none" className="state">
                 {licenceName(pbx.license)}
               </Badge>
             </Table.Td>

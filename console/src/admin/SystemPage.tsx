@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 
 import type { SystemOverview } from "../client";
 import { getSystemOptions } from "../client/@tanstack/react-query.gen";
+import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
 import { Fact } from "../shared/Block";
 import { milliseconds } from "../shared/format";
@@ -30,8 +31,8 @@ export function SystemPage() {
 
 function Overview({ system }: { system: SystemOverview }) {
   const { t, i18n } = useTranslation();
-  const number = new Intl.NumberFormat(i18n.language, { maximumFractionDigits: 2 });
-  const bytes = new Intl.NumberFormat(i18n.language, {
+  const number = new Intl.NumberFormat(localeOf(i18n.language), { maximumFractionDigits: 2 });
+  const bytes = new Intl.NumberFormat(localeOf(i18n.language), {
     style: "unit",
     unit: "megabyte",
     maximumFractionDigits: 0,
@@ -54,7 +55,7 @@ function Overview({ system }: { system: SystemOverview }) {
                 params={{ integrationId: system.oldestDue.integrationId }}
                 className="link"
               >
-                {milliseconds(i18n.language, system.oldestDue.waitedMs)}
+                {milliseconds(localeOf(i18n.language), system.oldestDue.waitedMs)}
               </Link>
             ) : (
               t("nothing waits")
@@ -77,13 +78,17 @@ function Overview({ system }: { system: SystemOverview }) {
       </Paper>
       <Title order={2}>{t("Engines")}</Title>
       <Paper withBorder style={{ overflow: "hidden" }}>
-        <Table.ScrollContainer minWidth={480} type="native">
+        <Table.ScrollContainer minWidth={320} type="native">
           <Table verticalSpacing="sm" horizontalSpacing="md" aria-label={t("Engines")}>
             <Table.Thead>
               <Table.Tr>
                 <Table.Th scope="col">{t("Host")}</Table.Th>
-                <Table.Th scope="col">{t("Process")}</Table.Th>
-                <Table.Th scope="col">{t("Version")}</Table.Th>
+                <Table.Th scope="col" visibleFrom="md">
+                  {t("Process")}
+                </Table.Th>
+                <Table.Th scope="col" visibleFrom="md">
+                  {t("Version")}
+                </Table.Th>
                 <Table.Th scope="col">{t("Started")}</Table.Th>
                 <Table.Th scope="col">{t("In flight")}</Table.Th>
                 <Table.Th scope="col">{t("Delivered")}</Table.Th>
@@ -93,8 +98,8 @@ function Overview({ system }: { system: SystemOverview }) {
               {system.engines.map((engine) => (
                 <Table.Tr key={engine.id}>
                   <Table.Td>{engine.host}</Table.Td>
-                  <Table.Td>{engine.pid}</Table.Td>
-                  <Table.Td>{engine.version}</Table.Td>
+                  <Table.Td visibleFrom="md">{engine.pid}</Table.Td>
+                  <Table.Td visibleFrom="md">{engine.version}</Table.Td>
                   <Table.Td>
                     <Time at={engine.startedAt} />
                   </Table.Td>
@@ -117,7 +122,7 @@ function Overview({ system }: { system: SystemOverview }) {
           <Fact name={t("Migration")}>{system.migrations.current}</Fact>
           <Fact name={t("Size")}>{bytes.format(system.database.sizeBytes / 1_000_000)}</Fact>
           <Fact name={t("Answers within")}>
-            {milliseconds(i18n.language, system.database.latencyMs)}
+            {milliseconds(localeOf(i18n.language), system.database.latencyMs)}
           </Fact>
           <Fact name={t("Connections")}>
             {number.format(system.database.connections)} /{" "}

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 
 import type { Attempt, Delivery } from "../client";
 import { getDeliveryOptions, retryDeliveryMutation } from "../client/@tanstack/react-query.gen";
+import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
 import { Block, Fact } from "../shared/Block";
 import { Copyable } from "../shared/Copyable";
@@ -90,7 +91,7 @@ function AttemptFacts({ attempt }: { attempt: Attempt }) {
   const { t, i18n } = useTranslation();
   const facts = [
     attempt.statusCode !== null ? `HTTP ${attempt.statusCode}` : undefined,
-    milliseconds(i18n.language, attempt.durationMs),
+    milliseconds(localeOf(i18n.language), attempt.durationMs),
     attempt.error ? errorText(t, attempt.error, attempt.statusCode) : undefined,
     attempt.tlsReason ?? undefined,
     attempt.responseDefect ?? undefined,

@@ -84,7 +84,7 @@ function Filters() {
   const field = (name: "pbx" | "company" | "subject", label: string) => (
     <TextInput
       label={label}
-      w={180}
+      w={155}
       defaultValue={search[name]}
       onChange={(event) => typed({ [name]: event.currentTarget.value.trim() || undefined })}
     />
@@ -99,7 +99,7 @@ function Filters() {
         placeholder={t("Any")}
         clearable
         searchable
-        w={260}
+        w={210}
         value={search.event ?? null}
         onChange={(event) => change({ event: event ?? undefined })}
         data={(catalogue.data?.groups ?? []).map(({ title, types }) => ({

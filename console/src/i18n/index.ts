@@ -13,6 +13,11 @@ const FILES: Record<Language, () => Promise<{ default: Record<string, string> }>
   fr: () => import("../../locales/fr.json"),
 };
 
+/** The viewer's own kind of a language, `en-GB` say, for dates and numbers. */
+export function localeOf(language: string): string {
+  return navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
+}
+
 function isLanguage(value: string | undefined): value is Language {
   return value !== undefined && value in LANGUAGES;
 }

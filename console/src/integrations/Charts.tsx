@@ -8,6 +8,7 @@ import { useTranslation } from "react-i18next";
 
 import type { StatisticsBucket } from "../client";
 import { getIntegrationStatisticsOptions } from "../client/@tanstack/react-query.gen";
+import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
 import { Waiting } from "../shared/Listing";
 
@@ -44,14 +45,14 @@ export default function Charts({ integrationId }: { integrationId: string }) {
 function Drawn({ buckets, interval }: { buckets: StatisticsBucket[]; interval: "hour" | "day" }) {
   const { t, i18n } = useTranslation();
   const format = new Intl.DateTimeFormat(
-    i18n.language,
+    localeOf(i18n.language),
     interval === "hour"
       ? { hour: "numeric", minute: "2-digit" }
       : { day: "numeric", month: "short" },
   );
   const total = (count: (bucket: StatisticsBucket) => number) =>
     buckets.reduce((sum, bucket) => sum + count(bucket), 0);
-  const number = new Intl.NumberFormat(i18n.language);
+  const number = new Intl.NumberFormat(localeOf(i18n.language));
   const data = buckets.map((bucket) => ({
     at: format.format(new Date(bucket.start)),
     [t("Delivered")]: bucket.delivered,

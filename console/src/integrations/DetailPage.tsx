@@ -22,6 +22,7 @@ import { Page } from "../shared/Page";
 import { disabledText, errorText, HealthBadge } from "../shared/states";
 import { Time } from "../shared/Time";
 import { EditForm } from "./EditForm";
+import { ReplayPanel } from "./ReplayPanel";
 import { SecretPanel } from "./SecretPanel";
 import { TestPanel } from "./TestPanel";
 
@@ -64,6 +65,7 @@ function Detail({ integration }: { integration: Integration }) {
       >
         <Tabs.List mb="md">
           <Tabs.Tab value="deliveries">{t("Deliveries")}</Tabs.Tab>
+          <Tabs.Tab value="replay">{t("Send again")}</Tabs.Tab>
           <Tabs.Tab value="charts">{t("Charts")}</Tabs.Tab>
           <Tabs.Tab value="test">{t("Test")}</Tabs.Tab>
           <Tabs.Tab value="settings">{t("Settings")}</Tabs.Tab>
@@ -71,6 +73,9 @@ function Detail({ integration }: { integration: Integration }) {
         </Tabs.List>
         <Tabs.Panel value="deliveries">
           <Deliveries integrationId={integration.id} />
+        </Tabs.Panel>
+        <Tabs.Panel value="replay">
+          <ReplayPanel integration={integration} />
         </Tabs.Panel>
         <Tabs.Panel value="charts">
           <Suspense fallback={<Waiting />}>

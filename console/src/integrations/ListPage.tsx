@@ -101,7 +101,7 @@ export function Chosen({ events }: { events: EventSelection }) {
   return (
     <Group gap={6}>
       {Object.entries(events).map(([group, choice]) => (
-        <Badge key={group} variant="default" tt="none" fw={500}>
+        <Badge key={group} variant="default" tt="none" fw={500} className="state">
           {choice === "all" ? t("{{group}}: all", { group }) : `${group}: ${choice.length}`}
         </Badge>
       ))}

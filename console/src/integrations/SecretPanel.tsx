@@ -47,7 +47,7 @@ export function SecretPanel({ integration }: { integration: Integration }) {
           "Your receiver checks with the secret that a request is from here. It is made by the service and cannot be edited.",
         )}
       </Text>
-      {show.data ? (
+      {show.data && (
         <>
           <Fact name={t("Secret, for x-signature")}>
             <Copyable value={show.data.secret} label={t("Copy the secret")} />
@@ -61,15 +61,14 @@ export function SecretPanel({ integration }: { integration: Integration }) {
             </Text>
           )}
         </>
-      ) : (
-        <Group>
-          <Button variant="default" loading={show.isPending} onClick={() => show.mutate()}>
-            {t("Show the secret")}
-          </Button>
-        </Group>
       )}
       {show.error && <Problem error={show.error} />}
       <Group>
+        {!show.data && (
+          <Button variant="default" loading={show.isPending} onClick={() => show.mutate()}>
+            {t("Show the secret")}
+          </Button>
+        )}
         <Button variant="default" onClick={open}>
           {t("Make a new secret")}
         </Button>

@@ -9,6 +9,7 @@ import {
   listEventTypesOptions,
   testIntegrationMutation,
 } from "../client/@tanstack/react-query.gen";
+import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
 import { Block } from "../shared/Block";
 import { milliseconds } from "../shared/format";
@@ -67,7 +68,7 @@ function Result({ result }: { result: TestResult }) {
       <Alert color={well ? "teal" : "red"} role="status" title={verdictText(t, attempt.outcome)}>
         <Text size="sm">
           {attempt.statusCode !== null && `HTTP ${attempt.statusCode} · `}
-          {milliseconds(i18n.language, attempt.durationMs)}
+          {milliseconds(localeOf(i18n.language), attempt.durationMs)}
           {attempt.error && ` · ${errorText(t, attempt.error, attempt.statusCode)}`}
           {attempt.tlsReason && ` (${attempt.tlsReason})`}
         </Text>
