@@ -63,5 +63,4 @@ def test_what_is_said_to_be_missing_is_missing() -> None:
     paths = re.findall(r"`(/[^`]+)`", section)
     served = {re.sub(r"\{\w+\}", "{id}", path) for path in json.loads(openapi_document())["paths"]}
 
-    assert paths
     assert [path for path in paths if path in served] == []
