@@ -65,6 +65,7 @@ async def test_a_delivery_is_shown_with_its_attempts_at_every_stage(
         "statusCode": 503,
         "responseBody": "busy \ufffd\x00",
         "responseDefect": None,
+        "hint": None,
     }
     assert waiting["attempts"] == [first]
     assert waiting["status"] == "pending"

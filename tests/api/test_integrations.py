@@ -268,6 +268,7 @@ async def test_a_test_sends_the_example_and_tells_its_outcome_in_full(
         "statusCode": 503,
         "responseBody": "down \ufffd",
         "responseDefect": None,
+        "hint": None,
         "tlsReason": None,
     }
     unknown = await api.post(path, {"type": "call:nothing"})

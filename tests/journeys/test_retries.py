@@ -22,6 +22,11 @@ async def test_a_receiver_that_recovers_gets_the_same_bytes_again(service: Servi
         first, second = receiver.requests
         assert sent_bytes(first) == sent_bytes(second)
         assert delivery["status"] == "delivered"
+        reasons = [
+            (each.headers["webhook-attempt"], each.headers.get("webhook-retry-reason"))
+            for each in receiver.requests
+        ]
+        assert reasons == [("1", None), ("2", "status")]
         told = [
             (each["number"], each["outcome"], each["statusCode"], each["responseBody"])
             for each in delivery["attempts"]
@@ -74,6 +79,25 @@ async def test_a_refusal_fails_at_once_and_can_be_tried_again_by_hand(service: S
         assert answer.status_code == 202
         delivery = await service.settled_delivery(sent["eventId"])
         assert (delivery["status"], len(delivery["attempts"])) == ("delivered", 2)
+
+
+async def test_a_body_that_is_too_large_fails_with_its_size_and_what_to_do(
+    service: Service,
+) -> None:
+    async with receiving(answering(status(413), OK)) as receiver:
+        await service.an_integration(receiver)
+
+        sent = await service.send(an_event())
+        delivery = await service.settled_delivery(sent["eventId"])
+        assert (delivery["status"], delivery["reason"]) == ("failed", "too_large")
+        [attempt] = delivery["attempts"]
+        assert f"has {len(receiver.requests[0].body):,} bytes" in attempt["hint"]
+        assert "`omit`" in attempt["hint"]
+
+        assert (await service.api.post(f"/v1/deliveries/{delivery['id']}/retry")).is_success
+        await service.settled_delivery(sent["eventId"])
+        by_hand = receiver.requests[1].headers
+        assert (by_hand["webhook-attempt"], by_hand["webhook-retry-reason"]) == ("2", "too_large")
 
 
 async def test_gone_disables_the_integration_until_it_is_enabled_again(service: Service) -> None:

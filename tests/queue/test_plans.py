@@ -20,7 +20,7 @@ from support.filled_store import Sample
 _NOW = datetime.now(UTC)
 _NEW = 100  # events of one append, ten of them duplicates
 _FILLING = 60.0  # seconds that one statement of the filling may take
-_NAMES_DAYS = {"events": 1, "event_of": 1, "retry": 2}  # partitions that a statement names itself
+_NAMES_DAYS = {"events": 1, "event_of": 1, "retry": 3}  # partitions that a statement names itself
 _HOT = (
     "append",
     "firsts",
@@ -54,6 +54,7 @@ def arguments(name: str, sample: Sample) -> list[object]:
     ids, ones, nothing = plain(held), plain([1] * 100), texts([None] * 100)
     outcomes = [ids, plain(leases), texts(statuses), nothing, plain([5.0] * 100), ones]
     attempts = [ids, ones, [_NOW] * 100, plain([5] * 100), texts(statuses), nothing]
+    counted = [nothing, nothing, ones, nothing, "{}"]
     every: dict[str, list[object]] = {
         "append": _append(sample),
         "firsts": [sample.digests],
@@ -61,7 +62,7 @@ def arguments(name: str, sample: Sample) -> list[object]:
         "claim_ordered": claim,
         "refresh": [sample.integrations, 100],
         "expire": [100],
-        "settle": [*outcomes, *attempts, [200] * 100, [b"answer"] * 100, nothing, nothing, ones],
+        "settle": [*outcomes, *attempts, [200] * 100, [b"answer"] * 100, *counted],
         "release": [held, leases],
         "give_back": [7, held[:50], sample.integrations[:5]],
         "renew": [held, leases, 60.0],
@@ -100,7 +101,7 @@ def _append(sample: Sample) -> list[object]:
 def sql_of(name: str) -> str:
     """Return a statement as the queue prepares it for what `Sample.finished` is of."""
     day = lowest_uuid(filled_store.FINISHED_AT)
-    return of_days(statement(name), events=day, deliveries=day)
+    return of_days(statement(name), events=day, deliveries=day, attempts=day)
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from hashlib import sha256
 
 import httpx
 import pytest
+from msgspec.structs import replace
 from standardwebhooks.webhooks import Webhook
 
 from hookline import __version__, logs
@@ -97,12 +98,31 @@ async def test_a_status_that_may_pass_is_retried(code: int) -> None:
     assert (sent.status_code, sent.retry_after) == (code, None)
 
 
-@pytest.mark.parametrize("code", [300, 304, 400, 401, 403, 404, 409, 413, 418, 422, 451, 600, 999])
+@pytest.mark.parametrize("code", [300, 304, 400, 401, 403, 404, 409, 418, 422, 451, 600, 999])
 async def test_every_other_status_fails_at_once(code: int) -> None:
     async with receiving(answering(status(code))) as receiver, webhook_sink() as sink:
         shipment = webhook_shipment(to(receiver))
         sent = await fails_as(sink, shipment, Verdict.REJECTED, ErrorKind.STATUS)
     assert sent.status_code == code
+
+
+async def test_a_receiver_that_finds_the_body_too_large_is_told_of_with_its_size() -> None:
+    async with receiving(answering(status(413))) as receiver, webhook_sink() as sink:
+        shipment = webhook_shipment(to(receiver), body=b"x" * 1234)
+        sent = await fails_as(sink, shipment, Verdict.TOO_LARGE, ErrorKind.TOO_LARGE)
+    assert (sent.status_code, sent.body_bytes) == (413, 1234)
+
+
+async def test_an_attempt_tells_its_number_and_why_there_is_another_one() -> None:
+    async with receiving() as receiver, webhook_sink() as sink:
+        shipment = webhook_shipment(to(receiver))
+        again = replace(shipment, attempt=2, retry_reason=ErrorKind.TIMEOUT)
+        for each in (shipment, again):
+            assert (await sink.send(each)).verdict is Verdict.DELIVERED
+    first, second = (request.headers for request in receiver.requests)
+    assert (first["webhook-attempt"], second["webhook-attempt"]) == ("1", "2")
+    assert "webhook-retry-reason" not in first
+    assert second["webhook-retry-reason"] == "timeout"
 
 
 async def test_gone_says_never_again() -> None:
@@ -160,7 +180,7 @@ async def test_a_receiver_that_answers_before_it_has_read_the_body_is_heard(hang
     port = server.sockets[0].getsockname()[1]
     async with server, webhook_sink() as sink:
         shipment = webhook_shipment(f"http://127.0.0.1:{port}/", body=b"x" * 8_000_000)
-        sent = await fails_as(sink, shipment, Verdict.REJECTED, ErrorKind.STATUS)
+        sent = await fails_as(sink, shipment, Verdict.TOO_LARGE, ErrorKind.TOO_LARGE)
         heard.set()
     assert sent.status_code == 413
 

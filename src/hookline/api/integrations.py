@@ -15,6 +15,7 @@ from hookline.api.parameters import Boolean
 from hookline.api.responses import CREATED, NOT_MODIFIED, WITH_ETAG, failures
 from hookline.api.schemas import TestAttempt, TestRequest, TestResult
 from hookline.dispatch.testing import Tested
+from hookline.domain.deliveries import hint_of
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import CompanyId, PbxSerial
@@ -250,6 +251,7 @@ def _shown(tested: Tested) -> TestResult:
         status_code=sent.status_code,
         response_body=sent.response.decode(errors="replace") if sent.response else None,
         response_defect=sent.response_defect,
+        hint=hint_of(sent.body_bytes),
     )
     return TestResult(
         event_type=tested.event_type,

@@ -8,7 +8,7 @@ from typing_extensions import TypeAliasType
 
 from hookline.domain.catalogue import EventFormat
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, TlsReason, Verdict
-from hookline.history.schemas import RESPONSE_DEFECT, StatusCode
+from hookline.history.schemas import HINT, RESPONSE_DEFECT, StatusCode
 from hookline.integrations.fields import PRINTABLE, Document, Moment, RequestDocument, Switch
 
 
@@ -80,6 +80,7 @@ class TestAttempt(Document):
         description="At most 4 KiB of what was answered; bytes that are no text are replaced."
     )
     response_defect: ResponseDefect | None = Field(description=RESPONSE_DEFECT)
+    hint: str | None = Field(description=HINT)
 
 
 class TestResult(Document):

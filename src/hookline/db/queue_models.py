@@ -142,6 +142,7 @@ class PendingDelivery(Base):
     replacement_key: Mapped[UUID | None]  # the newest of one integration and key replaces the rest
     omit: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # paths that its copy leaves out
     replay: Mapped[UUID | None]  # the job that queued it
+    last_error: Mapped[str | None]  # of the attempt before the next one
 
 
 class WaitingSubject(Base):
@@ -232,6 +233,7 @@ class DeliveryAttempt(Base):
     response: Mapped[bytes | None]  # at most 4 KiB, whatever bytes they were
     response_defect: Mapped[str | None]
     tls_reason: Mapped[str | None]
+    body_bytes: Mapped[int | None] = mapped_column(Integer)  # of a copy that was too large
 
 
 class SettledBatch(Base):

@@ -95,7 +95,15 @@ class Deliverer:
             return _unattempted(job, Skipped(SkipReason.SUPERSEDED))
         number = job.attempts + 1
         with self._under_way(job):
-            sent = await attempt(self._sinks, subscription, job.id, job.event, replay=job.replay)
+            sent = await attempt(
+                self._sinks,
+                subscription,
+                job.id,
+                job.event,
+                number=number,
+                retry_reason=job.last_error,
+                replay=job.replay,
+            )
             outcome = self._judge(sent, subscription, job, number - job.manual)
             if isinstance(outcome, RetryAt):
                 outcome = self._worth_a_retry(job, outcome, stale_at)
@@ -141,44 +149,37 @@ class Deliverer:
                 del self._newest[key]
 
 
-async def attempt(
+async def attempt(  # noqa: PLR0913 - what an attempt is made of
     sinks: Mapping[TransmissionType, Sink],
     subscription: Subscription,
     delivery_id: UUID,
     event: Event,
     *,
+    number: int = 1,
+    retry_reason: ErrorKind | None = None,
     replay: UUID | None = None,
 ) -> Sent:
     """Send one copy once; a fault of ours is a result as well, and nothing is raised."""
     started = datetime.now(UTC)
     try:
         target = subscription.usable_target(started)
-        copy = shipment(delivery_id, subscription.integration_id, event, target, replay)
+        copy = Shipment(
+            delivery_id=delivery_id,
+            body=event.body_for(subscription.integration_id),
+            target=target,
+            event_type=event.type,
+            subject=event.subject,
+            pbx=event.pbx,
+            company=event.company,
+            attempt=number,
+            retry_reason=retry_reason,
+            replay=replay,
+        )
         return await sinks[transmission(target)].send(copy)
     except Exception:  # noqa: BLE001 - a fault of ours must end as an outcome as well
         _LOG.exception("delivery.internal_error", delivery=str(delivery_id))
         took = datetime.now(UTC) - started
         return Sent(Verdict.INTERNAL, started, int(took.total_seconds() * 1000), ErrorKind.INTERNAL)
-
-
-def shipment(
-    delivery_id: UUID,
-    integration_id: str,
-    event: Event,
-    target: Target,
-    replay: UUID | None = None,
-) -> Shipment:
-    """Return what a sink is handed: the same bytes and ids in each attempt."""
-    return Shipment(
-        delivery_id=delivery_id,
-        body=event.body_for(integration_id),
-        target=target,
-        event_type=event.type,
-        subject=event.subject,
-        pbx=event.pbx,
-        company=event.company,
-        replay=replay,
-    )
 
 
 def transmission(target: Target) -> TransmissionType:

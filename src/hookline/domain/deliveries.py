@@ -123,6 +123,17 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
     retry_after: float | None = None
     response_defect: ResponseDefect | None = None
     tls_reason: TlsReason | None = None
+    body_bytes: int | None = None  # of a copy that was too large
+
+
+def hint_of(body_bytes: int | None) -> str | None:
+    """Return what helps against a copy that was too large, for the person who reads of it."""
+    if body_bytes is None:
+        return None
+    return (
+        f"The body has {body_bytes:,} bytes, more than the target takes. Have the integration "
+        "leave out what it does not need: `omit`."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from hookline.db.away import unavailable_when_away
 from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.domain import stored
 from hookline.domain.access import Principal
-from hookline.domain.deliveries import DeliveryStatus
+from hookline.domain.deliveries import DeliveryStatus, hint_of
 from hookline.domain.ids import created_at, lowest_uuid
 from hookline.errors import NotFound
 from hookline.history import statements
@@ -266,6 +266,7 @@ def _attempt(row: RowMapping) -> Attempt:
         status_code=row["status_code"],
         response_body=None if response is None else response.decode(errors="replace"),
         response_defect=stored.response_defect_of(row["response_defect"]),
+        hint=hint_of(row["body_bytes"]),
     )
 
 

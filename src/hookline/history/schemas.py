@@ -79,6 +79,7 @@ RESPONSE_DEFECT = (
     "What of the response was not HTTP/1.1, where a status could be read all the same: the status "
     "alone decides what the attempt means, and the connection is not used again."
 )
+HINT = "What helps against a copy that was too large for the target, and how large it was."
 AttemptOutcome = TypeAliasType(
     "AttemptOutcome",
     Annotated[
@@ -114,6 +115,7 @@ class Attempt(Record):
         description="At most 4 KiB of what was answered; bytes that are no text are replaced."
     )
     response_defect: ResponseDefect | None = Field(description=RESPONSE_DEFECT)
+    hint: str | None = Field(description=HINT)
 
 
 class Delivery(Record):

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from hookline.domain.deliveries import Outcome, Sent, SkipReason
+from hookline.domain.deliveries import ErrorKind, Outcome, Sent, SkipReason
 from hookline.domain.events import Event
 
 
@@ -87,6 +87,7 @@ class Claimed(msgspec.Struct, frozen=True, gc=False):
     fresh_for: float | None = None  # seconds from when it was leased until it is stale
     replacement_key: UUID | None = None
     superseded: bool = False  # a newer one with its `replacement_key` waits, or is being sent
+    last_error: ErrorKind | None = None  # of the attempt before the next one
     omit: tuple[str, ...] | None = None  # paths that its copy leaves out
     replay: UUID | None = None  # the job that queued it
     erased: bool = False  # nothing of the event is to be sent any more

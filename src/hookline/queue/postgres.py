@@ -289,6 +289,8 @@ class PostgresQueue:
             texts([sent.response_defect for _, sent in tried]),
             texts([sent.tls_reason for _, sent in tried]),
             plain(counted(s) for s in batch),
+            texts([s.sent.error if s.sent else None for s in batch]),
+            optional([sent.body_bytes for _, sent in tried]),
         )
         return {row["id"] for row in rows}
 
@@ -325,7 +327,9 @@ class PostgresQueue:
             event_id = await self._pool.fetchval(sql, delivery_id)
             if event_id is None:
                 return False
-            sql = of_days(self._retry, deliveries=delivery_id, events=event_id)
+            sql = of_days(
+                self._retry, deliveries=delivery_id, attempts=delivery_id, events=event_id
+            )
             return await self._pool.fetchval(sql, delivery_id, ordered, event_id) is not None
         except asyncpg.UndefinedTableError:  # a day that was dropped, or never was
             return False

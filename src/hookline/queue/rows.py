@@ -15,6 +15,7 @@ from hookline.domain.deliveries import (
 )
 from hookline.domain.events import Event
 from hookline.domain.statistics import Ending, code_of
+from hookline.domain.stored import error_of
 from hookline.queue.port import Claimed, Lane, Settlement
 
 _ENDINGS: dict[type[Outcome], Ending] = {
@@ -63,6 +64,7 @@ def claimed_row(row: asyncpg.Record, stored: asyncpg.Record, lease: int) -> Clai
         event=event,
         fresh_for=row["fresh_for"],
         replacement_key=row["replacement_key"],
+        last_error=error_of(row["last_error"]),
         omit=None if row["omit"] is None else tuple(row["omit"]),
         replay=row["replay"],
         erased=stored["erased"],

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from hookline.domain.deliveries import Sent
+from hookline.domain.deliveries import ErrorKind, Sent
 from hookline.domain.targets import Target
 
 
@@ -20,6 +20,8 @@ class Shipment(msgspec.Struct, frozen=True, gc=False):
     pbx: str | None
     company: str
     replay: UUID | None = None  # the job that sends it again
+    attempt: int = 1  # this one's number
+    retry_reason: ErrorKind | None = None  # what went wrong with the attempt before it
 
     def __repr__(self) -> str:
         """Show what it is, and nothing of what it says."""

@@ -91,7 +91,10 @@ class WebhookSink:
         except InvalidInput:  # a URL that was kept under earlier rules
             error = ErrorKind.BLOCKED
         duration = round((time.perf_counter() - began) * 1000)
-        return _sent(answer, error, tls, started_at, duration)
+        sent = _sent(answer, error, tls, started_at, duration)
+        if sent.verdict is Verdict.TOO_LARGE:
+            return msgspec.structs.replace(sent, body_bytes=len(shipment.body))
+        return sent
 
     async def _exchange(self, request: httpx.Request, answer: "_Answer") -> None:
         """Send the request, and read a bounded part of its response as the bytes come."""
@@ -136,10 +139,13 @@ class WebhookSink:
             (b"x-signature", signer.x_signature(body).encode()),
             (b"webhook-id", message_id.encode()),
             (b"webhook-timestamp", b"%d" % timestamp),
+            (b"webhook-attempt", b"%d" % shipment.attempt),
             (b"webhook-signature", signature.encode()),
         ]
         if shipment.replay is not None:
             own.append((b"x-hookline-replay", str(shipment.replay).encode()))
+        if shipment.attempt > 1 and shipment.retry_reason is not None:
+            own.append((b"webhook-retry-reason", shipment.retry_reason.encode()))
         return httpx.Request(
             "POST",
             prepared.url,
@@ -225,6 +231,8 @@ def _judge(status: int | None, error: ErrorKind | None) -> tuple[Verdict, ErrorK
         return Verdict.DELIVERED, None
     if error is not None:
         return _VERDICTS.get(error, Verdict.RETRY), error
+    if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        return Verdict.TOO_LARGE, ErrorKind.TOO_LARGE
     if status == HTTPStatus.GONE:
         return Verdict.GONE, ErrorKind.STATUS
     return (Verdict.RETRY if status in _TRY_AGAIN else Verdict.REJECTED), ErrorKind.STATUS

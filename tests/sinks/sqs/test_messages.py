@@ -3,7 +3,9 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from hookline.domain.deliveries import ErrorKind
 from hookline.domain.targets import SqsTarget
 from hookline.sinks.base import Shipment
 from hookline.sinks.sqs.messages import Entry, entry_for, group_of, sendable
@@ -60,12 +62,24 @@ def test_a_consumer_can_route_by_type_pbx_and_company_without_parsing() -> None:
     entry, _ = entry_of(sqs_shipment())
     values = {name: a["StringValue"] for name, a in entry["MessageAttributes"].items()}
     del values["X-SIGNATURE"]
-    assert values == {"type": "call:completed", "pbx": "000000000001", "company": "it_w000001"}
+    assert values == {
+        "type": "call:completed",
+        "pbx": "000000000001",
+        "company": "it_w000001",
+        "webhook-attempt": "1",
+    }
+
+
+def test_a_message_that_is_sent_again_says_why() -> None:
+    shipment = replace(sqs_shipment(), attempt=2, retry_reason=ErrorKind.THROTTLED)
+    attributes = entry_of(shipment)[0]["MessageAttributes"]
+    assert attributes["webhook-attempt"]["StringValue"] == "2"
+    assert attributes["webhook-retry-reason"]["StringValue"] == "throttled"
 
 
 def test_an_event_without_a_pbx_has_no_such_attribute() -> None:
     entry, _ = entry_of(sqs_shipment(pbx=None))
-    assert set(entry["MessageAttributes"]) == {"X-SIGNATURE", "type", "company"}
+    assert set(entry["MessageAttributes"]) == {"X-SIGNATURE", "type", "company", "webhook-attempt"}
 
 
 def test_what_sqs_refuses_in_an_attribute_is_escaped_too() -> None:

@@ -96,6 +96,7 @@ async def test_over_the_limit_is_too_large_without_being_sent(fake: FakeSqs) -> 
     shipment = sqs_shipment(body=json.dumps({"a": "x" * 1024}).encode())
     sent = await fails_as(sink, shipment, Verdict.TOO_LARGE, ErrorKind.TOO_LARGE)
     assert b"the limit is 1024" in sent.response
+    assert sent.body_bytes == len(shipment.body)
     assert not fake.calls
     await sink.aclose()
 

@@ -87,6 +87,7 @@ _PENDING: Answer = {
             "statusCode": 503,
             "responseBody": "Back in a minute.",
             "responseDefect": None,
+            "hint": None,
         }
     ],
 }
@@ -273,6 +274,7 @@ ANSWERS: Final[dict[str, object]] = {
             "statusCode": 204,
             "responseBody": None,
             "responseDefect": None,
+            "hint": None,
         },
     },
     "startReplay": {**_REPLAY, "state": "counting", "total": None, "queued": 0, "delivered": 0}

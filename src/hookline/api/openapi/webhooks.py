@@ -33,6 +33,20 @@ _HEADERS: Final[Schema] = {
         "schema": {"type": "string", "pattern": "^[0-9]+$"},
         "example": "1721836788",
     },
+    "WebhookAttempt": {
+        "name": "webhook-attempt",
+        "description": "1 in the first attempt, 2 in the second. No signature covers it.",
+        "schema": {"type": "string", "pattern": "^[1-9][0-9]*$"},
+        "example": "2",
+    },
+    "WebhookRetryReason": {
+        "name": "webhook-retry-reason",
+        "required": False,
+        "description": "From the second attempt on: what went wrong with the one before, as the "
+        "`error` of attempts tells. No signature covers it.",
+        "schema": {"type": "string", "pattern": "^[a-z_]+$"},
+        "example": "timeout",
+    },
     "WebhookSignature": {
         "name": "webhook-signature",
         "description": "The Standard Webhooks signature of id, timestamp and body. While a secret "

@@ -23,5 +23,6 @@ leased as (
     returning
         id, event_id, integration_id, type, attempts, manual, claims, once, replacement_key, omit,
         replay,
+        last_error,
         extract(epoch from stale_at - now())::float8 as fresh_for
 )

@@ -3,7 +3,8 @@
 -- $2 tells whether its lane keeps order: what is finished goes before all that waits of its subject.
 -- What was finished is sent however old it is, and replaced by nothing: somebody wants it.
 -- An attempt that was not yet due is one by hand, and counts as none of the automatic ones.
--- The partitions of its day and of that of its event $3 stand for `deliveries_day` and `events_day`.
+-- The partitions of its day stand for `deliveries_day` and `attempts_day`, that of its event $3 for
+-- `events_day`.
 with found as (
     select subject, octet_length(payload) as payload_bytes
     from events_day
@@ -17,11 +18,18 @@ reopened as (
 queued as (
     insert into pending (
         id, event_id, integration_id, type, ordering, position, payload_bytes, attempts, claims,
-        once, due_at, omit, replay
+        once, due_at, omit, replay, last_error
     )
     select
         id, event_id, integration_id, type, case when $2::bool then subject end, 0, payload_bytes,
-        attempts, attempts, true, now(), omit, replay
+        attempts, attempts, true, now(), omit, replay,
+        (
+            select error
+            from attempts_day
+            where delivery_id = $1::uuid
+            order by number desc
+            limit 1
+        )
     from reopened
     cross join found
     returning id, integration_id, ordering

@@ -7,8 +7,8 @@ with settled as (
     select *
     from unnest(
         $1::text::uuid[], $2::text::bigint[], $3::text::text[], $4::text::text[],
-        $5::text::float8[], $6::text::int2[], $17::text::int4[]
-    ) as outcome (id, lease, status, reason, delay, number, code)
+        $5::text::float8[], $6::text::int2[], $17::text::int4[], $18::text::text[]
+    ) as outcome (id, lease, status, reason, delay, number, code, error)
 ),
 taken as (
     delete from pending
@@ -17,7 +17,7 @@ taken as (
 ),
 ours as (
     select taken.*, settled.status, settled.reason, settled.delay, settled.number,
-        settled.code
+        settled.code, settled.error
     from taken
     left join settled on settled.id = taken.id and settled.lease = taken.lease
 ),
@@ -35,7 +35,7 @@ later as (
     insert into pending (
         id, event_id, integration_id, type, ordering, position, payload_bytes, attempts, manual,
         claims, once, due_at, lease, leased_until, stale_at, replacement_key, omit,
-        replay
+        replay, last_error
     )
     select
         id, event_id, integration_id, type, ordering, position, payload_bytes,
@@ -43,7 +43,7 @@ later as (
         case when status is null then due_at else now() + make_interval(secs => delay) end,
         case when status is null then lease end,
         case when status is null then leased_until end,
-        stale_at, replacement_key, omit, replay
+        stale_at, replacement_key, omit, replay, coalesce(error, last_error)
     from ours
     where status is null or status = 'pending'
 ),
@@ -69,16 +69,16 @@ freed as (
 kept as (
     insert into attempts (
         delivery_id, number, started_at, duration_ms, outcome, error, status_code, response,
-        response_defect, tls_reason
+        response_defect, tls_reason, body_bytes
     )
     select attempt.*
     from unnest(
         $7::text::uuid[], $8::text::int2[], $9::timestamptz[], $10::text::int[],
         $11::text::text[], $12::text::text[], $13::int2[], $14::bytea[],
-        $15::text::text[], $16::text::text[]
+        $15::text::text[], $16::text::text[], $19::text::int[]
     ) as attempt (
         delivery_id, number, started_at, duration_ms, outcome, error, status_code, response,
-        response_defect, tls_reason
+        response_defect, tls_reason, body_bytes
     )
     where attempt.delivery_id in (select id from ours where status is not null)
     on conflict (delivery_id, number) do nothing

@@ -44,6 +44,8 @@ def entry_for(shipment: Shipment, target: SqsTarget, *, group: str | None) -> tu
         "pbx": shipment.pbx or "",
         "company": shipment.company,
         "x-hookline-replay": "" if shipment.replay is None else str(shipment.replay),
+        "webhook-attempt": str(shipment.attempt),
+        "webhook-retry-reason": (shipment.retry_reason or "") if shipment.attempt > 1 else "",
     }
     entry: Entry = {"MessageBody": body.decode(), "MessageAttributes": {}}
     size = len(body)

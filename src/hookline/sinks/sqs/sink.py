@@ -76,6 +76,7 @@ class SqsSink:
             status_code=answer.status_code,
             response=_without_secret(answer.response, target),
             tls_reason=answer.tls,
+            body_bytes=len(shipment.body) if answer.verdict is Verdict.TOO_LARGE else None,
         )
 
     async def forget(self, target: Target) -> None:
