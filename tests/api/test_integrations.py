@@ -52,6 +52,7 @@ async def test_a_created_webhook_is_shown_whole_with_its_secret_once(api: Api) -
         },
         "events": {"call": "all", "analytics": ["call:completed"]},
         "filter": None,
+        "omit": [],
         "delivery": {},
         "ordering": "none",
         "maxInFlight": 4,

@@ -2,16 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
 
-from hookline.dispatch import deliver
+from hookline.dispatch.sending import Sender
 from hookline.domain.deliveries import Sent
 from hookline.domain.events import Event
 from hookline.integrations.subscriptions import Subscription
 from hookline.queue.port import Lane
-from support.engine_steps import DELIVERED, Sinks, take_over, until, until_over
+from support.engine_steps import DELIVERED, take_over, until, until_over
 from support.scripted_engine import Store, Worker
 from support.sink_script import Book, Script, after
 
@@ -129,16 +130,21 @@ class TestFaultsOfOurs:
         a_worker: Callable[..., Worker],
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        usual = deliver.attempt
+        usual = Sender.attempt
 
         async def attempt(
-            sinks: Sinks, to: Subscription, job: UUID, event: Event, *, replay: UUID | None
+            sender: Sender,
+            to: Subscription,
+            job: UUID,
+            event_id: UUID,
+            event: Event,
+            **more: Any,  # noqa: ANN401 - whatever it is sent with
         ) -> Sent:
             if to.integration_id == "poison":
                 raise LookupError("a fault of ours")
-            return await usual(sinks, to, job, event, replay=replay)
+            return await usual(sender, to, job, event_id, event, **more)
 
-        monkeypatch.setattr(deliver, "attempt", attempt)
+        monkeypatch.setattr(Sender, "attempt", attempt)
         worker = a_worker(lease_seconds=0.2, poll_interval=0.05, renew_interval=3600.0)
         [poison] = await store.add("poison")
         well = await store.add("well", 50)

@@ -227,7 +227,8 @@ async def test_integration(
     """Send a test event.
 
     The catalogue's example of the type is sent now, in one attempt and whether the integration
-    chose the type or not, and the outcome is returned in full.
+    chose the type or not, and the outcome is returned in full. Where its filter would have refused
+    the example, `filteredBy` says by which path. The copy leaves out what `omit` names.
 
     At most 2 of an integration are under way at a time, 4 of a PBX or company, and 8 of a company
     and its PBXs together. Beyond that the answer is 429.
@@ -256,6 +257,7 @@ def _shown(tested: Tested) -> TestResult:
     return TestResult(
         event_type=tested.event_type,
         delivery_id=tested.delivery_id,
+        filtered_by=tested.filtered_by,
         body=tested.body.decode(),
         attempt=attempt,
     )

@@ -88,6 +88,11 @@ class TestResult(Document):
 
     event_type: str = Field(description="The type that was sent.", examples=["call:completed"])
     delivery_id: UUID = Field(description="The id that went along as `webhook-id`.")
+    filtered_by: str | None = Field(
+        description="Where the integration's filter refuses the example, so that a real event like "
+        "it would not be sent: the path that says no.",
+        examples=["data.direction"],
+    )
     body: str = Field(
         description="The exact body that was sent and signed.",
         examples=['{"id":"1721836787.1","company":"it_w000001","integrationId":"s95eum"}'],

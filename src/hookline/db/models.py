@@ -83,6 +83,7 @@ class Integration(Base):
     )
     events: Mapped[dict[str, Any]]
     filter: Mapped[str | None]  # JSON text as it was given: JSONB changes numbers, and takes no NUL
+    omit: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))  # paths
     delivery: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # by group
     ordering: Mapped[str] = mapped_column(server_default=text("'none'"))
     max_in_flight: Mapped[int]

@@ -3,13 +3,11 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from typing import Protocol
-from uuid import UUID
+from typing import TYPE_CHECKING, Protocol
 
 from hookline.db.reconnect import once_back
+from hookline.dispatch.sending import Sender
 from hookline.domain.deliveries import (
-    ErrorKind,
     Failed,
     FailReason,
     Outcome,
@@ -19,14 +17,16 @@ from hookline.domain.deliveries import (
     SkipReason,
     Verdict,
 )
-from hookline.domain.events import Event
 from hookline.domain.group_policies import NO_POLICY
 from hookline.domain.retries import RetryPolicies
-from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
+from hookline.domain.targets import TransmissionType
 from hookline.integrations.subscriptions import Subscription
 from hookline.logs import get_logger
 from hookline.queue.port import Claimed, Settlement
-from hookline.sinks.base import Shipment, Sink
+from hookline.sinks.base import Sink
+
+if TYPE_CHECKING:
+    from uuid import UUID
 
 _MOST_LOST_LEASES = 9  # leases that ended without an outcome: a delivery that kills its holders
 _LOG = get_logger(__name__)
@@ -64,7 +64,7 @@ class Deliverer:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._directory = directory
-        self._sinks = sinks
+        self._sender = Sender(sinks)
         self._policies = policies
         self._on_gone = on_gone
         self._clock = clock
@@ -95,11 +95,12 @@ class Deliverer:
             return _unattempted(job, Skipped(SkipReason.SUPERSEDED))
         number = job.attempts + 1
         with self._under_way(job):
-            sent = await attempt(
-                self._sinks,
+            sent = await self._sender.attempt(
                 subscription,
                 job.id,
+                job.event_id,
                 job.event,
+                omit=job.omit,
                 number=number,
                 retry_reason=job.last_error,
                 replay=job.replay,
@@ -147,48 +148,6 @@ class Deliverer:
         finally:
             if self._newest.get(key) == job.id:
                 del self._newest[key]
-
-
-async def attempt(  # noqa: PLR0913 - what an attempt is made of
-    sinks: Mapping[TransmissionType, Sink],
-    subscription: Subscription,
-    delivery_id: UUID,
-    event: Event,
-    *,
-    number: int = 1,
-    retry_reason: ErrorKind | None = None,
-    replay: UUID | None = None,
-) -> Sent:
-    """Send one copy once; a fault of ours is a result as well, and nothing is raised."""
-    started = datetime.now(UTC)
-    try:
-        target = subscription.usable_target(started)
-        copy = Shipment(
-            delivery_id=delivery_id,
-            body=event.body_for(subscription.integration_id),
-            target=target,
-            event_type=event.type,
-            subject=event.subject,
-            pbx=event.pbx,
-            company=event.company,
-            attempt=number,
-            retry_reason=retry_reason,
-            replay=replay,
-        )
-        return await sinks[transmission(target)].send(copy)
-    except Exception:  # noqa: BLE001 - a fault of ours must end as an outcome as well
-        _LOG.exception("delivery.internal_error", delivery=str(delivery_id))
-        took = datetime.now(UTC) - started
-        return Sent(Verdict.INTERNAL, started, int(took.total_seconds() * 1000), ErrorKind.INTERNAL)
-
-
-def transmission(target: Target) -> TransmissionType:
-    """Return the way out that a target is reached by."""
-    match target:
-        case WebhookTarget():
-            return TransmissionType.WEBHOOK
-        case SqsTarget():
-            return TransmissionType.AWS_SQS
 
 
 def _unwanted(subscription: Subscription | None) -> Outcome:

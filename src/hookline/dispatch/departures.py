@@ -5,7 +5,7 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from hookline.db.reconnect import once_back
-from hookline.dispatch.deliver import transmission
+from hookline.dispatch.sending import transmission
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.targets import Target, TransmissionType
 from hookline.integrations.subscriptions import Subscription

@@ -204,6 +204,7 @@ class Ingest:
                     replacement_key=replacement_key(event.type, event.subject)
                     if policy.keep_latest
                     else None,
+                    omit=subscription.omit,
                 )
             )
         return _Planned(NewEvent(event_id, event, digest, match.skipped), deliveries)

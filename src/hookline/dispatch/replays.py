@@ -182,6 +182,7 @@ async def _waiting(session: AsyncSession, integration_id: str) -> int:
 
 async def _insert(session: AsyncSession, job: Job, subscription: Subscription, page: Page) -> None:
     chosen = page.candidates
+    anew = subscription.omit if asked_of(job).missing else None  # those were never sent
     await session.execute(
         _QUEUE,
         {
@@ -190,7 +191,7 @@ async def _insert(session: AsyncSession, job: Job, subscription: Subscription, p
             "types": [each.type for each in chosen],
             "orderings": [each.subject if subscription.ordered else None for each in chosen],
             "sizes": [each.payload_bytes for each in chosen],
-            "omitted": [None if each.omit is None else texts(each.omit) for each in chosen],
+            "omitted": [texts(omit) if (omit := each.omit or anew) else None for each in chosen],
             "integration_id": subscription.integration_id,
             "job_id": job.id,
         },

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from hookline.dispatch.deliver import attempt
+from hookline.dispatch.sending import Sender
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, EventType
 from hookline.domain.deliveries import Sent
@@ -33,12 +33,13 @@ _MILLISECONDS = 1000  # in a second: envelopes count those
 
 @dataclass(frozen=True, slots=True)
 class Tested:
-    """What came of a test: the body as it was sent, and the one attempt."""
+    """What came of a test: the body as it was sent, the one attempt, and what the filter says."""
 
     delivery_id: UUID
     event_type: str
     body: bytes = field(repr=False)
     sent: Sent
+    filtered_by: str | None = None  # the path by which the integration's filter refuses the example
 
 
 class Tester:
@@ -56,7 +57,7 @@ class Tester:
         timeout: float,
     ) -> None:
         self._subscriptions = subscriptions
-        self._sinks = sinks
+        self._sender = Sender(sinks)
         self._catalogue = catalogue
         self._under_way = _UnderWay(retry_after=timeout)
 
@@ -78,8 +79,13 @@ class Tester:
         event = self._example(kind, subscription)
         delivery_id = new_uuid()
         with self._under_way.one_more(integration_id, self._subscriptions.owner_of(integration_id)):
-            sent = await attempt(self._sinks, subscription, delivery_id, event)
-        return Tested(delivery_id, event.type, event.body_for(integration_id), sent)
+            sent = await self._sender.attempt(
+                subscription, delivery_id, delivery_id, event, omit=subscription.omit
+            )
+        copy = await self._sender.copies.of(delivery_id, event, subscription.omit)
+        wanted = subscription.filter
+        refusal = None if wanted is None else wanted.refusal(event.document())
+        return Tested(delivery_id, event.type, copy.body_for(integration_id), sent, refusal)
 
     def _example(self, kind: EventType, subscription: Subscription) -> Event:
         """Return the catalogue's example, of now and from the integration's own PBX and company."""

@@ -53,13 +53,13 @@ def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *
     url = row.url if patch.transmission is None else patch.transmission.url or row.url
     checks.ordering(TransmissionType(row.type), url, patch.ordering)
     pattern = checks.filter(patch.filter)
+    omit = checks.omit(patch.omit or []) if "omit" in patch.model_fields_set else None
     checks.raise_any()
-    if events is not None:
-        row.events = events
+    for name, value in (("events", events), ("delivery", delivery), ("omit", omit)):
+        if value is not None and value != getattr(row, name):
+            setattr(row, name, value)
     if "filter" in patch.model_fields_set:
         row.filter = pattern
-    if delivery is not None:
-        row.delivery = delivery
     if headers is not None:
         row.headers = seal_headers(headers, row.id, keyring)
     if patch.transmission is not None:
@@ -109,7 +109,7 @@ def _rename(name: str | None, row: Row) -> None:
 
 
 def _refuse_nulls(patch: IntegrationPatch, checks: Checks) -> None:
-    for name in patch.model_fields_set - {"name", "filter", "delivery", "rate_limit"}:
+    for name in patch.model_fields_set - {"name", "filter", "omit", "delivery", "rate_limit"}:
         if getattr(patch, name) is None:
             checks.refuse(_path(patch, name), _NO_NULL)
     transmission = patch.transmission

@@ -10,6 +10,7 @@ from typing import Final
 
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.filters import parse_filter
+from hookline.domain.omissions import parse_omit
 from hookline.domain.queues import parse_queue_url
 from hookline.domain.selection import parse_selection
 from hookline.domain.targets import Ordering, TransmissionType, is_fifo
@@ -71,6 +72,14 @@ class Checks:
         except InvalidInput as error:
             self._problems.extend(error.fields)
             return None
+
+    def omit(self, paths: object) -> list[str]:
+        """Check what copies leave out; return the paths to keep, none where any is wrong."""
+        try:
+            return list(parse_omit(paths))
+        except InvalidInput as error:
+            self._problems.extend(error.fields)
+            return []
 
     def groups(self, path: str, named: Iterable[str]) -> None:
         """Check that what is said by group names groups that there are."""

@@ -19,6 +19,7 @@ class Checked:
 
     events: dict[str, str | list[str]]
     filter: str | None  # JSON text
+    omit: list[str]
 
 
 async def check_new(new: IntegrationCreate, checks: Checks) -> Checked:
@@ -31,8 +32,9 @@ async def check_new(new: IntegrationCreate, checks: Checks) -> Checked:
     checks.groups("delivery", new.delivery)
     events = checks.events(new.events)
     pattern = checks.filter(new.filter)
+    omit = checks.omit(new.omit)
     checks.raise_any()
-    return Checked(events or {}, pattern)
+    return Checked(events or {}, pattern, omit)
 
 
 def row_of(
@@ -58,6 +60,7 @@ def row_of(
         secret=keyring.seal(secret, bound_to=secret_binding(integration_id)),
         events=checked.events,
         filter=checked.filter,
+        omit=checked.omit,
         delivery={
             group: parts
             for group, asked in new.delivery.items()

@@ -20,6 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from hookline.domain.omissions import LONGEST_PATH, MOST_PATHS
 from hookline.domain.targets import Ordering
 
 MOST_IN_FLIGHT = 1000  # what the table's own check allows
@@ -169,6 +170,25 @@ OrderingField = Annotated[
         "`subject`."
     ),
 ]
+OmitPaths = TypeAliasType(
+    "OmitPaths",
+    Annotated[
+        list[Any],  # hookline.domain.omissions reads it, and names every wrong place in it
+        WithJsonSchema(
+            {
+                "title": "OmitPaths",
+                "type": "array",
+                "maxItems": MOST_PATHS,
+                "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_PATH},
+                "description": "Paths that the copies leave out, `*` for the elements of an array: "
+                "for privacy, and for receivers that take no long bodies. What is sent is what is "
+                "signed. A path that an event does not have changes nothing. Counts for events "
+                "that are accepted from now on.",
+                "examples": [["data.chunks", "data.flows.*.caller.phone"]],
+            }
+        ),
+    ],
+)
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 Switch = Annotated[bool, Field(strict=True)]
 

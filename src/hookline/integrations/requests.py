@@ -24,6 +24,7 @@ from hookline.integrations.fields import (
     EventSelectionPatch,
     IntegrationName,
     MaxInFlight,
+    OmitPaths,
     OrderingField,
     PbxSerial,
     RateLimit,
@@ -83,6 +84,7 @@ class IntegrationCreate(RequestDocument):
         default_factory=lambda: None,  # a default that isn't described: null has a meaning here
         description="Left out or `null`: all events of the chosen types pass.",
     )
+    omit: OmitPaths = Field(default_factory=list)
     delivery: DeliveryByGroupCreate = Field(default_factory=dict)
     ordering: OrderingField | None = None
     max_in_flight: MaxInFlight = 16
@@ -180,6 +182,10 @@ class IntegrationPatch(PatchDocument):
     filter: EventPattern | None = Field(
         default_factory=lambda: None,  # as above
         description="Takes the place of the whole filter; `null` removes it.",
+    )
+    omit: OmitPaths | None = Field(
+        default_factory=lambda: None,  # as above
+        description="Replaces the whole list; `null` has copies leave out nothing.",
     )
     delivery: DeliveryByGroupPatch | None = Field(
         default_factory=lambda: None,  # as above

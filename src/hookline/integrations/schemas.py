@@ -23,6 +23,7 @@ from hookline.integrations.fields import (
     IntegrationName,
     MaxInFlight,
     Moment,
+    OmitPaths,
     OrderingField,
     PbxSerial,
     RateLimit,
@@ -121,6 +122,7 @@ class Integration(Document):
     transmission: Transmission
     events: EventSelection
     filter: EventPattern | None = Field(description="Which of the chosen events pass; `null`: all.")
+    omit: OmitPaths
     delivery: DeliveryByGroup
     ordering: OrderingField
     max_in_flight: MaxInFlight

@@ -49,6 +49,7 @@ class Subscription:
     rate_limit: float | None = None  # deliveries a second
     filter: Filter | None = None
     policies: GroupPolicies = field(default_factory=dict)
+    omit: tuple[str, ...] | None = None  # paths that its copies leave out
 
     @property
     def keeps_latest(self) -> bool:
@@ -150,6 +151,7 @@ def _understood(row: Integration, catalogue: Catalogue, keyring: KeyRing) -> Sub
         rate_limit=row.rate_limit,
         filter=None if row.filter is None else parse_filter(json.loads(row.filter)),
         policies=restore_policies(row.delivery),
+        omit=tuple(row.omit) or None,
     )
 
 

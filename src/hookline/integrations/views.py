@@ -76,6 +76,7 @@ class Views:
             transmission=self._transmission(row, with_secret=with_secret),
             events=restore_selection(row.events, self._catalogue).as_document(),
             filter=None if row.filter is None else json.loads(row.filter),
+            omit=list(row.omit),
             delivery=row.delivery,
             ordering=ordering_of(
                 TransmissionType(row.type), row.url, ordering_chosen(row.ordering)
@@ -104,6 +105,7 @@ class Views:
             transmission=_closed_transmission(row),
             events=events,
             filter=None,
+            omit=list(row.omit),
             delivery={},
             ordering=ordering_chosen(row.ordering),
             max_in_flight=row.max_in_flight,

@@ -18,8 +18,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
-from hookline.dispatch.deliver import transmission
 from hookline.dispatch.ingest import Receipt
+from hookline.dispatch.sending import transmission
 from hookline.domain.deliveries import (
     Delivered,
     DeliveryStatus,

@@ -45,6 +45,7 @@ _WEBHOOK: Answer = {
     },
     "events": {"call": "all", "analytics": ["call:completed", "call:summary:completed"]},
     "filter": None,
+    "omit": ["data.transcription"],
     "delivery": {"analytics": {"retryDelays": [5, 300, 3600]}},
     "ordering": "none",
     "maxInFlight": 16,
@@ -261,6 +262,7 @@ ANSWERS: Final[dict[str, object]] = {
     "testIntegration": {
         "eventType": "presence:telephony",
         "deliveryId": _DELIVERY,
+        "filteredBy": None,
         "body": '{"id":"it_w000001_230","pbx":"000000000001","company":"it_w000001",'
         '"time":1721832358745,"type":"presence:telephony","integrationId":"s95eum",'
         '"data":{"extension":"230","status":"ringing"}}',
