@@ -1,13 +1,10 @@
 """The order of the real queue against a model, whatever several workers do to it, and die of."""
 
-import asyncio
 import sys
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 from random import Random
-from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
 import pytest
@@ -20,7 +17,6 @@ from hypothesis.stateful import (
 )
 from hypothesis.strategies import booleans, integers, lists, sampled_from
 
-from hookline.db.connections import pool
 from hookline.domain.deliveries import (
     Delivered,
     Failed,
@@ -29,13 +25,10 @@ from hookline.domain.deliveries import (
     RetryAt,
     SkipReason,
 )
-from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.port import Appended, Claimed, Lane
 from hookline.queue.postgres import PostgresQueue
 from support.queue_contract import REVISION, a_delivery, an_event, settled
-
-if TYPE_CHECKING:
-    import asyncpg
+from support.stepwise_store import StepwiseStore
 
 WINDOW = timedelta(hours=48)
 LEASE = 600.0  # seconds: leases run out when the database's rows say so, never by waiting
@@ -58,29 +51,7 @@ LEASES_RUN_OUT = """
 update pending set leased_until = now() - interval '1 second'
 where lease = any($1) and leased_until is not null
 """
-Answer = TypeVar("Answer")
 _numbers = count()
-
-
-class Database:
-    """A store, and a loop to reach it from rules, which are not coroutines."""
-
-    def __init__(self, dsn: str) -> None:
-        self._runner = asyncio.Runner()
-        self._opening = pool(dsn, size=2)
-        self.pool: asyncpg.Pool = self.run(self._opening.__aenter__())
-        keeper = PartitionKeeper(self.pool, retention_days=30, duplicate_window=WINDOW)
-        self.run(keeper.keep())
-
-    def run(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        return self._runner.run(work)
-
-    def execute(self, query: str, *arguments: object) -> None:
-        self.run(self.pool.execute(query, *arguments))
-
-    def close(self) -> None:
-        self.run(self._opening.__aexit__(None, None, None))
-        self._runner.close()
 
 
 @dataclass(slots=True, eq=False)
@@ -136,7 +107,7 @@ class Worker:
 class OrderAgainstModel(RuleBasedStateMachine):
     """Deliveries of two lanes, by workers that own a lane each in turn."""
 
-    database: Database
+    database: StepwiseStore
 
     @initialize(ordered=lists(booleans(), min_size=2, max_size=2))
     def open(self, ordered: list[bool]) -> None:
@@ -383,7 +354,7 @@ class OrderAgainstModel(RuleBasedStateMachine):
 
 
 def against_model(database: str, *, examples: int, steps: int, always_alike: bool) -> None:
-    store = Database(database)
+    store = StepwiseStore(database)
     machine = type("Order", (OrderAgainstModel,), {"database": store})
     try:
         run_state_machine_as_test(
