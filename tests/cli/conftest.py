@@ -3,25 +3,32 @@ from pathlib import Path
 
 import pytest
 
+from support.places import passable_folder
 from support.terminal import Terminal
 
 
 @pytest.fixture
 async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
-    opened = Terminal(tmp_path)
-    try:
-        yield opened
-    finally:
-        await opened.close()
+    """A terminal whose data directory may be made where Postgres' user can pass it.
+
+    Else root's database would lie in the shelter of this machine, and stay there.
+    """
+    with passable_folder() as folder:
+        opened = Terminal(tmp_path, folder / "data")
+        try:
+            yield opened
+        finally:
+            await opened.close()
 
 
 @pytest.fixture(scope="session")
-async def made_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+async def made_data(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Path]:
     """A data directory whose database is made already, which takes seconds."""
-    directory = tmp_path_factory.mktemp("made")
-    code, _, err = await Terminal(directory).run("migrate")
-    assert code == 0, err
-    return directory / "data"
+    with passable_folder() as folder:
+        terminal = Terminal(tmp_path_factory.mktemp("made"), folder / "data")
+        code, _, err = await terminal.run("migrate")
+        assert code == 0, err
+        yield folder / "data"
 
 
 @pytest.fixture

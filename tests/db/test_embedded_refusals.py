@@ -101,7 +101,7 @@ async def test_an_interrupted_first_start_is_begun_again() -> None:
         postgres = EmbeddedPostgres(folder / "data", shelter=folder / "shelter")
         with structlog.testing.capture_logs() as lines:
             assert await ask(await postgres.start(), "select 1") == 1
-        assert lines[0]["event"] == "embedded_postgres.making"
+        assert "embedded_postgres.making" in {line["event"] for line in lines}
         assert not leftovers.exists()
         await postgres.stop()
 

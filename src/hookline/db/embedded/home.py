@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from hookline.db.embedded.abandoned import write_owner
 from hookline.db.embedded.files import hand_over, make_folder, write
 from hookline.db.embedded.identity import Identity, is_root, ourselves, owner_of, unused
 from hookline.errors import EmbeddedPostgresError
@@ -196,7 +197,7 @@ def _shelter(home: Home, shelter: Path) -> Home:
     open_shelter(shelter)
     folder = shelter / f"cluster-{secrets.token_hex(6)}"
     make_folder(folder, ourselves(), mode=0o711)
-    write(folder / "belongs-to", f"{home.data_dir}\n", mode=0o600)
+    write_owner(folder, home.data_dir)
     write(home.gate / "sheltered-at", f"{folder}\n", mode=0o600)
     return Home(home.data_dir, folder)
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from hookline.db.embedded import binaries, cluster, home
+from hookline.db.embedded import abandoned, binaries, cluster, home
 from hookline.db.embedded.files import explained
+from hookline.db.embedded.identity import is_root
 from hookline.db.embedded.orphans import end_orphans
 from hookline.db.embedded.ownership import Ownership
 from hookline.db.embedded.server import Recipe, Server
@@ -76,6 +77,10 @@ class EmbeddedPostgres:
             ownership = await Ownership.take(lock, self._data_dir, passing=self._passing)
             undo.callback(ownership.drop)
         place, identity = home.settle(place, self._shelter)
+        if place.root != place.gate:
+            abandoned.write_owner(place.root, place.data_dir)
+        if is_root():
+            await asyncio.to_thread(abandoned.sweep, self._shelter)
         programs = await asyncio.to_thread(binaries.reachable, identity, self._shelter)
         if not place.data.exists():
             log.info("embedded_postgres.making", directory=str(place.root), uid=identity.uid)
