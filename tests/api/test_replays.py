@@ -151,6 +151,25 @@ async def test_missing_events_are_those_it_would_get_today(
     assert claimed == [*before, has["eventId"], meanwhile], "in the order of acceptance"
 
 
+async def test_missing_events_have_to_pass_the_filter_of_today(
+    api: Api, queue: PostgresQueue, run: Run
+) -> None:
+    pbx = a_pbx()
+    sent = [
+        (await send(api, pbx=pbx, id=f"call-{number}", data={"number": number}))["eventId"]
+        for number in range(40)
+    ]
+    integration = await an_integration(
+        api, pbx=pbx, filter={"data": {"number": [{"numeric": [">=", 7, "<", 30]}]}}
+    )
+    assert await count(api, integration) == 0
+    assert await count(api, integration, missing=True) == 23
+    await start(api, integration, missing=True)
+    await run()
+    claimed = [str(each.event_id) for each in await claim(queue, integration)]
+    assert claimed == sent[7:30]
+
+
 async def test_subjects_keep_their_order_in_a_replay(
     api: Api, queue: PostgresQueue, run: Run
 ) -> None:

@@ -15,10 +15,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.job_models import Job
 from hookline.db.queue_models import PendingDelivery
+from hookline.domain.events import parse_envelope
 from hookline.domain.ids import lowest_uuid, new_uuid
 from hookline.domain.jobs import JobState
 from hookline.history.jobs import due_in, finish
-from hookline.history.replayable import Page, Selected, Wants, find_page
+from hookline.history.replayable import Page, Passes, Selected, Wants, find_page
 from hookline.integrations.subscriptions import Subscription, Subscriptions
 from hookline.queue.arrays import texts
 from hookline.queue.statements import statement
@@ -149,13 +150,20 @@ class Replays:
         most: int,
     ) -> Page:
         connection = await session.connection()
-        return await find_page(connection, selected, after, self._wants(subscription), most=most)
+        wants, passes = self._wants(subscription), _passes(subscription)
+        return await find_page(connection, selected, after, wants, passes, most=most)
 
     def _wants(self, subscription: Subscription) -> Wants:
         def wants(pbx: str | None, event_type: str, subject: str) -> bool:
             return self._subscriptions.would_get(subscription, pbx, event_type, subject)
 
         return wants
+
+
+def _passes(subscription: Subscription) -> Passes | None:
+    if (chosen := subscription.filter) is None:
+        return None
+    return lambda payload: chosen.matches(parse_envelope(payload))
 
 
 def _selected(subscription: Subscription, wanted: WantedReplay, job: Job | None = None) -> Selected:

@@ -5,6 +5,7 @@ deliveries that an event had later. Deliveries and events have ids of the same k
 their moments, so one cursor walks over both.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -18,6 +19,7 @@ from hookline.db.queue_models import AcceptedEvent, FinishedDelivery, PendingDel
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import created_at, lowest_uuid
 
+_PAYLOADS_AT_ONCE = 16  # events, of a megabyte each at the most
 _STILL_GOOD = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.DELIVERED.value})
 
 
@@ -68,11 +70,23 @@ class Page:
 Wants = Callable[[str | None, str, str], bool]
 """Whether the integration would get an event today: its PBX, its type, its subject."""
 
+Passes = Callable[[bytes], bool]
+"""Whether an event passes the integration's filter, by its payload."""
 
-async def find_page(
-    connection: AsyncConnection, selected: Selected, after: UUID, wants: Wants, *, most: int
+
+async def find_page(  # noqa: PLR0913 - the two questions are asked of different things
+    connection: AsyncConnection,
+    selected: Selected,
+    after: UUID,
+    wants: Wants,
+    passes: Passes | None,
+    *,
+    most: int,
 ) -> Page:
-    """Look at up to `most` deliveries, and as many events, behind the id `after`."""
+    """Look at up to `most` deliveries, and as many events, behind the id `after`.
+
+    Events that were never sent have to be wanted and, where there is a filter, to pass it.
+    """
     days = days_between(*(await connection.execute(text(OLDEST_AND_NEWEST))).one())
     if days is None or after >= selected.beyond:
         return Page([], selected.beyond)
@@ -94,7 +108,10 @@ async def find_page(
         for row in finished
         if _counts(row, had.get(row["event_id"], ()), selected)
     ]
-    chosen += [(row["id"], row["id"], None) for row in events if row["id"] not in had]
+    missed = [row["id"] for row in events if row["id"] not in had]
+    if passes is not None:
+        missed = await _passing(connection, missed, passes)
+    chosen += [(event_id, event_id, None) for event_id in missed]
     return Page(await _candidates(connection, sorted(chosen, key=lambda each: each[0])), end)
 
 
@@ -191,6 +208,24 @@ async def _deliveries_of(
     for row in (await connection.execute(union_all(still, ended))).mappings():
         found.setdefault(row["event_id"], []).append(row)
     return found
+
+
+async def _passing(
+    connection: AsyncConnection, event_ids: Sequence[UUID], passes: Passes
+) -> list[UUID]:
+    """Return those whose payloads pass a filter; a few of them are in memory at a time."""
+    table = AcceptedEvent
+    passing: list[UUID] = []
+    for start in range(0, len(event_ids), _PAYLOADS_AT_ONCE):
+        some = event_ids[start : start + _PAYLOADS_AT_ONCE]
+        query = select(table.id, table.payload).where(
+            table.id.in_(some), table.id >= some[0], table.id <= some[-1]
+        )
+        for event_id, payload in (await connection.execute(query)).all():
+            if passes(payload):
+                passing.append(event_id)
+            await asyncio.sleep(0)  # others have their turn
+    return sorted(passing)
 
 
 async def _candidates(
