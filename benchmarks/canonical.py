@@ -29,6 +29,7 @@ LIMITS = Limits()
 ROUNDS, REPEATS = 7, 100
 LARGE = 300_000  # bytes
 MOST_TIMES_PLAIN = 10
+_SHOWN, _WIDEST = 10, 100  # texts that a search prints, and characters of each
 
 
 def microseconds(work: Callable[[bytes], object], raw: bytes) -> float:
@@ -145,8 +146,15 @@ def search(seconds: float) -> None:
         found.append((times_plain, text))
 
     costs_little()
-    for times_plain, text in sorted(found, reverse=True)[:10]:
-        print(f"{times_plain:6.1f} × plain: {text[:120]}")
+    dearest: dict[str, float] = {}
+    for times_plain, text in found:  # one text may be tried again and again
+        dearest[text] = max(times_plain, dearest.get(text, 0.0))
+    print(f"{len(dearest):,} texts were tried; these cost the most, repeated to {LARGE:,} bytes.")
+    print(f"{'× plain':>8}  {'bytes':>6}  text, escaped where it is not ASCII")
+    for text in sorted(dearest, key=lambda each: dearest[each], reverse=True)[:_SHOWN]:
+        told = ascii(text)[1:-1]
+        shown = told if len(told) <= _WIDEST else f"{told[: _WIDEST - 1]}…"
+        print(f"{dearest[text]:8.1f}  {len(text.encode(errors='surrogatepass')):6}  {shown}")
 
 
 def without_integration(path: Path) -> bytes:

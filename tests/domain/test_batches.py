@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hookline.domain import batches
 from hookline.domain.batches import _Follower
 from hookline.errors import InvalidInput, MalformedBody, TooLarge
+from shapes import shapes
 from support import json_texts
 
 DEEP = "[" * 10_000 + "]" * 10_000
@@ -51,6 +52,24 @@ def test_both_ways_to_split_agree(items: list[str], key: str, other: str) -> Non
     raw = f' {{ {key}:{other} ,\n"events" : [{" , ".join(items)} ] }} '.encode()
     assert texts(finish(_Follower(raw, 5).items())) == [item.strip() for item in items]
     assert texts(split_batch(raw, at_most=5)) == [item.strip() for item in items]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(json_texts.documents, max_size=5),
+    st.integers(1, 40),
+    st.integers(1, 6),
+    st.integers(2, 8),
+)
+def test_windows_of_any_size_find_the_same_items(
+    items: list[str], least: int, times: int, shrinks: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(batches, "_LEAST_WINDOW", least)
+        patched.setattr(batches, "_MOST_WINDOW", least * times)
+        patched.setattr(batches, "_SHRINKS", shrinks)
+        found = finish(_Follower(batch(*items), 5).items())
+    assert texts(found) == [item.strip() for item in items]
 
 
 @settings(max_examples=150, deadline=None)
@@ -145,6 +164,16 @@ def test_a_large_batch_of_any_shape_is_followed_in_many_steps(before: str, unit:
     with pytest.raises(MalformedBody, match="is not closed"):
         taken.extend(steps)
     assert len(taken) >= 3
+
+
+def test_no_shape_takes_ten_times_the_steps_of_a_plain_one() -> None:
+    """A step is a bounded amount of work, so this is processor time without a clock."""
+    bodies = shapes(2_000_000)
+    steps = {
+        name: sum(1 for _ in batches.split_batch(b'{"events":[%b]}' % raw, at_most=1_000))
+        for name, raw in bodies.items()
+    }
+    assert max(steps.values()) <= 10 * steps["plain"], steps
 
 
 @pytest.mark.parametrize("size", [100, 20_000, 300_000])

@@ -12,12 +12,23 @@ from typing import Final
 
 import msgspec
 
-from hookline.domain.documents import BYTE_ORDER_MARK, refuse_other_encodings
+from hookline.domain.documents import (
+    _NO_BRACKETS,
+    BYTE_ORDER_MARK,
+    levels_of,
+    refuse_other_encodings,
+)
 from hookline.errors import FieldProblem, InvalidInput, MalformedBody, TooLarge
 
 _AT_ONCE: Final = 256 * 1024  # bytes in which msgspec finds the items within a few milliseconds
 _STEP: Final = 512 * 1024  # bytes that are followed in a step, in about a millisecond
 _RUN_COST: Final = 1_000  # bytes that take as long as the work for one match
+_LEAST_WINDOW: Final = 1024  # bytes in which the end of an item is looked for
+_MOST_WINDOW: Final = 64 * 1024  # bytes that are passed over at a time
+_SHRINKS: Final = 4  # so many times, where a window reaches too far
+_PAIRS: Final = 2  # times that pairs of brackets are left out: what is flat is gone then
+_PART_COST: Final = 20  # bytes that take as long as a string
+_BRACKET_COST: Final = 20  # and as a bracket
 _MOST_MEMBERS: Final = 1_000  # of the batch's own object, which needs one
 _LONGEST_KEY: Final = 64 * 1024  # bytes of a key of that object
 _NOT_A_LIST = FieldProblem("events", "Send a list of events.")
@@ -145,9 +156,55 @@ class _Follower:
                 raise _malformed("expected a value", start)
 
     def _nesting(self) -> Generator[None]:
-        """Step behind the bracket that closes the one here."""
-        raw, start, depth = self._raw, self._at, 0
-        match = _NESTING.match
+        """Step behind the bracket that closes the one here.
+
+        Windows in which it is not closed are passed over whole: what is in them is counted, and not
+        looked at one by one. They grow until one reaches too far, and then shrink to a small one.
+        """
+        start, depth, size, grows = self._at, 1, _LEAST_WINDOW, True
+        self._at += 1
+        while self._at < len(self._raw):
+            end, brackets = yield from self._window(size)
+            closed = brackets.count(b"]") + brackets.count(b"}")
+            if closed < depth or min(levels_of(brackets, outside=depth)) > 0:
+                depth += len(brackets) - 2 * closed
+                self._at = end
+                size = min(2 * size, _MOST_WINDOW) if grows else size
+            elif size > _LEAST_WINDOW:
+                size, grows = max(_LEAST_WINDOW, size // _SHRINKS), False
+            else:
+                yield from self._nesting_in_small_steps(depth)
+                return
+        raise _malformed("an array or object is not closed", start)
+
+    def _window(self, size: int) -> Generator[None, None, tuple[int, bytes]]:
+        """Return where the next `size` bytes end, behind a string, and brackets that stand there.
+
+        Left out are those inside of strings, and pairs with nothing but such pairs between them.
+        """
+        at = self._at
+        text = self._raw[at : at + size]
+        plain = text.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in text else text
+        parts = plain.split(b'"')  # each second one is in a string
+        self._since += len(text) + _PART_COST * len(parts)
+        if len(parts) % 2 == 0:
+            self._at = at + len(text) - plain.endswith(b"\\")
+            yield from self._skip(_IN_STRING)
+            end, self._at = self._at + 1, at
+        else:
+            end = at + len(text)
+        brackets = b"".join(parts[::2]).translate(None, _NO_BRACKETS)
+        for _ in range(_PAIRS):
+            brackets = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        self._since += _BRACKET_COST * len(brackets)
+        if self._since > _STEP:
+            self._since = 0
+            yield
+        return end, brackets
+
+    def _nesting_in_small_steps(self, depth: int) -> Generator[None]:
+        """Step behind the bracket that closes `depth` of them, which is near."""
+        raw, match = self._raw, _NESTING.match
         while (run := match(raw, self._at)) and run.end() > self._at:
             self._since += run.end() - self._at + _RUN_COST
             self._at = run.end()
@@ -166,7 +223,6 @@ class _Follower:
             if self._since > _STEP:
                 self._since = 0
                 yield
-        raise _malformed("an array or object is not closed", start)
 
     def _string(self) -> Generator[None, None, bool]:
         """Step behind the string that begins here; tell whether it ends."""
