@@ -13,7 +13,9 @@ import statistics
 import sys
 import time
 import timeit
+import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import orjson
@@ -121,9 +123,21 @@ def _steps_of(raw: bytes) -> tuple[float, float]:
     return sum(taken), max(taken)
 
 
+class _Over(Exception):
+    """The time of a search is over; nothing else ends one."""
+
+
 def search(seconds: float) -> None:
     """Look for a text whose repetition costs the most, and print what was found."""
-    from hypothesis import HealthCheck, Phase, given, settings, target  # noqa: PLC0415 - dev tool
+    from hypothesis import (  # noqa: PLC0415 - dev tool
+        HealthCheck,
+        Phase,
+        Verbosity,
+        given,
+        settings,
+        target,
+    )
+    from hypothesis.errors import HypothesisWarning  # noqa: PLC0415 - as above
 
     sys.path.insert(0, str(SAMPLES.parent))
     from support import json_texts  # noqa: PLC0415 - the tests' own
@@ -134,18 +148,21 @@ def search(seconds: float) -> None:
     @settings(
         max_examples=10**6,
         deadline=None,
+        verbosity=Verbosity.quiet,
         phases=[Phase.generate, Phase.target],
         suppress_health_check=list(HealthCheck),
     )
     @given(json_texts.documents)
     def costs_little(text: str) -> None:
         if time.monotonic() > ends:
-            return
+            raise _Over
         times_plain = steps_of(repeated(text, LARGE))[0] / plain
         target(times_plain)
         found.append((times_plain, text))
 
-    costs_little()
+    warnings.simplefilter("ignore", HypothesisWarning)  # strategies of many characters print long
+    with suppress(_Over):
+        costs_little()
     dearest: dict[str, float] = {}
     for times_plain, text in found:  # one text may be tried again and again
         dearest[text] = max(times_plain, dearest.get(text, 0.0))
