@@ -266,7 +266,7 @@ async def test_status_stays_up_to_date_on_a_terminal_until_it_is_interrupted(
         await reading
     os.close(screen)
     assert (process.returncode, complaints) == (0, b"")
-    assert "oldest due" in drawn.decode()
+    assert b"oldest due" in drawn
 
 
 async def _read_to_the_end(screen: int) -> None:

@@ -1,6 +1,7 @@
 """What operators are told: settings, events in the log and commands that exist."""
 
 import re
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -10,12 +11,13 @@ from hookline.settings import Settings
 from support.readme import ROOT
 
 TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+COMMANDS = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
 SOURCE = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "src").glob("**/*.py"))
 
 
-def spans(pattern: str) -> list[str]:
+def spans(pattern: str, text: str = TEXT) -> list[str]:
     """Return what stands in backticks and matches as a whole."""
-    found = set(re.findall(r"`([^`\n]+)`", TEXT))
+    found = set(re.findall(r"`([^`\n]+)`", text))
     return sorted(each for each in found if re.fullmatch(pattern, each))
 
 
@@ -30,14 +32,24 @@ def test_events_in_the_log_that_are_named_are_logged(event: str) -> None:
     assert f'"{event}"' in SOURCE or event in files
 
 
-@pytest.mark.parametrize("line", spans(r"(hookline|keys) [a-z][a-z -].*"))
+GROUPS = "events|deliveries|integrations|replay|pbxs"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *spans(r"(hookline|keys) [a-z][a-z -].*"),
+        *spans(rf"(hookline [a-z]|status \[|({GROUPS}) [a-z]+ ?).*", COMMANDS),
+    ],
+)
 def test_commands_that_are_named_exist(line: str) -> None:
     words = line.removeprefix("hookline ").split()
-    command = get_command(app)
-    while words and words[0] in getattr(command, "commands", {}):
-        command = command.commands[words.pop(0)]  # type: ignore[attr-defined] # a group, as asked
-    known = {option for parameter in command.params for option in parameter.opts}
+    command: Any = get_command(app)  # a group or a command
+    while words and (below := getattr(command, "get_command", None)):
+        command = below(None, words.pop(0))
+        assert command is not None
+    known = {o for each in command.params for o in (*each.opts, *each.secondary_opts)}
 
     assert command.name in line.split()
     given = re.findall(r"--[a-z-]+", " ".join(words))
-    assert [option for option in given if option not in known | {"--no-engine"}] == []
+    assert [option for option in given if option not in known] == []
