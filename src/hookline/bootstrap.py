@@ -19,8 +19,9 @@ from hookline.db import connections
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.db.startup import check_server, explained
+from hookline.dispatch.erasures import Erasures
 from hookline.dispatch.housekeeping import keep_house
-from hookline.dispatch.jobs import JobRunner
+from hookline.dispatch.jobs import JobRunner, Work
 from hookline.dispatch.replay_requests import ReplayRequests
 from hookline.dispatch.replays import Replays
 from hookline.domain.catalogue import Catalogue
@@ -160,7 +161,8 @@ def open_jobs(
         subscriptions,
         retention_days=settings.retention_days,
     )
-    return jobs, requests, JobRunner(jobs, {JobKind.REPLAY: replays})
+    work: dict[JobKind, Work] = {JobKind.REPLAY: replays, JobKind.ERASURE: Erasures()}
+    return jobs, requests, JobRunner(jobs, work)
 
 
 async def open_snapshot(

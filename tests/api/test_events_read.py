@@ -44,7 +44,7 @@ async def test_an_event_tells_each_integrations_outcome_and_reason(
     [failed] = await settle(queue, made["failed"], Failed(FailReason.REJECTED), status_code=404)
     record = await read(api, receipt["eventId"])
     assert record["event"] == an_event(pbx=pbx)
-    assert list(record) == ["eventId", "acceptedAt", "event", "outcomes"]
+    assert list(record) == ["eventId", "acceptedAt", "erasedAt", "event", "outcomes"]
     told = {each["integrationId"]: each for each in record["outcomes"]}
     waiting = told[made["waiting"]]["deliveryId"]
     details = {name: told[made[name]].pop("detail") for name in made}

@@ -83,6 +83,8 @@ TABLE = {
     "listDeliveries": Row(lists=True),
     "getDelivery": Row(),
     "retryDelivery": Row(202),
+    "startErasure": Row(202, {"pbx": "of nobody"}, manager=False),
+    "getErasure": Row(manager=False),
     "startReplay": Row(body={"since": SINCE, "until": UNTIL, "dryRun": True}),
     "listReplays": Row(),
     "getReplay": Row(),
@@ -127,6 +129,7 @@ async def a_tenant(api: Api, keys: Keys) -> Tenant:
         "eventId": receipt["eventId"],
         "deliveryId": event["outcomes"][0]["deliveryId"],
         "replayId": replay["id"],
+        "erasureId": (await api.post("/v1/erasures", {"pbx": pbx, "subject": "?"})).json()["id"],
         "keyId": str((await keys.service.create(Role.INGEST, pbx=pbx)).record.id),
     }
     managers = await keys.manager(pbx=pbx), await keys.manager(company=company)
@@ -140,6 +143,7 @@ NOBODYS = {
     "eventId": str(new_uuid()),
     "deliveryId": str(new_uuid()),
     "replayId": str(new_uuid()),
+    "erasureId": str(new_uuid()),
     "keyId": str(new_uuid()),
 }
 

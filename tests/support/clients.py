@@ -44,6 +44,7 @@ ADMINISTRATION: Final[dict[str, Any]] = {  # Any: a JSON document
     },
     "system": {"api": True, "current": True, "pending": 0, "oldestDue": None},
     "replays": [0, 0, 204],
+    "erasures": ["000000000009", "nobody"],
 }
 """What an administrator's journey prints."""
 

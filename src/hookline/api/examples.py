@@ -82,6 +82,16 @@ NEW_REPLAY: Examples = {
         },
     },
 }
+NEW_ERASURE: Examples = {
+    "call": {
+        "summary": "One call",
+        "value": {"pbx": "000000000001", "subject": "1721836787.1"},
+    },
+    "company": {
+        "summary": "Everything of a company up to a day",
+        "value": {"company": "it_w000001", "before": "2026-01-31T00:00:00Z"},
+    },
+}
 EVENT_TYPE: Examples = {
     "call": {
         "summary": "A name that newer PBXs send",

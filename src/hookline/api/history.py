@@ -112,6 +112,7 @@ def _printed(event: StoredEvent) -> bytes:
         {
             "eventId": str(event.id),
             "acceptedAt": event.accepted_at,
+            "erasedAt": event.erased_at,
             "event": orjson.Fragment(event.payload),
             "outcomes": [each.model_dump(mode="json", by_alias=True) for each in event.outcomes],
         },

@@ -13,7 +13,7 @@ from hookline.api.history import existing_id
 from hookline.api.integrations import IntegrationPath
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.parameters import Timestamp
-from hookline.api.responses import failures, started
+from hookline.api.responses import failures, job_started_or_counted
 from hookline.dispatch.replay_requests import shown
 from hookline.dispatch.replays import WantedReplay
 from hookline.domain.jobs import EndStatus, JobKind
@@ -86,7 +86,9 @@ class ReplayCreate(RequestDocument):
     "/integrations/{integration_id}/replays",
     status_code=202,
     response_model=Replay,
-    responses=started(ReplayCount, "/v1/replays/0190e5a1-7d10-7b3c-8e21-6f0c4b8a2d57")
+    responses=job_started_or_counted(
+        ReplayCount, "/v1/replays/0190e5a1-7d10-7b3c-8e21-6f0c4b8a2d57"
+    )
     | failures(400, 403, 404, 409, 413, 415, 422),
 )
 async def start_replay(

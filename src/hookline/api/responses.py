@@ -58,20 +58,20 @@ CREATED: Documented = {
 }
 
 
-def started(counted: type[BaseModel], location: str) -> Documented:
-    """Document a job that begins with a 202 and its address, or a 200 with what it comes to."""
-    return {
-        200: {"model": counted, "description": "What it comes to; nothing was begun."},
-        202: {
-            "headers": {
-                "Location": {
-                    "description": "The job's address.",
-                    "schema": {"type": "string", "format": "uri-reference"},
-                    "example": location,
-                }
-            }
-        },
+def job_started(location: str) -> Documented:
+    """Document a job that begins with a 202 and its address."""
+    address = {
+        "description": "The job's address.",
+        "schema": {"type": "string", "format": "uri-reference"},
+        "example": location,
     }
+    return {202: {"headers": {"Location": address}}}
+
+
+def job_started_or_counted(counted: type[BaseModel], location: str) -> Documented:
+    """Document the same, or a 200 with what it would come to."""
+    document = {"model": counted, "description": "What it comes to; nothing was begun."}
+    return {200: document, **job_started(location)}
 
 
 _JSON: Final = (b"content-type", b"application/json")

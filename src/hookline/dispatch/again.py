@@ -43,7 +43,7 @@ class Retries:
                 delivery = await self._history.delivery(principal, delivery_id)
                 self._announce()
                 return delivery
-        raise Conflict("The event is past its retention and can't be sent again.")
+        raise Conflict("The event was erased, or is past its retention: it can't be sent again.")
 
     def _ordered(self, integration_id: str) -> bool:
         """Tell whether the integration keeps order; raise Conflict where it gets nothing."""

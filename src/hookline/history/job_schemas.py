@@ -62,3 +62,22 @@ class ReplayPage(Record):
 
     items: list[Replay] = Field(description="The page's replays.")
     next: Next
+
+
+class Erasure(Record):
+    """A job that destroys payloads."""
+
+    id: JobId
+    state: JobState = Field(description=_STATE)
+    pbx: str | None = Field(description="The PBX whose events are erased.")
+    company: str | None = Field(description="The company whose events are erased.")
+    subject: str | None = Field(description="Only events of this subject; `null`: all.")
+    before: Moment = Field(description="Only what was accepted before this time.")
+    total: Count | None = Field(
+        description="How many events it comes to; `null` while they are counted."
+    )
+    erased: Count = Field(description="How many were erased so far, their answers too.")
+    created_at: Moment = Field(description="When it was asked for.")
+    created_by: str = Field(description="The name of the key that asked for it, or its id.")
+    finished_at: Moment | None = Field(description="When it ended; `null` before that.")
+    error: str | None = Field(description="Why it has `failed`, or what it is waiting for.")

@@ -37,6 +37,7 @@ class StoredEvent:
     id: UUID
     payload: bytes = field(repr=False)
     outcomes: tuple[IntegrationOutcome, ...]
+    erased_at: datetime | None = None
 
     @property
     def accepted_at(self) -> datetime:
@@ -81,7 +82,7 @@ class History:
             outcomes = await _outcomes(connection, principal, row)
         if not row["own"] and not outcomes:
             raise _no_such_event(event_id)
-        return StoredEvent(row["id"], row["payload"], tuple(outcomes))
+        return StoredEvent(row["id"], row["payload"], tuple(outcomes), row["erased_at"])
 
     async def deliveries(
         self, principal: Principal, wanted: WantedDeliveries, *, before: UUID | None, limit: int

@@ -213,6 +213,9 @@ class EventRecord(Record):
 
     event_id: EventId
     accepted_at: Moment = Field(description="When Hookline accepted it.")
+    erased_at: Moment | None = Field(
+        description="When its payload was erased: `event` then has no `data`; else `null`."
+    )
     event: Envelope
     outcomes: list[IntegrationOutcome] = Field(
         description="Those with a delivery first, then those that did not get it and why."

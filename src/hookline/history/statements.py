@@ -110,7 +110,9 @@ def event(principal: Principal, event_id: UUID) -> Row:
     """Select one event of whomever, and whether it belongs to the key's PBX or company."""
     table = AcceptedEvent
     own = events_seen_by(principal).label("own")
-    return select(table.id, table.payload, table.skipped, own).where(table.id == event_id)
+    return select(table.id, table.payload, table.skipped, table.erased_at, own).where(
+        table.id == event_id
+    )
 
 
 def deliveries_of_event(event_id: UUID, within: IdRange) -> Row:

@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from hookline_client import AuthenticatedClient
+from hookline_client.api.erasures import get_erasure, start_erasure
 from hookline_client.api.event_types import (
     delete_event_type,
     list_event_types,
@@ -30,6 +31,8 @@ from hookline_client.models import (
     ApiKeyCreated,
     ApiKeyPage,
     CustomEventType,
+    Erasure,
+    ErasureCreate,
     EventCatalogue,
     EventCreate,
     EventExample,
@@ -62,6 +65,7 @@ def main() -> None:
             "system": system(client),
             "types": types(client),
             "replays": replays(client),
+            "erasures": erasures(client),
         }
     sys.stdout.write(json.dumps(seen))
 
@@ -146,6 +150,15 @@ def replays(client: AuthenticatedClient) -> list[object]:
     assert [each.id for each in listed.items] == [job.id]
     gone = delete_integration.sync_detailed(integration.id, client=client)
     return [counted.total, read.queued, int(gone.status_code)]
+
+
+def erasures(client: AuthenticatedClient) -> list[object]:
+    asked = ErasureCreate(pbx=PBX, subject="nobody")
+    job = start_erasure.sync(client=client, body=asked)
+    assert isinstance(job, Erasure), job
+    read = get_erasure.sync(job.id, client=client)
+    assert isinstance(read, Erasure), read
+    return [read.pbx, read.subject]
 
 
 def replace_dry_run(asked: ReplayCreate) -> ReplayCreate:

@@ -8,6 +8,7 @@ import {
   createKey,
   deleteEventType,
   deleteIntegration,
+  getErasure,
   getReplay,
   getSystem,
   listEventTypes,
@@ -17,6 +18,7 @@ import {
   putEventType,
   revokeKey,
   sendEvent,
+  startErasure,
   startReplay,
 } from "./client/sdk.gen.js";
 
@@ -100,10 +102,17 @@ async function replays(): Promise<unknown[]> {
   return [counted.data.total, read.queued, gone.response.status];
 }
 
+async function erasures(): Promise<unknown[]> {
+  const { data: job } = await startErasure({ ...options, body: { pbx: PBX, subject: "nobody" } });
+  const { data: read } = await getErasure({ ...options, path: { erasureId: job.id } });
+  return [read.pbx, read.subject];
+}
+
 const seen = {
   keys: await keys(),
   system: await system(),
   types: await types(),
   replays: await replays(),
+  erasures: await erasures(),
 };
 process.stdout.write(JSON.stringify(seen));

@@ -198,6 +198,20 @@ _REPLAY: Answer = {
     "finishedAt": None,
     "error": None,
 }
+_ERASURE: Answer = {
+    "id": "0190e5a1-7d10-7b3c-8e21-6f0c4b8a2d57",
+    "state": "done",
+    "pbx": "000000000001",
+    "company": None,
+    "subject": "1721836787.1",
+    "before": "2026-02-01T08:30:00Z",
+    "total": 12,
+    "erased": 12,
+    "createdAt": "2026-02-01T08:30:00Z",
+    "createdBy": "first admin key",
+    "finishedAt": "2026-02-01T08:30:01Z",
+    "error": None,
+}
 
 ANSWERS: Final[dict[str, object]] = {
     "listEventTypes": {
@@ -279,6 +293,9 @@ ANSWERS: Final[dict[str, object]] = {
             "hint": None,
         },
     },
+    "startErasure": {**_ERASURE, "state": "counting", "total": None, "erased": 0}
+    | {"finishedAt": None},
+    "getErasure": _ERASURE,
     "startReplay": {**_REPLAY, "state": "counting", "total": None, "queued": 0, "delivered": 0}
     | {"failed": 0},
     "startReplay 200": {"integrationId": "s95eum", "total": 1204, "complete": True},
@@ -325,6 +342,7 @@ ANSWERS: Final[dict[str, object]] = {
     "getEvent": {
         "eventId": _EVENT,
         "acceptedAt": "2026-01-31T12:00:00Z",
+        "erasedAt": None,
         "event": _PRESENCE,
         "outcomes": [
             {

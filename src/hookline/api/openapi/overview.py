@@ -67,6 +67,7 @@ TAGS: Final[list[Object]] = [
     {"name": "Events", "description": "Send events, and find out what became of them."},
     {"name": "Deliveries", "description": "Each copy on its way, with its attempts."},
     {"name": "Replays", "description": "Events sent again, in bulk."},
+    {"name": "Erasures", "description": "Payloads destroyed, for administrators."},
     {"name": "Keys", "description": "API keys, for administrators."},
     {"name": "System", "description": "How the whole service fares, for administrators."},
     {"name": "Health", "description": "For whatever runs the service."},

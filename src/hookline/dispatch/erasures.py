@@ -1,0 +1,186 @@
+"""Erasures: payloads of events, and what was answered to their copies, are destroyed for good.
+
+A page of events takes two transactions. The first one erases them: from its commit on no process is
+handed their payloads any more. The second one waits until what was under way has ended, and then
+clears the answers: nothing can add one behind it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from hookline.db.job_models import Job
+from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
+from hookline.db.queue_models import (
+    AcceptedEvent,
+    DeliveryAttempt,
+    FinishedDelivery,
+    PendingDelivery,
+)
+from hookline.domain.ids import created_at, lowest_uuid
+from hookline.domain.jobs import JobState
+from hookline.domain.statistics import Ending, code_of
+from hookline.history.jobs import due_in, finish
+from hookline.queue.statements import statement
+
+_AT_ONCE = 500  # events in one page
+_COUNTED = 20_000  # the same while they are only counted
+_LOOK_AGAIN = 0.5  # seconds until it is looked again whether attempts under way have ended
+_SKIPPED: Final = code_of(Ending.SKIPPED, retried=False)
+_END_PENDING = text(statement("erase_pending"))
+_ERASE = text(
+    r"""
+    update events
+    set
+        payload = convert_to(
+            '{"id"\:' || to_json(subject)
+                || case when pbx is null then '' else ',"pbx"\:' || to_json(pbx) end
+                || ',"company"\:' || to_json(company) || ',"time"\:' || time
+                || ',"type"\:' || to_json(type) || '}',
+            'UTF8'
+        ),
+        splice = 1,
+        erased_at = coalesce(erased_at, now())
+    where id = any(cast(:ids as uuid[])) and id >= :low and id <= :high
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class WantedErasure:
+    """Whose events are erased: a PBX's or a company's, of one subject or all."""
+
+    pbx: str | None
+    company: str | None
+    subject: str | None
+    before: datetime
+
+    @property
+    def first(self) -> UUID:
+        """The id that the cursor begins at."""
+        return UUID(int=0)
+
+    @property
+    def beyond(self) -> UUID:
+        """The lowest id that is not looked at."""
+        return lowest_uuid(self.before)
+
+    def as_document(self) -> dict[str, Any]:  # Any: a JSON document
+        """Return it as it is kept."""
+        return {
+            "pbx": self.pbx,
+            "company": self.company,
+            "subject": self.subject,
+            "before": self.before.isoformat(),
+        }
+
+
+def asked_of(job: Job) -> WantedErasure:
+    """Return what an erasure was asked for."""
+    asked = job.asked
+    before = datetime.fromisoformat(asked["before"])
+    return WantedErasure(asked["pbx"], asked["company"], asked["subject"], before)
+
+
+class Erasures:
+    """The work on erasures."""
+
+    async def page(self, session: AsyncSession, job: Job) -> None:
+        """Count, erase, or clean up behind, the next events."""
+        job.error = None
+        due_in(job, 0.0)
+        if job.state == JobState.COUNTING:
+            await _count(session, job)
+        elif job.page_end is None:
+            await _erase(session, job)
+        else:
+            await _clean(session, job, job.page_end)
+
+
+async def _count(session: AsyncSession, job: Job) -> None:
+    ids, end = await _next(session, job, _COUNTED)
+    job.total += len(ids)
+    job.cursor = end
+    if end >= job.beyond:
+        job.state, job.cursor = JobState.RUNNING.value, job.first
+        if not job.total:
+            finish(job, JobState.DONE)
+
+
+async def _erase(session: AsyncSession, job: Job) -> None:
+    ids, end = await _next(session, job, _AT_ONCE)
+    if ids:
+        await session.execute(_ERASE, {"ids": ids, "low": min(ids), "high": max(ids)})
+        await session.execute(_END_PENDING, {"event_ids": ids, "code": _SKIPPED})
+        job.page_end = max(ids)
+        return
+    job.cursor = end
+    if end >= job.beyond:
+        finish(job, JobState.DONE)
+
+
+async def _clean(session: AsyncSession, job: Job, end: UUID) -> None:
+    ids, _ = await _next(session, job, 2 * _AT_ONCE, up_to=end)
+    await session.execute(_END_PENDING, {"event_ids": ids, "code": _SKIPPED})
+    held = select(PendingDelivery.id).where(PendingDelivery.event_id.in_(ids)).limit(1)
+    if ids and await session.scalar(held) is not None:
+        job.error = "Waiting for attempts that are under way."
+        due_in(job, _LOOK_AGAIN)
+        return
+    if ids:
+        await _clear_answers(session, ids)
+    job.worked_on += len(ids)
+    job.total = max(job.total, job.worked_on)
+    job.cursor, job.page_end = end, None
+
+
+async def _clear_answers(session: AsyncSession, event_ids: list[UUID]) -> None:
+    table = FinishedDelivery
+    query = select(table.id).where(
+        table.event_id.in_(event_ids),
+        table.id >= lowest_uuid(created_at(min(event_ids))),  # none is older than its event
+    )
+    deliveries = list((await session.scalars(query)).all())
+    if not deliveries:
+        return
+    made = DeliveryAttempt
+    await session.execute(
+        update(made)
+        .where(
+            made.delivery_id.in_(deliveries),
+            made.delivery_id >= min(deliveries),
+            made.delivery_id <= max(deliveries),
+            made.response.is_not(None),
+        )
+        .values(response=None)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def _next(
+    session: AsyncSession, job: Job, most: int, *, up_to: UUID | None = None
+) -> tuple[list[UUID], UUID]:
+    """Return the next events of a job, of one day, and the id that they were looked for up to."""
+    days = days_between(*(await session.execute(text(OLDEST_AND_NEWEST))).one())
+    if days is None:
+        return [], job.beyond
+    after = max(job.cursor, lowest_uuid(datetime(*days[0].timetuple()[:3], tzinfo=UTC)))
+    day = created_at(after).replace(hour=0, minute=0, second=0, microsecond=0)
+    high = min(job.beyond, lowest_uuid(day + timedelta(days=1)))
+    wanted, table = asked_of(job), AcceptedEvent
+    query = select(table.id).where(table.id > after, table.id < high).order_by(table.id).limit(most)
+    for column, value in (
+        (table.pbx, wanted.pbx),
+        (table.company, wanted.company),
+        (table.subject, wanted.subject),
+    ):
+        if value is not None:
+            query = query.where(column == value)
+    if up_to is not None:
+        query = query.where(table.id <= up_to)
+    ids = list((await session.scalars(query)).all())
+    return ids, ids[-1] if len(ids) == most else high
