@@ -11,10 +11,9 @@ import psutil
 import pytest
 import structlog
 
-from hookline.db.embedded import EmbeddedPostgres, binaries
+from hookline.db.embedded import EmbeddedPostgres, programs
 from hookline.db.embedded.identity import owner_of
-from hookline.db.embedded.pidfile import read_pid_file
-from hookline.db.embedded.processes import lives, wait_until_dead
+from hookline.db.embedded.processes import lives, read_pid_file, wait_until_dead
 from support.embedded_owner import owner
 from support.places import passable_folder
 from support.postgres_clients import ask, ask_until_answered, connection
@@ -163,7 +162,7 @@ async def start_orphan(data: Path) -> None:
     identity = owner_of(data)
     shell = await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", '"$@" 2> /dev/null &', "sh"),
-        *(binaries.installed().postgres, "-D", data),
+        *(programs.installed().postgres, "-D", data),
         *("-c", f"config_file={data.parent / 'postgresql.conf'}"),
         user=identity.uid,
         group=identity.gid,

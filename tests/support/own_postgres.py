@@ -12,7 +12,7 @@ import psutil
 
 from hookline.db.away import AWAY
 from hookline.db.embedded import EmbeddedPostgres
-from hookline.db.embedded.pidfile import read_pid_file
+from hookline.db.embedded.processes import read_pid_file
 from support.databases import Databases
 from support.postgres_clients import ask, ask_until_answered
 

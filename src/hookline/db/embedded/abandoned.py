@@ -10,8 +10,7 @@ import os
 from pathlib import Path
 
 from hookline.db.embedded.files import open_private, remove_tree, write
-from hookline.db.embedded.pidfile import read_pid_file
-from hookline.db.embedded.processes import is_alive
+from hookline.db.embedded.processes import is_alive, read_pid_file
 from hookline.logs import get_logger
 
 _LOG = get_logger(__name__)

@@ -5,10 +5,10 @@ import secrets
 from pathlib import Path
 
 from hookline.db.embedded import programs
-from hookline.db.embedded.binaries import Binaries
 from hookline.db.embedded.files import hand_over, make_folder, remove_tree, sync_folder, write
 from hookline.db.embedded.home import DATABASE, ROLE, Home
 from hookline.db.embedded.identity import Identity, for_initdb, is_root
+from hookline.db.embedded.programs import Binaries
 from hookline.errors import EmbeddedPostgresError
 
 _SUPERUSER = "postgres"  # owns the catalogue and cannot log in

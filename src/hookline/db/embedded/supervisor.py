@@ -2,15 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from hookline.db.embedded import abandoned, binaries, cluster, home
+from hookline.db.embedded import abandoned, cluster, home, programs
 from hookline.db.embedded.files import explained
+from hookline.db.embedded.home import SHELTER, find
 from hookline.db.embedded.identity import is_root
-from hookline.db.embedded.orphans import end_orphans
-from hookline.db.embedded.ownership import Ownership
+from hookline.db.embedded.ownership import DataDirectoryInUse, Ownership, read_holder
+from hookline.db.embedded.processes import end_orphans, is_alive, read_pid_file
 from hookline.db.embedded.server import Recipe, Server
 from hookline.errors import EmbeddedPostgresError
 from hookline.logs import get_logger
@@ -20,6 +21,8 @@ log = get_logger(__name__)
 _FIRST_DELAY_S = 0.25
 _LONGEST_DELAY_S = 15.0  # a disk that was full is noticed this soon after it is not
 _STEADY_AFTER_S = 10.0  # a server that lived this long did not die of its start
+_PATIENCE_S = 30.0  # a service that is just starting makes its cluster first
+_LOOK_EVERY_S = 0.05
 
 
 class EmbeddedPostgres:
@@ -81,17 +84,17 @@ class EmbeddedPostgres:
             abandoned.write_owner(place.root, place.data_dir)
         if is_root():
             await asyncio.to_thread(abandoned.sweep, self._shelter)
-        programs = await asyncio.to_thread(binaries.reachable, identity, self._shelter)
+        installed = await asyncio.to_thread(programs.reachable, identity, self._shelter)
         if not place.data.exists():
             log.info("embedded_postgres.making", directory=str(place.root), uid=identity.uid)
-            await cluster.make(place, identity, programs)
-        cluster.check(place, programs)
+            await cluster.make(place, identity, installed)
+        cluster.check(place, installed)
         sockets = home.socket_folder(place, identity, self._shelter)
         undo.callback(home.leave_socket_folder, place, sockets)
         return Recipe(
             home=place,
             identity=identity,
-            binaries=programs,
+            binaries=installed,
             sockets=sockets,
             settings=self._settings,
         )
@@ -119,6 +122,43 @@ class EmbeddedPostgres:
             await self._server.stop()
             log.info("embedded_postgres.stopped", pid=self._server.pid)
             self._server = None
+
+
+def running_dsn(data_dir: Path) -> str | None:
+    """Return the DSN of the server that runs for `data_dir` now, or None where none does."""
+    with explained(data_dir):
+        home = find(data_dir)
+        holder = read_holder(home.gate / "lock")
+        server = read_pid_file(home.data)
+        if holder is None or server is None or not server.ready or server.sockets is None:
+            return None
+        if not (is_alive(holder.pid) and is_alive(server.pid)):
+            return None
+        return home.dsn(server.sockets)
+
+
+@asynccontextmanager
+async def attach_or_start(data_dir: Path, *, shelter: Path = SHELTER) -> AsyncIterator[str]:
+    """Yield the DSN of the running server, or of one of our own that lasts for this block.
+
+    A service that starts meanwhile waits for the block to end.
+    """
+    deadline = asyncio.get_running_loop().time() + _PATIENCE_S
+    while (dsn := running_dsn(data_dir)) is None:
+        own = EmbeddedPostgres(data_dir, shelter=shelter, passing=True)
+        try:
+            dsn = await own.start()
+        except DataDirectoryInUse:  # its owner is just starting it
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(_LOOK_EVERY_S)
+            continue
+        try:
+            yield dsn
+        finally:
+            await own.stop()
+        return
+    yield dsn
 
 
 async def _start(recipe: Recipe) -> Server:
