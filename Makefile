@@ -90,7 +90,7 @@ bench-workers: .venv/runtime  ## 1, 2 and 4 workers on one backlog, into benchma
 lock: .venv/dev  ## resolve the requirements again (UPGRADE=--upgrade for newer versions)
 	@$(COMPILE) $(UPGRADE) --group pyproject.toml:build -o requirements/build.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml -o requirements/runtime.txt
-	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -c requirements/runtime.txt -o requirements/dev.txt
+	@$(COMPILE) $(UPGRADE) pyproject.toml --extra otel --group dev -c requirements/runtime.txt -o requirements/dev.txt
 	@$(COMPILE) $(UPGRADE) --group pyproject.toml:console -c requirements/dev.txt -o requirements/console.txt
 	@$(COMPILE) $(UPGRADE) --group pyproject.toml:clients -o requirements/clients.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group bench -c requirements/dev.txt -o requirements/bench.txt

@@ -34,6 +34,8 @@ from hookline.api.headers import SecurityHeaders
 from hookline.api.openapi import document_of, operation_id, text_of
 from hookline.api.problems import ProblemResponses
 from hookline.api.routing import Routing
+from hookline.api.traced import TracedRequests
+from hookline.tracing import Tracing
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
@@ -76,6 +78,7 @@ class _Application(FastAPI):
     """FastAPI with our own OpenAPI document, and only the middlewares that our routes need."""
 
     cors_origins: Sequence[str] = ()
+    tracing: Tracing | None = None
 
     def openapi(self) -> dict[str, Any]:  # Any: a JSON document
         return document_of(self)
@@ -85,13 +88,21 @@ class _Application(FastAPI):
         app: ASGIApp = SecurityHeaders(ProblemResponses(Routing(self.routes, self.router)))
         if self.cors_origins:
             app = CORSMiddleware(app, allow_origins=self.cors_origins, **_CORS)
+        if self.tracing is not None:
+            app = TracedRequests(app, self.tracing)
         return app
 
 
-def create_app(services_factory: ServicesFactory, *, cors_origins: Sequence[str] = ()) -> FastAPI:
+def create_app(
+    services_factory: ServicesFactory,
+    *,
+    cors_origins: Sequence[str] = (),
+    tracing: Tracing | None = None,
+) -> FastAPI:
     """Return the application; its lifespan opens the services and closes them.
 
     Pages of `cors_origins` may call it from a browser; with none, no other origin's pages can.
+    With `tracing` each request is a span.
     """
 
     @asynccontextmanager
@@ -112,6 +123,7 @@ def create_app(services_factory: ServicesFactory, *, cors_origins: Sequence[str]
         separate_input_output_schemas=False,
     )
     app.cors_origins = cors_origins
+    app.tracing = tracing
     for router in _ROUTERS:
         for route in router.routes:
             app.router.routes.append(_named(route))

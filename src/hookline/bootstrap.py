@@ -25,6 +25,7 @@ from hookline.dispatch.jobs import JobRunner, Work
 from hookline.dispatch.replay_requests import ReplayRequests
 from hookline.dispatch.replays import Replays
 from hookline.domain.catalogue import Catalogue
+from hookline.domain.events import Limits
 from hookline.domain.jobs import JobKind
 from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
@@ -58,7 +59,9 @@ from hookline.security.secrets import KeyRing
 from hookline.settings import Settings, encryption_keys
 from hookline.sinks.base import Sink
 from hookline.sinks.sqs import SqsSink
+from hookline.sinks.traced import TracedSink
 from hookline.sinks.webhook import WebhookSink
+from hookline.tracing import Tracing
 
 _LOG = get_logger(__name__)
 _FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond its grace period
@@ -196,7 +199,11 @@ def open_policy(settings: Settings, stack: AsyncExitStack) -> EgressPolicy:
 
 
 def open_sinks(
-    settings: Settings, policy: EgressPolicy, limits: PoolLimits, stack: AsyncExitStack
+    settings: Settings,
+    policy: EgressPolicy,
+    limits: PoolLimits,
+    stack: AsyncExitStack,
+    tracing: Tracing | None = None,
 ) -> dict[TransmissionType, Sink]:
     """Open sinks of their own connections, with the guard between them and the network."""
     tls = client_tls(settings.egress_ca_file)
@@ -218,7 +225,13 @@ def open_sinks(
     )
     for sink in (webhook, sqs):
         stack.push_async_callback(sink.aclose)
-    return {TransmissionType.WEBHOOK: webhook, TransmissionType.AWS_SQS: sqs}
+    opened: dict[TransmissionType, Sink] = {
+        TransmissionType.WEBHOOK: webhook,
+        TransmissionType.AWS_SQS: sqs,
+    }
+    if tracing is None:
+        return opened
+    return {way: TracedSink(sink, tracing) for way, sink in opened.items()}
 
 
 def count_unknown_types(
@@ -268,6 +281,16 @@ def delivery_connections(settings: Settings) -> PoolLimits:
 def lease_of(settings: Settings) -> float:
     """Return how long a lease lasts, in seconds: an attempt, and time to write its outcome."""
     return settings.delivery_timeout + settings.lease_margin
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Return what events and batches are held to."""
+    return Limits(
+        event_bytes=settings.max_event_bytes,
+        batch_bytes=settings.max_batch_bytes,
+        batch_events=settings.max_batch_events,
+        depth=settings.max_depth,
+    )
 
 
 def duplicate_window_of(settings: Settings) -> timedelta:

@@ -24,6 +24,7 @@ from hookline.bootstrap import (
     keep_house_and_time,
     keyring_of,
     lease_of,
+    limits_of,
     open_database,
     open_history,
     open_jobs,
@@ -48,7 +49,7 @@ from hookline.dispatch.exhausted import ExhaustedTally
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.housekeeping import keep_house
-from hookline.dispatch.ingest import Ingest
+from hookline.dispatch.ingest import Accepts, Ingest
 from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.notices import Notices
 from hookline.dispatch.outdated import StaleKeeper, SupersededKeeper
@@ -56,9 +57,9 @@ from hookline.dispatch.record import Recorder
 from hookline.dispatch.refreshing import Refresher
 from hookline.dispatch.rules import IntegrationRules
 from hookline.dispatch.testing import MOST_AT_ONCE, Tester
+from hookline.dispatch.traced import TracedIngest
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import load_catalogue
-from hookline.domain.events import Limits
 from hookline.domain.health import HealthRules
 from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import TransmissionType
@@ -87,6 +88,7 @@ from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.pool import PoolLimits
 from hookline.settings import Settings, start_secrets
 from hookline.sinks.base import Sink
+from hookline.tracing import Tracing
 
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
 _SUPERSEDED = 5  # polls for one look for what waits in vain: claims find most of it
@@ -99,12 +101,18 @@ _TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
 
 @asynccontextmanager
 async def open_runtime(  # noqa: PLR0915 - a line for each part
-    settings: Settings, *, engine: bool = True, api: bool = True, tally: Path | None = None
+    settings: Settings,
+    *,
+    engine: bool = True,
+    api: bool = True,
+    tally: Path | None = None,
+    tracing: Tracing | None = None,
 ) -> AsyncIterator[Services]:
     """Open this process's part of the service; close it, drained, at the end of the block.
 
     `engine` says whether deliveries are made here; `api` whether requests are answered, for which
-    the first admin key is made sure of. `tally` is the file for one worker process's numbers.
+    the first admin key is made sure of. `tally` is the file for one worker process's numbers;
+    with `tracing`, attempts are spans.
     Raises ConfigurationError or Unavailable, with a sentence.
     """
     async with AsyncExitStack() as stack:
@@ -143,7 +151,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             counts=counts,
         )
         sinks, test_sinks = (
-            open_sinks(settings, policy, limits, stack)
+            open_sinks(settings, policy, limits, stack, tracing)
             for limits in (delivery_connections(settings), _TEST_CONNECTIONS)
         )
         notices = Notices(Outbox(transactions))
@@ -226,8 +234,8 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
             reads=Reads(settings.database_pool_size),
             time_slices=TimeSlices(allowances.charge_cpu),
-            limits=_limits(settings),
-            ingest=CountedIngest(ingest, counts, unknown_types),
+            limits=limits_of(settings),
+            ingest=_accepting(CountedIngest(ingest, counts, unknown_types), tracing),
             history=history,
             statistics=statistics,
             streams=streams,
@@ -320,6 +328,10 @@ def _announcer(queue: PostgresQueue, stack: AsyncExitStack) -> Announcer:
     return announcer
 
 
+def _accepting(ingest: Accepts, tracing: Tracing | None) -> Accepts:
+    return ingest if tracing is None else TracedIngest(ingest, tracing)
+
+
 def _follow_departures(
     departures: Departures, subscriptions: Subscriptions, stack: AsyncExitStack
 ) -> None:
@@ -377,15 +389,6 @@ def _allowances(settings: Settings) -> Allowances:
         requests_per_second=settings.requests_per_second,
         changes_per_second=settings.changes_per_second,
         events_per_second=settings.events_per_second,
-    )
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        event_bytes=settings.max_event_bytes,
-        batch_bytes=settings.max_batch_bytes,
-        batch_events=settings.max_batch_events,
-        depth=settings.max_depth,
     )
 
 

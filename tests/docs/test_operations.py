@@ -21,7 +21,7 @@ def spans(pattern: str, text: str = TEXT) -> list[str]:
     return sorted(each for each in found if re.fullmatch(pattern, each))
 
 
-@pytest.mark.parametrize("name", spans(r"[A-Z]{2,}(_[A-Z]+)+(=\S+)?"))
+@pytest.mark.parametrize("name", spans(r"(?!OTEL_)[A-Z]{2,}(_[A-Z]+)+(=\S+)?"))
 def test_settings_that_are_named_exist(name: str) -> None:
     assert name.partition("=")[0].removeprefix("HOOKLINE_").lower() in Settings.model_fields
 

@@ -95,7 +95,7 @@ def _append(sample: Sample) -> list[object]:
     born = plain(new_uuid() for _ in ids)
     deliveries = [born, plain(ids), texts(["int001"] * _NEW), words, nothing]
     edge = lowest_uuid(_NOW - timedelta(hours=48))
-    return [1, edge, *events, 60.0, 5, *deliveries, flags([True] * _NEW), ones, "{}", "{}", "{}"]
+    return [1, edge, *events, 60.0, 5, *deliveries, flags([True] * _NEW), ones, *["{}"] * 4]
 
 
 def sql_of(name: str) -> str:

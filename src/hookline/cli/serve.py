@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,10 +16,12 @@ from hookline.server.resources import allow_many_sockets
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import AsyncIterator
 
     from hookline.server.connections import ConnectionLimits
     from hookline.server.signals import Stopping
     from hookline.settings import Settings, StartSecrets
+    from hookline.tracing import Tracing
 
 
 def serve(
@@ -75,9 +77,11 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
     from hookline.server.processes import READY, until_orphaned  # noqa: PLC0415
     from hookline.server.serving import answer  # noqa: PLC0415
 
+    tracing = _tracing(run.settings)
     application = create_app(
-        lambda: open_runtime(run.settings, engine=run.engine, tally=run.tally),
+        lambda: open_runtime(run.settings, engine=run.engine, tally=run.tally, tracing=tracing),
         cors_origins=run.settings.cors_origins,
+        tracing=tracing,
     )
 
     def announce() -> None:
@@ -95,7 +99,11 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
         stopping.on_signal()
 
     # Not left to uvicorn, which turns a start's sentence into a traceback.
-    async with application.router.lifespan_context(application), AsyncExitStack() as stack:
+    async with (
+        _closing(tracing),
+        application.router.lifespan_context(application),
+        AsyncExitStack() as stack,
+    ):
         if run.member:
             watch = asyncio.create_task(until_orphaned(stop_as_orphan), name="parent-watch")
             stack.callback(watch.cancel)
@@ -110,6 +118,24 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
         )
     if run.tally is not None and orphaned.is_set():
         leave(run.tally)
+
+
+def _tracing(settings: "Settings") -> "Tracing | None":
+    if not settings.traces:
+        return None
+    from hookline.tracing import open_tracing  # noqa: PLC0415
+
+    return open_tracing()
+
+
+@asynccontextmanager
+async def _closing(tracing: "Tracing | None") -> "AsyncIterator[None]":
+    """Send what is left of traces once nothing is under way any more."""
+    try:
+        yield
+    finally:
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
 
 def _limits(settings: "Settings") -> "ConnectionLimits":
@@ -143,7 +169,11 @@ async def _work(settings: "Settings", stopping: "Stopping") -> None:
     from hookline.runtime import open_runtime  # noqa: PLC0415
 
     asked = asyncio.Event()
-    async with open_runtime(settings, engine=True, api=False):
+    tracing = _tracing(settings)
+    async with (
+        _closing(tracing),
+        open_runtime(settings, engine=True, api=False, tracing=tracing),
+    ):
         stopping.asks(asked.set)
         _settle_memory()
         terminal.say("Hookline's delivery engine is running.")

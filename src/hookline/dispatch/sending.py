@@ -86,6 +86,7 @@ class Sender:
                 subject=event.subject,
                 pbx=event.pbx,
                 company=event.company,
+                traceparent=event.traceparent,
                 attempt=number,
                 retry_reason=retry_reason,
                 replay=replay,

@@ -36,6 +36,11 @@ def optional(values: Sequence[UUID | float | None]) -> str:
     return f"{{{','.join('NULL' if value is None else str(value) for value in values)}}}"
 
 
+def optional_texts(values: Sequence[str | None]) -> str:
+    """Return the array of texts; empty where all are None."""
+    return "{}" if all(value is None for value in values) else texts(values)
+
+
 def lists(values: Sequence[Sequence[str] | None]) -> str:
     """Return the array of arrays of text, each as text; empty where all are None."""
     if all(value is None for value in values):

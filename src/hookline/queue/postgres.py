@@ -19,7 +19,7 @@ from hookline.domain.ids import lowest_uuid
 from hookline.domain.statistics import Ending, code_of
 from hookline.errors import Unavailable
 from hookline.logs import get_logger
-from hookline.queue.arrays import flags, lists, optional, plain, texts
+from hookline.queue.arrays import flags, lists, optional, optional_texts, plain, texts
 from hookline.queue.outdated import OutdatedDeliveries
 from hookline.queue.port import (
     Appended,
@@ -152,6 +152,7 @@ class PostgresQueue:
                 optional([d.max_age for d in deliveries]),
                 optional([d.replacement_key for d in deliveries]),
                 lists([d.omit for d in deliveries]),
+                optional_texts([e.event.traceparent for e in events]),
             )
             if row["revision"] != revision:
                 return StaleSnapshot(row["revision"])

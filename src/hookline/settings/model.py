@@ -189,6 +189,13 @@ class Settings(BaseSettings):
         " after 30; what is left is delivered after its lease.",
     )
 
+    traces: bool = Field(
+        default=False,
+        description="Send OpenTelemetry traces of requests and attempts, and pass their context on"
+        " to receivers. Needs `pip install 'hookline[otel]'`; OTEL_EXPORTER_OTLP_ENDPOINT and its"
+        " like say where to.",
+    )
+
     # Bounds
     max_event_bytes: int = Field(
         1_048_576, ge=1_024, le=16_777_216, description="Bytes of one event: 1 MiB."

@@ -146,6 +146,8 @@ class WebhookSink:
             own.append((b"x-hookline-replay", str(shipment.replay).encode()))
         if shipment.attempt > 1 and shipment.retry_reason is not None:
             own.append((b"webhook-retry-reason", shipment.retry_reason.encode()))
+        if shipment.traceparent is not None:
+            own.append((b"traceparent", shipment.traceparent.encode()))
         return httpx.Request(
             "POST",
             prepared.url,

@@ -4,7 +4,7 @@
 -- Digests and subjects are inserted in order, so that two batches with the same ones cannot deadlock.
 -- Positions follow the deliveries' own order. Nothing is born leased in the lanes that come back as
 -- `behind`: something of theirs is due already, and goes first. Columns that no delivery of the batch
--- has a value for ($22 to $24) may be empty arrays.
+-- has a value for ($22 to $24) may be empty arrays, as may $25, which no event has where traces are off.
 with current as (
     select value from revision
 ),
@@ -13,8 +13,10 @@ incoming as (
     from unnest(
         $3::text::uuid[], $4::text::uuid[], $5::text::text[], $6::text::text[],
         $7::text::text[], $8::text::text[], $9::text::bigint[], $10::bytea[], $11::text::int[],
-        $12::text::text[]
-    ) as event (id, digest, pbx, company, type, subject, time, payload, splice, skipped)
+        $12::text::text[], $25::text::text[]
+    ) as event (
+        id, digest, pbx, company, type, subject, time, payload, splice, skipped, traceparent
+    )
     where (select value from current) = $1::bigint
 ),
 fresh as (
@@ -28,8 +30,10 @@ fresh as (
     returning event_id
 ),
 stored as (
-    insert into events (id, pbx, company, type, subject, time, payload, splice, skipped)
-    select id, pbx, company, type, subject, time, payload, splice, skipped
+    insert into events (
+        id, pbx, company, type, subject, time, payload, splice, skipped, traceparent
+    )
+    select id, pbx, company, type, subject, time, payload, splice, skipped, traceparent
     from incoming
     where id in (select event_id from fresh)
 ),

@@ -46,6 +46,7 @@ def entry_for(shipment: Shipment, target: SqsTarget, *, group: str | None) -> tu
         "x-hookline-replay": "" if shipment.replay is None else str(shipment.replay),
         "webhook-attempt": str(shipment.attempt),
         "webhook-retry-reason": (shipment.retry_reason or "") if shipment.attempt > 1 else "",
+        "traceparent": shipment.traceparent or "",
     }
     entry: Entry = {"MessageBody": body.decode(), "MessageAttributes": {}}
     size = len(body)
