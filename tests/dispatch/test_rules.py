@@ -5,6 +5,7 @@ import pytest
 
 from hookline.dispatch import shares
 from hookline.dispatch.rules import IntegrationRules
+from hookline.dispatch.shares import Shares
 from hookline.domain.access import Tenant
 from support.engines import eventually
 from support.sink_script import Book, a_subscription
@@ -28,12 +29,13 @@ class Records(Book):
         return integration_id in self.paused
 
 
-def rules_from(records: Records) -> IntegrationRules:
+def rules_from(records: Records, shares: Shares | None = None) -> IntegrationRules:
     return IntegrationRules(
         cast("Subscriptions", records),
         cast("HealthWatch", records),
         most_held=100,
         most_bytes=100_000,
+        shares=shares,
     )
 
 
@@ -78,3 +80,23 @@ async def test_a_new_engine_gets_its_lanes_once_the_others_had_time_to_let_go(
         return sum(map(rules.lanes.is_elsewhere, names))
 
     await eventually(elsewhere, lambda count: 0 < count < len(names))
+
+
+@pytest.mark.parametrize("looks", range(8))
+async def test_a_new_engine_gets_its_lanes_whenever_its_waiting_ends(looks: int) -> None:
+    """The wait is over after so many looks at the clock, whatever they were for."""
+    times = iter([0.0, *[shares._JOINING - 0.01] * looks])
+    rules = rules_from(Records(), Shares(lambda: next(times, shares._JOINING)))
+    names = [f"int{number:03}" for number in range(3)]
+    assert not any(map(rules.lanes.is_elsewhere, names))
+    rules.engines_counted(max(ENGINES), [max(ENGINES), max(ENGINES) + 1])
+
+    async def elsewhere() -> int:
+        return sum(map(rules.lanes.is_elsewhere, names))
+
+    alone = rules_from(Records(), Shares(lambda: 0.0))
+    alone.engines_counted(max(ENGINES), [max(ENGINES)])
+    alone.engines_counted(max(ENGINES), [max(ENGINES), max(ENGINES) + 1])
+    expected = sum(map(alone.lanes.is_elsewhere, names))
+    assert expected < len(names)
+    await eventually(elsewhere, lambda count: count == expected)

@@ -20,11 +20,17 @@ class IntegrationRules:
     """
 
     def __init__(
-        self, subscriptions: Subscriptions, watch: HealthWatch, *, most_held: int, most_bytes: int
+        self,
+        subscriptions: Subscriptions,
+        watch: HealthWatch,
+        *,
+        most_held: int,
+        most_bytes: int,
+        shares: Shares | None = None,
     ) -> None:
         self._subscriptions = subscriptions
         self._watch = watch
-        self._shares = Shares()
+        self._shares = shares or Shares()
         self.lanes = Lanes(
             self._rules_of, subscriptions.owner_of, most_held=most_held, most_bytes=most_bytes
         )
