@@ -328,3 +328,35 @@ async def test_what_is_wrong_with_delivery_is_named(api: Api, wrong: object, pat
     for answer in (created, changed):
         assert answer.status_code == 422, answer.text
         assert [each["path"] for each in answer.json()["errors"]] == [path]
+
+
+async def test_ordering_is_chosen_at_the_creation_and_changed_later(api: Api) -> None:
+    made = (await api.post("/v1/integrations", a_webhook(ordering="subject"))).json()
+    path = f"/v1/integrations/{made['id']}"
+    assert made["ordering"] == "subject"
+    changed = await api.patch(path, {"ordering": "none"})
+    assert (changed.status_code, changed.json()["ordering"]) == (200, "none")
+    assert (await api.get(path)).json()["ordering"] == "none"
+    wrong: list[object] = ["pbx", "SUBJECT", "", 1, True, []]
+    for strange in wrong:
+        for refused in (
+            await api.patch(path, {"ordering": strange}),
+            await api.post("/v1/integrations", a_webhook(ordering=strange)),
+        ):
+            assert refused.status_code == 422, strange
+            assert [error["path"] for error in refused.json()["errors"]] == ["ordering"]
+
+
+async def test_a_fifo_queue_keeps_order_and_cannot_be_told_not_to(api: Api) -> None:
+    document = a_queue()
+    document["transmission"]["url"] += ".fifo"
+    made = (await api.post("/v1/integrations", document)).json()
+    assert made["ordering"] == "subject"
+    for refused in (
+        await api.patch(f"/v1/integrations/{made['id']}", {"ordering": "none"}),
+        await api.post("/v1/integrations", document | {"ordering": "none"}),
+    ):
+        assert refused.status_code == 422
+        [error] = refused.json()["errors"]
+        assert error["path"] == "ordering"
+        assert "FIFO" in error["message"]
