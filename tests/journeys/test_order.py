@@ -15,6 +15,7 @@ from support.receivers import OK, Exchange, Receiver, receiving, status
 from support.service import PATIENCE, Service, Services
 from support.sqs_consumer import Consumer
 
+MOST = 1_000  # events of one batch
 BATCH = 200
 SINGLES = 30
 SUBJECTS = 5
@@ -90,6 +91,7 @@ async def test_one_at_a_time_comes_in_the_order_of_acceptance_and_is_listed_in_i
     async with receiving() as receiver:
         await processes[0].an_integration(receiver, maxInFlight=1)
         sender = Sender(*processes, acceptor)
+        await sender.batch(MOST)
         await sender.mixed()
         await until_all_came(receiver, sender)
         assert numbers(receiver) == list(range(len(sender.accepted)))
@@ -139,8 +141,8 @@ async def test_what_a_killed_process_had_in_hand_still_goes_first(
     async with receiving() as receiver:
         await processes[0].an_integration(receiver, maxInFlight=1)
         sender = Sender(*processes)
-        await sender.batch(400)
-        await receiver.until_asked(100, within=PATIENCE)
+        await sender.batch(MOST)
+        await receiver.until_asked(400, within=PATIENCE)
         for each in processes:
             await each.kill()
         again = await together.start(**SOON)
@@ -254,28 +256,35 @@ async def consumer(moto: str) -> AsyncIterator[Consumer]:
     opened.close()
 
 
-@pytest.mark.parametrize("engines", [pytest.param(1, marks=pytest.mark.soak), 2])
+@pytest.mark.parametrize(
+    ("engines", "size"),
+    [
+        pytest.param(1, MOST, marks=pytest.mark.soak),
+        pytest.param(2, MOST, marks=pytest.mark.soak),
+        (2, 60),
+    ],
+)
 async def test_a_fifo_queue_gets_every_call_in_order_whoever_dies(
-    together: Services, moto: str, consumer: Consumer, engines: int
+    together: Services, moto: str, consumer: Consumer, engines: int, size: int
 ) -> None:
-    name = f"pbx-events-{engines}.fifo"
+    name = f"pbx-events-{engines}-{size}.fifo"
     queue = await asyncio.to_thread(consumer.create, name, FifoQueue="true")
     settings = SOON | {"SQS_ENDPOINT_URL": moto}
     processes = [await together.start(**settings) for _ in range(engines)]
     document = a_queue(events={"analytics": "all"})
-    document["transmission"]["url"] += f"-{engines}.fifo"
+    document["transmission"]["url"] += f"-{engines}-{size}.fifo"
     created = await processes[0].api.post("/v1/integrations", document)
     assert (created.status_code, created.json()["ordering"]) == (201, "subject"), created.text
     sender = Sender(*processes)
-    await sender.batch(200)
-    await sender.singles(20)
-    messages = await asyncio.to_thread(consumer.read, queue, 50)
+    await sender.batch(size)
+    await sender.singles(10)
+    messages = await asyncio.to_thread(consumer.read, queue, size // 4)
     for each in processes:
         await each.kill()
     again = await together.start(**settings)
     sender.services = (again,)
-    await sender.batch(30)
-    for event_id in sender.accepted:
+    await sender.batch(20)
+    for event_id in sender.accepted[-2 * SUBJECTS :]:  # the last of each call, before and after
         await again.settled(event_id)
 
     messages += await asyncio.to_thread(consumer.read, queue, len(sender.accepted) + 1)
