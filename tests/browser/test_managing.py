@@ -103,6 +103,9 @@ async def test_a_failed_delivery_is_found_and_sent_again(
     event = an_event(pbx="000000000007", id="refused-once")
     delivery = await service.settled_delivery((await service.send(event))["eventId"])
     assert delivery["reason"] == "rejected"
+    await admin.goto(f"/console/events/{delivery['eventId']}")
+    outcomes = admin.get_by_role("table", name="What became of it")
+    await expect(outcomes).to_contain_text("Last attempt: The answer was 400.")
 
     await admin.goto(f"/console/integrations/{made['id']}?status=failed")
     await admin.get_by_role("table", name="Deliveries").get_by_role("link").first.click()

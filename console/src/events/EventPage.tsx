@@ -10,7 +10,7 @@ import { Block, Fact } from "../shared/Block";
 import { IntegrationName } from "../shared/IntegrationName";
 import { Waiting } from "../shared/Listing";
 import { Page } from "../shared/Page";
-import { reasonText, StatusBadge } from "../shared/states";
+import { errorText, reasonText, StatusBadge } from "../shared/states";
 import { Time } from "../shared/Time";
 
 const route = getRouteApi("/events/$eventId");
@@ -107,6 +107,7 @@ function Why({ outcome }: { outcome: IntegrationOutcome }) {
   return (
     <Stack gap={2}>
       {reason && <Text size="sm">{reasonText(t, reason)}</Text>}
+      <Progress outcome={outcome} />
       {deliveryId && (
         <Link to="/deliveries/$deliveryId" params={{ deliveryId }} className="link">
           {t("Show the delivery")}
@@ -128,6 +129,30 @@ function Why({ outcome }: { outcome: IntegrationOutcome }) {
         </Link>
       )}
     </Stack>
+  );
+}
+
+/** What a delivery waits for, and what came of its last attempt. */
+function Progress({ outcome: { detail, status } }: { outcome: IntegrationOutcome }) {
+  const { t } = useTranslation();
+  if (!detail || status === "delivered") return null;
+  const { lastAttempt, nextAttemptAt, nextProbeAt, paused, behind } = detail;
+  const next = paused ? nextProbeAt : nextAttemptAt;
+  return (
+    <Text size="sm" component="div">
+      {paused && <div>{t("The integration is paused until its receiver answers again.")}</div>}
+      {behind && <div>{t("It waits for an earlier event of the same subject.")}</div>}
+      {lastAttempt?.error && (
+        <div>
+          {t("Last attempt")}: {errorText(t, lastAttempt.error, lastAttempt.statusCode)}
+        </div>
+      )}
+      {status === "pending" && next && (
+        <div>
+          {t("Next attempt")}: <Time at={next} seconds />
+        </div>
+      )}
+    </Text>
   );
 }
 
