@@ -32,6 +32,7 @@ def find_program() -> Path | None:
 async def browsing(program: Path) -> AsyncIterator[Browser]:
     """Run a browser for the block; root has to run it without its sandbox."""
     sandbox = [] if os.geteuid() else ["--no-sandbox"]
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
             executable_path=program, args=[*sandbox, "--disable-dev-shm-usage"]
