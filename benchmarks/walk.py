@@ -40,11 +40,12 @@ from hookline.dispatch.lanes import LaneRules, Lanes
 from hookline.dispatch.record import Recorder
 from hookline.domain.access import Principal, Role, Tenant
 from hookline.domain.events import Event, Limits, parse_event
+from hookline.domain.group_policies import NO_POLICY, GroupPolicy
 from hookline.domain.ids import new_uuid
 from hookline.domain.retries import RetryPolicies
 from hookline.domain.selection import ALL, Selection
 from hookline.domain.targets import TransmissionType, WebhookTarget
-from hookline.integrations.subscriptions import Match, Subscription
+from hookline.integrations.subscription import Match, Subscription
 from hookline.queue.port import Appended, Claimed, Lane, NewDelivery, NewEvent, Settlement, Waiting
 from hookline.security.egress.connection import Connection
 from hookline.security.egress.policy import EgressPolicy
@@ -144,7 +145,7 @@ class Directory:
             ordered=False,
             target=WebhookTarget(url, (_SECRET,)),
         )
-        self._match = Match((self._one,), None)
+        self._match = Match.of((self._one,), {})
 
     def find(self, _integration_id: str) -> Subscription:
         return self._one
@@ -157,6 +158,12 @@ class Directory:
 
     def reserves(self, _event_type: str) -> bool:
         return False
+
+    def policy_of(self, _subscription: object, _event_type: str) -> GroupPolicy:
+        return NO_POLICY
+
+    def group_of(self, _event_type: str) -> str:
+        return "call"
 
     def company_of(self, _pbx: str) -> str | None:
         return None
