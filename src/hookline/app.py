@@ -18,6 +18,7 @@ from hookline.api import (
     erasures,
     event_types,
     events,
+    filters,
     health,
     history,
     integrations,
@@ -43,6 +44,7 @@ ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 _ROUTERS = (
     event_types.router,
     integrations.router,
+    filters.router,
     pbxs.router,
     events.router,
     history.router,

@@ -58,6 +58,7 @@ from hookline.dispatch.refreshing import Refresher
 from hookline.dispatch.rules import IntegrationRules
 from hookline.dispatch.testing import MOST_AT_ONCE, Tester
 from hookline.dispatch.traced import TracedIngest
+from hookline.dispatch.trials import Trials
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.health import HealthRules
@@ -247,6 +248,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             ),
             jobs=jobs,
             replays=replays,
+            trials=Trials(history, subscriptions, catalogue),
             tester=Tester(subscriptions, test_sinks, catalogue, timeout=settings.delivery_timeout),
             readiness=DatabaseAndEngine(records, running),
             metrics=metrics,

@@ -24,6 +24,7 @@ from hookline.dispatch.gate import Gate
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.replay_requests import ReplayRequests
 from hookline.dispatch.replays import Replays
+from hookline.dispatch.trials import Trials
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits
 from hookline.history.jobs import Jobs
@@ -167,6 +168,7 @@ def services(  # noqa: PLR0917 - fixtures
             retention_days=30,
         ),
         tester=tester,
+        trials=Trials(history, subscriptions, catalogue),
         readiness=readiness,
         system=System(
             records=engine,

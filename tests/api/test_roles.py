@@ -65,6 +65,7 @@ TABLE = {
     "deleteIntegration": Row(204),
     "getIntegrationSecret": Row(),
     "rotateIntegrationSecret": Row(body={}),
+    "tryFilter": Row(body={"filter": {"type": ["call:start"]}}),
     "testIntegration": Row(body={"type": "call:completed"}),
     "putPbx": Row(body={"company": "it_w1", "license": "x-bees"}, manager=False),
     "getPbx": Row(),

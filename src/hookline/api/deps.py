@@ -15,6 +15,7 @@ from hookline.dispatch.again import Retries
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.ingest import Accepts
 from hookline.dispatch.replay_requests import ReplayRequests
+from hookline.dispatch.trials import Trials
 from hookline.domain.events import Limits
 from hookline.history.jobs import Jobs
 from hookline.history.repository import History
@@ -53,6 +54,7 @@ class Services:
     jobs: Jobs
     replays: ReplayRequests
     tester: Tester
+    trials: Trials
     readiness: Readiness
     system: System
     metrics: Metrics

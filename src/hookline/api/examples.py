@@ -135,3 +135,28 @@ PBX_DESCRIPTION: Examples = {
         "value": {"company": "it_w000001", "license": "x-bees", "presenceEvents": True},
     },
 }
+FILTER_TRIALS: Examples = {
+    "examples": {
+        "summary": "On the catalogue's examples",
+        "value": {
+            "filter": {"type": [{"prefix": "call:"}]},
+            "omit": ["data.flows.*.caller.phone"],
+        },
+    },
+    "events": {
+        "summary": "On an event that is sent along",
+        "value": {
+            "filter": {"data": {"direction": ["INBOUND"]}},
+            "events": [
+                {
+                    "id": "1721836787.1",
+                    "pbx": "000000000001",
+                    "company": "it_w000001",
+                    "time": 1721836787753,
+                    "type": "call:live:progress",
+                    "data": {"direction": "OUTBOUND"},
+                }
+            ],
+        },
+    },
+}

@@ -84,6 +84,27 @@ class History:
             raise _no_such_event(event_id)
         return StoredEvent(row["id"], row["payload"], tuple(outcomes), row["erased_at"])
 
+    async def payloads(self, event_ids: Sequence[UUID], *, most_bytes: int) -> dict[UUID, bytes]:
+        """Return the payloads of events that were seen, in this order, as many as fit.
+
+        Those that were erased are left out.
+        """
+        if not event_ids:
+            return {}
+        async with self._moment() as connection:
+            found = await connection.execute(statements.sizes(event_ids))
+            sizes = {row.id: row.size for row in found}
+            chosen, room = [], most_bytes
+            for each in event_ids:
+                room -= sizes.get(each, 0)
+                if room < 0:
+                    break
+                if each in sizes:
+                    chosen.append(each)
+            rows = await connection.execute(statements.payloads(chosen)) if chosen else ()
+            payloads = {row.id: bytes(row.payload) for row in rows}
+        return {each: payloads[each] for each in chosen if each in payloads}
+
     async def deliveries(
         self, principal: Principal, wanted: WantedDeliveries, *, before: UUID | None, limit: int
     ) -> list[Delivery]:

@@ -115,6 +115,24 @@ def event(principal: Principal, event_id: UUID) -> Row:
     )
 
 
+def sizes(event_ids: Sequence[UUID]) -> Row:
+    """Select the payloads' sizes of those of some events that were not erased."""
+    table = AcceptedEvent
+    size = func.octet_length(table.payload).label("size")
+    return select(table.id, size).where(*_among(event_ids), table.erased_at.is_(None))
+
+
+def payloads(event_ids: Sequence[UUID]) -> Row:
+    """Select the payloads of some events."""
+    return select(AcceptedEvent.id, AcceptedEvent.payload).where(*_among(event_ids))
+
+
+def _among(event_ids: Sequence[UUID]) -> list[ColumnElement[bool]]:
+    """Name events, within the days that they can be of."""
+    table = AcceptedEvent
+    return [table.id.in_(event_ids), table.id >= min(event_ids), table.id <= max(event_ids)]
+
+
 def deliveries_of_event(event_id: UUID, within: IdRange) -> Row:
     """Select the deliveries of one event that are in a range of ids."""
     arms = [

@@ -17,6 +17,7 @@ from hookline_client.api.deliveries import (
 )
 from hookline_client.api.event_types import list_event_types
 from hookline_client.api.events import get_event, send_event, send_event_batch
+from hookline_client.api.filters import try_filter
 from hookline_client.api.integrations import (
     create_integration,
     delete_integration,
@@ -39,6 +40,8 @@ from hookline_client.models import (
     EventReceipt,
     EventRecord,
     EventSelection,
+    FilterTrial,
+    FilterTrialRequest,
     Integration,
     IntegrationCreate,
     IntegrationPage,
@@ -199,6 +202,7 @@ def retry(client: AuthenticatedClient, webhook: Integration) -> dict[str, object
     assert isinstance(again, Delivery), again
     last = delivered(client, identifier, attempts=2)
     count(client, webhook)
+    try_a_filter(client, webhook)
     follow(client, webhook)
     listed = list_deliveries.sync(
         client=client, integration_id=webhook.id, status=[DeliveryStatus.DELIVERED]
@@ -231,6 +235,16 @@ def count(client: AuthenticatedClient, webhook: Integration) -> None:
         assert isinstance(found, Statistics), found
         assert sum(bucket.delivered for bucket in found.buckets) >= 2
         assert any(bucket.attempt_ms.p50 is not None for bucket in found.buckets)
+
+
+def try_a_filter(client: AuthenticatedClient, webhook: Integration) -> None:
+    """See which of the integration's events a filter would let pass, and what their copies hold."""
+    asked = {"filter": {"type": ["call:start"]}, "omit": ["data.x"], "integrationId": webhook.id}
+    found = try_filter.sync(client=client, body=FilterTrialRequest.from_dict(asked))
+    assert isinstance(found, FilterTrial), found
+    assert found.items
+    assert found.passing == sum(each.passes for each in found.items)
+    assert all(each.refused_by == "type" for each in found.items if not each.passes)
 
 
 def follow(client: AuthenticatedClient, webhook: Integration) -> None:

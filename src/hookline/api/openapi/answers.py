@@ -273,6 +273,21 @@ ANSWERS: Final[dict[str, object]] = {
     },
     "getIntegrationSecret": _SIGNING,
     "rotateIntegrationSecret": {**_SIGNING, "oldSecretUntil": "2026-02-01T12:00:00Z"},
+    "tryFilter": {
+        "passing": 0,
+        "items": [
+            {
+                "eventId": None,
+                "type": "call:live:progress",
+                "passes": False,
+                "refusedBy": "data.direction",
+                "bytes": 161,
+                "body": '{"id":"1721836787.1","pbx":"000000000001","company":"it_w000001",'
+                '"time":1721836787753,"type":"call:live:progress","integrationId":"s95eum",'
+                '"data":{"direction":"OUTBOUND"}}',
+            }
+        ],
+    },
     "testIntegration": {
         "eventType": "presence:telephony",
         "deliveryId": _DELIVERY,

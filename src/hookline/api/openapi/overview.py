@@ -63,6 +63,7 @@ SERVERS: Final[list[Object]] = [
 TAGS: Final[list[Object]] = [
     {"name": "Event types", "description": "What PBXs send, in groups."},
     {"name": "Integrations", "description": "Who gets which events, and where."},
+    {"name": "Filters", "description": "What a filter lets pass, before it is saved."},
     {"name": "PBX records", "description": "A PBX's company, licence and presence events."},
     {"name": "Events", "description": "Send events, and find out what became of them."},
     {"name": "Deliveries", "description": "Each copy on its way, with its attempts."},
