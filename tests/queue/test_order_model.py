@@ -45,8 +45,9 @@ STEPS = [
 OUTCOMES: list[Outcome] = [Delivered(), Delivered(), Delivered(), FAILED, NOW, LATER]
 HOURS_PASS = """
 with shifted as (update pending set due_at = due_at - interval '2 hours')
-update subjects set due_at = greatest(to_timestamp(0), due_at - interval '2 hours')
+update subjects set due_at = to_timestamp(0)
 """
+"""Leases do not run out by that; so of which subject what may go is looked up anew."""
 LEASES_RUN_OUT = """
 update pending set leased_until = now() - interval '1 second'
 where lease = any($1) and leased_until is not null
