@@ -39,6 +39,9 @@ Keep = Annotated[
         examples=["latest"],
     ),
 ]
+KeepPatch = Annotated[  # no closed list: orval gives up at one that may be null
+    str, Field(pattern="^latest$", description="As in the integration.", examples=["latest"])
+]
 _BY_GROUP = (
     "What the events of a group are worth, by group; a group that is left out is delivered as "
     "the service does by default."
@@ -77,7 +80,7 @@ class GroupDeliveryPatch(RequestDocument):
 
     retry_delays: RetryDelays | None = Field(default_factory=lambda: None)
     max_age: MaxAge | None = Field(default_factory=lambda: None)
-    keep: Keep | None = Field(default_factory=lambda: None)
+    keep: KeepPatch | None = Field(default_factory=lambda: None)
 
 
 DeliveryByGroup = TypeAliasType(

@@ -243,31 +243,35 @@ EventSelectionPatch = TypeAliasType(
     ],
 )
 
-EventPattern = Annotated[
-    dict[str, Any],  # hookline.domain.filters reads it, and names every wrong place in it
-    WithJsonSchema(
-        {
-            "type": "object",
-            "description": "Which events of the chosen types pass, as an event pattern over "
-            "the envelope, in the language of Amazon EventBridge: all keys must match; a leaf "
-            "is an array of alternatives, each a literal or one of `prefix`, `suffix`, "
-            "`equals-ignore-case`, `wildcard`, `anything-but`, `numeric`, `exists`; `$or` is "
-            "an array of patterns. Of an array in the event any element may match. At most 4 "
-            "KiB as compact JSON, 100 leaves and 8 levels. `null`: all pass.",
-            "minProperties": 1,
-            "additionalProperties": True,
-            "examples": [
-                {
-                    "data": {
-                        "direction": ["INBOUND"],
-                        "duration": [{"numeric": [">=", 10]}],
-                        "flows": {"extension": ["230", {"prefix": "24"}]},
+EventPattern = TypeAliasType(
+    "EventPattern",
+    Annotated[
+        dict[str, Any],  # hookline.domain.filters reads it, and names every wrong place in it
+        WithJsonSchema(
+            {
+                "title": "EventPattern",
+                "type": "object",
+                "description": "Which events of the chosen types pass, as an event pattern over "
+                "the envelope, in the language of Amazon EventBridge: all keys must match; a leaf "
+                "is an array of alternatives, each a literal or one of `prefix`, `suffix`, "
+                "`equals-ignore-case`, `wildcard`, `anything-but`, `numeric`, `exists`; `$or` is "
+                "an array of patterns. Of an array in the event any element may match. At most 4 "
+                "KiB as compact JSON, 100 leaves and 8 levels. `null`: all pass.",
+                "minProperties": 1,
+                "additionalProperties": True,
+                "examples": [
+                    {
+                        "data": {
+                            "direction": ["INBOUND"],
+                            "duration": [{"numeric": [">=", 10]}],
+                            "flows": {"extension": ["230", {"prefix": "24"}]},
+                        }
                     }
-                }
-            ],
-        }
-    ),
-]
+                ],
+            }
+        ),
+    ],
+)
 
 
 class Document(BaseModel):
