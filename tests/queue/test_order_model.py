@@ -376,7 +376,7 @@ def against_model(database: str, *, examples: int, steps: int, always_alike: boo
 
 
 def test_order_holds_whatever_workers_do(database: str) -> None:
-    against_model(database, examples=60, steps=40, always_alike=True)
+    against_model(database, examples=120, steps=50, always_alike=True)
 
 
 @pytest.mark.soak
