@@ -24,11 +24,13 @@ TEMPLATES = re.compile(
     )
 )
 FOREIGN = re.compile(r"Input should|validation|<[A-Z]|[Pp]ython|pydantic|\w+_type|NoneType|dict\b")
-BY_SCHEMA_ALONE = {
+BY_SCHEMA_ALONE = {  # (operation, what is wrong), or (operation, path, what is wrong)
     # null is taken for a field that may be left out: tests/schemathesis.toml says why
     ("createIntegration", "type null"),
     ("createKey", "type null"),
     ("startReplay", "type null"),
+    # a union of null and a map is more than Java's generator can do
+    ("updateIntegration", "delivery", "type null"),
     ("startErasure", "type null"),
 }
 
@@ -103,7 +105,8 @@ async def test_every_broken_body_is_told_where_in_our_words(
         found = (schemas.violations(operation["schema"], example) for example in examples)
         for violation in chain.from_iterable(found):
             told = (operation["operationId"], violation.path, violation.what)
-            if told in broken or (told[0], told[2]) in BY_SCHEMA_ALONE or not violation.path:
+            alone = {told, (told[0], told[2])} & BY_SCHEMA_ALONE
+            if told in broken or alone or not violation.path:
                 continue
             answer = await service.api.request(
                 method,

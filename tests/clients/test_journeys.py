@@ -61,6 +61,11 @@ def test_no_name_in_a_client_is_made_up_by_its_generator(python_client: Path) ->
     assert {name for name in modules if "_type_" in name or name.startswith("body_")} == {
         "event_type_description",
         "event_type_put",
+        # Named, a pattern that may be null is a union that Java's generator can't do.
+        "integration_filter_type_0",
+        "integration_create_filter_type_0",
+        "integration_patch_filter_type_0",
+        "filter_trial_request_filter_type_0",
     }
 
 

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 
 _IMPORTED = (
-    "hookline.cli",
+    "hookline.cli.serve",
     "hookline.app",
     "hookline.runtime",
     "hookline.metrics.multiprocess",

@@ -78,7 +78,7 @@ class Schemas:
         if options := schema.get("oneOf", schema.get("anyOf")):
             return self.sample(options[0])
         if schema.get("type") == "object":
-            return {name: self.sample(each) for name, each in schema["properties"].items()}
+            return {name: self.sample(each) for name, each in schema.get("properties", {}).items()}
         if schema.get("type") == "array":
             return [self.sample(schema["items"])]
         return schema.get("default", _OF_TYPE[schema["type"]])

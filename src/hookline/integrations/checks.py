@@ -64,8 +64,11 @@ class Checks:
             return None
 
     def filter(self, pattern: object) -> str | None:
-        """Check an event pattern; return its JSON text to keep, None for none or a wrong one."""
-        if pattern is None:
+        """Check an event pattern; return its JSON text to keep, None for none or a wrong one.
+
+        Clients in Java send an empty object where nobody set a filter: it is none.
+        """
+        if pattern is None or pattern == {}:
             return None
         try:
             return json.dumps(parse_filter(pattern).pattern)

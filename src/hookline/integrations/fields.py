@@ -170,25 +170,21 @@ OrderingField = Annotated[
         "`subject`."
     ),
 ]
-OmitPaths = TypeAliasType(
-    "OmitPaths",
-    Annotated[
-        list[Any],  # hookline.domain.omissions reads it, and names every wrong place in it
-        WithJsonSchema(
-            {
-                "title": "OmitPaths",
-                "type": "array",
-                "maxItems": MOST_PATHS,
-                "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_PATH},
-                "description": "Paths that the copies leave out, `*` for the elements of an array: "
-                "for privacy, and for receivers that take no long bodies. What is sent is what is "
-                "signed. A path that an event does not have changes nothing. Counts for events "
-                "that are accepted from now on.",
-                "examples": [["data.chunks", "data.flows.*.caller.phone"]],
-            }
-        ),
-    ],
-)
+OmitPaths = Annotated[
+    list[Any],  # hookline.domain.omissions reads it, and names every wrong place in it
+    WithJsonSchema(
+        {
+            "type": "array",
+            "maxItems": MOST_PATHS,
+            "items": {"type": "string", "minLength": 1, "maxLength": LONGEST_PATH},
+            "description": "Paths that the copies leave out, `*` for the elements of an array: "
+            "for privacy, and for receivers that take no long bodies. What is sent is what is "
+            "signed. A path that an event does not have changes nothing. Counts for events "
+            "that are accepted from now on.",
+            "examples": [["data.chunks", "data.flows.*.caller.phone"]],
+        }
+    ),
+]
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 Switch = Annotated[bool, Field(strict=True)]
 
@@ -243,35 +239,30 @@ EventSelectionPatch = TypeAliasType(
     ],
 )
 
-EventPattern = TypeAliasType(
-    "EventPattern",
-    Annotated[
-        dict[str, Any],  # hookline.domain.filters reads it, and names every wrong place in it
-        WithJsonSchema(
-            {
-                "title": "EventPattern",
-                "type": "object",
-                "description": "Which events of the chosen types pass, as an event pattern over "
-                "the envelope, in the language of Amazon EventBridge: all keys must match; a leaf "
-                "is an array of alternatives, each a literal or one of `prefix`, `suffix`, "
-                "`equals-ignore-case`, `wildcard`, `anything-but`, `numeric`, `exists`; `$or` is "
-                "an array of patterns. Of an array in the event any element may match. At most 4 "
-                "KiB as compact JSON, 100 leaves and 8 levels. `null`: all pass.",
-                "minProperties": 1,
-                "additionalProperties": True,
-                "examples": [
-                    {
-                        "data": {
-                            "direction": ["INBOUND"],
-                            "duration": [{"numeric": [">=", 10]}],
-                            "flows": {"extension": ["230", {"prefix": "24"}]},
-                        }
+EventPattern = Annotated[
+    dict[str, Any],  # hookline.domain.filters reads it, and names every wrong place in it
+    WithJsonSchema(
+        {
+            "type": "object",
+            "description": "Which events of the chosen types pass, as an event pattern over "
+            "the envelope, in the language of Amazon EventBridge: all keys must match; a leaf "
+            "is an array of alternatives, each a literal or one of `prefix`, `suffix`, "
+            "`equals-ignore-case`, `wildcard`, `anything-but`, `numeric`, `exists`; `$or` is "
+            "an array of patterns. Of an array in the event any element may match. At most 4 "
+            "KiB as compact JSON, 100 leaves and 8 levels. `null` or `{}`: all pass.",
+            "additionalProperties": True,
+            "examples": [
+                {
+                    "data": {
+                        "direction": ["INBOUND"],
+                        "duration": [{"numeric": [">=", 10]}],
+                        "flows": {"extension": ["230", {"prefix": "24"}]},
                     }
-                ],
-            }
-        ),
-    ],
-)
+                }
+            ],
+        }
+    ),
+]
 
 
 class Document(BaseModel):

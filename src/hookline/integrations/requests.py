@@ -187,10 +187,7 @@ class IntegrationPatch(PatchDocument):
         default_factory=lambda: None,  # as above
         description="Replaces the whole list; `null` has copies leave out nothing.",
     )
-    delivery: DeliveryByGroupPatch | None = Field(
-        default_factory=lambda: None,  # as above
-        description="`null` has all groups delivered as by default.",
-    )
+    delivery: DeliveryByGroupPatch | None = None
     ordering: OrderingField | None = None
     max_in_flight: MaxInFlight | None = None
     rate_limit: RateLimit | None = Field(

@@ -118,7 +118,7 @@ public final class Journey {
   }
 
   private List<String> groups() throws ApiException {
-    return eventTypes.listEventTypes().getGroups().stream().map(EventGroup::getName).toList();
+    return eventTypes.listEventTypes(null).getGroups().stream().map(EventGroup::getName).toList();
   }
 
   private interface Call {

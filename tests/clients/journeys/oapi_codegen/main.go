@@ -82,7 +82,7 @@ func createQueue() *api.Integration {
 }
 
 func groups() (names []string) {
-	answer := must(client.ListEventTypesWithResponse(ctx))
+	answer := must(client.ListEventTypesWithResponse(ctx, nil))
 	for _, group := range done(answer.JSON200, answer.Body).Groups {
 		names = append(names, group.Name)
 	}
