@@ -33,6 +33,7 @@ BY_SCHEMA_ALONE = {  # (operation, what is wrong), or (operation, path, what is 
     ("updateIntegration", "delivery", "type null"),
     ("startErasure", "type null"),
     ("tryFilter", "type null"),
+    ("tryFilter", "integrationId", "pattern"),  # there is none: 404, as in a path
 }
 
 
