@@ -33,7 +33,7 @@ READ_BODY: Final = 65_536  # bytes read at most, so that a connection can serve 
 class WholeBody(httpx.AsyncByteStream):
     """A body that is all there, of a request or of a response.
 
-    It is no async generator, because event loops keep a register of those: 5 µs for each.
+    It is no async generator, because event loops keep a register of those.
     """
 
     __slots__ = ("_left", "content")
