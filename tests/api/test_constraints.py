@@ -31,7 +31,6 @@ BY_SCHEMA_ALONE = {  # (operation, what is wrong), or (operation, path, what is 
     ("startReplay", "type null"),
     # a union of null and a map is more than Java's generator can do
     ("updateIntegration", "delivery", "type null"),
-    ("startErasure", "type null"),
     ("tryFilter", "type null"),
     ("tryFilter", "integrationId", "pattern"),  # there is none: 404, as in a path
 }

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Response
-from pydantic import Field
+from pydantic import Field, field_validator
+from pydantic_core import PydanticCustomError
 
 from hookline.api.auth import Admin
 from hookline.api.deps import ServicesDep
@@ -47,6 +48,14 @@ class ErasureCreate(RequestDocument):
         "zone). Left out, or later than now: now.",
         examples=["2026-01-31T12:00:00Z"],
     )
+
+    @field_validator("pbx", "company", "subject", "before", mode="before")
+    @classmethod
+    def _is_said(cls, value: object) -> object:
+        """Refuse null: taken for a field that was left out, it would erase more than was meant."""
+        if value is None:
+            raise PydanticCustomError("null", "Send a value, or leave the field out.")
+        return value
 
 
 @router.post(
