@@ -5,6 +5,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
 import { zod4Resolver } from "mantine-form-zod-resolver";
 import { useEffect, useState } from "react";
+import { flushSync } from "react-dom";
 import { useTranslation } from "react-i18next";
 
 import { asApiError } from "../api/problems";
@@ -67,7 +68,7 @@ export function EditForm({ integration }: { integration: Integration }) {
     },
     onError: async (error) => {
       const problem = asApiError(error);
-      form.setErrors(placeErrors(problem.fields).errors);
+      flushSync(() => form.setErrors(placeErrors(problem.fields).errors));
       focusFirstError();
       if (problem.status !== STALE) return;
       const { data } = await getIntegration({ path, throwOnError: true });

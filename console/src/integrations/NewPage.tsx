@@ -4,6 +4,7 @@ import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
 import { zod4Resolver } from "mantine-form-zod-resolver";
 import { useRef, useState } from "react";
+import { flushSync } from "react-dom";
 import { useTranslation } from "react-i18next";
 
 import { asApiError } from "../api/problems";
@@ -50,7 +51,7 @@ function NewForm({ onMade }: { onMade: (integration: Integration) => void }) {
       onMade(integration);
     },
     onError: (error) => {
-      form.setErrors(placeErrors(asApiError(error).fields).errors);
+      flushSync(() => form.setErrors(placeErrors(asApiError(error).fields).errors));
       focusFirstError();
     },
   });
@@ -162,7 +163,7 @@ function Made({ integration }: { integration: Integration }) {
   );
 }
 
-/** Move the focus to the first field with an error, once it is marked as such. */
+/** Move the focus to the first field with an error; errors must be rendered by the next frame. */
 export function focusFirstError(): void {
   requestAnimationFrame(() => document.querySelector<HTMLElement>("[aria-invalid=true]")?.focus());
 }
