@@ -20,8 +20,6 @@ from hookline.integrations.keys import KeyRecord, KeyState, WantedKeys
 
 router = APIRouter(prefix="/v1/keys", tags=["Keys"], route_class=GuardedRoute)
 
-KeyPath = Annotated[UUID, Path(description="The key's id.")]
-
 
 @router.post("", status_code=201, responses=failures(400, 403, 413, 415, 422))
 async def create_key(
@@ -74,8 +72,12 @@ async def list_keys(  # noqa: PLR0913 - each is a parameter of the query
     return ApiKeyPage(items=[_shown(record) for record in shown], next=following)
 
 
-@router.delete("/{key_id}", status_code=204, responses=failures(403, 404, 409, 422))
-async def revoke_key(_caller: Admin, services: ServicesDep, key_id: KeyPath) -> None:
+@router.delete("/{keyId}", status_code=204, responses=failures(403, 404, 409, 422))
+async def revoke_key(
+    _caller: Admin,
+    services: ServicesDep,
+    key_id: Annotated[UUID, Path(alias="keyId", description="The key's id.")],
+) -> None:
     """Revoke a key.
 
     It opens nothing from now on, in any process, and stays listed as `revoked`. A key may revoke
