@@ -1,11 +1,11 @@
-"""The leaves of event patterns: alternatives for one value, checked and compiled.
+"""Values of event patterns: literals, what comparing may cost, and what is wrong with a pattern.
 
 Strings are compared by code points, numbers as JavaScript's numbers are (1 is 1.0), and a string
-never equals a number. `equals-ignore-case` compares by Unicode's case folding.
+never equals a number.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from hookline.errors import FieldProblem
@@ -14,7 +14,6 @@ MISSING: Final = object()
 """The value of a field that an object does not have."""
 
 MOST_STEPS: Final = 3_000  # under a millisecond; a filter of four leaves takes a handful
-_SEARCHED, _FOLDED = 8, 4  # bits: so many characters searched, or folded, are a step more
 
 Test = Callable[[object, "Work"], bool]
 
@@ -58,72 +57,7 @@ class Problems:
         return Problems(path, self._into, len(keys))
 
 
-def parse_leaf(
-    alternatives: list[object], keys: tuple[str, ...], problems: Problems
-) -> Test | None:
-    """Compile an array of alternatives; None, and a problem noted, where one is wrong."""
-    if not alternatives:
-        problems.add(keys, "Give at least one alternative; an empty array matches nothing.")
-        return None
-    literals = _Literals()
-    tests: list[Test] = []
-    sound, present, absent = True, False, False
-    for place, alternative in enumerate(alternatives):
-        at = (*keys[:-1], f"{keys[-1]}[{place}]")
-        if type(alternative) is not dict:
-            sound &= literals.take(alternative, at, problems)
-        elif list(alternative) == ["exists"] and type(alternative["exists"]) is bool:
-            present |= alternative["exists"]
-            absent |= not alternative["exists"]
-        else:
-            test = _parse_test(alternative, at, problems)
-            sound &= test is not None
-            tests += [test] if test else []
-    if not sound:
-        return None
-    of_value = _of_value(literals, tuple(tests), present=present)
-    return _of_field(of_value, 1 + len(tests), keys if absent else None)
-
-
-def flat(values: list[object], work: Work, cost: int) -> Iterator[object]:
-    """Give the elements of an array and of arrays within it, as long as work is left."""
-    for value in values:
-        if not work.spend(cost):
-            return
-        if type(value) is list:
-            yield from flat(value, work, cost)
-        else:
-            yield value
-
-
-def _of_field(of_value: Test, cost: int, absent: tuple[str, ...] | None) -> Test:
-    """Compile a leaf; `absent` is the path of a field that may be missing, else None."""
-
-    def matches(value: object, work: Work) -> bool:
-        kind = type(value)
-        if kind is not list and kind is not dict and value is not MISSING:
-            return of_value(value, work)
-        if kind is list:
-            for element in flat(value, work, cost):  # type: ignore[arg-type] # it is a list
-                if type(element) is not dict and of_value(element, work):
-                    return True
-        if absent is None or _is_there(work.envelope, absent, work):
-            return False
-        return work.left >= 0
-
-    return matches
-
-
-def _is_there(value: object, keys: Sequence[str], work: Work) -> bool:
-    """Whether the event has a value at a path, in any element of the arrays on the way."""
-    if type(value) is list:
-        return any(_is_there(element, keys, work) for element in flat(value, work, 1))
-    if not keys:
-        return type(value) is not dict and value is not MISSING
-    return type(value) is dict and _is_there(value.get(keys[0], MISSING), keys[1:], work)
-
-
-class _Literals:
+class Literals:
     """The literal alternatives of a leaf, by kind: 1 is neither "1" nor true."""
 
     def __init__(self) -> None:
@@ -132,12 +66,13 @@ class _Literals:
         self.constants: list[object] = []
 
     def take(self, value: object, keys: tuple[str, ...], problems: Problems) -> bool:
+        """Add an alternative; False, and a problem noted, where it is no literal."""
         if type(value) is str:
             self.strings.add(value)
         elif value is None or type(value) is bool:
             self.constants.append(value)
         else:
-            number = _number(value)
+            number = number_of(value)
             if number is None:
                 message = "Give a string, a finite number, true, false, null or a matcher."
                 problems.add(keys, message)
@@ -146,7 +81,8 @@ class _Literals:
         return True
 
 
-def _of_value(literals: _Literals, tests: tuple[Test, ...], *, present: bool) -> Test:
+def of_value(literals: Literals, tests: tuple[Test, ...], *, present: bool) -> Test:
+    """Compile the test of one value by all alternatives; with `present`, any value passes."""
     strings, numbers = frozenset(literals.strings), frozenset(literals.numbers)
     constants = tuple(literals.constants)
 
@@ -168,7 +104,7 @@ def _of_value(literals: _Literals, tests: tuple[Test, ...], *, present: bool) ->
     return matches
 
 
-def _number(value: object) -> float | None:
+def number_of(value: object) -> float | None:
     """Return a number as JavaScript has it, None for what is none, or beyond a double."""
     if type(value) is not int and type(value) is not float:
         return None
@@ -177,229 +113,3 @@ def _number(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) else None
-
-
-# Matchers: `{"prefix": …}` and the others.
-
-
-def _parse_test(
-    matcher: dict[str, object], keys: tuple[str, ...], problems: Problems
-) -> Test | None:
-    if len(matcher) != 1:
-        problems.add(keys, f"A matcher is an object of one key: {_listed(_MATCHERS)} or exists.")
-        return None
-    [(name, operand)] = matcher.items()
-    below = (*keys, name)
-    if name == "exists":
-        problems.add(below, "Give true or false.")
-        return None
-    if name not in _MATCHERS:
-        problems.add(below, f"There is no such matcher; there are {_listed(_MATCHERS)} and exists.")
-        return None
-    return _MATCHERS[name](operand, below, problems)
-
-
-def _prefix(operand: object, keys: tuple[str, ...], problems: Problems) -> Test | None:
-    if (folded := _folded(operand)) is not None:
-        return lambda value, work: (
-            type(value) is str and _folds(work, value) and value.casefold().startswith(folded)
-        )
-    if (text := _text(operand, keys, problems)) is None:
-        return None
-    return lambda value, _work: type(value) is str and value.startswith(text)
-
-
-def _suffix(operand: object, keys: tuple[str, ...], problems: Problems) -> Test | None:
-    if (folded := _folded(operand)) is not None:
-        return lambda value, work: (
-            type(value) is str and _folds(work, value) and value.casefold().endswith(folded)
-        )
-    if (text := _text(operand, keys, problems)) is None:
-        return None
-    return lambda value, _work: type(value) is str and value.endswith(text)
-
-
-def _ignoring_case(operand: object, keys: tuple[str, ...], problems: Problems) -> Test | None:
-    if type(operand) is not str:
-        problems.add(keys, "Give a string.")
-        return None
-    folded = operand.casefold()
-    return lambda value, work: (
-        type(value) is str and _folds(work, value) and value.casefold() == folded
-    )
-
-
-def _wildcard(operand: object, keys: tuple[str, ...], problems: Problems) -> Test | None:
-    if type(operand) is not str or not operand:
-        problems.add(keys, "Give a string with * where anything may stand.")
-        return None
-    if (parts := _parts(operand, keys, problems)) is None:
-        return None
-    if len(parts) == 1:
-        return lambda value, _work: value == parts[0]
-    first, *middle, last = parts
-    shortest = sum(map(len, parts))
-
-    def matches(value: object, work: Work) -> bool:
-        if type(value) is not str or len(value) < shortest:
-            return False
-        if not value.startswith(first) or not value.endswith(last):
-            return False
-        if not work.spend(len(middle) * (1 + (len(value) >> _SEARCHED))):
-            return False
-        at, end = len(first), len(value) - len(last)
-        for part in middle:  # the leftmost place is as good as any, so nothing is tried again
-            at = value.find(part, at, end)
-            if at < 0:
-                return False
-            at += len(part)
-        return at <= end
-
-    return matches
-
-
-def _parts(pattern: str, keys: tuple[str, ...], problems: Problems) -> list[str] | None:
-    r"""Split a wildcard pattern at its asterisks; `\*` and `\\` stand for themselves."""
-    parts: list[str] = []
-    letters: list[str] = []
-    escaped = False
-    for at, letter in enumerate(pattern):
-        if escaped:
-            if letter not in "*\\":
-                problems.add(keys, f"At character {at}: a backslash stands before * or \\ alone.")
-                return None
-            letters.append(letter)
-            escaped = False
-        elif letter == "\\":
-            escaped = True
-        elif letter == "*":
-            if at and not letters and parts:
-                problems.add(keys, f"At character {at}: write one * instead of several.")
-                return None
-            parts.append("".join(letters))
-            letters = []
-        else:
-            letters.append(letter)
-    if escaped:
-        problems.add(keys, "A backslash at the end stands before nothing; write two for one.")
-        return None
-    return [*parts, "".join(letters)]
-
-
-def _numeric(operand: object, keys: tuple[str, ...], problems: Problems) -> Test | None:
-    bounds = _bounds(operand)
-    if bounds is None:
-        message = (
-            'Give a comparison, such as ["=", 5] or [">=", 10], or a range from below to above, '
-            'such as [">", 0, "<=", 60].'
-        )
-        problems.add(keys, message)
-        return None
-    low, low_too, high, high_too = bounds
-    if low > high or (low == high and not (low_too and high_too)):
-        problems.add(keys, "No number is in this range; its lower bound comes first.")
-        return None
-
-    def matches(value: object, _work: Work) -> bool:
-        if type(value) is not int and type(value) is not float:
-            return False
-        number = float(value)
-        above = number > low or (low_too and number == low)
-        return above and (number < high or (high_too and number == high))
-
-    return matches
-
-
-def _bounds(operand: object) -> tuple[float, bool, float, bool] | None:
-    """Return a range's lower bound, whether it belongs to it, and the same of the upper one."""
-    if type(operand) is not list or len(operand) not in {2, 4}:
-        return None
-    numbers = [_number(each) for each in operand[1::2]]
-    match (operand[::2], numbers):
-        case (["="], [float(value)]):
-            return value, True, value, True
-        case ([">" | ">=" as sign], [float(low)]):
-            return low, sign == ">=", math.inf, False
-        case (["<" | "<=" as sign], [float(high)]):
-            return -math.inf, False, high, sign == "<="
-        case ([">" | ">=" as first, "<" | "<=" as second], [float(low), float(high)]):
-            return low, first == ">=", high, second == "<="
-        case _:
-            return None
-
-
-def _anything_but(operand: object, keys: tuple[str, ...], problems: Problems) -> Test | None:
-    """Compile `anything-but`: any value that is there, but these."""
-    if type(operand) is dict:
-        excluded = _excluded_matchers(operand, keys, problems)
-    else:
-        excluded = _excluded_values(operand, keys, problems)
-    if excluded is None:
-        return None
-
-    def matches(value: object, work: Work) -> bool:
-        return not excluded(value, work) and work.left >= 0
-
-    return matches
-
-
-def _excluded_values(operand: object, keys: tuple[str, ...], problems: Problems) -> Test | None:
-    values = operand if type(operand) is list else [operand]
-    literals = _Literals()
-    if not values or any(value is None or type(value) is bool for value in values):
-        problems.add(keys, "Give a string, a number, an array of those, or one matcher of strings.")
-        return None
-    taken = [literals.take(value, keys, problems) for value in values]
-    if not all(taken):
-        return None
-    return _of_value(literals, (), present=False)
-
-
-def _excluded_matchers(
-    operand: dict[str, object], keys: tuple[str, ...], problems: Problems
-) -> Test | None:
-    if len(operand) != 1 or not operand.keys() <= _OF_STRINGS.keys():
-        problems.add(keys, f"Of matchers, give one of {_listed(_OF_STRINGS)}.")
-        return None
-    [(name, given)] = operand.items()
-    below = (*keys, name)
-    texts = given if type(given) is list else [given]
-    if not texts:
-        problems.add(below, "Give a string, or an array of at least one.")
-        return None
-    tests = [_OF_STRINGS[name](text, below, problems) for text in texts]
-    sound = tuple(test for test in tests if test is not None)
-    if len(sound) < len(tests):
-        return None
-    return lambda value, work: any(test(value, work) for test in sound)
-
-
-_OF_STRINGS: Final = {
-    "prefix": _prefix,
-    "suffix": _suffix,
-    "equals-ignore-case": _ignoring_case,
-    "wildcard": _wildcard,
-}
-_MATCHERS: Final = {**_OF_STRINGS, "anything-but": _anything_but, "numeric": _numeric}
-
-
-def _text(operand: object, keys: tuple[str, ...], problems: Problems) -> str | None:
-    if type(operand) is str and operand:
-        return operand
-    problems.add(keys, 'Give a string of one character at least, or {"equals-ignore-case": …}.')
-    return None
-
-
-def _folded(operand: object) -> str | None:
-    if type(operand) is not dict or list(operand) != ["equals-ignore-case"]:
-        return None
-    text = operand["equals-ignore-case"]
-    return text.casefold() if type(text) is str and text else None
-
-
-def _folds(work: Work, text: str) -> bool:
-    return work.spend(1 + (len(text) >> _FOLDED))
-
-
-def _listed(names: dict[str, Callable[..., Test | None]]) -> str:
-    return ", ".join(names)

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from hookline.domain.filter_values import MISSING, Problems, Work, flat, parse_leaf
+from hookline.domain.filter_leaves import flat, parse_leaf
+from hookline.domain.filter_values import MISSING, Problems, Work
 from hookline.errors import FieldProblem, InvalidInput
 
 MOST_BYTES: Final = 4 * 1024  # of the pattern as compact JSON
