@@ -24,8 +24,8 @@ import {
   listKeysInfiniteOptions,
   revokeKeyMutation,
 } from "../client/@tanstack/react-query.gen";
-import { Problem } from "../layout/Failures";
 import { Confirm } from "../shared/Confirm";
+import { DialogActions } from "../shared/DialogActions";
 import { Copyable } from "../shared/Copyable";
 import { fromLocalInput } from "../shared/format";
 import { Empty, Listing } from "../shared/Listing";
@@ -191,17 +191,7 @@ function NewKey({ onClose }: { onClose: () => void }) {
               description={t("Empty: never.")}
               {...form.getInputProps("expiresAt")}
             />
-            {create.error && asApiError(create.error).fields.length === 0 && (
-              <Problem error={create.error} />
-            )}
-            <Group justify="flex-end">
-              <Button variant="default" onClick={onClose}>
-                {t("Cancel")}
-              </Button>
-              <Button type="submit" loading={create.isPending}>
-                {t("Make the key")}
-              </Button>
-            </Group>
+            <DialogActions action={t("Make the key")} mutation={create} onClose={onClose} />
           </Stack>
         </form>
       )}

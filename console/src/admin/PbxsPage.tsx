@@ -26,9 +26,9 @@ import {
   listPbxsInfiniteOptions,
   putPbxMutation,
 } from "../client/@tanstack/react-query.gen";
-import { Problem } from "../layout/Failures";
 import { useSession } from "../session/session";
 import { Confirm } from "../shared/Confirm";
+import { DialogActions } from "../shared/DialogActions";
 import { Empty, Listing } from "../shared/Listing";
 import { Page } from "../shared/Page";
 import { Time } from "../shared/Time";
@@ -214,15 +214,7 @@ function Editor({ pbx, onClose }: { pbx: PbxRecord | null; onClose: () => void }
             )}
             {...form.getInputProps("presenceEvents", { type: "checkbox" })}
           />
-          {put.error && asApiError(put.error).fields.length === 0 && <Problem error={put.error} />}
-          <Group justify="flex-end">
-            <Button variant="default" onClick={onClose}>
-              {t("Cancel")}
-            </Button>
-            <Button type="submit" loading={put.isPending}>
-              {t("Save")}
-            </Button>
-          </Group>
+          <DialogActions action={t("Save")} mutation={put} onClose={onClose} />
         </Stack>
       </form>
     </Modal>

@@ -1,14 +1,12 @@
 // The log of deliveries as a table: of all integrations, or of one.
 import { Group, Select, Table, Text } from "@mantine/core";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 
 import type { Delivery, DeliveryStatus, ListDeliveriesData } from "../client";
-import {
-  listDeliveriesInfiniteOptions,
-  listEventTypesOptions,
-} from "../client/@tanstack/react-query.gen";
+import { listDeliveriesInfiniteOptions } from "../client/@tanstack/react-query.gen";
+import { EventTypeSelect } from "../shared/EventTypeSelect";
 import { Empty, Listing } from "../shared/Listing";
 import { Period } from "../shared/Period";
 import { reasonText, StatusBadge, statusText } from "../shared/states";
@@ -99,7 +97,6 @@ function Filters() {
   const { t } = useTranslation();
   const search = useSearch({ strict: false });
   const navigate = useNavigate();
-  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
   const change = (part: Record<string, string | undefined>) =>
     void navigate({ to: ".", search: (before: object) => ({ ...before, ...part }), replace: true });
   return (
@@ -113,19 +110,7 @@ function Filters() {
         onChange={(status) => change({ status: status ?? undefined })}
         data={STATUSES.map((status) => ({ value: status, label: statusText(t, status) }))}
       />
-      <Select
-        label={t("Type of event")}
-        placeholder={t("Any")}
-        clearable
-        searchable
-        w={260}
-        value={search.event ?? null}
-        onChange={(event) => change({ event: event ?? undefined })}
-        data={(catalogue.data?.groups ?? []).map(({ title, types }) => ({
-          group: title,
-          items: types.map(({ name }) => name),
-        }))}
-      />
+      <EventTypeSelect value={search.event} width={260} onChange={change} />
       <Period since={search.since} until={search.until} onChange={change} />
     </Group>
   );

@@ -1,14 +1,12 @@
-import { Group, Select, Table, TextInput } from "@mantine/core";
+import { Group, Table, TextInput } from "@mantine/core";
 import { useDebouncedCallback } from "@mantine/hooks";
-import { useInfiniteQuery, useQuery } from "@tanstack/react-query";
+import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 
 import type { EventSummary, ListEventsData } from "../client";
-import {
-  listEventsInfiniteOptions,
-  listEventTypesOptions,
-} from "../client/@tanstack/react-query.gen";
+import { listEventsInfiniteOptions } from "../client/@tanstack/react-query.gen";
+import { EventTypeSelect } from "../shared/EventTypeSelect";
 import { Empty, Listing } from "../shared/Listing";
 import { Page } from "../shared/Page";
 import { Period } from "../shared/Period";
@@ -77,7 +75,6 @@ function Filters() {
   const { t } = useTranslation();
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
   const change = (part: Partial<typeof search>) =>
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
   const typed = useDebouncedCallback(change, TYPING);
@@ -94,19 +91,7 @@ function Filters() {
       {field("subject", t("Subject (a call's id)"))}
       {field("pbx", "PBX")}
       {field("company", t("Company"))}
-      <Select
-        label={t("Type of event")}
-        placeholder={t("Any")}
-        clearable
-        searchable
-        w={210}
-        value={search.event ?? null}
-        onChange={(event) => change({ event: event ?? undefined })}
-        data={(catalogue.data?.groups ?? []).map(({ title, types }) => ({
-          group: title,
-          items: types.map(({ name }) => name),
-        }))}
-      />
+      <EventTypeSelect value={search.event} width={210} onChange={change} />
       <Period since={search.since} until={search.until} onChange={change} />
     </Group>
   );
