@@ -74,10 +74,18 @@ def moment(text: str) -> str:
 
 Since = Annotated[
     str | None,
-    typer.Option("--since", metavar="TIME", help="From when on: 2026-01-31T12:00:00Z, or 12h ago."),
+    typer.Option(
+        "--since",
+        parser=moment,
+        metavar="TIME",
+        help="From when on: 2026-01-31T12:00:00Z, or 12h ago.",
+    ),
 ]
 Until = Annotated[
-    str | None, typer.Option("--until", metavar="TIME", help="Until when, written the same way.")
+    str | None,
+    typer.Option(
+        "--until", parser=moment, metavar="TIME", help="Until when, written the same way."
+    ),
 ]
 
 

@@ -14,7 +14,6 @@ from hookline.cli.remote.api import (
     Until,
     at,
     connected,
-    moment,
 )
 from hookline.cli.terminal import table
 
@@ -45,8 +44,8 @@ def list_deliveries(  # noqa: PLR0913 - each is an option of the command
         "integrationId": integration,
         "status": status,
         "type": type_,
-        "since": since and moment(since),
-        "until": until and moment(until),
+        "since": since,
+        "until": until,
     }
     with connected(server) as api:
         output.show_list(

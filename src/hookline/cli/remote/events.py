@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from hookline.cli.remote import output
-from hookline.cli.remote.api import AsJson, Limit, Server, Since, Until, at, connected, moment
+from hookline.cli.remote.api import AsJson, Limit, Server, Since, Until, at, connected
 from hookline.cli.terminal import table
 
 app = typer.Typer(help="Find events, and what became of them.", no_args_is_help=True)
@@ -30,8 +30,8 @@ def list_events(  # noqa: PLR0913 - each is an option of the command
         "company": company,
         "type": type_,
         "subject": subject,
-        "since": since and moment(since),
-        "until": until and moment(until),
+        "since": since,
+        "until": until,
     }
     with connected(server) as api:
         output.show_list(

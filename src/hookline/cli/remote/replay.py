@@ -35,10 +35,16 @@ def start(  # noqa: PLR0913 - each is an option of the command
     integration_id: IntegrationId,
     *,
     since: Annotated[
-        str, typer.Option(metavar="TIME", help="From when on: 2026-01-31T12:00:00Z, or 12h ago.")
+        str,
+        typer.Option(
+            parser=moment, metavar="TIME", help="From when on: 2026-01-31T12:00:00Z, or 12h ago."
+        ),
     ],
     until: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Until when, written the same way; else now.")
+        str | None,
+        typer.Option(
+            parser=moment, metavar="TIME", help="Until when, written the same way; else now."
+        ),
     ] = None,
     status: Annotated[
         list[str] | None,
@@ -66,8 +72,8 @@ def start(  # noqa: PLR0913 - each is an option of the command
     cancelled.
     """
     wanted: Object = {
-        "since": moment(since),
-        "until": moment(until) if until else datetime.now(UTC).isoformat(),
+        "since": since,
+        "until": until or datetime.now(UTC).isoformat(),
         "missing": missing,
         "dryRun": dry_run,
     }
