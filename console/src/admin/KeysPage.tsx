@@ -142,6 +142,7 @@ function NewKey({ onClose }: { onClose: () => void }) {
   return (
     <Modal
       opened
+      size="lg"
       onClose={onClose}
       title={t("Make a key")}
       centered
