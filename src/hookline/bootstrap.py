@@ -36,11 +36,11 @@ from hookline.history.roll_ups import RollUps
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import KeysInForce, Streams
 from hookline.integrations.census import Census
+from hookline.integrations.event_types import UnknownTypes
 from hookline.integrations.retention import RecordRetention
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.integrations.unknown_types import UnknownTypes
 from hookline.logs import get_logger
 from hookline.metrics.counts import Counts
 from hookline.metrics.processes import Heartbeat

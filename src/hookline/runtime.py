@@ -66,8 +66,8 @@ from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import TransmissionType
 from hookline.history.jobs import JOBS_CHANNEL
 from hookline.integrations.census import Census
-from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.event_types import EventTypeService
 from hookline.integrations.health import HEALTH_CHANNEL
 from hookline.integrations.keys import KeyService
 from hookline.integrations.outbox import NOTICES_CHANNEL, Outbox

@@ -32,14 +32,13 @@ from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import Streams
 from hookline.integrations.census import Census
-from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.event_types import EventTypeService, UnknownTypes
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.integrations.unknown_types import UnknownTypes
 from hookline.metrics.counts import Counts
 from hookline.metrics.processes import Heartbeat
 from hookline.metrics.scrape import Metrics

@@ -6,7 +6,7 @@ import pytest
 
 from factories import Json, an_event
 from hookline.api.deps import Services
-from hookline.integrations import custom_types
+from hookline.integrations import event_types
 from support.api_client import Api, Keys
 from support.stories import a_pbx, an_integration, send
 
@@ -125,7 +125,7 @@ async def test_a_type_stays_in_its_group(api: Api, name: str) -> None:
 async def test_there_is_a_bound_on_types(
     api: Api, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(custom_types, "MOST_TYPES", 0)
+    monkeypatch.setattr(event_types, "MOST_TYPES", 0)
     refused = await put(api, name)
     assert refused.status_code == 409
     assert "as many as there may be" in refused.json()["detail"]

@@ -15,7 +15,7 @@ from hookline.domain.catalogue import EventFormat, load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.targets import WebhookTarget
 from hookline.errors import BrokenSeal, Unavailable
-from hookline.integrations.custom_types import EventTypeService, WantedType
+from hookline.integrations.event_types import EventTypeService, WantedType
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch, PbxPut
 from hookline.integrations.revision import Transactions

@@ -21,12 +21,11 @@ from hookline.history.jobs import Jobs
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import Streams
-from hookline.integrations.custom_types import EventTypeService
 from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.event_types import EventTypeService, UnknownTypes
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.service import IntegrationService
-from hookline.integrations.unknown_types import UnknownTypes
 
 
 @dataclass(frozen=True, slots=True)

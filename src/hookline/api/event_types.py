@@ -21,8 +21,7 @@ from hookline.api.schemas import (
 )
 from hookline.domain.catalogue import EventType, Group
 from hookline.errors import Forbidden
-from hookline.integrations.custom_types import KeptType, WantedType
-from hookline.integrations.unknown_types import UnknownType
+from hookline.integrations.event_types import KeptType, UnknownType, WantedType
 
 router = APIRouter(prefix="/v1/event-types", tags=["Event types"], route_class=GuardedRoute)
 

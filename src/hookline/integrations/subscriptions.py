@@ -24,7 +24,7 @@ from hookline.domain.stored import licence_of
 from hookline.domain.targets import (
     WebhookTarget,
 )
-from hookline.integrations.custom_types import event_type_of
+from hookline.integrations.event_types import event_type_of
 from hookline.integrations.revision import Transactions
 from hookline.integrations.subscription import Match, Subscription, subscription_of
 from hookline.security.secrets import KeyRing

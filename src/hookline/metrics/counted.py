@@ -14,10 +14,10 @@ from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.health import Fail, Health, HealthRules, HealthState, Pause, Recover
 from hookline.errors import HooklineError, QuotaExceeded
+from hookline.integrations.event_types import UnknownTypes
 from hookline.integrations.health import HealthRecords
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService, Refresh
-from hookline.integrations.unknown_types import UnknownTypes
 from hookline.metrics.counts import Counts
 from hookline.queue.port import Settlement
 from hookline.queue.postgres import PostgresQueue

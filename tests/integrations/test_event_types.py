@@ -2,15 +2,15 @@ import pytest
 
 from hookline.domain.catalogue import load_catalogue
 from hookline.errors import Unavailable
-from hookline.integrations import unknown_types
+from hookline.integrations import event_types
+from hookline.integrations.event_types import UnknownTypes
 from hookline.integrations.revision import Transactions
-from hookline.integrations.unknown_types import UnknownTypes
 from support.postgres_clients import ask
 
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> int:
-    monkeypatch.setattr(unknown_types, "MOST_NAMES", 3)
+    monkeypatch.setattr(event_types, "MOST_NAMES", 3)
     return 3
 
 
