@@ -29,8 +29,8 @@ from uvicorn.server import ServerState
 
 from bench.events import Template, pbx_serial
 from hookline import logs
-from hookline.api.allowances import Allowances
-from hookline.api.bodies import BodyMemory
+from hookline.api.fairness import BodyMemory
+from hookline.api.rate_limits import Allowances
 from hookline.app import create_app
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine

@@ -14,27 +14,27 @@ from hookline import __version__
 from hookline.api import (
     console,
     deliveries,
-    docs,
     erasures,
     event_types,
     events,
     filters,
-    health,
     history,
     integrations,
+    jobs,
     keys,
     metrics,
+    monitoring,
+    pages,
     pbxs,
-    replays,
     statistics,
     stream,
     system,
 )
-from hookline.api.deps import Services
-from hookline.api.headers import SecurityHeaders
+from hookline.api.middleware import SecurityHeaders
 from hookline.api.openapi import document_of, operation_id, text_of
 from hookline.api.problems import ProblemResponses
 from hookline.api.routing import Routing
+from hookline.api.services import Services
 from hookline.api.traced import TracedRequests
 from hookline.tracing import Tracing
 
@@ -51,13 +51,13 @@ _ROUTERS = (
     deliveries.router,
     statistics.router,
     stream.router,
-    replays.router,
+    jobs.router,
     erasures.router,
     keys.router,
     system.router,
-    health.router,
+    monitoring.router,
     metrics.router,
-    docs.router,
+    pages.router,
     console.router,
 )
 

@@ -9,12 +9,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from hookline.api.allowances import Allowances
-from hookline.api.bodies import BodyMemory
-from hookline.api.deps import Services
+from hookline.api.authentication_throttle import Strangers
+from hookline.api.fairness import BodyMemory
+from hookline.api.rate_limits import Allowances
 from hookline.api.readiness import DatabaseAndEngine
 from hookline.api.reads import Reads
-from hookline.api.strangers import Strangers
+from hookline.api.services import Services
 from hookline.api.timeslices import TimeSlices
 from hookline.bootstrap import (
     background,

@@ -9,11 +9,11 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hookline.api.allowances import Allowances
-from hookline.api.bodies import BodyMemory
-from hookline.api.deps import Services
+from hookline.api.authentication_throttle import Strangers
+from hookline.api.fairness import BodyMemory
+from hookline.api.rate_limits import Allowances
 from hookline.api.reads import Reads
-from hookline.api.strangers import Strangers
+from hookline.api.services import Services
 from hookline.api.stream import delivery_frame
 from hookline.api.timeslices import TimeSlices
 from hookline.app import create_app

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from factories import an_event
-from hookline.api.deps import Services
+from hookline.api.services import Services
 from hookline.dispatch.gate import Gate
 from hookline.domain.events import Limits, parse_event
 from hookline.errors import NotAuthenticated

@@ -1,7 +1,7 @@
 import pytest
 
 from factories import a_principal
-from hookline.api.allowances import Allowances
+from hookline.api.rate_limits import Allowances
 from hookline.errors import Overloaded
 from support.api_client import Api, Keys
 from support.scraping import Scraped, parsed

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from factories import Json
 from hookline import __version__
-from hookline.api.deps import Services
+from hookline.api.services import Services
 from hookline.db.migrate import newest_revision
 from hookline.integrations.census import Census
 from hookline.integrations.revision import Transactions

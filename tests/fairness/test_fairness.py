@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hookline.api.deps import Services
+from hookline.api.services import Services
 from hookline.errors import Overloaded
 from support.engines import Bench, an_integration, change, eventually, send
 from support.targets import Targets

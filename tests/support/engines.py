@@ -12,7 +12,7 @@ import orjson
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from factories import Json, a_principal, a_webhook, an_event
-from hookline.api.deps import Services
+from hookline.api.services import Services
 from hookline.domain.events import Limits, parse_event
 from hookline.integrations import schemas
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch

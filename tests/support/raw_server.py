@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, Router
 
-from hookline.api.bodies import BodyMemory
-from hookline.api.guarded import read_bounded
+from hookline.api.bounded_body import read_bounded
+from hookline.api.fairness import BodyMemory
 from hookline.api.problems import ProblemResponses
 from hookline.api.responses import Accepted
 from hookline.server.connections import ConnectionLimits

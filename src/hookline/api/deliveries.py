@@ -6,11 +6,11 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from hookline.api.auth import Manager
-from hookline.api.deps import ServicesDep
-from hookline.api.guarded import GuardedRoute
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.history import EventTypeFilter, Since, Until, existing_id
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.responses import failures
+from hookline.api.services import ServicesDep
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.history.schemas import Delivery, DeliveryPage
 from hookline.history.statements import Period, WantedDeliveries

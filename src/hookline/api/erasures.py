@@ -8,12 +8,12 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from hookline.api.auth import Admin
-from hookline.api.deps import ServicesDep
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.examples import NEW_ERASURE
-from hookline.api.guarded import GuardedRoute
 from hookline.api.history import existing_id
 from hookline.api.parameters import Timestamp
 from hookline.api.responses import failures, job_started
+from hookline.api.services import ServicesDep
 from hookline.db.job_models import Job
 from hookline.dispatch.erasures import WantedErasure, asked_of
 from hookline.domain.jobs import JobKind, JobState

@@ -6,9 +6,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Path, Query
 
 from hookline.api.auth import Admin, AnyRole
-from hookline.api.deps import ServicesDep
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.examples import EVENT_TYPE
-from hookline.api.guarded import GuardedRoute
 from hookline.api.parameters import Boolean
 from hookline.api.responses import failures
 from hookline.api.schemas import (
@@ -19,6 +18,7 @@ from hookline.api.schemas import (
     EventTypePut,
     UnknownEventType,
 )
+from hookline.api.services import ServicesDep
 from hookline.domain.catalogue import EventType, Group
 from hookline.errors import Forbidden
 from hookline.integrations.event_types import KeptType, UnknownType, WantedType

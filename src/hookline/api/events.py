@@ -6,19 +6,19 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from hookline.api.auth import admit_sender
-from hookline.api.deps import Services, services_of
-from hookline.api.envelopes import (
+from hookline.api.bounded_body import read_bounded
+from hookline.api.event_schemas import (
     BatchReceipt,
     EventBatchCreate,
     EventCreate,
     EventReceipt,
     request_of,
 )
-from hookline.api.guarded import read_bounded
 from hookline.api.parameters import refuse_unknown_parameters
 from hookline.api.problems import problem_document
 from hookline.api.responses import Accepted, failures
 from hookline.api.routing import RawRoute
+from hookline.api.services import Services, services_of
 from hookline.dispatch.gate import Sender
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.events import (

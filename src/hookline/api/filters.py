@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Body
 
 from hookline.api.auth import Manager
-from hookline.api.deps import ServicesDep
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.examples import FILTER_TRIALS
 from hookline.api.filter_schemas import FilterTrial, FilterTrialRequest, TriedEvent
-from hookline.api.guarded import GuardedRoute
 from hookline.api.responses import failures
+from hookline.api.services import ServicesDep
 from hookline.dispatch.trials import Sample, Tried, given_events, try_in_steps
 from hookline.domain.access import Principal
 from hookline.domain.filters import parse_filter

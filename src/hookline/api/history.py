@@ -8,11 +8,11 @@ from fastapi import APIRouter, Path, Query, Response
 from pydantic import Field
 
 from hookline.api.auth import Manager
-from hookline.api.deps import ServicesDep
-from hookline.api.guarded import GuardedRoute
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.parameters import Timestamp
 from hookline.api.responses import failures
+from hookline.api.services import ServicesDep
 from hookline.errors import NotFound
 from hookline.history.repository import StoredEvent
 from hookline.history.schemas import EventPage, EventRecord

@@ -6,14 +6,14 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
 
 from hookline.api.auth import Manager
-from hookline.api.deps import ServicesDep
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.etags import IfMatch, IfNoneMatch, etag
 from hookline.api.examples import INTEGRATION_CHANGES, NEW_INTEGRATION
-from hookline.api.guarded import GuardedRoute
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.parameters import Boolean
 from hookline.api.responses import CREATED, NOT_MODIFIED, WITH_ETAG, failures
 from hookline.api.schemas import TestAttempt, TestRequest, TestResult
+from hookline.api.services import ServicesDep
 from hookline.dispatch.testing import Tested
 from hookline.domain.deliveries import hint_of
 from hookline.domain.targets import TransmissionType

@@ -7,12 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Path, Query
 
 from hookline.api.auth import Admin
-from hookline.api.deps import ServicesDep
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.examples import NEW_KEY
-from hookline.api.guarded import GuardedRoute
 from hookline.api.key_schemas import ApiKey, ApiKeyCreate, ApiKeyCreated, ApiKeyPage
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.responses import failures
+from hookline.api.services import ServicesDep
 from hookline.domain.access import Role
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import CompanyId, PbxSerial

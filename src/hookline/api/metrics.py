@@ -4,8 +4,8 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Response
 
-from hookline.api.deps import ServicesDep
 from hookline.api.parameters import StrictRoute
+from hookline.api.services import ServicesDep
 from hookline.metrics.exposition import CONTENT_TYPE
 
 router = APIRouter(tags=["Health"], route_class=StrictRoute)

@@ -6,12 +6,12 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import Field
 
 from hookline.api.auth import Admin, Manager
-from hookline.api.deps import ServicesDep
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.etags import IfMatch, IfNoneMatch, version_tag
 from hookline.api.examples import PBX_DESCRIPTION
-from hookline.api.guarded import GuardedRoute
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.responses import NOT_MODIFIED, WITH_ETAG, failures
+from hookline.api.services import ServicesDep
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 from hookline.integrations.pbxs import WantedPbxs
 from hookline.integrations.requests import PbxLicence, PbxPut

@@ -19,7 +19,7 @@ from starlette.routing import Match, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hookline import errors
-from hookline.api.headers import OF_API
+from hookline.api.middleware import OF_API
 from hookline.api.validation import field_problems
 from hookline.db.away import comes_from_away_database, unavailable
 from hookline.errors import FieldProblem, HooklineError, InvalidInput, Overloaded, Unavailable

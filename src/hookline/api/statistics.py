@@ -5,11 +5,11 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from hookline.api.auth import Manager
-from hookline.api.deps import ServicesDep
-from hookline.api.guarded import GuardedRoute
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.integrations import IntegrationPath
 from hookline.api.parameters import Timestamp
 from hookline.api.responses import failures
+from hookline.api.services import ServicesDep
 from hookline.domain.statistics import Interval
 from hookline.history.schemas import Statistics
 from hookline.history.statistics import WantedStatistics

@@ -9,9 +9,9 @@ from pydantic import Field
 
 from hookline import __version__
 from hookline.api.auth import Admin
-from hookline.api.deps import ServicesDep
-from hookline.api.guarded import GuardedRoute
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.responses import failures
+from hookline.api.services import ServicesDep
 from hookline.domain.health import HealthState
 from hookline.integrations.fields import Document, IntegrationId, Moment
 from hookline.metrics.processes import ProcessState, Rates

@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from hookline.api.envelopes import request_schemas
+from hookline.api.event_schemas import request_schemas
 from hookline.api.openapi.components import set_components_right
 from hookline.api.openapi.operations import camel, set_operations_right
 from hookline.api.openapi.overview import (

@@ -14,9 +14,9 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from hookline.api.auth import authenticate
-from hookline.api.bodies import HeldBody
-from hookline.api.deps import services_of
+from hookline.api.fairness import HeldBody
 from hookline.api.parameters import Handler, StrictRoute
+from hookline.api.services import services_of
 from hookline.domain.documents import parse_unambiguous
 from hookline.errors import MalformedBody, TooLarge, UnsupportedBody
 

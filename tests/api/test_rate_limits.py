@@ -7,9 +7,9 @@ import httpx
 import pytest
 
 from factories import an_event
-from hookline.api import guarded
-from hookline.api.allowances import Allowances
-from hookline.api.deps import Services
+from hookline.api import bounded_body
+from hookline.api.rate_limits import Allowances
+from hookline.api.services import Services
 from hookline.api.timeslices import TimeSlices
 from hookline.app import create_app
 from support.api_client import Api, Keys
@@ -138,7 +138,9 @@ async def test_the_time_that_a_large_body_takes_counts_as_the_events_of_that_tim
 async def test_the_time_that_a_requests_body_takes_counts_as_requests(
     bounded: Api, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guarded, "thread_time", count().__next__)  # seconds: to parse, and check
+    monkeypatch.setattr(
+        bounded_body, "thread_time", count().__next__
+    )  # seconds: to parse, and check
     key, other = await keys.admin(), await keys.admin()
     answers = [await bounded.post("/v1/integrations", {"no": 1}, key=key) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [422, 429, 429]

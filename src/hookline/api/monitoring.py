@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter, Response
 
-from hookline.api.deps import ServicesDep
 from hookline.api.parameters import StrictRoute
 from hookline.api.schemas import Liveness, ReadinessCheck, ReadinessReport
+from hookline.api.services import ServicesDep
 
 router = APIRouter(tags=["Health"], route_class=StrictRoute)
 

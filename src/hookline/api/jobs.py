@@ -6,14 +6,14 @@ from fastapi import APIRouter, Body, Path, Response
 from pydantic import Field
 
 from hookline.api.auth import Manager
-from hookline.api.deps import ServicesDep
+from hookline.api.bounded_body import GuardedRoute
 from hookline.api.examples import NEW_REPLAY
-from hookline.api.guarded import GuardedRoute
 from hookline.api.history import existing_id
 from hookline.api.integrations import IntegrationPath
 from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.parameters import Timestamp
 from hookline.api.responses import failures, job_started_or_counted
+from hookline.api.services import ServicesDep
 from hookline.dispatch.replay_requests import shown
 from hookline.dispatch.replays import WantedReplay
 from hookline.domain.jobs import EndStatus, JobKind

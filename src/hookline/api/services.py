@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from hookline.api.allowances import Allowances
-from hookline.api.bodies import BodyMemory
+from hookline.api.authentication_throttle import Strangers
+from hookline.api.fairness import BodyMemory
 from hookline.api.ports import Metrics, Readiness, System, Tester
+from hookline.api.rate_limits import Allowances
 from hookline.api.reads import Reads
-from hookline.api.strangers import Strangers
 from hookline.api.timeslices import TimeSlices
 from hookline.dispatch.again import Retries
 from hookline.dispatch.gate import Gate

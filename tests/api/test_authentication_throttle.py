@@ -7,8 +7,8 @@ import pytest
 from fastapi import Request
 from structlog.testing import capture_logs
 
-from hookline.api.deps import Services
-from hookline.api.strangers import MOST_ADDRESSES, REFUSALS, Strangers
+from hookline.api.authentication_throttle import MOST_ADDRESSES, REFUSALS, Strangers
+from hookline.api.services import Services
 from hookline.app import create_app
 from support.api_client import Api, Keys
 
