@@ -11,12 +11,12 @@ from typing import Final
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.filters import parse_filter
 from hookline.domain.omissions import parse_omit
-from hookline.domain.queues import parse_queue_url
 from hookline.domain.selection import parse_selection
 from hookline.domain.targets import Ordering, TransmissionType, is_fifo
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.headers import header_problems
 from hookline.security.egress.policy import EgressPolicy
+from hookline.sinks.sqs.urls import parse_queue_url
 
 _MOST_PROBLEMS: Final = 20  # told at once of one field
 _MOST_QUOTED: Final = 80  # characters of a wrong name that are said back

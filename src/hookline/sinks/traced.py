@@ -3,11 +3,11 @@
 from msgspec.structs import replace
 
 from hookline.domain.deliveries import Sent
-from hookline.domain.queues import parse_queue_url
 from hookline.domain.targets import SqsTarget, Target, WebhookTarget
 from hookline.errors import InvalidInput
 from hookline.security.egress.urls import parse_url
 from hookline.sinks.base import Shipment, Sink
+from hookline.sinks.sqs.urls import parse_queue_url
 from hookline.tracing import Attributes, Tracing, fail
 
 

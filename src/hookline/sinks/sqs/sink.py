@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from weakref import WeakKeyDictionary
 
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
-from hookline.domain.queues import QueueUrl, parse_queue_url
 from hookline.domain.targets import SqsTarget, Target
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
@@ -18,6 +17,7 @@ from hookline.sinks.sqs.clients import AwsMaker, Client, ClientCache, ClientKey
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
 from hookline.sinks.sqs.messages import entry_for, group_of
 from hookline.sinks.sqs.outcomes import Answer, no_key, stopping, unanswered
+from hookline.sinks.sqs.urls import QueueUrl, parse_queue_url
 
 log = get_logger(__name__)
 _MEBIBYTE = 1024 * 1024  # bytes: SQS's own bound on a message, and on a batch, since August 2025

@@ -3,8 +3,8 @@ from importlib.resources import files
 
 import pytest
 
-from hookline.domain.queues import parse_queue_url
 from hookline.errors import InvalidInput
+from hookline.sinks.sqs.urls import parse_queue_url
 
 PATH = "/123456789012/my-queue"
 
