@@ -21,7 +21,7 @@ import uvloop
 
 from hookline.domain.ids import new_uuid
 from hookline.domain.targets import SqsTarget
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from hookline.sinks.sqs import SqsSink
 
 _TESTS = Path(__file__).parent.parent / "tests"

@@ -38,7 +38,7 @@ from hookline.security.egress.addresses import Address
 from hookline.security.egress.policy import EgressPolicy, Vetted
 from hookline.security.egress.transport import GuardedTransport, WholeBody
 from hookline.security.egress.urls import Origin
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from hookline.sinks.webhook import WebhookSink
 
 HOST = "receiver.example"

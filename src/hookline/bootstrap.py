@@ -49,15 +49,15 @@ from hookline.metrics.system import System
 from hookline.queue.clock import DueTimes
 from hookline.queue.overview import QueueOverview
 from hookline.queue.partitions import PartitionKeeper
+from hookline.security.egress.connect import Proxy
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
-from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.resolver import DnsResolver
 from hookline.security.egress.tls import client_tls
 from hookline.security.egress.transport import GuardedTransport
 from hookline.security.secrets import KeyRing
 from hookline.settings import Settings, encryption_keys
-from hookline.sinks.base import Sink
+from hookline.sinks import Sink
 from hookline.sinks.sqs import SqsSink
 from hookline.sinks.traced import TracedSink
 from hookline.sinks.webhook import WebhookSink

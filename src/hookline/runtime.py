@@ -88,7 +88,7 @@ from hookline.queue.port import Claimed, Settlement
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.pool import PoolLimits
 from hookline.settings import Settings, start_secrets
-from hookline.sinks.base import Sink
+from hookline.sinks import Sink
 from hookline.tracing import Tracing
 
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing

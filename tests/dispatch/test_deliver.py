@@ -23,7 +23,7 @@ from hookline.domain.group_policies import GroupPolicy
 from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import SqsTarget, TransmissionType, WebhookTarget
 from hookline.queue.port import Claimed
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from support.jobs import a_job
 from support.sink_script import Book, Script, in_turn, sent
 

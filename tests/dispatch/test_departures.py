@@ -9,7 +9,7 @@ from support.sink_script import a_subscription
 
 if TYPE_CHECKING:
     from hookline.queue.port import Queue
-    from hookline.sinks.base import Sink
+    from hookline.sinks import Sink
 
 OLD = WebhookTarget("https://old.example.com/hook", ("secret",))
 BEFORE = replace(a_subscription("abc123"), target=OLD)

@@ -20,7 +20,7 @@ from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing, generate_key
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from support.sink_script import PATIENCE
 
 ADMIN = a_principal()

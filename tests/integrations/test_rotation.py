@@ -19,7 +19,7 @@ from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.security.secrets import KeyRing
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from hookline.sinks.webhook import WebhookSink
 from support.objects import leaves
 from support.webhook_shipments import Names, webhook_sink

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
-from hookline.sinks.base import Shipment, Sink
+from hookline.sinks import Shipment, Sink
 
 MOST_KEPT = 4096  # bytes of an answer
 

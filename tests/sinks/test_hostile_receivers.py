@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, Verdict
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from sinks.contract import delivers, fails_as, sends_once
 from support.hostile import (
     PAUSE,

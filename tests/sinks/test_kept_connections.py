@@ -7,7 +7,7 @@ import pytest
 
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.security.egress.pool import PoolLimits
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from sinks.contract import delivers, fails_as, sends_once
 from support.hostile import (
     saying_nothing,

@@ -14,7 +14,7 @@ from hookline import __version__, logs
 from hookline.domain.deliveries import ErrorKind, TlsReason, Verdict
 from hookline.domain.targets import SqsTarget
 from hookline.security.egress import errors
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from hookline.sinks.webhook import WebhookSink
 from sinks.contract import delivers, fails_as, forgets, sends_once
 from support.receivers import OK, Exchange, Receiver, answering, receiving, status

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hookline.domain.targets import TransmissionType
 from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent
-from hookline.sinks.base import Sink
+from hookline.sinks import Sink
 from support.jobs import a_job
 from support.scripted_engine import Store, Worker
 

@@ -11,7 +11,7 @@ from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.selection import Selection
 from hookline.domain.targets import Target, WebhookTarget
 from hookline.integrations.subscriptions import Subscription
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 
 PATIENCE = 30.0  # seconds; far more than anything here takes
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from hookline.domain.ids import new_uuid
 from hookline.domain.targets import SqsTarget
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"

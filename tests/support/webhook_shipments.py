@@ -9,12 +9,12 @@ from uuid import UUID
 from hookline.domain.ids import new_uuid
 from hookline.domain.targets import WebhookTarget
 from hookline.security.egress.addresses import Address
+from hookline.security.egress.connect import Proxy
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
-from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.resolver import NameNotResolved
 from hookline.security.egress.transport import GuardedTransport
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from hookline.sinks.webhook import WebhookSink
 
 SECRET = "abcdefghijABCDEFGHIJ012345678901"

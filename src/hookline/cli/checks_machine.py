@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from hookline.cli.findings import Finding, failed, ok, warning
 from hookline.errors import ConfigurationError
-from hookline.security.egress.proxy import Proxy
+from hookline.security.egress.connect import Proxy
 from hookline.security.egress.tls import client_tls
 from hookline.settings import Settings
 from hookline.settings.generated_secrets import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE

@@ -23,7 +23,7 @@ from hookline.domain.targets import TransmissionType
 from hookline.integrations.subscriptions import Subscription
 from hookline.logs import get_logger
 from hookline.queue.port import Claimed, Settlement
-from hookline.sinks.base import Sink
+from hookline.sinks import Sink
 
 if TYPE_CHECKING:
     from uuid import UUID

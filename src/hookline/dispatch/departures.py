@@ -10,7 +10,7 @@ from hookline.domain.deliveries import SkipReason
 from hookline.domain.targets import Target, TransmissionType
 from hookline.integrations.subscriptions import Subscription
 from hookline.queue.port import Queue
-from hookline.sinks.base import Sink
+from hookline.sinks import Sink
 
 _AT_ONCE = 1_000  # deliveries a statement: a short transaction, however many wait
 

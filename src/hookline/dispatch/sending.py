@@ -12,7 +12,7 @@ from hookline.domain.omissions import without
 from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
 from hookline.integrations.subscriptions import Subscription
 from hookline.logs import get_logger
-from hookline.sinks.base import Shipment, Sink
+from hookline.sinks import Shipment, Sink
 
 _LARGE = 64 * 1024  # bytes of an event that takes as long to print as others may wait
 _MOST_COPIES = 1_024

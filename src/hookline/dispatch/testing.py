@@ -22,7 +22,7 @@ from hookline.domain.ids import new_uuid
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput, NotFound, Overloaded
 from hookline.integrations.subscriptions import Subscription, Subscriptions
-from hookline.sinks.base import Sink
+from hookline.sinks import Sink
 
 MOST_AT_ONCE: Final = 32  # test deliveries under way in a process
 _MOST_PER_INTEGRATION = 2

@@ -6,7 +6,7 @@ from hookline.domain.deliveries import Sent
 from hookline.domain.targets import SqsTarget, Target, WebhookTarget
 from hookline.errors import InvalidInput
 from hookline.security.egress.urls import parse_url
-from hookline.sinks.base import Shipment, Sink
+from hookline.sinks import Shipment, Sink
 from hookline.sinks.sqs.urls import parse_queue_url
 from hookline.tracing import Attributes, Tracing, fail
 

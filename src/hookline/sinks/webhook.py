@@ -25,7 +25,7 @@ from hookline.security.egress import errors
 from hookline.security.egress.transport import KEPT_BODY, GuardedTransport, WholeBody
 from hookline.security.egress.urls import origin_of, parse_url
 from hookline.security.signatures import Signer
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 
 log = get_logger(__name__)
 
@@ -49,7 +49,7 @@ _VERDICTS: Final = {ErrorKind.BLOCKED: Verdict.BLOCKED, ErrorKind.INTERNAL: Verd
 
 
 class WebhookSink:
-    """The sink for WEBHOOK integrations; see `sinks.base.Sink` for what every sink promises.
+    """The sink for WEBHOOK integrations; see `hookline.sinks.Sink` for what every sink promises.
 
     `timeout`: seconds for a whole attempt. The transport becomes the sink's, which closes it. It is
     the guarded one wherever customers' URLs are sent to; any of httpx's fits.

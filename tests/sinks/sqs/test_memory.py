@@ -8,7 +8,7 @@ from uuid import uuid4
 from hookline.domain.deliveries import Verdict
 from hookline.domain.ids import new_uuid
 from hookline.domain.targets import SqsTarget
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from hookline.sinks.sqs import SqsSink
 from support.objects import leaves
 from support.sqs_fake import FakeSqs

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.targets import SqsTarget
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from hookline.sinks.sqs.messages import Entry, entry_for, group_of, sendable
 from support.sqs_shipments import is_signed, sqs_shipment
 

@@ -1,15 +1,25 @@
-"""Opens a connection to one of the vetted addresses, and never to a name."""
+"""Opens a connection to one of the vetted addresses, and never to a name.
+
+Through an operator's own proxy it is a tunnel (CONNECT) to such an address: names are looked up and
+vetted here, the proxy is told an address, and TLS is spoken with the target itself. So the guard
+stays whole behind it, and a proxy that only takes names can't be used.
+"""
 
 import asyncio
+import re
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from itertools import zip_longest
+from typing import Self
+from urllib.parse import unquote, urlsplit
 
+from hookline.errors import ConfigurationError
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.connection import Connection
 from hookline.security.egress.errors import ConnectionLost, NotReachable, TlsFailed
-from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.tls import tls_reason
 from hookline.security.egress.urls import Origin
 
@@ -18,6 +28,53 @@ _ALL_TRIED = 2.5  # seconds after which the last address's turn has come: half t
 _AT_ONCE = 4  # attempts under way; the oldest is given up for the next: a name's list may be long
 _OUT_OF_THE_WAY = 3600.0  # seconds; asyncio's own bound on TLS, since the caller has a deadline
 _GOODBYE = 1.0  # seconds that a target gets to agree on the end of TLS
+_MAX_ANSWER = 8192  # bytes of the proxy's answer to CONNECT
+_OPENED = re.compile(rb"HTTP/1\.[01] 2[0-9][0-9][ \r]")
+_DEFAULT_PORT = 3128
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """Where the proxy is; `authorization` is the value of Proxy-Authorization, if it wants one."""
+
+    host: str
+    port: int
+    authorization: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def parse(cls, url: str) -> Self:
+        """Read `http://[user:password@]host[:port]`; raise ConfigurationError otherwise."""
+        problem = (
+            "EGRESS_PROXY must look like http://proxy.example.com:3128; https:// is not spoken."
+        )
+        try:
+            parts = urlsplit(url)
+            port = parts.port or _DEFAULT_PORT
+        except ValueError as error:
+            raise ConfigurationError(problem) from error
+        if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
+            raise ConfigurationError(problem)
+        authorization = None
+        if parts.username is not None:
+            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+            authorization = f"Basic {b64encode(pair.encode()).decode('ascii')}"
+        return cls(parts.hostname, port, authorization)
+
+    async def tunnel(self, address: Address, port: int) -> asyncio.Transport:
+        """Return a transport whose other end is the address; raise NotReachable or OSError."""
+        loop = asyncio.get_running_loop()
+        transport, answer = await loop.create_connection(_Tunnel, self.host, self.port)
+        try:
+            target = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"  # noqa: PLR2004 — IPv6
+            lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
+            if self.authorization is not None:
+                lines.append(f"Proxy-Authorization: {self.authorization}")
+            transport.write("".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii"))
+            await answer.opened
+        except BaseException:
+            transport.abort()
+            raise
+        return transport
 
 
 class Connector:
@@ -140,3 +197,26 @@ def _named_errors() -> Iterator[None]:
         raise ConnectionLost(str(error), silent=False) from error
     except OSError as error:
         raise NotReachable(str(error)) from error
+
+
+class _Tunnel(asyncio.Protocol):
+    """Waits for the proxy's answer to CONNECT."""
+
+    def __init__(self) -> None:
+        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._seen = b""
+
+    def data_received(self, data: bytes) -> None:
+        """Collect the head of the answer; nothing may follow it before we have spoken."""
+        self._seen += data
+        if self.opened.done():
+            return
+        if self._seen.endswith(b"\r\n\r\n") and _OPENED.match(self._seen):
+            self.opened.set_result(None)
+        elif len(self._seen) > _MAX_ANSWER or b"\r\n\r\n" in self._seen:
+            self.opened.set_exception(NotReachable(f"the proxy answered {self._seen[:64]!r}"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the wait."""
+        if not self.opened.done():
+            self.opened.set_exception(NotReachable(f"the proxy closed the connection: {error}"))

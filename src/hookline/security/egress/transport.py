@@ -14,12 +14,11 @@ import httpx
 
 from hookline.deadlines import Deadline
 from hookline.logs import get_logger
-from hookline.security.egress.connect import Connector
+from hookline.security.egress.connect import Connector, Proxy
 from hookline.security.egress.connection import Connection
 from hookline.security.egress.errors import ConnectionLost, NameUnknown, TargetBlocked
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
 from hookline.security.egress.pool import Pool, PoolLimits
-from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.responses import Received
 from hookline.security.egress.tls import client_tls
 from hookline.security.egress.urls import Origin, origin_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from hookline.domain.targets import SqsTarget
 from hookline.security.signatures import x_signature
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 
 # SendMessage's reference: #x9, #xA, #xD, #x20–#xD7FF, #xE000–#xFFFD and #x10000–#x10FFFF.
 _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -12,7 +12,7 @@ from hookline.domain.targets import SqsTarget, Target
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
 from hookline.security.egress.policy import EgressPolicy
-from hookline.sinks.base import Shipment
+from hookline.sinks import Shipment
 from hookline.sinks.sqs.clients import AwsMaker, Client, ClientCache, ClientKey
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
 from hookline.sinks.sqs.messages import entry_for, group_of
@@ -27,7 +27,7 @@ _CLIENT_IDLE = 300.0  # seconds
 
 
 class SqsSink:
-    """Delivers to AWS SQS; see `hookline.sinks.base.Sink` for what it promises.
+    """Delivers to AWS SQS; see `hookline.sinks.Sink` for what it promises.
 
     `endpoint_url` is the operator's emulator, for every call; without it a call goes to the host of
     the queue's URL, at an address that `policy` allows. `tls` verifies whom it talks to.
