@@ -10,9 +10,9 @@ import pytest
 
 from hookline.db.connections import pool
 from hookline.db.partitions import is_partition
+from hookline.db.statements import of_days, statement
 from hookline.domain.ids import lowest_uuid, new_uuid
 from hookline.queue.arrays import flags, plain, texts
-from hookline.queue.statements import of_days, statement
 from support import filled_store, plans
 from support.databases import Databases
 from support.filled_store import Sample
@@ -101,7 +101,7 @@ def _append(sample: Sample) -> list[object]:
 def sql_of(name: str) -> str:
     """Return a statement as the queue prepares it for what `Sample.finished` is of."""
     day = lowest_uuid(filled_store.FINISHED_AT)
-    return of_days(statement(name), events=day, deliveries=day, attempts=day)
+    return of_days(statement(f"queue/{name}"), events=day, deliveries=day, attempts=day)
 
 
 @pytest.fixture(scope="module")
@@ -173,7 +173,7 @@ class TestPlans:
         assert analysed.digests
         async with connection.transaction():
             await connection.execute("set local enable_bitmapscan = on")
-            forget = await plans.prepare(connection, "forget", statement("forget_keys"))
+            forget = await plans.prepare(connection, "forget", statement("queue/forget_keys"))
             edge = lowest_uuid(_NOW - timedelta(days=30))
             plan = await plans.explain(connection, forget, [edge, 100])
         assert {scan.kind for scan in plan} <= {"Bitmap Heap Scan", "Tid Scan"}

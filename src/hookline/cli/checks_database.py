@@ -15,12 +15,12 @@ from hookline.db.facts import DatabaseFacts, read_facts
 from hookline.db.migrate import newest_revision
 from hookline.db.models import Integration
 from hookline.db.startup import explained, faults, refuse_shared_sessions
+from hookline.db.statements import statement
 from hookline.domain.targets import TransmissionType
 from hookline.errors import BrokenSeal, ConfigurationError, HooklineError, InvalidInput
 from hookline.integrations.keys import KeyService
 from hookline.integrations.revision import Transactions
 from hookline.integrations.sealing import open_target
-from hookline.queue.statements import statement
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved
 from hookline.security.egress.resolver import DnsResolver
 from hookline.security.egress.urls import Origin, parse_url
@@ -144,7 +144,7 @@ def _migration(facts: DatabaseFacts) -> Finding:
 
 async def _days(settings: Settings, engine: AsyncEngine) -> Finding:
     async with engine.connect() as connection:
-        names = (await connection.execute(text(statement("partitions")))).scalars().all()
+        names = (await connection.execute(text(statement("queue/partitions")))).scalars().all()
     found = {each for name in names if (each := partitions.parse(name)) is not None}
     today = datetime.now(UTC).date()
     needed = partitions.of_days([today, today + timedelta(days=1)])

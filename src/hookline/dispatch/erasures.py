@@ -21,17 +21,17 @@ from hookline.db.queue_models import (
     FinishedDelivery,
     PendingDelivery,
 )
+from hookline.db.statements import statement
 from hookline.domain.ids import created_at, lowest_uuid
 from hookline.domain.jobs import JobState
 from hookline.domain.statistics import Ending, code_of
 from hookline.history.jobs import due_in, finish
-from hookline.queue.statements import statement
 
 _AT_ONCE = 500  # events in one page
 _COUNTED = 20_000  # the same while they are only counted
 _LOOK_AGAIN = 0.5  # seconds until it is looked again whether attempts under way have ended
 _SKIPPED: Final = code_of(Ending.SKIPPED, retried=False)
-_END_PENDING = text(statement("erase_pending"))
+_END_PENDING = text(statement("queue/erase_pending"))
 _ERASE = text(
     r"""
     update events

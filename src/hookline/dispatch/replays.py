@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.job_models import Job
 from hookline.db.queue_models import PendingDelivery
+from hookline.db.statements import statement
 from hookline.domain.events import parse_envelope
 from hookline.domain.ids import lowest_uuid, new_uuid
 from hookline.domain.jobs import JobState
@@ -22,14 +23,13 @@ from hookline.history.jobs import due_in, finish
 from hookline.history.replayable import Page, Passes, Selected, Wants, find_page
 from hookline.integrations.subscriptions import Subscription, Subscriptions
 from hookline.queue.arrays import texts
-from hookline.queue.statements import statement
 
 MOST_WAITING: Final = 200  # deliveries of an integration that wait, until a replay adds no more
 _LOOKED_AT = 500  # deliveries and events in one page
 _COUNTED = 2_000  # the same while they are only counted
 _BURST = 1.0  # seconds' worth of a job's rate that is queued at once
 _LOOK_AGAIN = 0.3  # seconds until a lane with too much waiting is looked at again
-_QUEUE = text(statement("replay"))
+_QUEUE = text(statement("queue/replay"))
 
 
 @dataclass(frozen=True, slots=True)

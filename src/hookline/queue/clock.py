@@ -13,8 +13,8 @@ from collections.abc import Callable
 import asyncpg
 
 from hookline.db.away import unavailable_when_away
+from hookline.db.statements import statement
 from hookline.logs import get_logger
-from hookline.queue.statements import statement
 
 _STEP = 1.0  # seconds; a daemon that puts a clock right bit by bit stays far below, between looks
 _SWEEP_EVERY = 60.0  # seconds; it reads all that waits, some 0.2 s for a million deliveries
@@ -46,7 +46,7 @@ class DueTimes:
         self._clock = clock
         self._ahead: tuple[float, float] | None = None  # of ours, at the least and at the most
         self._next_sweep = -math.inf
-        self._hasten = statement("hasten")
+        self._hasten = statement("queue/hasten")
 
     async def keep(self) -> None:
         """Compare the clocks, and mend what is due too late. Raises Unavailable.

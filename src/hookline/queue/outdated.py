@@ -11,10 +11,10 @@ import asyncpg
 from msgspec.structs import replace
 
 from hookline.db.away import unavailable_when_away
+from hookline.db.statements import statement
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.statistics import Ending, code_of
 from hookline.queue.port import Claimed
-from hookline.queue.statements import statement
 
 _AT_ONCE = 5_000  # deliveries a statement: some 0.1 s, however many wait
 _KEYS_AT_ONCE = 500
@@ -31,9 +31,9 @@ class OutdatedDeliveries:
     def __init__(self, pool: asyncpg.Pool, *, skipped: Callable[[SkipReason, int], None]) -> None:
         self._pool = pool
         self._skipped = skipped
-        self._skip_stale = statement("skip_stale")
-        self._skip_superseded = statement("skip_superseded")
-        self._replacement_keys = statement("replacement_keys")
+        self._skip_stale = statement("queue/skip_stale")
+        self._skip_superseded = statement("queue/skip_superseded")
+        self._replacement_keys = statement("queue/replacement_keys")
 
     async def end_stale(self) -> int:
         """End all that is too old to be sent; return how many. Raises Unavailable."""

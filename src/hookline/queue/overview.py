@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from hookline.db.away import unavailable_when_away
-from hookline.queue.statements import statement
+from hookline.db.statements import statement
 
 
 @dataclass(slots=True)
@@ -43,8 +43,8 @@ class QueueOverview:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
-        self._backlog = statement("backlog_by_state")
-        self._waiting = statement("waiting")
+        self._backlog = statement("queue/backlog_by_state")
+        self._waiting = statement("queue/waiting")
 
     async def backlog(self) -> Backlog:
         """Count what is pending; very many are estimated from a sample. Raises Unavailable."""

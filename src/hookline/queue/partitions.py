@@ -7,9 +7,9 @@ import asyncpg
 from hookline.db import partitions
 from hookline.db.away import unavailable_when_away
 from hookline.db.partitions import Partition
+from hookline.db.statements import statement
 from hookline.domain.ids import lowest_uuid
 from hookline.logs import get_logger
-from hookline.queue.statements import statement
 
 _DAYS_AHEAD = 3  # a service that is cut off from housekeeping for a weekend still accepts
 _DAYS_BEHIND = 1  # a clock that is a little late, and ids made just before midnight
@@ -34,10 +34,10 @@ class PartitionKeeper:
         self._pool = pool
         self._retention_days = retention_days
         self._duplicate_window = duplicate_window
-        self._partitions = statement("partitions")
-        self._undelivered_day = statement("undelivered_day")
-        self._forget_keys = statement("forget_keys")
-        self._forget_rate_limits = statement("forget_rate_limits")
+        self._partitions = statement("queue/partitions")
+        self._undelivered_day = statement("queue/undelivered_day")
+        self._forget_keys = statement("queue/forget_keys")
+        self._forget_rate_limits = statement("queue/forget_rate_limits")
 
     async def make(self, now: datetime | None = None) -> None:
         """Make the partitions of the coming days. Raises Unavailable.

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 
 from hookline.db.away import AWAY, BUSY, rerun_when_rolled_back, unavailable
+from hookline.db.statements import of_days, statement
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.ids import lowest_uuid
 from hookline.domain.statistics import Ending, code_of
@@ -40,7 +41,6 @@ from hookline.queue.rows import (
     turns,
     written,
 )
-from hookline.queue.statements import of_days, statement
 from hookline.queue.unheard import UnheardLeases
 
 _AT_ONCE = 1_000  # rows that a statement puts right: short transactions, whatever the backlog
@@ -92,27 +92,27 @@ class PostgresQueue:
         self._pool = pool
         self.lease_seconds = lease_seconds
         self._duplicate_window = duplicate_window
-        self._append = statement("append")
-        self._firsts = statement("firsts")
-        self._claim = statement("claim")
-        self._claim_ordered = statement("claim_ordered")
-        self._refresh = statement("refresh")
-        self._expire = statement("expire")
-        self._settle = statement("settle")
-        self._release = statement("release")
-        self._renew = statement("renew")
-        self._waiting = statement("waiting")
-        self._take_turns = statement("take_turns")
-        self._return_turns = statement("return_turns")
-        self._backlog = statement("backlog")
-        self._retry = statement("retry")
-        self._event_of = statement("event_of")
-        self._events = statement("events")
-        self._unordered = statement("unordered")
-        self._skip = statement("skip")
-        self._held_elsewhere = statement("held_elsewhere")
-        self._begin_order = statement("begin_order")
-        self._end_order = statement("end_order")
+        self._append = statement("queue/append")
+        self._firsts = statement("queue/firsts")
+        self._claim = statement("queue/claim")
+        self._claim_ordered = statement("queue/claim_ordered")
+        self._refresh = statement("queue/refresh")
+        self._expire = statement("queue/expire")
+        self._settle = statement("queue/settle")
+        self._release = statement("queue/release")
+        self._renew = statement("queue/renew")
+        self._waiting = statement("queue/waiting")
+        self._take_turns = statement("queue/take_turns")
+        self._return_turns = statement("queue/return_turns")
+        self._backlog = statement("queue/backlog")
+        self._retry = statement("queue/retry")
+        self._event_of = statement("queue/event_of")
+        self._events = statement("queue/events")
+        self._unordered = statement("queue/unordered")
+        self._skip = statement("queue/skip")
+        self._held_elsewhere = statement("queue/held_elsewhere")
+        self._begin_order = statement("queue/begin_order")
+        self._end_order = statement("queue/end_order")
         self._engine = secrets.randbits(_ENGINE_BITS)
         self.born_lease = self._new_lease()
         self._unheard = UnheardLeases(pool, lease_seconds=lease_seconds)

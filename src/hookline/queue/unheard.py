@@ -15,7 +15,7 @@ from uuid import UUID
 import asyncpg
 
 from hookline.db.away import BUSY
-from hookline.queue.statements import statement
+from hookline.db.statements import statement
 
 _MOST = 100  # what a broken connection leaves is a few; beyond, they wait out their leases
 _UNHEARD = (
@@ -45,7 +45,7 @@ class UnheardLeases:
         self._pool = pool
         self._lease_seconds = lease_seconds
         self._noted: list[_Lease] = []
-        self._give_back = statement("give_back")
+        self._give_back = statement("queue/give_back")
 
     @asynccontextmanager
     async def connection(
