@@ -5,7 +5,7 @@ Shapes and bounds alone: what a value means is checked by the service.
 
 import re
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
+from hookline.domain.group_policies import LONGEST_AGE, LONGEST_DELAY, MOST_RETRIES
 from hookline.domain.omissions import LONGEST_PATH, MOST_PATHS
 from hookline.domain.targets import Ordering
 
@@ -184,6 +185,51 @@ OmitPaths = Annotated[
             "examples": [["data.chunks", "data.flows.*.caller.phone"]],
         }
     ),
+]
+RetryDelays = Annotated[
+    list[Annotated[float, Field(ge=0, le=LONGEST_DELAY, strict=True, allow_inf_nan=False)]],
+    Field(
+        max_length=MOST_RETRIES,
+        description="Seconds before each retry, at most 3; an empty list for no retries. Left out: "
+        "the service's own. A receiver's `Retry-After`, and a pause, can make it longer.",
+        examples=[[5, 300, 3600]],
+    ),
+]
+MaxAge = Annotated[
+    float,
+    Field(
+        ge=1,
+        le=LONGEST_AGE,
+        strict=True,
+        allow_inf_nan=False,
+        description="Seconds after its acceptance for which an event is sent; then it is skipped "
+        "as `stale`, whatever it waits for. Counts for events that are accepted from now on. Left "
+        "out: events are sent however old they are.",
+        examples=[30],
+    ),
+]
+Keep = Annotated[
+    Literal["latest"],
+    Field(
+        description="`latest`: while several events of one type and subject wait, only the newest "
+        "is sent; the others are skipped as `superseded`. Counts for events that are accepted from "
+        "now on. Left out: each is sent.",
+        examples=["latest"],
+    ),
+]
+KeepPatch = Annotated[  # no closed list: orval gives up at one that may be null
+    str, Field(pattern="^latest$", description="As in the integration.", examples=["latest"])
+]
+DELIVERY_BY_GROUP = (
+    "What the events of a group are worth, by group; a group that is left out is delivered as "
+    "the service does by default."
+)
+DELIVERY_EXAMPLES = [
+    {
+        "call": {"maxAge": 30},
+        "presence": {"keep": "latest"},
+        "analytics": {"retryDelays": [5, 300, 3600]},
+    }
 ]
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 Switch = Annotated[bool, Field(strict=True)]

@@ -11,8 +11,9 @@ from pydantic import Field, ModelWrapValidatorHandler, PrivateAttr, model_valida
 from typing_extensions import TypeAliasType
 
 from hookline.domain.targets import TransmissionType
-from hookline.integrations.delivery_fields import DeliveryByGroupCreate, DeliveryByGroupPatch
 from hookline.integrations.fields import (
+    DELIVERY_BY_GROUP,
+    DELIVERY_EXAMPLES,
     HEADER_BOUNDS,
     RATE_LIMIT,
     SHOWN_OF_ACCESS_KEY,
@@ -23,12 +24,16 @@ from hookline.integrations.fields import (
     EventSelection,
     EventSelectionPatch,
     IntegrationName,
+    Keep,
+    KeepPatch,
+    MaxAge,
     MaxInFlight,
     OmitPaths,
     OrderingField,
     PbxSerial,
     RateLimit,
     RequestDocument,
+    RetryDelays,
     SecretAccessKey,
     Switch,
     TargetUrl,
@@ -57,6 +62,23 @@ TransmissionCreate = TypeAliasType(
     Annotated[
         WebhookTransmissionCreate | SqsTransmissionCreate,
         Field(discriminator="type", description="Where copies are to go, told apart by `type`."),
+    ],
+)
+
+
+class GroupDeliveryCreate(RequestDocument):
+    """How the events of one group are to be delivered, where that is not as by default."""
+
+    retry_delays: RetryDelays | None = None
+    max_age: MaxAge | None = None
+    keep: Keep | None = None
+
+
+DeliveryByGroupCreate = TypeAliasType(
+    "DeliveryByGroupCreate",
+    Annotated[
+        dict[str, GroupDeliveryCreate],
+        Field(description=DELIVERY_BY_GROUP, examples=DELIVERY_EXAMPLES),
     ],
 )
 
@@ -107,6 +129,27 @@ CustomHeadersPatch = TypeAliasType(
                 **HEADER_BOUNDS,
                 "additionalProperties": {"type": ["string", "null"], "maxLength": 4096},
             },
+        ),
+    ],
+)
+
+
+class GroupDeliveryPatch(RequestDocument):
+    """Changes of how one group's events are delivered: `null` goes back to the default."""
+
+    retry_delays: RetryDelays | None = Field(default_factory=lambda: None)
+    max_age: MaxAge | None = Field(default_factory=lambda: None)
+    keep: KeepPatch | None = Field(default_factory=lambda: None)
+
+
+DeliveryByGroupPatch = TypeAliasType(
+    "DeliveryByGroupPatch",
+    Annotated[
+        dict[str, GroupDeliveryPatch | None],
+        Field(
+            description="Changes of how events are delivered, by group: one that is left out stays "
+            "as it is, and one that is `null` is delivered as by default.",
+            examples=[{"call": {"maxAge": 60}, "presence": None}],
         ),
     ],
 )

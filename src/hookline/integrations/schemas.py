@@ -11,8 +11,9 @@ from hookline.domain import stored
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.health import HealthState
 from hookline.domain.targets import TransmissionType
-from hookline.integrations.delivery_fields import DeliveryByGroup
 from hookline.integrations.fields import (
+    DELIVERY_BY_GROUP,
+    DELIVERY_EXAMPLES,
     RATE_LIMIT,
     CompanyId,
     CustomHeaders,
@@ -21,12 +22,15 @@ from hookline.integrations.fields import (
     EventSelection,
     IntegrationId,
     IntegrationName,
+    Keep,
+    MaxAge,
     MaxInFlight,
     Moment,
     OmitPaths,
     OrderingField,
     PbxSerial,
     RateLimit,
+    RetryDelays,
     TargetUrl,
 )
 from hookline.integrations.requests import PbxFields
@@ -109,6 +113,26 @@ class IntegrationHealth(Document):
         examples=["first admin key"],
     )
     disabled_at: Moment | None = Field(description="When it was switched off.")
+
+
+def _is_left_out(value: object) -> bool:
+    return value is None
+
+
+class GroupDelivery(Document):
+    """How the events of one group are delivered, where that is not as by default."""
+
+    retry_delays: RetryDelays | None = Field(None, exclude_if=_is_left_out)
+    max_age: MaxAge | None = Field(None, exclude_if=_is_left_out)
+    keep: Keep | None = Field(None, exclude_if=_is_left_out)
+
+
+DeliveryByGroup = TypeAliasType(
+    "DeliveryByGroup",
+    Annotated[
+        dict[str, GroupDelivery], Field(description=DELIVERY_BY_GROUP, examples=DELIVERY_EXAMPLES)
+    ],
+)
 
 
 class Integration(Document):
