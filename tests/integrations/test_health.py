@@ -9,7 +9,7 @@ from hookline.db.models import IntegrationHealth
 from hookline.domain.access import Role
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.health import Fail, HealthRules, HealthState, Pause, Recover
-from hookline.integrations import schemas
+from hookline.integrations import serializers
 from hookline.integrations.health import HEALTH_CHANNEL, HealthRecords
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
@@ -35,7 +35,7 @@ async def made(service: IntegrationService) -> str:
     return (await service.create(ADMIN, new)).integration.id
 
 
-async def shown(service: IntegrationService, integration_id: str) -> schemas.IntegrationHealth:
+async def shown(service: IntegrationService, integration_id: str) -> serializers.IntegrationHealth:
     return (await service.read(ADMIN, integration_id)).integration.health
 
 

@@ -14,7 +14,7 @@ from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixe
 from factories import Json, a_principal, a_webhook, an_event
 from hookline.api.services import Services
 from hookline.domain.events import Limits, parse_event
-from hookline.integrations import schemas
+from hookline.integrations import serializers
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.runtime import open_runtime
 from hookline.security.keys import new_key
@@ -94,11 +94,11 @@ class Bench:
 
     async def until_paused(
         self, services: Services, integration_id: str
-    ) -> schemas.IntegrationHealth:
+    ) -> serializers.IntegrationHealth:
         """Send events until an integration, whose target is down, is paused and at rest."""
         numbers = itertools.count(1_000_000)
 
-        async def one_more() -> schemas.IntegrationHealth:
+        async def one_more() -> serializers.IntegrationHealth:
             await send(services, next(numbers))
             return await health_of(services, integration_id)
 
@@ -155,14 +155,14 @@ async def change(services: Services, integration_id: str, **fields: object) -> N
     await services.integrations.change(ADMIN, integration_id, patch, None)
 
 
-async def health_of(services: Services, integration_id: str) -> schemas.IntegrationHealth:
+async def health_of(services: Services, integration_id: str) -> serializers.IntegrationHealth:
     """Return how an integration fares, as the API shows it."""
     return (await services.integrations.read(ADMIN, integration_id)).integration.health
 
 
 async def until_state(
     services: Services, integration_id: str, state: str
-) -> schemas.IntegrationHealth:
+) -> serializers.IntegrationHealth:
     """Wait until an integration is in this state."""
     return await eventually(
         lambda: health_of(services, integration_id), lambda health: health.state == state

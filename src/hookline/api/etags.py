@@ -13,7 +13,7 @@ from typing import Annotated, Final
 from fastapi import Depends, Header, Request
 
 from hookline.errors import FieldProblem, InvalidInput
-from hookline.integrations.schemas import Integration
+from hookline.integrations.serializers import Integration
 from hookline.integrations.service import Versions
 
 _LONGEST: Final = 1000  # characters of a header; a hundred tags

@@ -25,7 +25,7 @@ from hookline.integrations.requests import (
     IntegrationPatch,
     SecretRotationRequest,
 )
-from hookline.integrations.schemas import Integration, IntegrationPage, SigningSecret
+from hookline.integrations.serializers import Integration, IntegrationPage, SigningSecret
 
 _LONGEST_KEY = 255  # characters of an Idempotency-Key
 

@@ -15,7 +15,7 @@ from hookline.api.services import ServicesDep
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 from hookline.integrations.pbxs import WantedPbxs
 from hookline.integrations.requests import PbxLicence, PbxPut
-from hookline.integrations.schemas import PbxPage, PbxRecord
+from hookline.integrations.pbxs import PbxPage, PbxRecord
 
 router = APIRouter(prefix="/v1/pbxs", tags=["PBX records"], route_class=GuardedRoute)
 

@@ -12,8 +12,8 @@ from hookline.errors import BrokenSeal
 from hookline.integrations.checks import Checks
 from hookline.integrations.fields import LONGEST_NAME, Document
 from hookline.integrations.requests import FIXED_FIELDS, IntegrationPatch, TransmissionPatch
-from hookline.integrations.schemas import Integration
 from hookline.integrations.sealing import open_headers, open_secret, seal_headers, secret_binding
+from hookline.integrations.serializers import Integration
 from hookline.security.secrets import KeyRing
 
 READ_ONLY = "This is read-only, and reads otherwise than was sent."

@@ -19,8 +19,7 @@ from hookline.db.models import IdempotencyKey as Row
 from hookline.domain.access import Principal
 from hookline.errors import BrokenSeal, Conflict
 from hookline.integrations.requests import IntegrationCreate
-from hookline.integrations.schemas import Integration
-from hookline.integrations.views import Listed
+from hookline.integrations.serializers import Integration, Listed
 from hookline.security.secrets import KeyRing
 
 KEPT_FOR: Final = timedelta(hours=24)

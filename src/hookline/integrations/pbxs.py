@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
+from pydantic import Field
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,11 +17,28 @@ from hookline.domain.ids import new_uuid
 from hookline.domain.stored import licence_of
 from hookline.errors import FieldProblem, InvalidInput, NotFound, PreconditionFailed
 from hookline.integrations.changes import READ_ONLY, says
+from hookline.integrations.fields import Document, Moment, PbxSerial
 from hookline.integrations.moves import end_vouching, follow_record
-from hookline.integrations.requests import FIXED_PBX_FIELDS, PbxPut
+from hookline.integrations.requests import FIXED_PBX_FIELDS, PbxFields, PbxPut
 from hookline.integrations.revision import Transactions
-from hookline.integrations.schemas import PbxRecord
 from hookline.integrations.service import Versions
+
+
+class PbxRecord(PbxFields):
+    """A PBX, its company and its licence."""
+
+    pbx: PbxSerial
+    presence_events: bool = Field(
+        description="Whether a `collaboration` PBX sends presence events."
+    )
+    updated_at: Moment = Field(description="When the description was last changed.")
+
+
+class PbxPage(Document):
+    """One page of PBX records, those that were described last first."""
+
+    items: list[PbxRecord] = Field(description="The page's records.")
+    next: str | None = Field(description="The `cursor` of the next page; `null` on the last one.")
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,9 +36,8 @@ from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Change, Transactions
 from hookline.integrations.rotation import retire_secret
-from hookline.integrations.schemas import SigningSecret, WebhookTransmission
 from hookline.integrations.sealing import secret_binding
-from hookline.integrations.views import Listed, Views
+from hookline.integrations.serializers import Listed, Serializer, SigningSecret, WebhookTransmission
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing
 
@@ -71,7 +70,7 @@ class IntegrationService:
         self._policy = policy
         self._catalogue = catalogue
         self._refresh = refresh
-        self._views = Views(keyring, catalogue)
+        self._serializer = Serializer(keyring, catalogue)
 
     async def create(
         self, principal: Principal, new: IntegrationCreate, idempotency_key: str | None = None
@@ -110,7 +109,7 @@ class IntegrationService:
             row.pbx, row.company, row.company_vouched = whose.pbx, whose.company, whose.vouched
             row.revision = change.revision
             change.session.add(row)
-            made = self._views.integration(row, with_secret=True)
+            made = self._serializer.integration(row, with_secret=True)
             if key is not None:
                 await keep_result(change.session, key, made, self._keyring)
         return made
@@ -157,7 +156,7 @@ class IntegrationService:
             row = await _current(session, integration_id, principal, allowed)
             health = await find_health(session, [integration_id])
             sent = patch.transmission.read_only if patch.transmission else {}
-            shown = self._views.integration(
+            shown = self._serializer.integration(
                 row, health.get(integration_id), with_secret="secret" in sent
             )
             changes.check_read_only(patch, shown.integration, checks)
@@ -173,7 +172,7 @@ class IntegrationService:
                 await _announce_disabled(session, row, health)
             if afresh and await clear_health(session, integration_id):
                 changed, health = True, {}
-            shown = self._views.integration(row, health.get(integration_id))
+            shown = self._serializer.integration(row, health.get(integration_id))
             if not changed:
                 await session.rollback()  # no new revision, and nobody is told of one
         return shown
@@ -195,7 +194,7 @@ class IntegrationService:
         row = await self._row(principal, integration_id)
         _refuse_sqs(row)
         try:
-            return self._views.secret(row)
+            return self._serializer.secret(row)
         except BrokenSeal as error:
             raise Conflict(
                 "The stored secret cannot be read; POST …/rotate-secret makes a new one."
@@ -213,7 +212,7 @@ class IntegrationService:
             _refuse_sqs(row)
             retire_secret(row, self._keyring, grace)
             row.secret = self._keyring.seal(new_webhook_secret(), bound_to=secret_binding(row.id))
-        return self._views.secret(row)
+        return self._serializer.secret(row)
 
     @rerunnable
     async def disable_gone(self, integration_id: str, url: str) -> bool:
@@ -293,7 +292,7 @@ class IntegrationService:
         self, principal: Principal, row: Row, health: Mapping[str, IntegrationHealth]
     ) -> Listed:
         """Show an integration without its headers, which hold credentials, to who only knows it."""
-        listed = self._views.integration(row, health.get(row.id))
+        listed = self._serializer.integration(row, health.get(row.id))
         transmission = listed.integration.transmission
         if not _manages(principal, row) and isinstance(transmission, WebhookTransmission):
             transmission.headers = {}
