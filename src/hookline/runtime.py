@@ -66,9 +66,9 @@ from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import TransmissionType
 from hookline.history.jobs import JOBS_CHANNEL
 from hookline.integrations.census import Census
-from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.event_types import EventTypeService
 from hookline.integrations.health import HEALTH_CHANNEL
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyService
 from hookline.integrations.outbox import NOTICES_CHANNEL, Outbox
 from hookline.integrations.pbxs import PbxService
@@ -137,7 +137,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             refresh=subscriptions.refresh,
             counts=counts,
         )
-        keys = _directory(transactions, stack)
+        keys = _key_cache(transactions, stack)
 
         pool = await stack.enter_async_context(
             connections.pool(dsn, size=settings.database_pool_size)
@@ -302,8 +302,8 @@ def _watch(  # noqa: PLR0913, PLR0917 - one line below the root
     return HealthWatch(records, rules, subscriptions, exhausted, disable=disable)
 
 
-def _directory(transactions: Transactions, stack: AsyncExitStack) -> KeyDirectory:
-    keys = KeyDirectory(transactions)
+def _key_cache(transactions: Transactions, stack: AsyncExitStack) -> KeyCache:
+    keys = KeyCache(transactions)
     background(stack, keys.keep_uses(), "key-uses")
     return keys
 

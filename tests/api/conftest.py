@@ -32,8 +32,8 @@ from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import Streams
 from hookline.integrations.census import Census
-from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.event_types import EventTypeService, UnknownTypes
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import Transactions
@@ -121,7 +121,7 @@ def services(  # noqa: PLR0917 - fixtures
     keyring = KeyRing.parse(generate_key())
     catalogue = load_catalogue()
     subscriptions = Subscriptions(transactions, catalogue, keyring)
-    directory = KeyDirectory(transactions)
+    directory = KeyCache(transactions)
     history = History(engine)
     jobs = Jobs(engine)
     integrations = IntegrationService(

@@ -16,7 +16,7 @@ from hookline.app import create_app
 from hookline.dispatch.gate import Gate
 from hookline.dispatch.ingest import Ingest
 from hookline.domain.catalogue import load_catalogue
-from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.revision import Transactions
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.queue.postgres import PostgresQueue
@@ -126,7 +126,7 @@ async def elsewhere(
     services: Services, transactions: Transactions, queue: PostgresQueue, keys: Keys
 ) -> AsyncIterator[Api]:
     """A second process on the same database: an app that shares no memory with the first."""
-    directory, announced = KeyDirectory(transactions), Announced()
+    directory, announced = KeyCache(transactions), Announced()
     subscriptions = Subscriptions(transactions, load_catalogue(), KeyRing.parse(generate_key()))
     await subscriptions.catch_up()
     ingest = Ingest(

@@ -7,7 +7,7 @@ from hookline.api.services import Services
 from hookline.dispatch.gate import Gate
 from hookline.domain.events import Limits, parse_event
 from hookline.errors import NotAuthenticated
-from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.revision import Transactions
 from support.api_client import Api, Keys
 from support.stories import a_pbx, an_integration, send
@@ -48,7 +48,7 @@ async def test_a_key_revoked_while_its_event_is_let_in_is_refused(
     services: Services, transactions: Transactions, keys: Keys, api: Api
 ) -> None:
     pbx = a_pbx()
-    directory = KeyDirectory(transactions)
+    directory = KeyCache(transactions)
     key = await keys.ingest(pbx=pbx)
     sender = await Gate(directory, services.retries._subscriptions).enter(f"Bearer {key}")
     event = sender.route(

@@ -12,7 +12,7 @@ from hookline.api.services import Services
 from hookline.app import create_app, openapi_document
 from hookline.db import connections
 from hookline.domain.catalogue import load_catalogue
-from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.revision import Transactions
 from support.api_client import Api
 from support.fakes import FakeReadiness
@@ -122,7 +122,7 @@ class Broken(FakeReadiness):
 async def broken(services: Services) -> AsyncIterator[httpx.AsyncClient]:
     """An app with a fault of its own, whose database is away."""
     away = connections.engine("postgresql://postgres@127.0.0.1:1/nowhere")
-    faulty = replace(services, readiness=Broken(), keys=KeyDirectory(Transactions(away)))
+    faulty = replace(services, readiness=Broken(), keys=KeyCache(Transactions(away)))
     app = create_app(lambda: nullcontext(faulty))
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=True)

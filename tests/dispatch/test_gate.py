@@ -14,7 +14,7 @@ from hookline.domain.access import Role
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.errors import Forbidden, NotAuthenticated
-from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.requests import PbxPut
@@ -36,7 +36,7 @@ class Process:
         transactions = Transactions(engine)
         keyring = KeyRing.parse(generate_key())
         self.subscriptions = Subscriptions(transactions, load_catalogue(), keyring)
-        self.gate = Gate(KeyDirectory(transactions), self.subscriptions)
+        self.gate = Gate(KeyCache(transactions), self.subscriptions)
         self.keys = KeyService(transactions)
         self.pbxs = PbxService(transactions)
         self.pool = pool

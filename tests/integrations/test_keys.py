@@ -14,7 +14,7 @@ from hookline.errors import (
     NotFound,
     Unavailable,
 )
-from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyRecord, KeyService
 from hookline.integrations.revision import Transactions
 from hookline.security.keys import new_key
@@ -90,7 +90,7 @@ async def test_an_unknown_key_can_not_be_revoked(keys: KeyService) -> None:
 
 
 async def test_a_directory_knows_who_a_key_is(keys: KeyService, transactions: Transactions) -> None:
-    directory = KeyDirectory(transactions)
+    directory = KeyCache(transactions)
     key = (await keys.create(Role.INGEST, company="it_w000001", name="pbx")).key
     principal = await directory.authenticate(bearer(key))
     record = await newest(keys)
@@ -101,7 +101,7 @@ async def test_a_directory_knows_who_a_key_is(keys: KeyService, transactions: Tr
 async def test_a_key_made_elsewhere_is_known_from_memory_at_once(
     keys: KeyService, transactions: Transactions
 ) -> None:
-    directory = KeyDirectory(transactions)
+    directory = KeyCache(transactions)
     with pytest.raises(NotAuthenticated):
         await directory.authenticate_from_memory(bearer(new_key()))
     key = (await keys.create(Role.ADMIN)).key
@@ -111,7 +111,7 @@ async def test_a_key_made_elsewhere_is_known_from_memory_at_once(
 async def test_a_revocation_counts_as_soon_as_the_revision_is_known(
     keys: KeyService, transactions: Transactions, database: str
 ) -> None:
-    directory = KeyDirectory(transactions)
+    directory = KeyCache(transactions)
     key = (await keys.create(Role.ADMIN)).key
     principal = await directory.authenticate(bearer(key))
     await keys.revoke(principal.key_id)
@@ -125,7 +125,7 @@ async def test_a_revocation_counts_as_soon_as_the_revision_is_known(
 async def test_a_key_expires_without_anybody_doing_anything(
     keys: KeyService, transactions: Transactions
 ) -> None:
-    directory = KeyDirectory(transactions)
+    directory = KeyCache(transactions)
     key = (await keys.create(Role.ADMIN, expires_at=datetime.now(UTC) + timedelta(seconds=0))).key
     with pytest.raises(NotAuthenticated):
         await directory.authenticate(bearer(key))
@@ -133,7 +133,7 @@ async def test_a_key_expires_without_anybody_doing_anything(
 
 
 async def test_many_at_once_are_answered(keys: KeyService, transactions: Transactions) -> None:
-    directory = KeyDirectory(transactions)
+    directory = KeyCache(transactions)
     key = (await keys.create(Role.ADMIN)).key
     found = await asyncio.gather(*(directory.authenticate(bearer(key)) for _ in range(50)))
     assert len(set(found)) == 1
@@ -143,7 +143,7 @@ async def test_many_at_once_are_answered(keys: KeyService, transactions: Transac
 async def test_uses_are_noted_once_a_minute_at_most(
     keys: KeyService, transactions: Transactions
 ) -> None:
-    directory = KeyDirectory(transactions)
+    directory = KeyCache(transactions)
     key = (await keys.create(Role.ADMIN)).key
     before = datetime.now(UTC)
     await directory.authenticate(bearer(key))
@@ -159,7 +159,7 @@ async def test_uses_are_noted_once_a_minute_at_most(
 
 async def test_without_a_database_nobody_is_let_in_and_nobody_is_refused() -> None:
     away = connections.engine("postgresql://postgres@127.0.0.1:1/nowhere")
-    directory = KeyDirectory(Transactions(away))
+    directory = KeyCache(Transactions(away))
     with pytest.raises(Unavailable):
         await directory.authenticate(bearer(new_key()))
     with pytest.raises(NotAuthenticated):

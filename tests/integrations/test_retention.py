@@ -8,7 +8,7 @@ from factories import a_principal, a_webhook
 from hookline.db.partitions import of_days
 from hookline.domain.access import Role
 from hookline.errors import NotAuthenticated
-from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyService
 from hookline.integrations.requests import IntegrationCreate
 from hookline.integrations.retention import RecordRetention
@@ -89,7 +89,7 @@ async def test_keys_that_expired_leave_memory(
         )
     ).key
     await client.execute("update api_keys set expires_at = now() where name = 'short'")
-    directory = KeyDirectory(transactions)
+    directory = KeyCache(transactions)
     with pytest.raises(NotAuthenticated):
         await directory.authenticate(f"Bearer {key}")
     known = len(directory._by_hash)

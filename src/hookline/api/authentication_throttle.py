@@ -12,7 +12,7 @@ from fastapi import Request
 
 from hookline.api.addresses import network_of
 from hookline.errors import Overloaded
-from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.key_cache import KeyCache
 from hookline.logs import get_logger
 from hookline.security.token_bucket import TokenBucket
 
@@ -28,7 +28,7 @@ class Strangers:
 
     def __init__(
         self,
-        keys: KeyDirectory,
+        keys: KeyCache,
         *,
         refusals: int = REFUSALS,
         clock: Callable[[], float] = time.monotonic,

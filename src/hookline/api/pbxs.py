@@ -13,9 +13,8 @@ from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor,
 from hookline.api.responses import NOT_MODIFIED, WITH_ETAG, failures
 from hookline.api.services import ServicesDep
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
-from hookline.integrations.pbxs import WantedPbxs
+from hookline.integrations.pbxs import PbxPage, PbxRecord, WantedPbxs
 from hookline.integrations.requests import PbxLicence, PbxPut
-from hookline.integrations.pbxs import PbxPage, PbxRecord
 
 router = APIRouter(prefix="/v1/pbxs", tags=["PBX records"], route_class=GuardedRoute)
 

@@ -21,8 +21,8 @@ from hookline.history.jobs import Jobs
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import Streams
-from hookline.integrations.directory import KeyDirectory
 from hookline.integrations.event_types import EventTypeService, UnknownTypes
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.service import IntegrationService
@@ -34,7 +34,7 @@ class Services:
 
     integrations: IntegrationService
     pbxs: PbxService
-    keys: KeyDirectory
+    keys: KeyCache
     key_records: KeyService
     event_types: EventTypeService
     unknown_types: UnknownTypes

@@ -20,7 +20,7 @@ from hookline.errors import (
     NotAuthenticated,
     Overloaded,
 )
-from hookline.integrations.directory import KeyDirectory
+from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.subscriptions import Subscriptions
 
 
@@ -28,7 +28,7 @@ class Sender:
     """A key that sends events, as of a revision."""
 
     def __init__(
-        self, principal: Principal, revision: int, keys: KeyDirectory, subscriptions: Subscriptions
+        self, principal: Principal, revision: int, keys: KeyCache, subscriptions: Subscriptions
     ) -> None:
         self.principal = principal
         self.revision = revision
@@ -114,7 +114,7 @@ class Sender:
 class Gate:
     """Lets in those who send events."""
 
-    def __init__(self, keys: KeyDirectory, subscriptions: Subscriptions) -> None:
+    def __init__(self, keys: KeyCache, subscriptions: Subscriptions) -> None:
         self._keys = keys
         self._subscriptions = subscriptions
 

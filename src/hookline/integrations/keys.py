@@ -72,7 +72,7 @@ class WantedKeys:
 
 
 class KeyService:
-    """The writer of the table `api_keys`; KeyDirectory alone notes uses besides.
+    """The writer of the table `api_keys`; KeyCache alone notes uses besides.
 
     `settings_key` is the admin key that the settings name: a revocation of it is refused, since
     the next start would fail.

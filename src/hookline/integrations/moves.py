@@ -13,9 +13,9 @@ from hookline.domain.access import Principal
 from hookline.domain.notices import disabled
 from hookline.errors import Conflict
 from hookline.integrations import repository
-from hookline.integrations.changes import switch
 from hookline.integrations.health import clear_health, find_health, health_before
 from hookline.integrations.outbox import announce
+from hookline.integrations.patch import switch
 from hookline.integrations.revision import Change
 
 MOVED = "moved"

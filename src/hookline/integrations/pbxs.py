@@ -16,9 +16,9 @@ from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
 from hookline.domain.stored import licence_of
 from hookline.errors import FieldProblem, InvalidInput, NotFound, PreconditionFailed
-from hookline.integrations.changes import READ_ONLY, says
 from hookline.integrations.fields import Document, Moment, PbxSerial
 from hookline.integrations.moves import end_vouching, follow_record
+from hookline.integrations.patch import READ_ONLY, says
 from hookline.integrations.requests import FIXED_PBX_FIELDS, PbxFields, PbxPut
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import Versions

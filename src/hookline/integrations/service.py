@@ -20,7 +20,7 @@ from hookline.domain.ids import new_integration_id, new_webhook_secret
 from hookline.domain.notices import disabled
 from hookline.domain.targets import TransmissionType
 from hookline.errors import BrokenSeal, Conflict, Forbidden, NotFound, PreconditionFailed
-from hookline.integrations import changes, repository, tenancy
+from hookline.integrations import repository, tenancy
 from hookline.integrations.checks import Checks
 from hookline.integrations.creation import check_new, row_of
 from hookline.integrations.health import clear_health, find_health, health_before
@@ -32,6 +32,13 @@ from hookline.integrations.idempotency import (
 )
 from hookline.integrations.moves import MOVED, settle_enabling
 from hookline.integrations.outbox import announce
+from hookline.integrations.patch import (
+    apply_patch,
+    check_read_only,
+    check_url,
+    starts_afresh,
+    switch,
+)
 from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Change, Transactions
@@ -150,7 +157,7 @@ class IntegrationService:
             await self._know_types()
         before = await self._row(principal, integration_id)
         checks = self._checks(before.pbx, before.company)
-        await changes.check_url(patch, before, checks)
+        await check_url(patch, before, checks)
         async with self._transactions.changing() as change:
             session = change.session
             row = await _current(session, integration_id, principal, allowed)
@@ -159,10 +166,10 @@ class IntegrationService:
             shown = self._serializer.integration(
                 row, health.get(integration_id), with_secret="secret" in sent
             )
-            changes.check_read_only(patch, shown.integration, checks)
+            check_read_only(patch, shown.integration, checks)
             was_enabled, was_moved = row.enabled, row.disabled_reason == MOVED
-            afresh = changes.starts_afresh(patch, row)
-            changes.apply(patch, row, self._keyring, checks, by=principal.label)
+            afresh = starts_afresh(patch, row)
+            apply_patch(patch, row, self._keyring, checks, by=principal.label)
             changed = session.is_modified(row)  # before anything is asked, which flushes it
             if row.enabled and not was_enabled:
                 await self._check_enabling(session, principal, row, was_moved=was_moved)
@@ -224,7 +231,7 @@ class IntegrationService:
             row = await change.session.get(Row, integration_id, with_for_update=True)
             if row is None or not row.enabled or row.url != url:
                 return False
-            changes.switch(row, enabled=False, reason="gone", by=_ITSELF)
+            switch(row, enabled=False, reason="gone", by=_ITSELF)
             _touch(row, change)
             health = await find_health(change.session, [integration_id])
             await _announce_disabled(change.session, row, health)
@@ -242,7 +249,7 @@ class IntegrationService:
             still = integration_id in health and health[integration_id].failing_since == since
             if row is None or not row.enabled or not still:
                 return False
-            changes.switch(row, enabled=False, reason="failing", by=_ITSELF)
+            switch(row, enabled=False, reason="failing", by=_ITSELF)
             _touch(row, change)
             await _announce_disabled(change.session, row, health)
         return True

@@ -40,7 +40,9 @@ def check_read_only(patch: IntegrationPatch, shown: Integration, checks: Checks)
             checks.refuse(path, f"{READ_ONLY} {FIXED_FIELDS.get(path, _WHOLE_KEY)}")
 
 
-def apply(patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *, by: str) -> None:
+def apply_patch(
+    patch: IntegrationPatch, row: Row, keyring: KeyRing, checks: Checks, *, by: str
+) -> None:
     """Change the row as the patch says; raise InvalidInput, before any change, for what is wrong.
 
     `checks` may bring problems that were found before; `by` names who sent the patch.

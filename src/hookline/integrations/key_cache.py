@@ -37,7 +37,7 @@ class _Known:
         return self.expires_at is None or now < self.expires_at
 
 
-class KeyDirectory:
+class KeyCache:
     """Every valid key by its hash. `keep_uses` is a task that its owner runs and cancels."""
 
     def __init__(self, transactions: Transactions) -> None:
