@@ -34,7 +34,7 @@ from hookline.api.rate_limits import Allowances
 from hookline.app import create_app
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
-from hookline.dispatch.gate import Sender
+from hookline.dispatch.ingest_authorisation import Sender
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.lanes import LaneRules, Lanes
 from hookline.dispatch.record import Recorder

@@ -37,16 +37,16 @@ from hookline.bootstrap import (
 from hookline.db import connections
 from hookline.db.fleet import Fleet
 from hookline.db.listen import Listener
-from hookline.dispatch.again import Retries
+from hookline.dispatch.manual_retry import Retries
 from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
-from hookline.dispatch.backlog import Bounds
-from hookline.dispatch.circuits import Circuits
+from hookline.dispatch.backpressure import Bounds
+from hookline.dispatch.circuit_breaker import Circuits
 from hookline.dispatch.deliver import Deliverer
-from hookline.dispatch.departures import Departures
+from hookline.dispatch.cleanup import Departures
 from hookline.dispatch.disabling import Disabling
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.exhausted import ExhaustedTally
-from hookline.dispatch.gate import Gate
+from hookline.dispatch.ingest_authorisation import Gate
 from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.housekeeping import keep_house
 from hookline.dispatch.ingest import Accepts, Ingest
@@ -56,9 +56,9 @@ from hookline.dispatch.outdated import StaleKeeper, SupersededKeeper
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.refreshing import Refresher
 from hookline.dispatch.rules import IntegrationRules
-from hookline.dispatch.testing import MOST_AT_ONCE, Tester
+from hookline.dispatch.test_delivery import MOST_AT_ONCE, Tester
 from hookline.dispatch.traced import TracedIngest
-from hookline.dispatch.trials import Trials
+from hookline.dispatch.filter_trials import Trials
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.health import HealthRules

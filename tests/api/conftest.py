@@ -18,13 +18,13 @@ from hookline.api.stream import delivery_frame
 from hookline.api.timeslices import TimeSlices
 from hookline.app import create_app
 from hookline.db import connections
-from hookline.dispatch.again import Retries
-from hookline.dispatch.backlog import Bounds
-from hookline.dispatch.gate import Gate
+from hookline.dispatch.manual_retry import Retries
+from hookline.dispatch.backpressure import Bounds
+from hookline.dispatch.ingest_authorisation import Gate
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.replay_requests import ReplayRequests
 from hookline.dispatch.replays import Replays
-from hookline.dispatch.trials import Trials
+from hookline.dispatch.filter_trials import Trials
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits
 from hookline.history.jobs import Jobs

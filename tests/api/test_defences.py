@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from factories import Json, a_webhook, an_event
 from hookline.api.services import Services
 from hookline.app import create_app
-from hookline.dispatch.gate import Gate
+from hookline.dispatch.ingest_authorisation import Gate
 from hookline.dispatch.ingest import Ingest
 from hookline.domain.catalogue import load_catalogue
 from hookline.integrations.key_cache import KeyCache

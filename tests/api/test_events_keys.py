@@ -4,7 +4,7 @@ import pytest
 
 from factories import an_event
 from hookline.api.services import Services
-from hookline.dispatch.gate import Gate
+from hookline.dispatch.ingest_authorisation import Gate
 from hookline.domain.events import Limits, parse_event
 from hookline.errors import NotAuthenticated
 from hookline.integrations.key_cache import KeyCache

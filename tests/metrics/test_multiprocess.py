@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookline.dispatch.backlog import Bounds
+from hookline.dispatch.backpressure import Bounds
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.health import HealthState
 from hookline.domain.ids import new_uuid

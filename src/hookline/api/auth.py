@@ -8,7 +8,7 @@ from fastapi.security import HTTPBearer
 
 from hookline.api.connections import note_key
 from hookline.api.services import services_of
-from hookline.dispatch.gate import Sender
+from hookline.dispatch.ingest_authorisation import Sender
 from hookline.domain.access import Principal, Role
 from hookline.errors import Forbidden, NotAuthenticated
 

@@ -19,7 +19,7 @@ from hookline.api.problems import problem_document
 from hookline.api.responses import Accepted, failures
 from hookline.api.routing import RawRoute
 from hookline.api.services import Services, services_of
-from hookline.dispatch.gate import Sender
+from hookline.dispatch.ingest_authorisation import Sender
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.events import (
     Event,

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field, WithJsonSchema
 
-from hookline.dispatch.trials import MOST_EVENTS
+from hookline.dispatch.filter_trials import MOST_EVENTS
 from hookline.integrations.fields import (
     Document,
     EventPattern,

@@ -10,7 +10,7 @@ from hookline.api.examples import FILTER_TRIALS
 from hookline.api.filter_schemas import FilterTrial, FilterTrialRequest, TriedEvent
 from hookline.api.responses import failures
 from hookline.api.services import ServicesDep
-from hookline.dispatch.trials import Sample, Tried, given_events, try_in_steps
+from hookline.dispatch.filter_trials import Sample, Tried, given_events, try_in_steps
 from hookline.domain.access import Principal
 from hookline.domain.filters import parse_filter
 from hookline.domain.omissions import parse_omit

@@ -14,7 +14,7 @@ from hookline.api.parameters import Boolean
 from hookline.api.responses import CREATED, NOT_MODIFIED, WITH_ETAG, failures
 from hookline.api.schemas import TestAttempt, TestRequest, TestResult
 from hookline.api.services import ServicesDep
-from hookline.dispatch.testing import Tested
+from hookline.dispatch.test_delivery import Tested
 from hookline.domain.deliveries import hint_of
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from hookline.dispatch.testing import Tested
+from hookline.dispatch.test_delivery import Tested
 from hookline.metrics.system import SystemReport
 
 

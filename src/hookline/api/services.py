@@ -11,11 +11,11 @@ from hookline.api.ports import Metrics, Readiness, System, Tester
 from hookline.api.rate_limits import Allowances
 from hookline.api.reads import Reads
 from hookline.api.timeslices import TimeSlices
-from hookline.dispatch.again import Retries
-from hookline.dispatch.gate import Gate
+from hookline.dispatch.manual_retry import Retries
+from hookline.dispatch.ingest_authorisation import Gate
 from hookline.dispatch.ingest import Accepts
 from hookline.dispatch.replay_requests import ReplayRequests
-from hookline.dispatch.trials import Trials
+from hookline.dispatch.filter_trials import Trials
 from hookline.domain.events import Limits
 from hookline.history.jobs import Jobs
 from hookline.history.repository import History

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from hookline.dispatch.backlog import Bounds, Demand
+from hookline.dispatch.backpressure import Bounds, Demand
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.lanes import Lanes
 from hookline.domain.access import Tenant

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from hookline import __version__
-from hookline.dispatch.backlog import Bounds
+from hookline.dispatch.backpressure import Bounds
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.lanes import Lanes

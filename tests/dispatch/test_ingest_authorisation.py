@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from factories import COMPANY, a_principal
 from hookline.db import connections
-from hookline.dispatch.gate import Gate, Sender
+from hookline.dispatch.ingest_authorisation import Gate, Sender
 from hookline.dispatch.ingest import Ingest
 from hookline.domain.access import Role
 from hookline.domain.catalogue import load_catalogue

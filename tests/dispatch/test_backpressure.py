@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from hookline.dispatch.backlog import Bounds, Demand
+from hookline.dispatch.backpressure import Bounds, Demand
 from hookline.domain.access import Tenant
 from hookline.errors import Overloaded
 

@@ -2,7 +2,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from hookline.dispatch.departures import Departures
+from hookline.dispatch.cleanup import Departures
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.targets import Target, TransmissionType, WebhookTarget
 from support.sink_script import a_subscription
