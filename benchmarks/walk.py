@@ -34,8 +34,8 @@ from hookline.api.rate_limits import Allowances
 from hookline.app import create_app
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
-from hookline.dispatch.ingest_authorisation import Sender
 from hookline.dispatch.ingest import Ingest
+from hookline.dispatch.ingest_authorisation import IngestCaller
 from hookline.dispatch.lanes import LaneRules, Lanes
 from hookline.dispatch.record import Recorder
 from hookline.domain.access import Principal, Role, Tenant
@@ -230,7 +230,7 @@ class Senders:
         self.done = asyncio.Event()
         services = SimpleNamespace(
             strangers=self,
-            gate=self,
+            ingest_authorisation=self,
             allowances=Allowances(
                 requests_per_second=1e9, changes_per_second=1e9, events_per_second=1e9
             ),
@@ -256,8 +256,10 @@ class Senders:
     async def look_at(self, _request: object) -> None:
         """Every sender is known."""
 
-    async def enter(self, _header: str | None) -> Sender:
-        return Sender(self._principal, 1, cast("Any", None), cast("Any", self._house.directory))
+    async def authorise(self, _header: str | None) -> IngestCaller:
+        return IngestCaller(
+            self._principal, 1, cast("Any", None), cast("Any", self._house.directory)
+        )
 
     def open(self) -> None:
         protocol = self._make(config=self._config, server_state=self._state, app_state={})

@@ -37,20 +37,21 @@ from hookline.bootstrap import (
 from hookline.db import connections
 from hookline.db.fleet import Fleet
 from hookline.db.listen import Listener
-from hookline.dispatch.manual_retry import Retries
 from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
-from hookline.dispatch.backpressure import Bounds
+from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.circuit_breaker import Circuits
+from hookline.dispatch.cleanup import IntegrationCleanup
 from hookline.dispatch.deliver import Deliverer
-from hookline.dispatch.cleanup import Departures
 from hookline.dispatch.disabling import Disabling
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.exhausted import ExhaustedTally
-from hookline.dispatch.ingest_authorisation import Gate
+from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.housekeeping import keep_house
 from hookline.dispatch.ingest import Accepts, Ingest
+from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.dispatch.lanes import Lanes
+from hookline.dispatch.manual_retry import ManualRetries
 from hookline.dispatch.notices import Notices
 from hookline.dispatch.outdated import StaleKeeper, SupersededKeeper
 from hookline.dispatch.record import Recorder
@@ -58,7 +59,6 @@ from hookline.dispatch.refreshing import Refresher
 from hookline.dispatch.rules import IntegrationRules
 from hookline.dispatch.test_delivery import MOST_AT_ONCE, Tester
 from hookline.dispatch.traced import TracedIngest
-from hookline.dispatch.filter_trials import Trials
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.health import HealthRules
@@ -158,8 +158,8 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         notices = Notices(Outbox(transactions))
         listened = {CHANNEL: Refresher(subscriptions).soon, NOTICES_CHANNEL: notices.soon}
 
-        bounds = _bounds(settings, queue, subscriptions, stack)
-        _follow_departures(Departures(queue, sinks, test_sinks), subscriptions, stack)
+        backpressure = _backpressure(settings, queue, subscriptions, stack)
+        _follow_integrations(IntegrationCleanup(queue, sinks, test_sinks), subscriptions, stack)
 
         lanes = None
         running: Engine | None = None
@@ -201,7 +201,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             start=running.take if running else _nothing_starts,
             wake=running.wake if running else announcer.announce,
             announce=announcer.announce,
-            bounds=bounds,
+            backpressure=backpressure,
         )
         stack.push_async_callback(ingest.idle)
         if circuits is not None:
@@ -213,7 +213,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         strangers, allowances = Strangers(keys), _allowances(settings)
         metrics = Metrics(
             counts,
-            bounds,
+            backpressure,
             Census(transactions).by_state,
             refused_keys=lambda: strangers.refused,
             refused_rate=lambda: allowances.refused_events,
@@ -229,7 +229,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             key_records=key_records,
             event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
             unknown_types=unknown_types,
-            gate=Gate(keys, subscriptions),
+            ingest_authorisation=IngestAuthorisation(keys, subscriptions),
             strangers=strangers,
             allowances=allowances,
             bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
@@ -240,7 +240,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             history=history,
             statistics=statistics,
             streams=streams,
-            retries=Retries(
+            retries=ManualRetries(
                 history,
                 subscriptions,
                 queue,
@@ -248,7 +248,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             ),
             jobs=jobs,
             replays=replays,
-            trials=Trials(history, subscriptions, catalogue),
+            trials=FilterTrials(history, subscriptions, catalogue),
             tester=Tester(subscriptions, test_sinks, catalogue, timeout=settings.delivery_timeout),
             readiness=DatabaseAndEngine(records, running),
             metrics=metrics,
@@ -308,20 +308,20 @@ def _key_cache(transactions: Transactions, stack: AsyncExitStack) -> KeyCache:
     return keys
 
 
-def _bounds(
+def _backpressure(
     settings: Settings, queue: PostgresQueue, subscriptions: Subscriptions, stack: AsyncExitStack
-) -> Bounds:
+) -> Backpressure:
     async def count() -> dict[Tenant, int]:
         return subscriptions.by_tenant(await queue.backlog())
 
-    bounds = Bounds(
+    backpressure = Backpressure(
         count,
         most_pending=settings.max_pending,
         most_bytes=_MOST_BYTES_IN_HAND,
         share=settings.max_pending_share,
     )
-    background(stack, bounds.watch(settings.poll_interval), "backlog")
-    return bounds
+    background(stack, backpressure.watch(settings.poll_interval), "backlog")
+    return backpressure
 
 
 def _announcer(queue: PostgresQueue, stack: AsyncExitStack) -> Announcer:
@@ -334,11 +334,11 @@ def _accepting(ingest: Accepts, tracing: Tracing | None) -> Accepts:
     return ingest if tracing is None else TracedIngest(ingest, tracing)
 
 
-def _follow_departures(
-    departures: Departures, subscriptions: Subscriptions, stack: AsyncExitStack
+def _follow_integrations(
+    cleanup: IntegrationCleanup, subscriptions: Subscriptions, stack: AsyncExitStack
 ) -> None:
-    stack.push_async_callback(departures.aclose)
-    subscriptions.tells(departures.saw)
+    stack.push_async_callback(cleanup.aclose)
+    subscriptions.tells(cleanup.integration_changed)
 
 
 def _rules(

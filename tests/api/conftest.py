@@ -18,13 +18,13 @@ from hookline.api.stream import delivery_frame
 from hookline.api.timeslices import TimeSlices
 from hookline.app import create_app
 from hookline.db import connections
-from hookline.dispatch.manual_retry import Retries
-from hookline.dispatch.backpressure import Bounds
-from hookline.dispatch.ingest_authorisation import Gate
+from hookline.dispatch.backpressure import Backpressure
+from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Ingest
+from hookline.dispatch.ingest_authorisation import IngestAuthorisation
+from hookline.dispatch.manual_retry import ManualRetries
 from hookline.dispatch.replay_requests import ReplayRequests
 from hookline.dispatch.replays import Replays
-from hookline.dispatch.filter_trials import Trials
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits
 from hookline.history.jobs import Jobs
@@ -138,7 +138,7 @@ def services(  # noqa: PLR0917 - fixtures
         key_records=KeyService(transactions),
         event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
         unknown_types=unknown_types,
-        gate=Gate(directory, subscriptions),
+        ingest_authorisation=IngestAuthorisation(directory, subscriptions),
         strangers=strangers,
         allowances=allowances,
         bodies=BodyMemory(2**27, largest=2**24),
@@ -157,7 +157,7 @@ def services(  # noqa: PLR0917 - fixtures
         history=history,
         statistics=StatisticsReader(engine),
         streams=streams,
-        retries=Retries(history, subscriptions, queue, announce=announced.announce),
+        retries=ManualRetries(history, subscriptions, queue, announce=announced.announce),
         jobs=jobs,
         replays=ReplayRequests(
             jobs,
@@ -167,7 +167,7 @@ def services(  # noqa: PLR0917 - fixtures
             retention_days=30,
         ),
         tester=tester,
-        trials=Trials(history, subscriptions, catalogue),
+        trials=FilterTrials(history, subscriptions, catalogue),
         readiness=readiness,
         system=System(
             records=engine,
@@ -180,7 +180,7 @@ def services(  # noqa: PLR0917 - fixtures
         ),
         metrics=Metrics(
             Counts(subscriptions),
-            Bounds.none(),
+            Backpressure.none(),
             Census(transactions).by_state,
             refused_keys=lambda: strangers.refused,
             refused_rate=lambda: allowances.refused_events,

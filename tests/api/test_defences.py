@@ -13,8 +13,8 @@ from fastapi import FastAPI
 from factories import Json, a_webhook, an_event
 from hookline.api.services import Services
 from hookline.app import create_app
-from hookline.dispatch.ingest_authorisation import Gate
 from hookline.dispatch.ingest import Ingest
+from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.domain.catalogue import load_catalogue
 from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.revision import Transactions
@@ -138,8 +138,8 @@ async def elsewhere(
         wake=announced.announce,
         announce=announced.announce,
     )
-    gate = Gate(directory, subscriptions)
-    own = replace(services, keys=directory, gate=gate, ingest=ingest)
+    authorisation = IngestAuthorisation(directory, subscriptions)
+    own = replace(services, keys=directory, ingest_authorisation=authorisation, ingest=ingest)
     async with calling(create_app(lambda: nullcontext(own)), await keys.admin()) as api:
         yield api
 

@@ -4,7 +4,7 @@ import pytest
 
 from factories import an_event
 from hookline.api.services import Services
-from hookline.dispatch.ingest_authorisation import Gate
+from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.domain.events import Limits, parse_event
 from hookline.errors import NotAuthenticated
 from hookline.integrations.key_cache import KeyCache
@@ -50,7 +50,9 @@ async def test_a_key_revoked_while_its_event_is_let_in_is_refused(
     pbx = a_pbx()
     directory = KeyCache(transactions)
     key = await keys.ingest(pbx=pbx)
-    sender = await Gate(directory, services.retries._subscriptions).enter(f"Bearer {key}")
+    sender = await IngestAuthorisation(directory, services.retries._subscriptions).authorise(
+        f"Bearer {key}"
+    )
     event = sender.route(
         parse_event(b'{"id":"1","company":"c","time":1,"type":"a:b","data":{}}', Limits())
     )

@@ -2,7 +2,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from hookline.dispatch.backpressure import Bounds, Demand
+from hookline.dispatch.backpressure import Backpressure, Demand
 from hookline.domain.access import Tenant
 from hookline.errors import Overloaded
 
@@ -19,8 +19,8 @@ class Store:
         return self.pending
 
 
-async def bounds(store: Store, *, pending: int = 10, size: int = 100) -> Bounds:
-    made = Bounds(store.backlog, most_pending=pending, most_bytes=size, share=0.4)
+async def bounds(store: Store, *, pending: int = 10, size: int = 100) -> Backpressure:
+    made = Backpressure(store.backlog, most_pending=pending, most_bytes=size, share=0.4)
     await made.look()
     return made
 

@@ -2,7 +2,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from hookline.dispatch.cleanup import Departures
+from hookline.dispatch.cleanup import IntegrationCleanup
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.targets import Target, TransmissionType, WebhookTarget
 from support.sink_script import a_subscription
@@ -41,15 +41,15 @@ class Emptying:
         return ended
 
 
-def departures(queue: Emptying, *sinks: Closing) -> Departures:
-    """Return departures that are followed by several sinks for webhooks."""
+def cleanup(queue: Emptying, *sinks: Closing) -> IntegrationCleanup:
+    """Return a cleanup that is followed by several sinks for webhooks."""
     ways_out = [{TransmissionType.WEBHOOK: cast("Sink", sink)} for sink in sinks]
-    return Departures(cast("Queue", queue), *ways_out)
+    return IntegrationCleanup(cast("Queue", queue), *ways_out)
 
 
 async def test_all_that_waits_for_a_deleted_integration_is_ended() -> None:
     queue, sink = Emptying(2_500), Closing()
-    departures(queue, sink).saw(BEFORE, None)
+    cleanup(queue, sink).integration_changed(BEFORE, None)
     async with asyncio.timeout(5):
         await queue.empty.wait()
         assert await sink.forgotten.get() == OLD
@@ -59,7 +59,7 @@ async def test_all_that_waits_for_a_deleted_integration_is_ended() -> None:
 async def test_a_changed_target_is_forgotten_by_every_sink_and_nothing_is_ended() -> None:
     queue, sink, tests = Emptying(5), Closing(), Closing()
     new = WebhookTarget("https://new.example.com/hook", ("secret",))
-    departures(queue, sink, tests).saw(BEFORE, replace(BEFORE, target=new))
+    cleanup(queue, sink, tests).integration_changed(BEFORE, replace(BEFORE, target=new))
     async with asyncio.timeout(5):
         assert await sink.forgotten.get() == OLD
         assert await tests.forgotten.get() == OLD
@@ -68,7 +68,7 @@ async def test_a_changed_target_is_forgotten_by_every_sink_and_nothing_is_ended(
 
 async def test_another_change_closes_nothing() -> None:
     queue, sink = Emptying(5), Closing()
-    followed = departures(queue, sink)
-    followed.saw(BEFORE, replace(BEFORE, enabled=False))
+    followed = cleanup(queue, sink)
+    followed.integration_changed(BEFORE, replace(BEFORE, enabled=False))
     await followed.aclose()
     assert (sink.forgotten.qsize(), queue.waiting) == (0, 5)

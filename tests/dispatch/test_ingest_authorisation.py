@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from factories import COMPANY, a_principal
 from hookline.db import connections
-from hookline.dispatch.ingest_authorisation import Gate, Sender
 from hookline.dispatch.ingest import Ingest
+from hookline.dispatch.ingest_authorisation import IngestAuthorisation, IngestCaller
 from hookline.domain.access import Role
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
@@ -36,7 +36,7 @@ class Process:
         transactions = Transactions(engine)
         keyring = KeyRing.parse(generate_key())
         self.subscriptions = Subscriptions(transactions, load_catalogue(), keyring)
-        self.gate = Gate(KeyCache(transactions), self.subscriptions)
+        self.authorisation = IngestAuthorisation(KeyCache(transactions), self.subscriptions)
         self.keys = KeyService(transactions)
         self.pbxs = PbxService(transactions)
         self.pool = pool
@@ -51,8 +51,8 @@ class Process:
             announce=nobody_waits,
         )
 
-    async def enter(self, key: str) -> Sender:
-        return await self.gate.enter(f"Bearer {key}")
+    async def authorise(self, key: str) -> IngestCaller:
+        return await self.authorisation.authorise(f"Bearer {key}")
 
     async def revoke_newest(self) -> None:
         newest, *_ = await self.keys.all()
@@ -90,7 +90,7 @@ async def process(database: str) -> AsyncIterator[Process]:
 
 
 async def test_a_key_revoked_elsewhere_after_it_entered_stores_nothing(process: Process) -> None:
-    sender = await process.enter((await process.keys.create(Role.INGEST)).key)
+    sender = await process.authorise((await process.keys.create(Role.INGEST)).key)
     await sender.send(process.ingest, [event("before")])
     await process.revoke_newest()
     with pytest.raises(NotAuthenticated):
@@ -102,19 +102,19 @@ async def test_a_revoked_key_is_refused_also_where_the_snapshot_is_newer_than_th
     process: Process,
 ) -> None:
     key = (await process.keys.create(Role.INGEST)).key
-    sender = await process.enter(key)
+    sender = await process.authorise(key)
     await process.revoke_newest()
     await process.subscriptions.catch_up()
     with pytest.raises(NotAuthenticated):
         await sender.send(process.ingest, [event("let in before")])
     with pytest.raises(NotAuthenticated):
-        await process.enter(key)
+        await process.authorise(key)
     assert await process.stored("let in before") == 0
 
 
 async def test_the_same_event_of_a_key_that_is_still_valid_is_stored(process: Process) -> None:
-    valid = await process.enter((await process.keys.create(Role.INGEST)).key)
-    revoked = await process.enter((await process.keys.create(Role.INGEST)).key)
+    valid = await process.authorise((await process.keys.create(Role.INGEST)).key)
+    revoked = await process.authorise((await process.keys.create(Role.INGEST)).key)
     await process.revoke_newest()
     first, stored, last = await asyncio.gather(
         revoked.send(process.ingest, [event("of both")]),
@@ -135,7 +135,7 @@ async def test_a_pbx_described_as_anothers_after_the_key_entered_is_refused(
     pbx, company = a_pbx(), a_pbx()
     await process.pbxs.put(a_principal(), pbx, PbxPut(company=company, license="x-bees"))
     await process.subscriptions.catch_up()
-    sender = await process.enter((await process.keys.create(Role.INGEST, company=company)).key)
+    sender = await process.authorise((await process.keys.create(Role.INGEST, company=company)).key)
     own, alien = event("own", company=company), event("alien", pbx=pbx, company=company)
     assert sender.route(alien) == alien
     await process.pbxs.put(a_principal(), pbx, PbxPut(company="another", license="x-bees"))
@@ -148,7 +148,7 @@ async def test_a_pbx_described_as_anothers_after_the_key_entered_is_refused(
 
 async def test_an_event_is_routed_by_its_own_pbx_or_else_by_the_keys(process: Process) -> None:
     pbx = a_pbx()
-    sender = await process.enter((await process.keys.create(Role.INGEST, pbx=pbx)).key)
+    sender = await process.authorise((await process.keys.create(Role.INGEST, pbx=pbx)).key)
     unnamed = event("unnamed")
     assert sender.route(unnamed).pbx == pbx
     assert sender.route(unnamed).payload == unnamed.payload
@@ -160,4 +160,4 @@ async def test_an_event_is_routed_by_its_own_pbx_or_else_by_the_keys(process: Pr
 async def test_a_manager_does_not_enter(process: Process) -> None:
     key = (await process.keys.create(Role.MANAGER, pbx=a_pbx())).key
     with pytest.raises(Forbidden):
-        await process.enter(key)
+        await process.authorise(key)

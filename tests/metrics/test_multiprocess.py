@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from hookline.dispatch.backpressure import Bounds
+from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.health import HealthState
 from hookline.domain.ids import new_uuid
@@ -46,7 +46,7 @@ class Member:
         self.counts = Counts(Nobody())
         self.metrics = Metrics(
             self.counts,
-            Bounds.none(),
+            Backpressure.none(),
             no_integrations,
             refused_keys=lambda: 0,
             refused_rate=lambda: 0,
@@ -73,7 +73,7 @@ def alone(
 ) -> Metrics:
     return Metrics(
         Counts(Nobody()),
-        Bounds.none(),
+        Backpressure.none(),
         census,
         refused_keys=lambda: 3,
         refused_rate=lambda: 4,

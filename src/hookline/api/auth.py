@@ -8,7 +8,7 @@ from fastapi.security import HTTPBearer
 
 from hookline.api.connections import note_key
 from hookline.api.services import services_of
-from hookline.dispatch.ingest_authorisation import Sender
+from hookline.dispatch.ingest_authorisation import IngestCaller
 from hookline.domain.access import Principal, Role
 from hookline.errors import Forbidden, NotAuthenticated
 
@@ -30,10 +30,10 @@ async def authenticate(request: Request) -> Principal:
     return known
 
 
-async def admit_sender(request: Request) -> Sender:
+async def admit_sender(request: Request) -> IngestCaller:
     """Return who sends events, from memory; raise NotAuthenticated, Forbidden or Overloaded."""
     services = services_of(request)
-    sender = await _look_up(request, services.gate.enter)
+    sender = await _look_up(request, services.ingest_authorisation.authorise)
     note_key(request.scope, sender.principal.key_id)
     services.allowances.spend_event(sender.principal)
     return sender

@@ -19,8 +19,8 @@ from hookline.api.problems import problem_document
 from hookline.api.responses import Accepted, failures
 from hookline.api.routing import RawRoute
 from hookline.api.services import Services, services_of
-from hookline.dispatch.ingest_authorisation import Sender
 from hookline.dispatch.ingest import Receipt
+from hookline.dispatch.ingest_authorisation import IngestCaller
 from hookline.domain.events import (
     Event,
     batch_in_steps,
@@ -60,7 +60,7 @@ async def send_event(request: Request) -> Response:
     refuse_unknown_parameters(request)
     with services.bodies.of(sender.principal.key_id) as held:
         raw = await read_bounded(request, services.limits.event_bytes, held)
-        [event] = await sender.admit((await _parsed_event(services, sender, raw),))
+        [event] = await sender.route_all((await _parsed_event(services, sender, raw),))
         if isinstance(event, HooklineError):
             raise event
         [receipt] = await sender.send(services.ingest, (event,))
@@ -100,7 +100,7 @@ async def send_event_batch(request: Request) -> Response:
     return await services.time_slices.run(sender.principal.key_id, _told_in_steps(results))
 
 
-async def _parsed_event(services: Services, sender: Sender, raw: bytes) -> Event:
+async def _parsed_event(services: Services, sender: IngestCaller, raw: bytes) -> Event:
     """Parse at once what is small, and in steps, in turn with other keys, what is large."""
     if len(raw) <= WINDOW:
         return parse_event(raw, services.limits)
@@ -110,7 +110,7 @@ async def _parsed_event(services: Services, sender: Sender, raw: bytes) -> Event
 
 
 async def _parsed_batch(
-    services: Services, sender: Sender, raw: bytes
+    services: Services, sender: IngestCaller, raw: bytes
 ) -> list[Event | HooklineError]:
     if len(raw) <= WINDOW:
         return parse_batch(raw, services.limits)
@@ -120,7 +120,7 @@ async def _parsed_batch(
 
 
 async def _accept(
-    services: Services, sender: Sender, items: Sequence[Event | HooklineError]
+    services: Services, sender: IngestCaller, items: Sequence[Event | HooklineError]
 ) -> list[Receipt | HooklineError]:
     """Accept what may be sent now; where that is less than it seemed, nothing was: look again.
 
@@ -128,7 +128,7 @@ async def _accept(
     batch where there are no others.
     """
     for _ in range(_MOST_CHECKS):
-        routed = await sender.admit(items)
+        routed = await sender.route_all(items)
         places = [at for at, item in enumerate(routed) if isinstance(item, Event)]
         events = [item for item in routed if isinstance(item, Event)]
         try:

@@ -11,11 +11,11 @@ from hookline.api.ports import Metrics, Readiness, System, Tester
 from hookline.api.rate_limits import Allowances
 from hookline.api.reads import Reads
 from hookline.api.timeslices import TimeSlices
-from hookline.dispatch.manual_retry import Retries
-from hookline.dispatch.ingest_authorisation import Gate
+from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Accepts
+from hookline.dispatch.ingest_authorisation import IngestAuthorisation
+from hookline.dispatch.manual_retry import ManualRetries
 from hookline.dispatch.replay_requests import ReplayRequests
-from hookline.dispatch.filter_trials import Trials
 from hookline.domain.events import Limits
 from hookline.history.jobs import Jobs
 from hookline.history.repository import History
@@ -38,7 +38,7 @@ class Services:
     key_records: KeyService
     event_types: EventTypeService
     unknown_types: UnknownTypes
-    gate: Gate
+    ingest_authorisation: IngestAuthorisation
     strangers: Strangers
     allowances: Allowances
     bodies: BodyMemory
@@ -49,11 +49,11 @@ class Services:
     history: History
     statistics: StatisticsReader
     streams: Streams
-    retries: Retries
+    retries: ManualRetries
     jobs: Jobs
     replays: ReplayRequests
     tester: Tester
-    trials: Trials
+    trials: FilterTrials
     readiness: Readiness
     system: System
     metrics: Metrics

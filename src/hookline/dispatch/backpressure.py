@@ -32,7 +32,7 @@ class Demand(msgspec.Struct):
 Refusals = Mapping[Tenant, Overloaded]
 
 
-class Bounds:
+class Backpressure:
     """How much may wait: deliveries in all, and bytes of events that this process has in hand.
 
     Of both, each tenant has a share. `count` asks the store about how many deliveries are pending,

@@ -15,7 +15,7 @@ from hookline.sinks import Sink
 _AT_ONCE = 1_000  # deliveries a statement: a short transaction, however many wait
 
 
-class Departures:
+class IntegrationCleanup:
     """Told by the snapshot, in each process, of every integration that is not what it was.
 
     Ends at once what waits for one that was deleted or disabled. What is leased then, or was missed
@@ -27,7 +27,7 @@ class Departures:
         self._sinks = sinks
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def saw(self, before: Subscription | None, after: Subscription | None) -> None:
+    def integration_changed(self, before: Subscription | None, after: Subscription | None) -> None:
         """Take note of a change: `before` is None of a new one, `after` of a deleted one."""
         if before is None:
             return

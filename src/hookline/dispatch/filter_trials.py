@@ -42,7 +42,7 @@ class Tried:
     body: bytes | None = field(repr=False)
 
 
-class Trials:
+class FilterTrials:
     """Finds events to try a filter on."""
 
     def __init__(

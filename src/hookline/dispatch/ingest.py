@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from hookline.dispatch.backpressure import Bounds, Demand
+from hookline.dispatch.backpressure import Backpressure, Demand
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.lanes import Lanes
 from hookline.domain.access import Tenant
@@ -73,7 +73,7 @@ class Ingest:
     `lanes` is None in a process that has no engine. `start` is handed the deliveries that were born
     leased to this process, and when their leases were asked for by the lanes' clock; `wake` is
     called when others wait in the database for this process, and `announce` when some wait for
-    another. `bounds` says how much may wait.
+    another. `backpressure` says how much may wait.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -86,7 +86,7 @@ class Ingest:
         start: Callable[[Sequence[Claimed], float], None],
         wake: Callable[[], None],
         announce: Callable[[], None],
-        bounds: Bounds | None = None,
+        backpressure: Backpressure | None = None,
     ) -> None:
         self._queue = queue
         self._subscriptions = subscriptions
@@ -95,7 +95,7 @@ class Ingest:
         self._start = start
         self._wake = wake
         self._announce = announce
-        self._bounds = bounds or Bounds.none()
+        self._backpressure = backpressure or Backpressure.none()
         self._batcher = Batcher[_Offer, Receipt | Stale](
             self._flush, name="ingest", largest=500, pause=_PAUSE
         )
@@ -126,7 +126,7 @@ class Ingest:
         matches = [await self._match(event) for event in events]
         tenants = [self._subscriptions.tenant_of(event) for event in events]
         demands = _demands(events, matches, tenants)
-        if refused := await self._bounds.enter(demands):
+        if refused := await self._backpressure.enter(demands):
             places = enumerate(tenants)
             raise QuotaExceeded({at: refused[each] for at, each in places if each in refused})
         made: dict[Tenant, int] = {}
@@ -141,7 +141,7 @@ class Ingest:
                 made[tenant] = made.get(tenant, 0) + answer.deliveries
                 receipts.append(answer)
         finally:
-            self._bounds.leave(demands, made)
+            self._backpressure.leave(demands, made)
         return receipts
 
     async def _match(self, event: Event) -> Match:

@@ -1,4 +1,4 @@
-"""Who may send this event, and which PBX is it from?
+"""Authorises callers to send events, and routes each event to its PBX.
 
 Answered from memory, as of a revision. Ingest stores no event that was authorised at an older
 revision than the current one; it is authorised again first. So a key that was revoked before an
@@ -24,7 +24,7 @@ from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.subscriptions import Subscriptions
 
 
-class Sender:
+class IngestCaller:
     """A key that sends events, as of a revision."""
 
     def __init__(
@@ -35,8 +35,10 @@ class Sender:
         self._keys = keys
         self._subscriptions = subscriptions
 
-    async def admit(self, items: Sequence[Event | HooklineError]) -> list[Event | HooklineError]:
-        """Route events, each by itself; what is refused already stays so.
+    async def route_all(
+        self, items: Sequence[Event | HooklineError]
+    ) -> list[Event | HooklineError]:
+        """Route events, each by itself; what is an error already stays one.
 
         Nobody is refused by a snapshot from before another process changed a PBX's record.
         """
@@ -88,16 +90,16 @@ class Sender:
     async def send(self, ingest: Accepts, events: Sequence[Event]) -> list[Receipt]:
         """Have routed events accepted, authorised again wherever records changed meanwhile.
 
-        Raises what ingest and `renew` raise, and then nothing is stored.
+        Raises what ingest and `authorise_again` raise, and then nothing is stored.
         """
         for _ in range(MOST_REMATCHES):
             answer = await ingest.accept_authorised(events, self.revision)
             if not isinstance(answer, Stale):
                 return answer
-            await self.renew(answer.revision, events)
+            await self.authorise_again(answer.revision, events)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
 
-    async def renew(self, revision: int, events: Iterable[Event]) -> None:
+    async def authorise_again(self, revision: int, events: Iterable[Event]) -> None:
         """Check again, as of a newer revision, that these routed events may be taken.
 
         Raises NotAuthenticated where the key is no longer valid, Forbidden where an event is no
@@ -111,15 +113,15 @@ class Sender:
             self.route(event)
 
 
-class Gate:
-    """Lets in those who send events."""
+class IngestAuthorisation:
+    """Authenticates callers of the event API."""
 
     def __init__(self, keys: KeyCache, subscriptions: Subscriptions) -> None:
         self._keys = keys
         self._subscriptions = subscriptions
 
-    async def enter(self, header: str | None) -> Sender:
-        """Return who sends this `Authorization` header.
+    async def authorise(self, header: str | None) -> IngestCaller:
+        """Return the caller that this `Authorization` header names.
 
         Raises NotAuthenticated, Forbidden for a key that sends no events, or Unavailable.
         """
@@ -128,7 +130,7 @@ class Gate:
         principal = await self._keys.authenticate_from_memory(header)
         if not principal.sends:
             raise Forbidden("This takes a key with the role 'ingest' or 'admin'.")
-        return Sender(principal, revision, self._keys, self._subscriptions)
+        return IngestCaller(principal, revision, self._keys, self._subscriptions)
 
 
 def _named(principal: Principal) -> str:

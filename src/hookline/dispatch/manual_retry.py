@@ -13,7 +13,7 @@ from hookline.queue.port import Queue
 _MOST_TRIES = 3  # a delivery that settles while it is made due is neither here nor there, briefly
 
 
-class Retries:
+class ManualRetries:
     """Makes deliveries due now; `announce` tells whoever claims that something is."""
 
     def __init__(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from hookline import __version__
-from hookline.dispatch.backpressure import Bounds
+from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.lanes import Lanes
@@ -78,7 +78,7 @@ class Metrics:
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
         self,
         counts: Counts,
-        bounds: Bounds,
+        backpressure: Backpressure,
         census: Callable[[], Awaitable[Mapping[HealthState, int]]],
         *,
         refused_keys: Callable[[], int],
@@ -89,7 +89,7 @@ class Metrics:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._counts = counts
-        self._bounds = bounds
+        self._backpressure = backpressure
         self._census = census
         self._refused_keys = refused_keys
         self._refused_rate = refused_rate
@@ -153,8 +153,8 @@ class Metrics:
         """Return what every process knows alike, this one as well as any."""
         known: Numbers = {
             "hookline_build_info": {(__version__,): [1.0]},
-            "hookline_deliveries_pending": {(): [self._bounds.pending]},
-            "hookline_deliveries_pending_limit": {(): [self._bounds.most_pending]},
+            "hookline_deliveries_pending": {(): [self._backpressure.pending]},
+            "hookline_deliveries_pending_limit": {(): [self._backpressure.most_pending]},
         }
         if self._delivering is not None:
             known["hookline_lanes_paused"] = {(): [len(self._delivering.watch.paused())]}
