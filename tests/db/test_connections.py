@@ -3,7 +3,7 @@ import pytest
 from sqlalchemy import text
 
 from hookline.db import connections
-from hookline.db.away import means_away, unavailable_when_away
+from hookline.db.errors import means_away, unavailable_when_away
 from hookline.errors import ConfigurationError, Unavailable
 from support.databases import UNUSUAL, Databases
 from support.proxy import proxied

@@ -149,7 +149,7 @@ def test_every_method_that_writes_records_is_done_again() -> None:
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.AsyncFunctionDef) and _writes_only_once(node)
     ]
-    assert once == [], "decorate them with hookline.db.away.rerunnable"
+    assert once == [], "decorate them with hookline.db.errors.rerunnable"
 
 
 def _writes_only_once(function: ast.AsyncFunctionDef) -> bool:

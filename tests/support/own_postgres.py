@@ -10,9 +10,9 @@ from typing import Any
 import asyncpg
 import psutil
 
-from hookline.db.away import AWAY
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.embedded.processes import read_pid_file
+from hookline.db.errors import AWAY
 from support.databases import Databases
 from support.postgres_clients import ask, ask_until_answered
 

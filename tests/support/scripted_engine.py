@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.db.away import AWAY
+from hookline.db.errors import AWAY
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.lane import LaneRules

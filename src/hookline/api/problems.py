@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from hookline import errors
 from hookline.api.middleware import OF_API
 from hookline.api.validation import field_problems
-from hookline.db.away import comes_from_away_database, unavailable
+from hookline.db.errors import comes_from_away_database, unavailable
 from hookline.errors import FieldProblem, HooklineError, InvalidInput, Overloaded, Unavailable
 from hookline.logs import get_logger
 

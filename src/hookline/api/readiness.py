@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.api.ports import Check
-from hookline.db.away import means_away
+from hookline.db.errors import means_away
 from hookline.db.migrate import is_current, newest_revision
 from hookline.dispatch.engine import Engine
 

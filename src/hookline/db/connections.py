@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from hookline.db import session
 from hookline.db.address import CONNECT_TIMEOUT, Address, parse
-from hookline.db.away import AWAY, first_line
+from hookline.db.errors import AWAY, first_line
 from hookline.errors import ConfigurationError, Unavailable
 
 _LATE = 1.0  # seconds after a statement's own end before its server is taken for gone

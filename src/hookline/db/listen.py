@@ -6,8 +6,8 @@ from contextlib import suppress
 
 import asyncpg
 
-from hookline.db.away import AWAY, BUSY
 from hookline.db.connections import connect
+from hookline.db.errors import AWAY, BUSY
 from hookline.db.fleet import FLEET_CHANNEL, Fleet
 from hookline.logs import get_logger
 

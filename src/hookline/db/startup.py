@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hookline.db.address import parse
-from hookline.db.away import database_error, first_line, means_away
 from hookline.db.connections import connect
+from hookline.db.errors import database_error, first_line, means_away
 from hookline.errors import ConfigurationError, HooklineError, Unavailable
 from hookline.logs import get_logger
 

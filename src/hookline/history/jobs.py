@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Select, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 from hookline.db.job_models import Job, JobOutcome
 from hookline.db.models import Integration
 from hookline.db.visibility import integrations_seen_by

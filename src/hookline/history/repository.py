@@ -10,7 +10,7 @@ import orjson
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.domain import stored
 from hookline.domain.access import Principal

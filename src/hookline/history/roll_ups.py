@@ -13,7 +13,7 @@ import msgspec
 from sqlalchemy import RowMapping, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 from hookline.domain.statistics import RollUp
 
 ALL: Final = ""  # in place of an integration's id: all of them together

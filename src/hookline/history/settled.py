@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 from hookline.domain.statistics import Ending, ending_of
 
 RESUMED_WITHIN: Final = 300.0  # seconds; the log is kept for a little longer

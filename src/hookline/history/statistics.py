@@ -9,7 +9,7 @@ from typing import Final
 from sqlalchemy import ARRAY, Select, Text, any_, cast, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 from hookline.db.models import Integration
 from hookline.db.queue_models import DayOfRollUps
 from hookline.db.visibility import integrations_seen_by

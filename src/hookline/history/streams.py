@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from sqlalchemy import ARRAY, Text, any_, cast, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 from hookline.db.models import Integration, Revision
 from hookline.domain.access import Principal
 from hookline.errors import Unavailable

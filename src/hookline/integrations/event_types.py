@@ -15,7 +15,7 @@ from typing import Any, Final
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hookline.db.away import rerunnable
+from hookline.db.errors import rerunnable
 from hookline.db.models import CustomEventType, Integration, UnknownEventType
 from hookline.domain.catalogue import SERVICE, Catalogue, EventFormat, EventType
 from hookline.domain.events import Limits, parse_event

@@ -13,7 +13,7 @@ from typing import Final
 from sqlalchemy import Double, Row, TextClause, case, cast, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hookline.db.away import rerunnable
+from hookline.db.errors import rerunnable
 from hookline.db.models import IntegrationHealth
 from hookline.domain import notices
 from hookline.domain.health import HEALTHY, Fail, Health, HealthRules, HealthState, Pause, Recover

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, or_, select
 
-from hookline.db.away import rerunnable
+from hookline.db.errors import rerunnable
 from hookline.db.models import ApiKey
 from hookline.domain.access import Role, check_scope
 from hookline.domain.ids import new_uuid

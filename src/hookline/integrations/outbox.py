@@ -14,7 +14,7 @@ import orjson
 from sqlalchemy import CursorResult, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hookline.db.away import rerunnable
+from hookline.db.errors import rerunnable
 from hookline.db.models import ExhaustedDeliveries, Integration, WaitingNotice
 from hookline.domain.notices import MOST_EXAMPLES, Exhausted, Notice, WrittenNotice, exhausted
 from hookline.domain.stored import error_of

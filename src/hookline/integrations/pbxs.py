@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hookline.db.away import rerunnable
+from hookline.db.errors import rerunnable
 from hookline.db.models import Pbx
 from hookline.db.visibility import pbxs_seen_by
 from hookline.domain.access import Principal

@@ -12,7 +12,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, exists, func, or_, select, update
 from sqlalchemy.orm import InstrumentedAttribute
 
-from hookline.db.away import rerunnable
+from hookline.db.errors import rerunnable
 from hookline.db.models import Integration
 from hookline.errors import BrokenSeal
 from hookline.integrations.revision import Transactions

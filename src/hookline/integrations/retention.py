@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import TextClause, text
 
-from hookline.db.away import rerunnable
+from hookline.db.errors import rerunnable
 from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.integrations.idempotency import KEPT_FOR
 from hookline.integrations.revision import Transactions

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 
 CHANNEL = "hookline_revision"  # NOTIFY carries the new number: a hint, never the truth
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hookline.db.away import rerunnable
+from hookline.db.errors import rerunnable
 from hookline.db.models import Integration as Row
 from hookline.db.models import IntegrationHealth
 from hookline.domain.access import Principal

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from hookline import __version__
-from hookline.db.away import rerunnable
+from hookline.db.errors import rerunnable
 from hookline.db.models import ServiceProcess
 from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable

@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import asyncpg
 
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 from hookline.db.statements import statement
 from hookline.logs import get_logger
 

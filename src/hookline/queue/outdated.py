@@ -10,7 +10,7 @@ from uuid import UUID
 import asyncpg
 from msgspec.structs import replace
 
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 from hookline.db.statements import statement
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.statistics import Ending, code_of

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 
 from hookline.db import partitions
-from hookline.db.away import unavailable_when_away
+from hookline.db.errors import unavailable_when_away
 from hookline.db.partitions import Partition
 from hookline.db.statements import statement
 from hookline.domain.ids import lowest_uuid

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.db.away import AWAY, BUSY, rerun_when_rolled_back, unavailable
+from hookline.db.errors import AWAY, BUSY, rerun_when_rolled_back, unavailable
 from hookline.db.statements import of_days, statement
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.ids import lowest_uuid

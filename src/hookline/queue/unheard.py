@@ -14,7 +14,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.db.away import BUSY
+from hookline.db.errors import BUSY
 from hookline.db.statements import statement
 
 _MOST = 100  # what a broken connection leaves is a few; beyond, they wait out their leases

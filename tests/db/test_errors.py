@@ -3,7 +3,7 @@ import pytest
 from sqlalchemy import text
 
 from hookline.db import connections
-from hookline.db.away import (
+from hookline.db.errors import (
     comes_from_away_database,
     means_away,
     rerun_when_rolled_back,
