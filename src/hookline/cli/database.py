@@ -53,7 +53,8 @@ async def _migrate(settings: "Settings") -> None:
 async def _engine(settings: "Settings", *, patient: bool = False) -> AsyncIterator["AsyncEngine"]:
     from hookline import logs  # noqa: PLC0415
     from hookline.db import connections  # noqa: PLC0415
-    from hookline.db.startup import check_server, explained  # noqa: PLC0415
+    from hookline.db.errors import explained  # noqa: PLC0415
+    from hookline.db.startup import check_server  # noqa: PLC0415
 
     logs.configure(level="WARNING", console=True)  # to standard error; the answer is on the other
     async with dsn_of(settings) as dsn:

@@ -5,27 +5,19 @@ traceback for what an operator can put right.
 """
 
 import secrets
-import socket
-import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import asyncpg
 from sqlalchemy import Row, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hookline.db.address import parse
 from hookline.db.connections import connect
-from hookline.db.errors import database_error, first_line, means_away
-from hookline.errors import ConfigurationError, HooklineError, Unavailable
+from hookline.errors import ConfigurationError
 from hookline.logs import get_logger
 
 OLDEST_SERVER = 15  # the oldest Postgres that Hookline is tested against
 _ENCODING = "UTF8"
-_LOGIN_FILES = ("postgresql.crt", "postgresql.key", "root.crt", "root.crl")
 _LOOK = text(
     """
     select
@@ -46,20 +38,6 @@ _LOOK = text(
 
 _MARK = "select current_setting('hookline.session', true)"
 _LOG = get_logger(__name__)
-
-
-@contextmanager
-def explained(dsn: str) -> Iterator[None]:
-    """Raise ConfigurationError or Unavailable, with a sentence, for whatever the database does."""
-    try:
-        yield
-    except HooklineError:
-        raise
-    except Exception as error:
-        told = _explanation(dsn, error)
-        if told is None:
-            raise
-        raise told from error
 
 
 async def check_server(dsn: str, engine: AsyncEngine) -> None:
@@ -170,81 +148,3 @@ async def refuse_shared_sessions(dsn: str) -> None:
             other.terminate()
     finally:
         one.terminate()
-
-
-def _explanation(dsn: str, error: Exception) -> HooklineError | None:
-    cause = database_error(error)
-    match cause:
-        case asyncpg.InsufficientPrivilegeError():
-            return ConfigurationError(
-                f"The database does not let this role do what Hookline needs: {first_line(cause)}."
-                " Give it the database, or the rights of the role that owns Hookline's tables."
-            )
-        case (
-            asyncpg.InvalidAuthorizationSpecificationError()
-            | asyncpg.InvalidCatalogNameError()
-            | asyncpg.ProtocolViolationError()
-            | asyncpg.UndefinedObjectError()
-            | asyncpg.InvalidParameterValueError()
-            | asyncpg.CantChangeRuntimeParamError()
-        ):
-            return ConfigurationError(
-                f"The database refuses what HOOKLINE_DATABASE_URL says: {first_line(cause)}."
-            )
-        case OSError():
-            return _of_the_network(dsn, cause)
-        case _ if means_away(error):
-            return Unavailable(f"The database cannot be reached: {first_line(cause)}.")
-        case asyncpg.PostgresError() | DBAPIError():
-            return ConfigurationError(f"The database refuses: {first_line(cause)}.")
-    return None
-
-
-def _of_the_network(dsn: str, error: OSError) -> HooklineError:
-    if (in_the_way := _file_in_the_way(dsn)) and not isinstance(error, ConnectionError):
-        return ConfigurationError(f"The database cannot be reached: {in_the_way}.")
-    match error:
-        case ssl.SSLCertVerificationError():
-            why = f"its TLS certificate is not trusted ({error.verify_message})"
-        case ssl.SSLError():
-            why = f"TLS with it fails ({error.reason or first_line(error)})"
-        case socket.gaierror():
-            why = "the name of its host is not known"
-        case ConnectionRefusedError():
-            why = "nothing listens there, the connection is refused"
-        case TimeoutError():
-            why = f"it does not answer within {parse(dsn).connect_timeout:g} s"
-        case FileNotFoundError():
-            why = "there is no socket of a server"
-        case ConnectionError() if "SSL" in str(error):
-            why = "it does not speak TLS, which sslmode demands"
-        case _:
-            why = error.strerror or first_line(error)
-    return Unavailable(f"The database cannot be reached: {why}.")
-
-
-def _file_in_the_way(dsn: str) -> str | None:
-    """Say which file for TLS or passwords is there, or is named, and cannot be read."""
-    for name, file in parse(dsn).files.items():
-        if trouble := _trouble_with(Path(file)):
-            return f"{name} names {file}, which cannot be read ({trouble.strerror})"
-    try:
-        home = Path.home()
-    except RuntimeError:
-        return None
-    for path in (home / ".pgpass", *(home / ".postgresql" / name for name in _LOGIN_FILES)):
-        trouble = _trouble_with(path)
-        if trouble and not isinstance(trouble, (FileNotFoundError, NotADirectoryError)):
-            return (
-                f"{path} cannot be read ({trouble.strerror}); make it readable for this user, or"
-                " set HOME to a directory that is"
-            )
-    return None
-
-
-def _trouble_with(path: Path) -> OSError | None:
-    try:
-        with path.open("rb"):
-            return None
-    except OSError as error:
-        return error

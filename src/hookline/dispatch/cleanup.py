@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from hookline.db.reconnect import once_back
+from hookline.db.errors import once_back
 from hookline.dispatch.sending import transmission
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.targets import Target, TransmissionType

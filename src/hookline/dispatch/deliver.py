@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
-from hookline.db.reconnect import once_back
+from hookline.db.errors import once_back
 from hookline.dispatch.sending import Sender
 from hookline.domain.deliveries import (
     Failed,

@@ -7,7 +7,7 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from hookline.db.reconnect import once_back
+from hookline.db.errors import once_back
 from hookline.dispatch.batching import Batcher
 from hookline.domain.deliveries import Delivered, Failed, Outcome, RetryAt, Skipped
 from hookline.errors import Unavailable

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from hookline.db.reconnect import once_back
+from hookline.db.errors import once_back
 from hookline.integrations.subscriptions import Subscriptions
 
 
