@@ -18,8 +18,8 @@ from hookline.api.stream import delivery_frame
 from hookline.db import connections
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.errors import explained
+from hookline.db.inspection import check_server
 from hookline.db.migrate import is_current, migrate_at, newest_revision
-from hookline.db.startup import check_server
 from hookline.dispatch.erasures import Erasures
 from hookline.dispatch.housekeeping import keep_house
 from hookline.dispatch.jobs import JobRunner, Work

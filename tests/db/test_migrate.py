@@ -10,8 +10,8 @@ from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.db import connections
+from hookline.db.inspection import version_fault
 from hookline.db.migrate import LOCK, is_current, migrate, newest_revision
-from hookline.db.startup import refuse_an_old_server
 from hookline.errors import ConfigurationError
 from support.databases import Databases
 from support.drift import differences
@@ -123,9 +123,11 @@ async def test_a_database_that_a_newer_version_migrated_is_refused(empty: AsyncE
 
 
 def test_a_server_that_is_too_old_is_refused_by_name() -> None:
-    refuse_an_old_server(150000, "15.0")
-    with pytest.raises(ConfigurationError, match=r"PostgreSQL 14\.19 .* needs PostgreSQL 15"):
-        refuse_an_old_server(140019, "14.19 (Debian 14.19-1)")
+    assert version_fault(150000, "15.0") is None
+    assert version_fault(140019, "14.19 (Debian 14.19-1)") == (
+        "HOOKLINE_DATABASE_URL leads to PostgreSQL 14.19 (Debian 14.19-1);"
+        " Hookline needs PostgreSQL 15 or newer."
+    )
 
 
 def test_the_migrations_travel_in_the_wheel(tmp_path: Path) -> None:

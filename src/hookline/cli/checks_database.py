@@ -12,10 +12,9 @@ from hookline.cli.database import dsn_of
 from hookline.cli.findings import Finding, failed, ok, warning
 from hookline.db import connections, partitions
 from hookline.db.errors import explained
-from hookline.db.facts import DatabaseFacts, read_facts
+from hookline.db.inspection import DatabaseFacts, faults, read_facts, refuse_shared_sessions
 from hookline.db.migrate import newest_revision
 from hookline.db.models import Integration
-from hookline.db.startup import faults, refuse_shared_sessions
 from hookline.db.statements import statement
 from hookline.domain.targets import TransmissionType
 from hookline.errors import BrokenSeal, ConfigurationError, HooklineError, InvalidInput

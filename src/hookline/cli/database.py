@@ -54,7 +54,7 @@ async def _engine(settings: "Settings", *, patient: bool = False) -> AsyncIterat
     from hookline import logs  # noqa: PLC0415
     from hookline.db import connections  # noqa: PLC0415
     from hookline.db.errors import explained  # noqa: PLC0415
-    from hookline.db.startup import check_server  # noqa: PLC0415
+    from hookline.db.inspection import check_server  # noqa: PLC0415
 
     logs.configure(level="WARNING", console=True)  # to standard error; the answer is on the other
     async with dsn_of(settings) as dsn:

@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlalchemy.sql.schema import SchemaItem
 
 from hookline.db import connections
+from hookline.db.inspection import check_session, current_revision
 from hookline.db.partitions import is_partition
-from hookline.db.startup import check_session
 from hookline.errors import ConfigurationError
 from hookline.logs import get_logger
 
@@ -111,13 +111,3 @@ def _run(connection: Connection, target: str) -> None:
     else:
         command.downgrade(config, target)
     _LOG.info("database.migrated", before=current, after=current_revision(connection))
-
-
-def current_revision(connection: Connection) -> str | None:
-    """Return the migration that a database is at; None where there is none yet."""
-    if connection.execute(text("select to_regclass('alembic_version')")).scalar() is None:
-        return None
-    revision: str | None = connection.execute(
-        text("select version_num from alembic_version")
-    ).scalar()
-    return revision

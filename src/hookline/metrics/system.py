@@ -10,7 +10,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hookline.db.facts import DatabaseFacts, read_facts
+from hookline.db.inspection import DatabaseFacts, read_facts
 from hookline.db.migrate import newest_revision
 from hookline.domain.access import Tenant
 from hookline.domain.health import HealthState
