@@ -6,11 +6,18 @@ import pytest
 
 from hookline import logs
 from hookline.db.embedded import EmbeddedPostgres
-from support import pgbouncer, system_postgres
+from support import leftovers, pgbouncer, system_postgres
 from support.databases import Databases
 from support.places import passable_folder
 
 ANOTHER_SERVER = "HOOKLINE_TEST_DATABASE_URL"  # tests run against this one instead of their own
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _leftovers() -> Iterator[None]:
+    """Leave no process and no folder behind, even where the run is killed."""
+    with leftovers.ended_with_the_run():
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

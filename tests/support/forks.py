@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from support import leftovers
+
 _LONGEST_LINE = 16 * 1024 * 1024  # bytes
 
 
@@ -93,7 +95,7 @@ async def _reader(descriptor: int) -> asyncio.StreamReader:
 @functools.cache
 def _preloaded() -> str:
     """Start the process that forks, once for all tests of this one; return its socket's path."""
-    folder = tempfile.mkdtemp(prefix="hookline-forks-")
+    folder = tempfile.mkdtemp(prefix=leftovers.prefix("forks"))
     path = f"{folder}/socket"
     process = subprocess.Popen(
         [sys.executable, "-m", "support.preloaded", path],

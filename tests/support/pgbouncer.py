@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from support import leftovers
+
 _WITHIN_S = 60
 
 
@@ -27,7 +29,7 @@ def pooling(program: Path, dsn: str, mode: str) -> Iterator[str]:
     """Run one in this pool mode for the block, in front of a server on a Unix socket."""
     address = urlsplit(dsn)
     sockets = parse_qs(address.query)["host"][0]
-    with tempfile.TemporaryDirectory(prefix="hookline-test-") as name:
+    with tempfile.TemporaryDirectory(prefix=leftovers.prefix("test")) as name:
         folder = Path(name)
         (folder / "users").write_text(f'"{address.username}" ""\n')
         (folder / "pgbouncer.ini").write_text(

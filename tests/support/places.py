@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support import leftovers
+
 
 @contextmanager
 def passable_folder() -> Iterator[Path]:
@@ -14,7 +16,7 @@ def passable_folder() -> Iterator[Path]:
 
     pytest's own folders shut other users out: root's Postgres could not live there.
     """
-    folder = Path(tempfile.mkdtemp(prefix="hookline-test-"))
+    folder = Path(tempfile.mkdtemp(prefix=leftovers.prefix("test")))
     folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
     try:
         yield folder

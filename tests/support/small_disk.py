@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from support import leftovers
+
 _MEGABYTE = 1024 * 1024
 
 
@@ -40,7 +42,7 @@ def _fill(descriptor: int, block: bytes) -> None:
 @contextmanager
 def small_disk(megabytes: int) -> Iterator[SmallDisk | None]:
     """Mount one for the time of the block; None where this user may not."""
-    folder = Path(tempfile.mkdtemp(prefix="hookline-disk-"))
+    folder = Path(tempfile.mkdtemp(prefix=leftovers.prefix("disk")))
     options = f"size={megabytes}m,mode=711"
     mount = ("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder))
     try:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from support import chromium, pgbouncer
+from support import chromium, leftovers, pgbouncer
 
 _OLDEST = 15  # what Hookline supports; older servers on a machine are of no interest
 _WITHIN_S = 60
@@ -34,7 +34,7 @@ def find_programs() -> Path | None:
 @contextmanager
 def running(programs: Path) -> Iterator[str]:
     """Run a fresh server for the block and give its address; root runs it as `nobody`."""
-    with tempfile.TemporaryDirectory(prefix="hookline-test-") as name:
+    with tempfile.TemporaryDirectory(prefix=leftovers.prefix("test")) as name:
         folder = Path(name)
         account = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         if account is not None:
