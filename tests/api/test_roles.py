@@ -46,6 +46,7 @@ class Row:
 
     well: int = 200
     body: Any = None
+    query: str = ""
     open: bool = False  # to everybody
     ingest: bool = False
     manager: bool = True
@@ -92,6 +93,7 @@ TABLE = {
     "cancelReplay": Row(),
     "getIntegrationStatistics": Row(),
     "getStatistics": Row(),
+    "getStatisticsByIntegration": Row(query="?integrationId=zzzzzz"),
     "streamDeliveries": Row(lasts=True),
     "getLiveness": Row(open=True),
     "getReadiness": Row(open=True),
@@ -159,7 +161,7 @@ async def call(
     if row.creates:
         body = body | {"pbx": objects["pbx"], "company": company}
     path = re.sub(r"\{(\w+)\}", lambda found: objects[found[1]], path)
-    answer = await api.request(method, path, json=body, key=key)
+    answer = await api.request(method, path + row.query, json=body, key=key)
     if answer.status_code >= 400:
         assert answer.headers["content-type"] == "application/problem+json"
     return answer

@@ -210,6 +210,48 @@ async def test_a_manager_reads_its_own_and_nothing_tells_of_others(
     assert (await api.get("/v1/stats", key=ingest)).status_code == 403
 
 
+async def test_several_integrations_are_counted_in_one_answer(
+    api: Api, queue: PostgresQueue, roll_ups: RollUps, keys: Keys
+) -> None:
+    pbx, others = a_pbx(), a_pbx()
+    busy, quiet = [await an_integration(api, pbx=pbx) for _ in range(2)]
+    theirs = await an_integration(api, pbx=others)
+    for where, integration in ((pbx, busy), (others, theirs)):
+        await send(api, pbx=where)
+        await settle(queue, integration, Delivered())
+    await roll_ups.keep()
+    await send(api, pbx=pbx, id="later")
+    await settle(queue, busy, Failed(FailReason.REJECTED))
+    named = "&".join(f"integrationId={each}" for each in (busy, quiet, theirs, "nosuch", busy))
+    answer = await api.get(
+        f"/v1/stats/integrations?{named}&{_today('hour')}", key=await keys.manager(pbx=pbx)
+    )
+    found = answer.json()
+    assert len(found["starts"]) == 24
+    assert [each["integrationId"] for each in found["items"]] == sorted([busy, quiet])
+    ended = {
+        each["integrationId"]: [sum(each[how]) for how in ("delivered", "failed", "skipped")]
+        for each in found["items"]
+    }
+    assert ended == {busy: [1, 1, 0], quiet: [0, 0, 0]}
+    assert all(len(each["skipped"]) == 24 for each in found["items"])
+
+
+@pytest.mark.parametrize(
+    ("query", "path"),
+    [
+        ("", "integrationId"),
+        ("integrationId=", "integrationId[0]"),
+        ("&".join(["integrationId=s95eum"] * 101), "integrationId"),
+        ("&".join(f"integrationId={n}" for n in range(100)) + "&interval=hour&since=x", "since"),
+    ],
+)
+async def test_counts_that_cannot_be_answered_are_refused(api: Api, query: str, path: str) -> None:
+    answer = await api.get(f"/v1/stats/integrations?{query}")
+    assert answer.status_code == 422, answer.text
+    assert [each["path"] for each in answer.json()["errors"]] == [path]
+
+
 @pytest.mark.parametrize(
     ("query", "path"),
     [

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query
+from pydantic import Field
 
 from hookline.api.auth import Manager
 from hookline.api.bounded_body import GuardedRoute
@@ -11,12 +12,13 @@ from hookline.api.parameters import Timestamp
 from hookline.api.responses import failures
 from hookline.api.services import ServicesDep
 from hookline.domain.statistics import Interval
-from hookline.history.schemas import Statistics
+from hookline.history.schemas import Statistics, StatisticsByIntegration
 from hookline.history.statistics import WantedStatistics
-from hookline.integrations.fields import CompanyId, PbxSerial
+from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 
 router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=GuardedRoute)
 
+_MOST_INTEGRATIONS = 100  # two usual pages of their list
 _Interval = Annotated[
     Interval,
     Query(
@@ -78,3 +80,30 @@ async def get_statistics(  # noqa: PLR0913 - each is a parameter of the query
     """
     wanted = WantedStatistics(interval, since, until, pbx=pbx, company=company)
     return await services.statistics.read(caller, wanted)
+
+
+@router.get("/stats/integrations", responses=failures(403, 422))
+async def get_statistics_by_integration(  # noqa: PLR0913 - each is a parameter of the query
+    *,
+    caller: Manager,
+    services: ServicesDep,
+    integration_ids: Annotated[
+        list[Annotated[Annotated[str, Field(min_length=1, max_length=64)], PRINTABLE]],
+        Query(
+            alias="integrationId",
+            min_length=1,
+            max_length=_MOST_INTEGRATIONS,
+            description="The integrations, each by its id; give it once for each.",
+            examples=[["s95eum"]],
+        ),
+    ],
+    since: _Since = None,
+    until: _Until = None,
+    interval: _Interval = Interval.HOUR,
+) -> StatisticsByIntegration:
+    """Read how the deliveries to several integrations ended, by the hour or the day.
+
+    One call for a page of the list of integrations: just the counts, integration by integration.
+    """
+    wanted = WantedStatistics(interval, since, until, integration_ids=frozenset(integration_ids))
+    return await services.statistics.read_each(caller, wanted)

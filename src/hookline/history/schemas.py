@@ -254,3 +254,29 @@ class Statistics(Record):
     buckets: list[StatisticsBucket] = Field(
         description="Every bucket of the period, oldest first; those without deliveries too."
     )
+
+
+_Counts = list[Annotated[int, Field(ge=0)]]
+_COUNTS = "One number for each of `starts`: deliveries that ended "
+
+
+class IntegrationCounts(Record):
+    """How one integration's deliveries ended, bucket by bucket."""
+
+    integration_id: IntegrationId
+    delivered: _Counts = Field(description=_COUNTS + "as `delivered`.")
+    failed: _Counts = Field(description=_COUNTS + "as `failed`.")
+    skipped: _Counts = Field(description=_COUNTS + "as `skipped`.")
+
+
+class StatisticsByIntegration(Record):
+    """How the deliveries of several integrations ended, for small charts in lists."""
+
+    interval: Interval
+    starts: list[Moment] = Field(
+        description="When each bucket begins, oldest first: the full hour, or midnight, in UTC."
+    )
+    items: list[IntegrationCounts] = Field(
+        description="By id. An integration without deliveries has zeros; one that the key does not "
+        "see is left out."
+    )

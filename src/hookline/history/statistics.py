@@ -1,7 +1,7 @@
 """How deliveries went, in numbers by the hour or the day, for the integrations that a key sees."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
@@ -17,10 +17,19 @@ from hookline.domain.access import Principal
 from hookline.domain.statistics import Histogram, Interval, RollUp, percentile
 from hookline.errors import FieldProblem, InvalidInput, NotFound
 from hookline.history.roll_ups import ALL, counted, decoded
-from hookline.history.schemas import Percentiles, Statistics, StatisticsBucket
+from hookline.history.schemas import (
+    IntegrationCounts,
+    Percentiles,
+    Statistics,
+    StatisticsBucket,
+    StatisticsByIntegration,
+)
 
 _MOST_DAYS: Final = 50_000  # of integrations, in one answer: each takes some 30 µs to add up
 _ADDED_AT_ONCE: Final = 200  # of those, between two looks at what else this process has to do
+_Add = Callable[[str, datetime, RollUp], None]
+"""Takes what was counted of an integration in the hour that begins then."""
+
 _UNCOUNTED = text(
     """
     select
@@ -44,6 +53,7 @@ class WantedStatistics:
     since: datetime | None = None
     until: datetime | None = None
     integration_id: str | None = None
+    integration_ids: frozenset[str] | None = None
     pbx: str | None = None
     company: str | None = None
 
@@ -86,6 +96,54 @@ class StatisticsReader:
         """
         starts = wanted.starts(datetime.now(UTC))
         found: dict[datetime, RollUp] = {start: RollUp() for start in starts}
+
+        def add(_: str, hour: datetime, roll_up: RollUp) -> None:
+            if (bucket := found.get(wanted.interval.start(hour))) is not None:
+                bucket.add(roll_up)
+
+        await self._read(principal, wanted, starts, add)
+        buckets = [_bucket(start, roll_up) for start, roll_up in found.items()]
+        return Statistics(interval=wanted.interval, buckets=buckets)
+
+    async def read_each(
+        self, principal: Principal, wanted: WantedStatistics
+    ) -> StatisticsByIntegration:
+        """Return the counts of each integration, by id; of one that nobody sees, nothing.
+
+        Raises InvalidInput. They are as exact as those of `read`.
+        """
+        starts = wanted.starts(datetime.now(UTC))
+        places = {start: place for place, start in enumerate(starts)}
+        counts: dict[str, IntegrationCounts] = {}
+
+        def add(integration_id: str, hour: datetime, roll_up: RollUp) -> None:
+            place = places.get(wanted.interval.start(hour))
+            if place is not None and (known := counts.get(integration_id)) is not None:
+                known.delivered[place] += roll_up.delivered
+                known.failed[place] += roll_up.failed
+                known.skipped[place] += roll_up.skipped
+
+        def name(integrations: Sequence[str]) -> None:
+            for each in sorted(integrations):
+                zeros = [[0] * len(starts) for _ in range(3)]
+                counts[each] = IntegrationCounts(
+                    integration_id=each, delivered=zeros[0], failed=zeros[1], skipped=zeros[2]
+                )
+
+        await self._read(principal, wanted, starts, add, name)
+        return StatisticsByIntegration(
+            interval=wanted.interval, starts=starts, items=list(counts.values())
+        )
+
+    async def _read(
+        self,
+        principal: Principal,
+        wanted: WantedStatistics,
+        starts: Sequence[datetime],
+        add: _Add,
+        name: Callable[[Sequence[str]], None] = lambda _: None,
+    ) -> None:
+        """Add up what is stored and what is not counted yet, as of one moment."""
         with unavailable_when_away():
             async with self._engine.connect() as opened:
                 connection = await opened.execution_options(
@@ -94,10 +152,9 @@ class StatisticsReader:
                 integrations = await _integrations(connection, principal, wanted)
                 days = _days(starts[0], starts[-1] + wanted.interval.length)
                 _refuse_many(len(integrations or [ALL]) * len(days))
-                await _read_stored(connection, integrations, days, wanted.interval, found)
-                await _read_uncounted(connection, integrations, wanted.interval, found)
-        buckets = [_bucket(start, roll_up) for start, roll_up in found.items()]
-        return Statistics(interval=wanted.interval, buckets=buckets)
+                name(integrations or [])
+                await _read_stored(connection, integrations, days, add)
+                await _read_uncounted(connection, integrations, add)
 
 
 async def _integrations(
@@ -110,9 +167,11 @@ async def _integrations(
         Integration.company: wanted.company,
     }
     asked = {column: value for column, value in filters.items() if value is not None}
-    if principal.is_admin and not asked:
+    if principal.is_admin and not asked and wanted.integration_ids is None:
         return None
     query: Select[str] = select(Integration.id).where(integrations_seen_by(principal))
+    if wanted.integration_ids is not None:
+        query = query.where(Integration.id.in_(wanted.integration_ids))
     for column, value in asked.items():
         query = query.where(column == value)
     found = list(await connection.scalars(query))
@@ -141,41 +200,33 @@ async def _read_stored(
     connection: AsyncConnection,
     integrations: Sequence[str] | None,
     days: Sequence[date],
-    interval: Interval,
-    found: Mapping[datetime, RollUp],
+    add: _Add,
 ) -> None:
     table = DayOfRollUps
     named = [ALL] if integrations is None else list(integrations)
-    query = select(table.day, table.hours).where(
+    query = select(table.integration_id, table.day, table.hours).where(
         table.integration_id == any_(cast(named, ARRAY(Text))),
         table.day.between(days[0], days[-1]),
     )
     read = 0
     async with connection.stream(query) as rows:
-        async for day, hours in rows:
+        async for integration_id, day, hours in rows:
             for hour, roll_up in decoded(hours).items():
-                moment = datetime.combine(day, time(hour), UTC)
-                if (bucket := found.get(interval.start(moment))) is not None:
-                    bucket.add(roll_up)
+                add(integration_id, datetime.combine(day, time(hour), UTC), roll_up)
             read += 1
             if read % _ADDED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
 
 async def _read_uncounted(
-    connection: AsyncConnection,
-    integrations: Sequence[str] | None,
-    interval: Interval,
-    found: Mapping[datetime, RollUp],
+    connection: AsyncConnection, integrations: Sequence[str] | None, add: _Add
 ) -> None:
     parameters = {"integrations": None if integrations is None else list(integrations)}
     rows = (await connection.execute(_UNCOUNTED, parameters)).mappings().all()
     for (integration_id, day), hours in counted(rows).items():
-        if integration_id == ALL:  # whatever was asked for, and nothing else
+        if integration_id != ALL:  # which is the sum of the others
             for hour, roll_up in hours.items():
-                moment = datetime.combine(day, time(hour), UTC)
-                if (bucket := found.get(interval.start(moment))) is not None:
-                    bucket.add(roll_up)
+                add(integration_id, datetime.combine(day, time(hour), UTC), roll_up)
 
 
 def _bucket(start: datetime, roll_up: RollUp) -> StatisticsBucket:

@@ -12,6 +12,7 @@ from hookline_client.api.deliveries import (
     get_delivery,
     get_integration_statistics,
     get_statistics,
+    get_statistics_by_integration,
     list_deliveries,
     retry_delivery,
 )
@@ -54,6 +55,7 @@ from hookline_client.models import (
     SqsTransmission,
     SqsTransmissionCreate,
     Statistics,
+    StatisticsByIntegration,
     TestRequest,
     TestResult,
     WebhookTransmission,
@@ -235,6 +237,9 @@ def count(client: AuthenticatedClient, webhook: Integration) -> None:
         assert isinstance(found, Statistics), found
         assert sum(bucket.delivered for bucket in found.buckets) >= 2
         assert any(bucket.attempt_ms.p50 is not None for bucket in found.buckets)
+    each = get_statistics_by_integration.sync(client=client, integration_id=[webhook.id])
+    assert isinstance(each, StatisticsByIntegration), each
+    assert sum(each.items[0].delivered) >= 2
 
 
 def try_a_filter(client: AuthenticatedClient, webhook: Integration) -> None:

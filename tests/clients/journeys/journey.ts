@@ -11,6 +11,7 @@ import {
   getIntegration,
   getIntegrationStatistics,
   getStatistics,
+  getStatisticsByIntegration,
   listDeliveries,
   listEventTypes,
   listIntegrations,
@@ -201,6 +202,11 @@ async function count({ id }: Integration): Promise<void> {
     assert(buckets.reduce((sum, bucket) => sum + bucket.delivered, 0) >= 2);
     assert(buckets.some((bucket) => bucket.attemptMs.p50 !== null));
   }
+  const { data: each } = await getStatisticsByIntegration({
+    ...options,
+    query: { integrationId: [id] },
+  });
+  assert(each.items[0]?.delivered.some((count) => count > 0));
 }
 
 /** Read along until a delivery has ended. */

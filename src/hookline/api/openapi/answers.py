@@ -212,6 +212,13 @@ ANSWERS: Final[dict[str, object]] = {
     "listKeys": {"items": [KEY], "next": None},
     "getIntegrationStatistics": {"interval": "hour", "buckets": [BUSY, QUIET]},
     "getStatistics": {"interval": "hour", "buckets": [BUSY, QUIET]},
+    "getStatisticsByIntegration": {
+        "interval": "hour",
+        "starts": ["2026-01-31T11:00:00Z", "2026-01-31T12:00:00Z"],
+        "items": [
+            {"integrationId": "s95eum", "delivered": [412, 0], "failed": [1, 0], "skipped": [0, 0]}
+        ],
+    },
     "getSystem": SYSTEM,
     "streamDeliveries": DELIVERED,
     "getLiveness": {"status": "alive"},
