@@ -8,9 +8,9 @@ from factories import SECRET_ACCESS_KEY, a_principal, a_queue, a_webhook
 from hookline.db.models import Integration, Revision
 from hookline.domain.targets import SqsTarget, WebhookTarget
 from hookline.errors import BrokenSeal, InvalidInput, PreconditionFailed
+from hookline.integrations.encryption import open_target
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
-from hookline.integrations.sealing import open_target
 from hookline.integrations.service import IntegrationService
 from hookline.security.secrets import KeyRing, generate_key
 from support.postgres_clients import ask, connection

@@ -18,9 +18,9 @@ from hookline.db.models import Integration
 from hookline.db.statements import statement
 from hookline.domain.targets import TransmissionType
 from hookline.errors import BrokenSeal, ConfigurationError, HooklineError, InvalidInput
+from hookline.integrations.encryption import open_target
 from hookline.integrations.keys import KeyService
 from hookline.integrations.revision import Transactions
-from hookline.integrations.sealing import open_target
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved
 from hookline.security.egress.resolver import DnsResolver
 from hookline.security.egress.urls import Origin, parse_url

@@ -7,7 +7,7 @@ from hookline.cli import terminal
 from hookline.errors import BrokenSeal
 
 if TYPE_CHECKING:
-    from hookline.integrations.resealing import Resealed
+    from hookline.integrations.encryption import Reencrypted
     from hookline.settings import Settings
 
 _BEFORE = (
@@ -31,27 +31,29 @@ def rotate_encryption() -> None:
     _report(asyncio.run(_rotate(load_settings())))
 
 
-async def _rotate(settings: "Settings") -> "Resealed":
+async def _rotate(settings: "Settings") -> "Reencrypted":
     from hookline.cli.database import records  # noqa: PLC0415
-    from hookline.integrations.resealing import Resealing  # noqa: PLC0415
+    from hookline.integrations.encryption import Reencryption  # noqa: PLC0415
     from hookline.integrations.revision import Transactions  # noqa: PLC0415
     from hookline.security.secrets import KeyRing  # noqa: PLC0415
     from hookline.settings import encryption_keys  # noqa: PLC0415
 
     keys = ",".join(key.get_secret_value() for key in encryption_keys(settings))
     async with records(settings) as engine:
-        resealing = Resealing(Transactions(engine), KeyRing.parse(keys))
-        waiting = await resealing.waiting()
+        reencryption = Reencryption(Transactions(engine), KeyRing.parse(keys))
+        waiting = await reencryption.waiting()
         terminal.say(f"Integrations with secrets under another than the first key: {waiting}.")
         if waiting:
             terminal.say(_BEFORE)
-        return await resealing.run(lambda done: terminal.say(f"Sealed anew: {done} of {waiting}."))
+        return await reencryption.run(
+            lambda done: terminal.say(f"Sealed anew: {done} of {waiting}.")
+        )
 
 
-def _report(resealed: "Resealed") -> None:
+def _report(reencrypted: "Reencrypted") -> None:
     """Say whether the old keys may go."""
-    if resealed.broken:
-        named = ", ".join(resealed.broken)
+    if reencrypted.broken:
+        named = ", ".join(reencrypted.broken)
         raise BrokenSeal(
             f"The secrets of these integrations do not open: {named}. Put the key that sealed them"
             " back into HOOKLINE_ENCRYPTION_KEYS and run this again, or give them new secrets."

@@ -7,9 +7,9 @@ from hookline.db.models import Integration as Row
 from hookline.domain.ids import new_uuid, new_webhook_secret
 from hookline.domain.targets import Ordering
 from hookline.integrations.checks import Checks
+from hookline.integrations.encryption import seal_headers, secret_binding
 from hookline.integrations.patch import host_name, switch
 from hookline.integrations.requests import IntegrationCreate, SqsTransmissionCreate
-from hookline.integrations.sealing import seal_headers, secret_binding
 from hookline.security.secrets import KeyRing
 
 

@@ -10,9 +10,9 @@ from hookline.db.models import Integration as Row
 from hookline.domain.targets import TransmissionType, host_of, is_fifo
 from hookline.errors import BrokenSeal
 from hookline.integrations.checks import Checks
+from hookline.integrations.encryption import open_headers, open_secret, seal_headers, secret_binding
 from hookline.integrations.fields import LONGEST_NAME, Document
 from hookline.integrations.requests import FIXED_FIELDS, IntegrationPatch, TransmissionPatch
-from hookline.integrations.sealing import open_headers, open_secret, seal_headers, secret_binding
 from hookline.integrations.serializers import Integration
 from hookline.security.secrets import KeyRing
 

@@ -25,6 +25,12 @@ from hookline.domain.stored import (
     ordering_chosen,
 )
 from hookline.domain.targets import TransmissionType, ordering_of
+from hookline.integrations.encryption import (
+    open_headers,
+    open_secret,
+    open_target,
+    signing_along,
+)
 from hookline.integrations.fields import (
     DELIVERY_BY_GROUP,
     DELIVERY_EXAMPLES,
@@ -47,12 +53,6 @@ from hookline.integrations.fields import (
     RateLimit,
     RetryDelays,
     TargetUrl,
-)
-from hookline.integrations.sealing import (
-    open_headers,
-    open_secret,
-    open_target,
-    signing_along,
 )
 from hookline.security.secrets import KeyRing
 

@@ -23,6 +23,7 @@ from hookline.errors import BrokenSeal, Conflict, Forbidden, NotFound, Precondit
 from hookline.integrations import repository, tenancy
 from hookline.integrations.checks import Checks
 from hookline.integrations.creation import check_new, row_of
+from hookline.integrations.encryption import retire_secret, secret_binding
 from hookline.integrations.health import clear_health, find_health, health_before
 from hookline.integrations.idempotency import (
     IdempotencyKey,
@@ -42,8 +43,6 @@ from hookline.integrations.patch import (
 from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Change, Transactions
-from hookline.integrations.rotation import retire_secret
-from hookline.integrations.sealing import secret_binding
 from hookline.integrations.serializers import Listed, Serializer, SigningSecret, WebhookTransmission
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing

@@ -24,7 +24,7 @@ from hookline.domain.targets import (
     ordering_of,
 )
 from hookline.errors import BrokenSeal
-from hookline.integrations.sealing import open_target
+from hookline.integrations.encryption import open_target
 from hookline.logs import get_logger
 from hookline.security.secrets import KeyRing
 

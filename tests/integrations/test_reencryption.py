@@ -12,10 +12,9 @@ from hookline.db.models import Integration as Row
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.targets import SqsTarget, WebhookTarget
 from hookline.errors import BrokenSeal
+from hookline.integrations.encryption import Reencrypted, Reencryption, open_target
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
-from hookline.integrations.resealing import Resealed, Resealing
 from hookline.integrations.revision import Transactions
-from hookline.integrations.sealing import open_target
 from hookline.integrations.service import IntegrationService
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing, generate_key
@@ -51,8 +50,8 @@ def current(service: IntegrationService, transactions: Transactions) -> Integrat
 
 
 @pytest.fixture
-def resealing(transactions: Transactions) -> Resealing:
-    return Resealing(transactions, DURING)
+def reencryption(transactions: Transactions) -> Reencryption:
+    return Reencryption(transactions, DURING)
 
 
 async def made(service: IntegrationService, document: object = None) -> str:
@@ -76,15 +75,15 @@ def unheard(_done: int) -> None:
 
 
 async def test_everything_that_is_sealed_moves_to_the_first_key(
-    old: IntegrationService, resealing: Resealing, transactions: Transactions
+    old: IntegrationService, reencryption: Reencryption, transactions: Transactions
 ) -> None:
     webhook, queue = await made(old), await made(old, a_queue())
     await old.rotate_secret(ADMIN, webhook, timedelta(hours=1), None)
     before = {each: await opened(transactions, each, BEFORE) for each in (webhook, queue)}
-    assert await resealing.waiting() == 2
+    assert await reencryption.waiting() == 2
     told: list[int] = []
-    assert await resealing.run(told.append) == Resealed(2, ())
-    assert (told, await resealing.waiting()) == ([2], 0)
+    assert await reencryption.run(told.append) == Reencrypted(2, ())
+    assert (told, await reencryption.waiting()) == ([2], 0)
     after = {each: await opened(transactions, each, AFTER) for each in (webhook, queue)}
     assert after == before
     target = after[webhook]
@@ -95,11 +94,11 @@ async def test_everything_that_is_sealed_moves_to_the_first_key(
 
 
 async def test_nothing_but_the_sealed_bytes_changes(
-    old: IntegrationService, resealing: Resealing, transactions: Transactions
+    old: IntegrationService, reencryption: Reencryption, transactions: Transactions
 ) -> None:
     webhook = await made(old)
     before = await row_of(transactions, webhook)
-    await resealing.run(unheard)
+    await reencryption.run(unheard)
     after = await row_of(transactions, webhook)
     assert (after.version, after.revision, after.updated_at, after.url) == (
         before.version,
@@ -110,18 +109,18 @@ async def test_nothing_but_the_sealed_bytes_changes(
 
 
 async def test_what_is_sealed_with_the_first_key_already_is_left_alone(
-    current: IntegrationService, resealing: Resealing, transactions: Transactions
+    current: IntegrationService, reencryption: Reencryption, transactions: Transactions
 ) -> None:
     webhook = await made(current)
     before = (await row_of(transactions, webhook)).secret
-    assert await resealing.run(unheard) == Resealed(0, ())
+    assert await reencryption.run(unheard) == Reencrypted(0, ())
     assert (await row_of(transactions, webhook)).secret == before
 
 
 async def test_it_goes_on_where_it_was_stopped(
     old: IntegrationService, transactions: Transactions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("hookline.integrations.resealing._BATCH", 2)
+    monkeypatch.setattr("hookline.integrations.encryption._BATCH", 2)
     for _ in range(5):
         await made(old)
 
@@ -129,12 +128,12 @@ async def test_it_goes_on_where_it_was_stopped(
         if done == 2:
             raise KeyboardInterrupt
 
-    resealing = Resealing(transactions, DURING)
+    reencryption = Reencryption(transactions, DURING)
     with pytest.raises(KeyboardInterrupt):
-        await resealing.run(stop)
-    assert await resealing.waiting() == 3
+        await reencryption.run(stop)
+    assert await reencryption.waiting() == 3
     told: list[int] = []
-    assert await resealing.run(told.append) == Resealed(3, ())
+    assert await reencryption.run(told.append) == Reencrypted(3, ())
     assert told == [2, 3]
 
 
@@ -146,8 +145,8 @@ async def test_who_changes_a_secret_meanwhile_wins(
     rotated, patched = await made(old), await made(old)
     changed: list[str] = []
 
-    class Interrupted(Resealing):
-        async def _reseal(self, row: object) -> bool:
+    class Interrupted(Reencryption):
+        async def _reencrypt(self, row: object) -> bool:
             """Let others change every row between its reading and its writing."""
             if not changed:
                 changed.append(
@@ -156,7 +155,7 @@ async def test_who_changes_a_secret_meanwhile_wins(
                 headers = {"transmission": {"headers": {"X-Token": "8"}}}
                 patch = IntegrationPatch.model_validate(headers)
                 await old.change(ADMIN, patched, patch, None)
-            return await super()._reseal(row)  # type: ignore[arg-type]  # passed on unseen
+            return await super()._reencrypt(row)  # type: ignore[arg-type]  # passed on unseen
 
     assert (await Interrupted(transactions, DURING).run(unheard)).broken == ()
     target = await opened(transactions, rotated, AFTER)
@@ -173,10 +172,10 @@ async def test_what_does_not_open_is_named_and_left_as_it_is(
     foreign = service_with(KeyRing.parse(generate_key()), transactions, old._policy)
     lost, good = await made(foreign), await made(old)
     before = (await row_of(transactions, lost)).secret
-    resealing = Resealing(transactions, DURING)
-    assert await resealing.run(unheard) == Resealed(1, (lost,))
+    reencryption = Reencryption(transactions, DURING)
+    assert await reencryption.run(unheard) == Reencrypted(1, (lost,))
     assert (await row_of(transactions, lost)).secret == before
-    assert await resealing.waiting() == 1
+    assert await reencryption.waiting() == 1
     assert isinstance(await opened(transactions, good, AFTER), WebhookTarget)
 
 
@@ -202,10 +201,10 @@ async def test_sealed_bytes_of_another_row_or_column_do_not_open(
 
 
 async def test_a_queues_secret_survives(
-    old: IntegrationService, resealing: Resealing, transactions: Transactions
+    old: IntegrationService, reencryption: Reencryption, transactions: Transactions
 ) -> None:
     queue = await made(old, a_queue())
-    await resealing.run(unheard)
+    await reencryption.run(unheard)
     target = await opened(transactions, queue, AFTER)
     assert isinstance(target, SqsTarget)
     assert target.secret_access_key == SECRET_ACCESS_KEY
