@@ -36,8 +36,8 @@ from hookline.history.repository import History
 from hookline.history.roll_ups import RollUps
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import KeysInForce, Streams
-from hookline.integrations.census import Census
 from hookline.integrations.event_types import UnknownTypes
+from hookline.integrations.health import StateCounts
 from hookline.integrations.retention import RecordRetention
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
@@ -261,14 +261,14 @@ def open_system(  # noqa: PLR0913 - one line below the root
     heartbeat = Heartbeat(transactions, counts.totals, held=held, api=api)
     stack.push_async_callback(heartbeat.leave)
     background(stack, heartbeat.run(), "heartbeat")
-    census = Census(transactions)
+    state_counts = StateCounts(transactions)
     return System(
         records=records,
         overview=QueueOverview(pool),
         subscriptions=subscriptions,
         heartbeat=heartbeat,
-        census=census.by_state,
-        paused=census.paused,
+        count_by_state=state_counts.by_state,
+        paused=state_counts.paused,
         most_pending=settings.max_pending,
     )
 

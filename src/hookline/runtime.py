@@ -65,9 +65,8 @@ from hookline.domain.health import HealthRules
 from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import TransmissionType
 from hookline.history.jobs import JOBS_CHANNEL
-from hookline.integrations.census import Census
 from hookline.integrations.event_types import EventTypeService
-from hookline.integrations.health import HEALTH_CHANNEL
+from hookline.integrations.health import HEALTH_CHANNEL, StateCounts
 from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyService
 from hookline.integrations.outbox import NOTICES_CHANNEL, Outbox
@@ -214,7 +213,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         metrics = Metrics(
             counts,
             backpressure,
-            Census(transactions).by_state,
+            StateCounts(transactions).by_state,
             refused_keys=lambda: strangers.refused,
             refused_rate=lambda: allowances.refused_events,
             streams=streams,

@@ -31,8 +31,8 @@ from hookline.history.jobs import Jobs
 from hookline.history.repository import History
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import Streams
-from hookline.integrations.census import Census
 from hookline.integrations.event_types import EventTypeService, UnknownTypes
+from hookline.integrations.health import StateCounts
 from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
@@ -174,14 +174,14 @@ def services(  # noqa: PLR0917 - fixtures
             overview=QueueOverview(queue._pool),
             subscriptions=subscriptions,
             heartbeat=Heartbeat(transactions, Counts(subscriptions).totals, held=None, api=True),
-            census=Census(transactions).by_state,
-            paused=Census(transactions).paused,
+            count_by_state=StateCounts(transactions).by_state,
+            paused=StateCounts(transactions).paused,
             most_pending=1_000_000,
         ),
         metrics=Metrics(
             Counts(subscriptions),
             Backpressure.none(),
-            Census(transactions).by_state,
+            StateCounts(transactions).by_state,
             refused_keys=lambda: strangers.refused,
             refused_rate=lambda: allowances.refused_events,
             streams=streams,

@@ -8,7 +8,7 @@ from factories import Json
 from hookline import __version__
 from hookline.api.services import Services
 from hookline.db.migrate import newest_revision
-from hookline.integrations.census import Census
+from hookline.integrations.health import StateCounts
 from hookline.integrations.revision import Transactions
 from hookline.metrics.system import System
 from hookline.queue.overview import QueueOverview
@@ -116,7 +116,7 @@ async def test_many_who_look_at_once_are_answered_by_one_look(
 ) -> None:
     looks = count()
 
-    async def census() -> dict[object, int]:
+    async def count_by_state() -> dict[object, int]:
         next(looks)
         return {}
 
@@ -127,8 +127,8 @@ async def test_many_who_look_at_once_are_answered_by_one_look(
         overview=QueueOverview(queue._pool),
         subscriptions=known._subscriptions,
         heartbeat=known._heartbeat,
-        census=census,  # type: ignore[arg-type]
-        paused=Census(transactions).paused,
+        count_by_state=count_by_state,  # type: ignore[arg-type]
+        paused=StateCounts(transactions).paused,
         most_pending=1,
         clock=lambda: 1000.0,
     )

@@ -69,12 +69,12 @@ async def no_integrations() -> dict[HealthState, int]:
 
 
 def alone(
-    census: Callable[[], Awaitable[Mapping[HealthState, int]]], clock: Callable[[], float]
+    count_by_state: Callable[[], Awaitable[Mapping[HealthState, int]]], clock: Callable[[], float]
 ) -> Metrics:
     return Metrics(
         Counts(Nobody()),
         Backpressure.none(),
-        census,
+        count_by_state,
         refused_keys=lambda: 3,
         refused_rate=lambda: 4,
         streams=NoStreams(),
@@ -171,12 +171,12 @@ def test_numbers_are_added_series_by_series() -> None:
 async def test_while_the_database_is_away_the_rest_is_told(clock: Clock) -> None:
     away = True
 
-    async def census() -> Mapping[HealthState, int]:
+    async def count_by_state() -> Mapping[HealthState, int]:
         if away:
             raise Unavailable("The database is away.")
         return await no_integrations()
 
-    metrics = alone(census, clock)
+    metrics = alone(count_by_state, clock)
     seen = parsed((await metrics.text()).decode())
     assert seen.value("hookline_database_up") == 0
     assert "hookline_integrations" not in seen.kinds, "old numbers would pass for new ones"
@@ -194,23 +194,23 @@ async def test_a_database_that_hangs_is_not_waited_for(
 ) -> None:
     monkeypatch.setattr(scrape, "_PATIENCE", 0.01)
 
-    async def census() -> Mapping[HealthState, int]:
+    async def count_by_state() -> Mapping[HealthState, int]:
         await asyncio.Event().wait()
         raise AssertionError("nobody sets it")
 
-    seen = parsed((await alone(census, clock).text()).decode())
+    seen = parsed((await alone(count_by_state, clock).text()).decode())
     assert seen.value("hookline_database_up") == 0
 
 
 async def test_many_scrapes_ask_the_database_once_a_second(clock: Clock) -> None:
     asked = 0
 
-    async def census() -> Mapping[HealthState, int]:
+    async def count_by_state() -> Mapping[HealthState, int]:
         nonlocal asked
         asked += 1
         return await no_integrations()
 
-    metrics = alone(census, clock)
+    metrics = alone(count_by_state, clock)
     await asyncio.gather(*(metrics.text() for _ in range(20)))
     assert asked == 1
     clock.now += 1

@@ -14,7 +14,7 @@ from sqlalchemy import Double, Row, TextClause, case, cast, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.errors import rerunnable
-from hookline.db.models import IntegrationHealth
+from hookline.db.models import Integration, IntegrationHealth
 from hookline.domain import notices
 from hookline.domain.health import HEALTHY, Fail, Health, HealthRules, HealthState, Pause, Recover
 from hookline.domain.stored import error_of, health_state_of
@@ -79,6 +79,18 @@ _PROBE = text(
     """
 )
 _SLACK = 60.0  # seconds beyond the longest interval: then the clock went back since the last probe
+
+_STATE: Final = case(
+    (Integration.enabled, func.coalesce(IntegrationHealth.state, HealthState.HEALTHY)),
+    else_=HealthState.DISABLED,
+)
+_COUNT: Final = (
+    select(_STATE, func.count())
+    .select_from(Integration)
+    .outerjoin(IntegrationHealth, IntegrationHealth.integration_id == Integration.id)
+    .where(Integration.deleted_at.is_(None))
+    .group_by(_STATE)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +174,29 @@ class HealthRecords:
     @property
     def _latest_probe(self) -> float:
         return self._rules.longest_probe + _SLACK
+
+
+class StateCounts:
+    """Counts integrations by state, as all processes know them."""
+
+    def __init__(self, transactions: Transactions) -> None:
+        self._transactions = transactions
+
+    async def by_state(self) -> dict[HealthState, int]:
+        """Return how many integrations are in each state, none left out. Raises Unavailable."""
+        async with self._transactions.reading() as session:
+            rows = (await session.execute(_COUNT)).all()
+        counts = dict.fromkeys(HealthState, 0)
+        for state, count in rows:
+            counts[health_state_of(state)] += count
+        return counts
+
+    async def paused(self) -> set[str]:
+        """Return the integrations that are paused. Raises Unavailable."""
+        query = select(IntegrationHealth.integration_id)
+        async with self._transactions.reading() as session:
+            rows = await session.scalars(query.where(IntegrationHealth.state == HealthState.PAUSED))
+        return set(rows)
 
 
 async def find_health(

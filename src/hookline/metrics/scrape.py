@@ -71,7 +71,7 @@ class Streaming(Protocol):
 class Metrics:
     """Answers scrapes.
 
-    `census` asks the database how many integrations are in each state; `refused_keys` and
+    `count_by_state` asks the database how many integrations are in each state; `refused_keys` and
     `refused_rate` are read where they are counted. `tallies` are all worker processes'.
     """
 
@@ -79,7 +79,7 @@ class Metrics:
         self,
         counts: Counts,
         backpressure: Backpressure,
-        census: Callable[[], Awaitable[Mapping[HealthState, int]]],
+        count_by_state: Callable[[], Awaitable[Mapping[HealthState, int]]],
         *,
         refused_keys: Callable[[], int],
         refused_rate: Callable[[], int],
@@ -90,7 +90,7 @@ class Metrics:
     ) -> None:
         self._counts = counts
         self._backpressure = backpressure
-        self._census = census
+        self._count_by_state = count_by_state
         self._refused_keys = refused_keys
         self._refused_rate = refused_rate
         self._streams = streams
@@ -171,7 +171,7 @@ class Metrics:
     async def _ask(self) -> Numbers:
         try:
             async with asyncio.timeout(_PATIENCE):
-                states = await self._census()
+                states = await self._count_by_state()
         except (Unavailable, TimeoutError):
             return {"hookline_database_up": {(): [0.0]}}
         return {

@@ -53,7 +53,7 @@ class System:
         overview: QueueOverview,
         subscriptions: Subscriptions,
         heartbeat: Heartbeat,
-        census: Callable[[], Awaitable[Mapping[HealthState, int]]],
+        count_by_state: Callable[[], Awaitable[Mapping[HealthState, int]]],
         paused: Callable[[], Awaitable[set[str]]],
         most_pending: int,
         clock: Callable[[], float] = monotonic,
@@ -62,7 +62,7 @@ class System:
         self._overview = overview
         self._subscriptions = subscriptions
         self._heartbeat = heartbeat
-        self._census = census
+        self._count_by_state = count_by_state
         self._paused = paused
         self._most_pending = most_pending
         self._clock = clock
@@ -90,7 +90,7 @@ class System:
             most_pending=self._most_pending,
             tenants=heapq.nlargest(_MOST_TENANTS, counted.items(), key=lambda each: each[1]),
             oldest_due=await self._overview.oldest_due(but_for=await self._paused()),
-            integrations=await self._census(),
+            integrations=await self._count_by_state(),
             processes=await self._heartbeat.all(),
             database=await self._database(),
             newest_revision=newest_revision(),
