@@ -12,30 +12,23 @@ from starlette.types import ASGIApp
 
 from hookline import __version__
 from hookline.api import (
-    console,
     deliveries,
-    erasures,
     event_types,
     events,
     filters,
-    history,
     integrations,
     jobs,
     keys,
-    metrics,
     monitoring,
     pages,
     pbxs,
-    statistics,
     stream,
     system,
 )
-from hookline.api.middleware import SecurityHeaders
+from hookline.api.middleware import Routing, SecurityHeaders, TracedRequests
 from hookline.api.openapi import document_of, operation_id, text_of
 from hookline.api.problems import ProblemResponses
-from hookline.api.routing import Routing
 from hookline.api.services import Services
-from hookline.api.traced import TracedRequests
 from hookline.tracing import Tracing
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
@@ -46,19 +39,16 @@ _ROUTERS = (
     integrations.router,
     filters.router,
     pbxs.router,
+    events.ingest,
     events.router,
-    history.router,
     deliveries.router,
-    statistics.router,
     stream.router,
-    jobs.router,
-    erasures.router,
+    jobs.replays,
+    jobs.erasures,
     keys.router,
     system.router,
     monitoring.router,
-    metrics.router,
     pages.router,
-    console.router,
 )
 
 _CORS: dict[str, Any] = {  # Any: the middleware's options

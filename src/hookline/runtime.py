@@ -10,12 +10,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from hookline.api.authentication_throttle import Strangers
-from hookline.api.fairness import BodyMemory
+from hookline.api.fairness import BodyMemory, Reads, TimeSlices
+from hookline.api.monitoring import DatabaseAndEngine
 from hookline.api.rate_limits import Allowances
-from hookline.api.readiness import DatabaseAndEngine
-from hookline.api.reads import Reads
 from hookline.api.services import Services
-from hookline.api.timeslices import TimeSlices
 from hookline.bootstrap import (
     background,
     count_unknown_types,

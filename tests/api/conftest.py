@@ -10,12 +10,10 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.api.authentication_throttle import Strangers
-from hookline.api.fairness import BodyMemory
+from hookline.api.fairness import BodyMemory, Reads, TimeSlices
 from hookline.api.rate_limits import Allowances
-from hookline.api.reads import Reads
 from hookline.api.services import Services
 from hookline.api.stream import delivery_frame
-from hookline.api.timeslices import TimeSlices
 from hookline.app import create_app
 from hookline.db import connections
 from hookline.dispatch.backpressure import Backpressure

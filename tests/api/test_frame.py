@@ -7,8 +7,7 @@ import httpx
 import pytest
 from openapi_spec_validator import validate
 
-from hookline.api.ports import Check
-from hookline.api.services import Services
+from hookline.api.services import Check, Services
 from hookline.app import create_app, openapi_document
 from hookline.db import connections
 from hookline.domain.catalogue import load_catalogue

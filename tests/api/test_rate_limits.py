@@ -8,9 +8,9 @@ import pytest
 
 from factories import an_event
 from hookline.api import bounded_body
+from hookline.api.fairness import TimeSlices
 from hookline.api.rate_limits import Allowances
 from hookline.api.services import Services
-from hookline.api.timeslices import TimeSlices
 from hookline.app import create_app
 from support.api_client import Api, Keys
 from support.stories import a_pbx

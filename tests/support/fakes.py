@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from hookline.api.ports import Check
+from hookline.api.services import Check
 from hookline.dispatch.test_delivery import Tested
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.ids import new_uuid

@@ -6,7 +6,7 @@ from typing import Annotated, TypeVar
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
 
-from hookline.api.connections import note_key
+from hookline.api.middleware import note_key
 from hookline.api.services import services_of
 from hookline.dispatch.ingest_authorisation import IngestCaller
 from hookline.domain.access import Principal, Role

@@ -7,10 +7,10 @@ what memory knows decides, so guessing costs the database nothing.
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from ipaddress import IPv6Address, ip_address
 
 from fastapi import Request
 
-from hookline.api.addresses import network_of
 from hookline.errors import Overloaded
 from hookline.integrations.key_cache import KeyCache
 from hookline.logs import get_logger
@@ -76,3 +76,19 @@ class Strangers:
 
 def _place_of(request: Request) -> str:
     return network_of(request.client.host if request.client else "")
+
+
+_ONE_CUSTOMER = 64  # bits of an IPv6 address that one subscriber has all addresses behind
+
+
+def network_of(host: str) -> str:
+    """Return an IPv4 address, or the /64 of an IPv6 address; anything else as it is."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        mapped = address.ipv4_mapped
+        prefix = int(address) >> _ONE_CUSTOMER << _ONE_CUSTOMER
+        return str(mapped or f"{IPv6Address(prefix)}/{_ONE_CUSTOMER}")
+    return host

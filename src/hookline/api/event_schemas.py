@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import models_json_schema
 from typing_extensions import TypeAliasType
 
-from hookline.api.schemas import WrongField
+from hookline.api.responses import WrongField
 from hookline.domain.access import Role
 from hookline.history.schemas import EventId
 from hookline.integrations.fields import Document

@@ -4,24 +4,19 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Path, Query
+from pydantic import Field, WithJsonSchema
+from typing_extensions import TypeAliasType
 
 from hookline.api.auth import Admin, AnyRole
 from hookline.api.bounded_body import GuardedRoute
 from hookline.api.examples import EVENT_TYPE
 from hookline.api.parameters import Boolean
 from hookline.api.responses import failures
-from hookline.api.schemas import (
-    CustomEventType,
-    EventCatalogue,
-    EventGroup,
-    EventTypeDescription,
-    EventTypePut,
-    UnknownEventType,
-)
 from hookline.api.services import ServicesDep
-from hookline.domain.catalogue import EventType, Group
+from hookline.domain.catalogue import EventFormat, EventType, Group
 from hookline.errors import Forbidden
 from hookline.integrations.event_types import KeptType, UnknownType, WantedType
+from hookline.integrations.fields import PRINTABLE, Document, Moment, RequestDocument, Switch
 
 router = APIRouter(prefix="/v1/event-types", tags=["Event types"], route_class=GuardedRoute)
 
@@ -35,6 +30,114 @@ TypePath = Annotated[
         pattern="^[A-Za-z0-9][A-Za-z0-9:._-]*$",
     ),
 ]
+
+
+EventExample = TypeAliasType(
+    "EventExample",
+    Annotated[
+        Any,  # an event of any type; WithJsonSchema says what every envelope has
+        WithJsonSchema(
+            {
+                "title": "EventExample",
+                "type": "object",
+                "description": "A whole event, without `integrationId`.",
+                "additionalProperties": True,
+            }
+        ),
+    ],
+)
+
+
+class EventTypeDescription(Document):
+    """One kind of event."""
+
+    name: str = Field(description="The name in `type`.", examples=["call:completed"])
+    title: str = Field(description="The name for people.", examples=["Call completed"])
+    description: str = Field(description="When it is sent, and what it tells.")
+    format: EventFormat = Field(
+        description="`json`: structured content. `text`: the content is one text in the envelope."
+    )
+    licensed: bool = Field(description="Whether the PBX's licence decides if it is sent.")
+    built_in: bool = Field(description="Whether it is Hookline's own: administrators add others.")
+    example: EventExample
+
+
+class EventGroup(Document):
+    """One group of event types, as a form shows it."""
+
+    name: str = Field(description="The name in an integration's `events`.", examples=["call"])
+    title: str = Field(description="The name for people.", examples=["Call"])
+    description: str = Field(description="What its events are about.")
+    types: list[EventTypeDescription] = Field(description="Its types, in the form's order.")
+
+
+class UnknownEventType(Document):
+    """A name that came in events and is not in the catalogue."""
+
+    name: str = Field(description="The name.", examples=["call:live:parked"])
+    group: str | None = Field(
+        description="Where the naming rules place it: integrations that chose this whole group "
+        "get it. `null`: nobody gets it.",
+        examples=["call"],
+    )
+    count: int = Field(ge=1, description="How many such events were accepted.", examples=[17])
+    first_seen_at: Moment = Field(description="When the first one was counted.")
+    last_seen_at: Moment = Field(description="When the last one was counted.")
+
+
+class EventCatalogue(Document):
+    """Every group of events and every type that is known."""
+
+    groups: list[EventGroup] = Field(description="The groups, in the form's order.")
+    unknown: list[UnknownEventType] | None = Field(
+        None,
+        description="With `unknown=true` alone: names that are not in the catalogue, the most "
+        "frequent first, at most 1,000. Counted in batches, a few seconds late.",
+        exclude_if=lambda value: value is None,
+    )
+
+
+class EventTypePut(RequestDocument):
+    """An event type to add to the catalogue."""
+
+    group: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=64,
+            description="The group that it belongs to; for good, until it is deleted.",
+            examples=["call"],
+        ),
+        PRINTABLE,
+    ]
+    title: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=100,
+            description="What a form shows.",
+            examples=["Call parked"],
+        ),
+        PRINTABLE,
+    ]
+    description: Annotated[
+        str, Field(max_length=1000, description="When it is sent, in a sentence."), PRINTABLE
+    ] = ""
+    format: EventFormat = Field(
+        default=EventFormat.JSON, description="What the content is: `json`, or one `text`."
+    )
+    licensed: Switch = Field(
+        default=False,
+        description="Whether the licence rule for presence events covers it.",
+    )
+    example: EventExample
+
+
+class CustomEventType(EventTypeDescription):
+    """An event type that an administrator added to the catalogue."""
+
+    group: str = Field(description="The group that it belongs to.", examples=["call"])
+    updated_at: Moment = Field(description="When it was last changed.")
 
 
 @router.get("", responses=failures(403, 422))

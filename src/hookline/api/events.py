@@ -1,12 +1,14 @@
-"""`POST /v1/events`: bytes in, a receipt out, and nothing on the way that could be left out."""
+"""`/v1/events`: bytes in, a receipt out; what was accepted, and what became of it."""
 
 from collections.abc import Generator, Sequence
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Request, Response
+import orjson
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
 
-from hookline.api.auth import admit_sender
-from hookline.api.bounded_body import read_bounded
+from hookline.api.auth import Manager, admit_sender
+from hookline.api.bounded_body import GuardedRoute, read_bounded
 from hookline.api.event_schemas import (
     BatchReceipt,
     EventBatchCreate,
@@ -14,11 +16,22 @@ from hookline.api.event_schemas import (
     EventReceipt,
     request_of,
 )
-from hookline.api.parameters import refuse_unknown_parameters
+from hookline.api.middleware import RawRoute
+from hookline.api.parameters import (
+    DEFAULT_LIMIT,
+    Cursor,
+    EventTypeFilter,
+    Limit,
+    Since,
+    Until,
+    decode_cursor,
+    encode_cursor,
+    existing_id,
+    refuse_unknown_parameters,
+)
 from hookline.api.problems import problem_document
 from hookline.api.responses import Accepted, failures
-from hookline.api.routing import RawRoute
-from hookline.api.services import Services, services_of
+from hookline.api.services import Services, ServicesDep, services_of
 from hookline.dispatch.ingest import Receipt
 from hookline.dispatch.ingest_authorisation import IngestCaller
 from hookline.domain.events import (
@@ -35,14 +48,19 @@ from hookline.errors import (
     Overloaded,
     QuotaExceeded,
 )
+from hookline.history.repository import StoredEvent
+from hookline.history.schemas import EventPage, EventRecord
+from hookline.history.statements import Period, WantedEvents
+from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 
 _TOLD_AT_ONCE = 200  # results, in a millisecond
 _MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
 
-router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=RawRoute)
+ingest = APIRouter(prefix="/v1/events", tags=["Events"], route_class=RawRoute)
+router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=GuardedRoute)
 
 
-@router.post(
+@ingest.post(
     "",
     status_code=202,
     response_model=EventReceipt,
@@ -73,7 +91,7 @@ async def send_event(request: Request) -> Response:
     )
 
 
-@router.post(
+@ingest.post(
     "/batch",
     status_code=202,
     response_model=BatchReceipt,
@@ -161,3 +179,72 @@ def _result(result: Receipt | HooklineError) -> dict[str, Any]:  # Any: a JSON d
         return {"status": "invalid", "error": problem_document(result)}
     status = "duplicate" if result.duplicate else "accepted"
     return {"status": status, "eventId": str(result.event_id)}
+
+
+@router.get("", responses=failures(403, 422))
+async def list_events(  # noqa: PLR0913 - each is a parameter of the query
+    *,
+    caller: Manager,
+    services: ServicesDep,
+    pbx: Annotated[PbxSerial | None, Query(description="Only those of this PBX.")] = None,
+    company: Annotated[CompanyId | None, Query(description="Only those of this company.")] = None,
+    type: EventTypeFilter = None,  # noqa: A002 - the parameter's name in the API
+    subject: Annotated[
+        Annotated[str, Field(min_length=1, max_length=255), PRINTABLE] | None,
+        Query(description="Only those whose envelope has this `id`."),
+    ] = None,
+    since: Since = None,
+    until: Until = None,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> EventPage:
+    """List accepted events, newest first.
+
+    `since` and `until` are about the moment when Hookline accepted them. Only events of the key's
+    PBX or company are listed.
+    """
+    wanted = WantedEvents(pbx, company, type, subject, Period(since, until))
+    listing = ("events", wanted)
+    found = await services.history.events(
+        caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
+    )
+    shown = found[:limit]
+    following = encode_cursor(listing, shown[-1].event_id) if len(found) > limit else None
+    return EventPage(items=shown, next=following)
+
+
+@router.get("/{eventId}", response_model=EventRecord, responses=failures(403, 404, 422))
+async def get_event(
+    *,
+    caller: Manager,
+    services: ServicesDep,
+    event_id: Annotated[
+        str,
+        Path(
+            alias="eventId",
+            description="The event's id.",
+            json_schema_extra={"format": "uuid"},
+        ),
+    ],
+) -> Response:
+    """Read an event, and each integration's outcome with its reason.
+
+    Every integration that was considered is listed: those that get the event with their delivery,
+    the others with why they did not.
+    """
+    found = await services.history.event(caller, existing_id(event_id, "event"))
+    return Response(_printed(found), media_type="application/json")
+
+
+def _printed(event: StoredEvent) -> bytes:
+    """Print the record around the stored bytes, which nothing parses or prints again."""
+    return orjson.dumps(
+        {
+            "eventId": str(event.id),
+            "acceptedAt": event.accepted_at,
+            "erasedAt": event.erased_at,
+            "event": orjson.Fragment(event.payload),
+            "outcomes": [each.model_dump(mode="json", by_alias=True) for each in event.outcomes],
+        },
+        option=orjson.OPT_UTC_Z,
+    )

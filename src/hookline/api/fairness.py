@@ -1,25 +1,36 @@
-"""The memory for request bodies: one budget over all of them, of which each key has a share.
+"""The share that each tenant has of one process: its memory, its connections, its CPU time.
 
-A body's bytes are taken from the budget before they are kept. Where there is no room its sender
-waits, unread, and is then told to come again. Bytes are given back when the request has ended.
-After large bodies the allocator gives its free pages back to the system.
+Request bodies are bounded in bytes, reads in how many run at a time, and long parsing jobs take
+turns by key. Whoever wants more than its share waits for itself alone.
 """
 
 import asyncio
-from collections import Counter
+import time
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Callable, Generator
+from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar
 from uuid import UUID
 
+import msgspec
+
+from hookline.domain.access import Principal
 from hookline.errors import Overloaded
 from hookline.memory import return_free_pages
 
-_SHARE = 4  # a key may have one in so many of all bytes
-_PATIENCE = 5.0  # seconds that a sender waits for room
-_MOST_WAITING = 16  # bodies of one key; each holds what came with its head
-_RETRY_AFTER = 5.0  # seconds
-_LARGE = 8 * 1024 * 1024  # bytes at once, after which the heap is worth a look
+_Result = TypeVar("_Result")
+
+_BODY_SHARE = 4  # a key may have one in so many of all bytes
+_BODY_PATIENCE = 5.0  # seconds that a sender waits for room
+_MOST_WAITING_BODIES = 16  # bodies of one key; each holds what came with its head
+_BODY_RETRY_AFTER = 5.0  # seconds
+_LARGE_BODY = 8 * 1024 * 1024  # bytes at once, after which the heap is worth a look
 _TRIM_AFTER = 1.0  # seconds, in which what was made of the bodies is freed too
+_READ_SHARE: Final = 2  # a tenant may have one in so many of a process's connections
+_MOST_WAITING_READS: Final = 32  # reads of one tenant
+_READ_PATIENCE: Final = 10.0  # seconds that one waits; a statement ends within about that
+_READ_RETRY_AFTER: Final = 2.0  # seconds
 
 
 class BodyMemory:
@@ -27,7 +38,7 @@ class BodyMemory:
 
     def __init__(self, most: int, *, largest: int) -> None:
         self._most = most
-        self._most_of_key = max(most // _SHARE, largest)
+        self._most_of_key = max(most // _BODY_SHARE, largest)
         self._of_key: Counter[UUID] = Counter()
         self._waiting: Counter[UUID] = Counter()
         self._freed = asyncio.Event()
@@ -57,7 +68,7 @@ class BodyMemory:
         if self._waiting:
             self._freed.set()
             self._freed = asyncio.Event()
-        if size + self.taken >= _LARGE and self._trimming is None:
+        if size + self.taken >= _LARGE_BODY and self._trimming is None:
             self._trimming = asyncio.get_running_loop().call_later(_TRIM_AFTER, self._trim)
 
     def _trim(self) -> None:
@@ -66,11 +77,11 @@ class BodyMemory:
 
     async def room(self, key: UUID, size: int) -> None:
         """Wait until there is room; raise Overloaded where there is none in time."""
-        if self._waiting[key] >= _MOST_WAITING:
+        if self._waiting[key] >= _MOST_WAITING_BODIES:
             raise _no_room()
         self._waiting[key] += 1
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_BODY_PATIENCE):
                 while not self.fits(key, size):
                     await self._freed.wait()
         except TimeoutError as error:
@@ -118,5 +129,116 @@ def _no_room() -> Overloaded:
     return Overloaded(
         "Too many bytes of request bodies are under way; send fewer or smaller ones at a time, and"
         " come again when Retry-After says.",
-        retry_after=_RETRY_AFTER,
+        retry_after=_BODY_RETRY_AFTER,
     )
+
+
+class _Tenant(msgspec.Struct):
+    places: asyncio.Semaphore
+    reads: int = 0  # under way, or waiting
+
+
+class Reads:
+    """Gives each tenant its places: `async with reads.turn(principal): …`."""
+
+    def __init__(self, connections: int) -> None:
+        self._most = max(1, connections // _READ_SHARE)
+        self._tenants: dict[str, _Tenant] = {}
+
+    @asynccontextmanager
+    async def turn(self, principal: Principal) -> AsyncIterator[None]:
+        """Wait for a place of this caller's tenant; raise Overloaded where it takes too long."""
+        name = _tenant_of(principal)
+        tenant = self._tenants.get(name)
+        if tenant is None:
+            tenant = self._tenants[name] = _Tenant(asyncio.Semaphore(self._most))
+        if tenant.reads >= self._most + _MOST_WAITING_READS:
+            raise _too_many_reads()
+        tenant.reads += 1
+        try:
+            if tenant.places.locked():
+                await _wait_for(tenant.places)
+            else:
+                await tenant.places.acquire()  # at once
+            try:
+                yield
+            finally:
+                tenant.places.release()
+        finally:
+            tenant.reads -= 1
+            if not tenant.reads:
+                del self._tenants[name]
+
+
+async def _wait_for(places: asyncio.Semaphore) -> None:
+    try:
+        async with asyncio.timeout(_READ_PATIENCE):
+            await places.acquire()
+    except TimeoutError as error:
+        raise _too_many_reads() from error
+
+
+def _tenant_of(principal: Principal) -> str:
+    """Return whose share it is: a company's or a PBX's; a key's that is bound to neither."""
+    if principal.company is not None:
+        return f"company {principal.company}"
+    return f"PBX {principal.pbx}" if principal.pbx is not None else f"key {principal.key_id}"
+
+
+def _too_many_reads() -> Overloaded:
+    return Overloaded(
+        "Too many lists and searches of yours are under way; send fewer at a time, and come again"
+        " when Retry-After says.",
+        retry_after=_READ_RETRY_AFTER,
+    )
+
+
+class _Job(msgspec.Struct):
+    steps: Generator[None, None, Any]  # Any: as is whatever comes of a job
+    result: asyncio.Future[Any]
+
+
+class TimeSlices:
+    """Round robin over keys; one key's jobs run one after the other.
+
+    `charge` is told the CPU seconds of each step and whose it was, also of jobs that fail.
+    """
+
+    def __init__(self, charge: Callable[[UUID, float], None]) -> None:
+        self._charge = charge
+        self._waiting: dict[UUID, deque[_Job]] = {}  # the key whose turn is next comes first
+        self._running: asyncio.Task[None] | None = None
+
+    async def run(self, key_id: UUID, steps: Generator[None, None, _Result]) -> _Result:
+        """Run a job of this key to its end; return or raise what comes of it."""
+        result: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key_id, deque()).append(_Job(steps, result))
+        if self._running is None or self._running.done():
+            self._running = asyncio.create_task(self._run_all(), name="time slices")
+        return await result
+
+    async def _run_all(self) -> None:
+        while self._waiting:
+            key_id = next(iter(self._waiting))
+            jobs = self._waiting.pop(key_id)
+            if self._has_ended(key_id, jobs[0]):
+                jobs.popleft()
+            if jobs:
+                self._waiting[key_id] = jobs  # behind all others
+            await asyncio.sleep(0)
+
+    def _has_ended(self, key_id: UUID, job: _Job) -> bool:
+        """Run one step of a job that is still wanted; tell whether it was the last."""
+        if job.result.cancelled():
+            job.steps.close()
+            return True
+        started = time.thread_time()
+        try:
+            next(job.steps)
+        except StopIteration as end:
+            job.result.set_result(end.value)
+        except Exception as error:  # noqa: BLE001 - whoever waits for the job handles it
+            job.result.set_exception(error)
+        finally:
+            self._charge(key_id, time.thread_time() - started)
+        return job.result.done()

@@ -1,24 +1,39 @@
 """`/v1/integrations`: who gets which events, and where."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
+from pydantic import Field
 
 from hookline.api.auth import Manager
 from hookline.api.bounded_body import GuardedRoute
-from hookline.api.etags import IfMatch, IfNoneMatch, etag
 from hookline.api.examples import INTEGRATION_CHANGES, NEW_INTEGRATION
-from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
-from hookline.api.parameters import Boolean
-from hookline.api.responses import CREATED, NOT_MODIFIED, WITH_ETAG, failures
-from hookline.api.schemas import TestAttempt, TestRequest, TestResult
+from hookline.api.parameters import (
+    DEFAULT_LIMIT,
+    Boolean,
+    Cursor,
+    Limit,
+    decode_cursor,
+    encode_cursor,
+)
+from hookline.api.responses import (
+    CREATED,
+    NOT_MODIFIED,
+    WITH_ETAG,
+    IfMatch,
+    IfNoneMatch,
+    etag,
+    failures,
+)
 from hookline.api.services import ServicesDep
 from hookline.dispatch.test_delivery import Tested
-from hookline.domain.deliveries import hint_of
+from hookline.domain.deliveries import ErrorKind, ResponseDefect, TlsReason, Verdict, hint_of
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput
-from hookline.integrations.fields import CompanyId, PbxSerial
+from hookline.history.schemas import HINT, RESPONSE_DEFECT, StatusCode
+from hookline.integrations.fields import CompanyId, Document, Moment, PbxSerial, RequestDocument
 from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import (
     IntegrationCreate,
@@ -62,6 +77,58 @@ IntegrationPath = Annotated[
         json_schema_extra={"pattern": "^[a-z0-9]{6}$"},
     ),
 ]
+
+
+class TestRequest(RequestDocument):
+    """What to send as a test."""
+
+    type: str = Field(
+        min_length=1,
+        max_length=128,
+        description="The event type whose example is sent, one of `GET /v1/event-types`.",
+        examples=["call:completed"],
+    )
+
+
+class TestAttempt(Document):
+    """The one attempt of a test, and its outcome in full."""
+
+    number: Literal[1] = Field(description="Always 1: a test is never retried.")
+    started_at: Moment = Field(description="When it began.")
+    duration_ms: int = Field(ge=0, description="How long it took, in milliseconds.")
+    outcome: Verdict = Field(
+        description="What it means: `delivered`; `retry`, where a real delivery would be tried "
+        "again; any other: where it would have failed."
+    )
+    error: ErrorKind | None = Field(description="What went wrong, if anything did.")
+    tls_reason: TlsReason | None = Field(
+        description="Why TLS with the target did not come about, where `error` is `tls`."
+    )
+    status_code: StatusCode | None = Field(
+        description="The HTTP status of the answer, if there was one."
+    )
+    response_body: str | None = Field(
+        description="At most 4 KiB of what was answered; bytes that are no text are replaced."
+    )
+    response_defect: ResponseDefect | None = Field(description=RESPONSE_DEFECT)
+    hint: str | None = Field(description=HINT)
+
+
+class TestResult(Document):
+    """What came of a test."""
+
+    event_type: str = Field(description="The type that was sent.", examples=["call:completed"])
+    delivery_id: UUID = Field(description="The id that went along as `webhook-id`.")
+    filtered_by: str | None = Field(
+        description="Where the integration's filter refuses the example, so that a real event like "
+        "it would not be sent: the path that says no.",
+        examples=["data.direction"],
+    )
+    body: str = Field(
+        description="The exact body that was sent and signed.",
+        examples=['{"id":"1721836787.1","company":"it_w000001","integrationId":"s95eum"}'],
+    )
+    attempt: TestAttempt
 
 
 @router.post("", status_code=201, responses=CREATED | failures(400, 403, 409, 413, 415, 422))

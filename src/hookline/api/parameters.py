@@ -1,24 +1,36 @@
 """Query parameters, read strictly: known names, once each, each value in its one documented form.
 
 A mistyped filter would otherwise list everything, and `limit=1_0` would be 10.
+
+A cursor is opaque, checked, and stable while rows are added: it holds the id of the last item that
+was shown and a check sum over the list that it is from. It opens nothing: every page is searched
+inside the caller's scope again.
 """
 
+import binascii
 import re
-from collections.abc import Callable, Coroutine, Mapping
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Annotated, Any, get_args, get_origin
 from urllib.parse import parse_qsl
+from uuid import UUID
 
-from fastapi import Request, Response
+from fastapi import Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from hookline.errors import FieldProblem, InvalidInput
+from hookline.errors import FieldProblem, InvalidInput, NotFound
+from hookline.integrations.fields import PRINTABLE
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as Starlette declares it
 
+DEFAULT_LIMIT = 50
+LARGEST_LIMIT = 200
+_CHECK_BYTES = 5  # of a cursor
 _MOST_PARAMETERS = 110  # in one query; the busiest operation takes 100 ids and a period
 _LONGEST_NAME = 80  # characters of an unknown name that are said back
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
@@ -131,3 +143,76 @@ INTEGER = BeforeValidator(_integer)
 """Behind an integer's bounds: `Annotated[int, Field(…), INTEGER]`."""
 Boolean = Annotated[bool, BeforeValidator(_boolean)]
 Timestamp = Annotated[datetime, BeforeValidator(_timestamp)]
+
+
+Limit = Annotated[
+    Annotated[int, Field(ge=1, le=LARGEST_LIMIT), INTEGER],
+    Query(
+        description="How many items a page has at most.",
+        examples=[DEFAULT_LIMIT],
+    ),
+]
+Cursor = Annotated[
+    str | None,
+    Query(
+        max_length=100,
+        description="Where the page starts: `next` of the page before, with the same filters.",
+    ),
+]
+EventTypeFilter = Annotated[
+    Annotated[str, Field(min_length=1, max_length=128), PRINTABLE] | None,
+    Query(description="Only of this type.", examples=["call:completed"]),
+]
+Since = Annotated[
+    Timestamp | None,
+    Query(
+        description="Only from this time on (RFC 3339; UTC where it names no zone).",
+        examples=["2026-01-31T12:00:00Z"],
+    ),
+]
+Until = Annotated[
+    Timestamp | None,
+    Query(description="Only before this time.", examples=["2026-02-01T00:00:00Z"]),
+]
+
+
+def encode_cursor(listing: Sequence[object], last: UUID) -> str:
+    """Return the cursor behind the item `last`; `listing` names the list and its filters."""
+    return urlsafe_b64encode(last.bytes + _check(listing, last.bytes)).decode()
+
+
+def decode_cursor(listing: Sequence[object], cursor: str | None) -> UUID | None:
+    """Return the item that a page is to follow; raise InvalidInput for any other cursor."""
+    if cursor is None:
+        return None
+    try:
+        raw = urlsafe_b64decode(cursor.encode("ascii"))
+    except (binascii.Error, ValueError) as error:
+        raise _not_ours() from error
+    if (
+        raw[16:] != _check(listing, raw[:16])
+        or encode_cursor(listing, UUID(bytes=raw[:16])) != cursor
+    ):
+        raise _not_ours()
+    return UUID(bytes=raw[:16])
+
+
+def existing_id(text: str, kind: str) -> UUID:
+    """Read an id from a path; what is none belongs to nothing, so NotFound."""
+    try:
+        identifier = UUID(text)
+    except ValueError:
+        identifier = None
+    if identifier is None or str(identifier) != text.lower():
+        raise NotFound(f"There is no {kind} {text[:40]!a}.")
+    return identifier
+
+
+def _check(listing: Sequence[object], position: bytes) -> bytes:
+    named = repr(tuple(listing)).encode(errors="backslashreplace")
+    return sha256(b"cursor\0" + position + named).digest()[:_CHECK_BYTES]
+
+
+def _not_ours() -> InvalidInput:
+    message = "This is not a cursor of this list with these filters; start without one."
+    return InvalidInput(FieldProblem("cursor", message))

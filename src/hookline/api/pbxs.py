@@ -7,10 +7,16 @@ from pydantic import Field
 
 from hookline.api.auth import Admin, Manager
 from hookline.api.bounded_body import GuardedRoute
-from hookline.api.etags import IfMatch, IfNoneMatch, version_tag
 from hookline.api.examples import PBX_DESCRIPTION
-from hookline.api.pagination import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
-from hookline.api.responses import NOT_MODIFIED, WITH_ETAG, failures
+from hookline.api.parameters import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from hookline.api.responses import (
+    NOT_MODIFIED,
+    WITH_ETAG,
+    IfMatch,
+    IfNoneMatch,
+    failures,
+    version_tag,
+)
 from hookline.api.services import ServicesDep
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 from hookline.integrations.pbxs import PbxPage, PbxRecord, WantedPbxs

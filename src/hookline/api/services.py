@@ -1,21 +1,20 @@
 """What routes are given: the services of this process, put together by the runtime."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
 from hookline.api.authentication_throttle import Strangers
-from hookline.api.fairness import BodyMemory
-from hookline.api.ports import Metrics, Readiness, System, Tester
+from hookline.api.fairness import BodyMemory, Reads, TimeSlices
 from hookline.api.rate_limits import Allowances
-from hookline.api.reads import Reads
-from hookline.api.timeslices import TimeSlices
 from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Accepts
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.dispatch.manual_retry import ManualRetries
 from hookline.dispatch.replay_requests import ReplayRequests
+from hookline.dispatch.test_delivery import Tested
 from hookline.domain.events import Limits
 from hookline.history.jobs import Jobs
 from hookline.history.repository import History
@@ -26,6 +25,48 @@ from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.service import IntegrationService
+from hookline.metrics.system import SystemReport
+
+
+class Tester(Protocol):
+    """Sends the catalogue's example of a type to an integration, once and now."""
+
+    async def test(self, integration_id: str, event_type: str) -> Tested:
+        """Send and wait for the outcome.
+
+        Raises NotFound where the integration is gone meanwhile, and Overloaded while as many are
+        under way as may be.
+        """
+
+
+class Metrics(Protocol):
+    """Knows how the service fares, in numbers."""
+
+    async def text(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+
+
+class System(Protocol):
+    """Knows how the whole service fares."""
+
+    async def report(self) -> SystemReport:
+        """Return how it fares, now or a moment ago. Raises Unavailable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must be well for a process to be sent requests."""
+
+    name: str
+    ok: bool
+    detail: str
+
+
+class Readiness(Protocol):
+    """Knows whether this process can do its work."""
+
+    async def checks(self) -> Sequence[Check]:
+        """Ask the database, its migrations and the engine; each answer within two seconds."""
 
 
 @dataclass(frozen=True, slots=True)

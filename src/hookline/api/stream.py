@@ -12,10 +12,9 @@ from starlette.types import Receive, Scope, Send
 
 from hookline.api.auth import Manager
 from hookline.api.bounded_body import GuardedRoute
-from hookline.api.connections import note_lasting
-from hookline.api.history import EventTypeFilter
+from hookline.api.middleware import asks_for_head, note_lasting
+from hookline.api.parameters import EventTypeFilter
 from hookline.api.responses import failures
-from hookline.api.routing import asks_for_head
 from hookline.api.services import ServicesDep
 from hookline.errors import FieldProblem, InvalidInput, Unavailable
 from hookline.history.schemas import Delivery

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from hookline.api.addresses import network_of
+from hookline.api.authentication_throttle import network_of
 
 if TYPE_CHECKING:
     from hookline.server.protocol import Connection

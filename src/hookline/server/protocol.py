@@ -16,7 +16,7 @@ from weakref import ref
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from hookline.api.connections import EXTENSION
+from hookline.api.middleware import EXTENSION
 from hookline.api.problems import transport_problem
 from hookline.server.malformed import check_head, refusal_of
 

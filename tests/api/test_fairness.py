@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from hookline.api.timeslices import TimeSlices
+from hookline.api.fairness import TimeSlices
 from hookline.domain.ids import new_uuid
 
 
