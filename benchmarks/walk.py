@@ -180,7 +180,7 @@ class House:
         self.directory = Directory()
         transport = GuardedTransport(
             EgressPolicy(()),
-            limits=PoolLimits(in_use=1024, in_use_per_origin=1024, idle_per_origin=64),
+            limits=PoolLimits(in_use=1024, in_use_per_origin=1024),
         )
         transport._connect = self._connect  # type: ignore[method-assign]  # noqa: SLF001 - the wire
         rules = LaneRules(_IN_FLIGHT, ordered=False)

@@ -69,7 +69,6 @@ _FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond 
 _HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in three days would do
 _HOUSEKEEPING_AFTER = 5.0  # seconds from the start to the first round: the process is ready then
 _COUNT_EVERY = 15.0  # seconds between counts of what was settled: readers add up the rest
-_MOST_IDLE = 64  # connections that one origin may keep open
 
 
 async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
@@ -276,7 +275,7 @@ def open_system(  # noqa: PLR0913 - one line below the root
 def delivery_connections(settings: Settings) -> PoolLimits:
     """Return how many connections deliveries may have: lanes bound them, and nothing else."""
     most = settings.max_in_flight
-    return PoolLimits(in_use=most, in_use_per_origin=most, idle=most, idle_per_origin=_MOST_IDLE)
+    return PoolLimits(in_use=most, in_use_per_origin=most, idle=settings.max_idle_connections)
 
 
 def lease_of(settings: Settings) -> float:

@@ -93,7 +93,7 @@ _SUPERSEDED = 5  # polls for one look for what waits in vain: claims find most o
 _MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
 _COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
 _TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
-    in_use=MOST_AT_ONCE, in_use_per_origin=MOST_AT_ONCE, idle=0, idle_per_origin=0
+    in_use=MOST_AT_ONCE, in_use_per_origin=MOST_AT_ONCE, idle=0
 )
 
 

@@ -154,7 +154,7 @@ async def test_idle_connections_are_bounded() -> None:
         await together.wait()
         await exchange.say(OK)
 
-    limits = PoolLimits(idle=8, idle_per_origin=2)
+    limits = PoolLimits(idle=2)
     async with receiving(behave) as receiver, webhook_sink(limits=limits) as sink:
         await asyncio.gather(*(sink.send(to(receiver)) for _ in range(6)))
         await receiver.until(lambda r: r.open == 2)

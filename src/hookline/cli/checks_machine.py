@@ -36,8 +36,8 @@ async def machine(settings: Settings) -> list[Finding]:
 def _file_descriptors(settings: Settings) -> Finding:
     """Look at the hard limit: the service raises its own to that."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    needed = settings.max_connections + settings.max_in_flight + 2 * settings.database_pool_size
-    needed += _OTHER_FILES
+    targets = settings.max_in_flight + settings.max_idle_connections
+    needed = settings.max_connections + targets + 2 * settings.database_pool_size + _OTHER_FILES
     if most == resource.RLIM_INFINITY or most >= needed:
         told = "no limit" if most == resource.RLIM_INFINITY else f"{most:,}"
         return ok("file descriptors", f"{told}; the settings may need {needed:,}")
@@ -45,7 +45,7 @@ def _file_descriptors(settings: Settings) -> Finding:
         "file descriptors",
         f"a process may open {most:,} and the settings may need {needed:,}",
         f"set LimitNOFILE={needed} in the systemd unit, `ulimit -Hn {needed}` in the shell, or"
-        " lower MAX_CONNECTIONS and MAX_IN_FLIGHT.",
+        " lower MAX_CONNECTIONS, MAX_IN_FLIGHT and MAX_IDLE_CONNECTIONS.",
     )
 
 

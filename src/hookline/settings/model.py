@@ -148,6 +148,14 @@ class Settings(BaseSettings):
         " its memory and sockets. Far above one integration's share, so that many dead targets"
         " cannot take all of it.",
     )
+    max_idle_connections: int = Field(
+        2_048,
+        ge=0,
+        le=20_000,
+        description="Connections to webhook targets that a process keeps open with nothing under"
+        " way, for 30 seconds each. An origin keeps as many as it had in use at once; where all"
+        " together are too many, those with more than an equal share close their oldest.",
+    )
     pause_after: int = Field(
         20,
         ge=1,

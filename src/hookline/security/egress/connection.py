@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from random import uniform
 from typing import cast
 
 from hookline.domain.deliveries import ResponseDefect
@@ -9,6 +10,7 @@ from hookline.security.egress.errors import ConnectionLost, NotHttp, TlsFailed
 from hookline.security.egress.responses import Received, ResponseParser
 from hookline.security.egress.tls import tls_reason
 
+_YOUNGEST = 0.75  # of the age at which connections are closed
 _ONE_WRITE = 16_384  # bytes of a body up to which it is copied behind its head
 
 
@@ -30,6 +32,8 @@ class Connection(asyncio.Protocol):
         self._heard = False  # at least a byte of the response
         self.opened_at = self._loop.time()
         self.idle_since = self.opened_at
+        # What was opened together is not closed, and opened anew, together.
+        self.share_of_age = uniform(_YOUNGEST, 1.0)  # noqa: S311 - no secret
 
     async def ask(self, head: bytes, body: bytes, response: Received) -> None:
         """Send a request; return once its response has ended, which fills `response` as it comes.

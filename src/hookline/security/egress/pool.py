@@ -1,11 +1,10 @@
-"""Connections that are kept for the next request, bounded in total and for each origin.
+"""Connections that are kept for the next request, bounded in total and fairly between origins.
 
 An origin that uses up its own bound waits for itself; it never holds a slot of the total meanwhile.
 """
 
 import asyncio
 from collections import OrderedDict
-from contextlib import suppress
 from dataclasses import dataclass
 
 from hookline.security.egress.connection import Connection
@@ -20,9 +19,8 @@ class PoolLimits:
     in_use: int = 512  # requests under way at a time
     in_use_per_origin: int = 64
     idle: int = 256  # kept open with nothing under way
-    idle_per_origin: int = 16
     idle_seconds: float = 30.0  # most servers give up on their side between 5 and 75 s
-    age_seconds: float = 120.0  # how long a change in the DNS may go unnoticed
+    age_seconds: float = 120.0  # how long a change in the DNS may go unnoticed, at most
 
 
 class _Shelf:
@@ -37,13 +35,20 @@ class _Shelf:
 
 
 class Pool:
-    """Slots and idle connections by origin. `enter`, then `leave` exactly once."""
+    """Slots and idle connections by origin. `enter`, then `leave` exactly once.
+
+    An origin keeps as many connections as it had in use at once: the one used last serves next, so
+    that those it does not need any more grow old and are closed after `idle_seconds`. Once all
+    origins together have more than `idle`, those that have more than an equal share give up the
+    one that has been idle longest among theirs: an origin within its share loses none to others.
+    """
 
     def __init__(self, limits: PoolLimits) -> None:
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.in_use)
-        self._shelves: OrderedDict[Origin, _Shelf] = OrderedDict()
-        self._idle = 0
+        self._shelves: dict[Origin, _Shelf] = {}
+        self._idle: OrderedDict[Connection, _Shelf] = OrderedDict()  # idle longest first
+        self._keeping = 0  # origins that have an idle connection
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
@@ -72,9 +77,9 @@ class Pool:
         shelf = self._shelves[origin]
         now = asyncio.get_running_loop().time()
         while shelf.idle:
-            connection = shelf.idle.pop()
-            self._idle -= 1
-            if connection.usable and not self._stale(connection, now):
+            connection = shelf.idle[-1]
+            self._take_off(connection, shelf)
+            if self._lasts(connection, now):
                 return connection
             connection.abort()
         return None
@@ -83,57 +88,73 @@ class Pool:
         """Give the slot back, and the connection if it can serve again."""
         shelf = self._shelves[origin]
         if connection is not None and connection.release():
-            self._keep(origin, shelf, connection)
+            self._keep(shelf, connection)
         self._slots.release()
         shelf.slots.release()
         shelf.busy -= 1
         self._tidy(origin, shelf)
 
     def forget(self, origin: Origin) -> None:
-        """Close what is idle for an origin."""
-        if shelf := self._shelves.get(origin):
-            self._drop_idle(shelf, keep=0)
-            self._tidy(origin, shelf)
+        """Close what is idle for an origin that is not in use: others may send to it as well."""
+        shelf = self._shelves.get(origin)
+        if shelf is not None and not shelf.busy:
+            self._drop_all(origin, shelf)
 
     def close(self) -> None:
         """Close everything idle, and keep nothing from now on."""
         self._closed = True
-        for origin in tuple(self._shelves):
-            self.forget(origin)
+        for origin, shelf in tuple(self._shelves.items()):
+            self._drop_all(origin, shelf)
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
 
-    def _keep(self, origin: Origin, shelf: _Shelf, connection: Connection) -> None:
+    def _keep(self, shelf: _Shelf, connection: Connection) -> None:
         if self._closed:
             connection.abort()
             return
+        self._keeping += not shelf.idle
         shelf.idle.append(connection)
-        self._idle += 1
-        self._shelves.move_to_end(origin)
-        if len(shelf.idle) > self._limits.idle_per_origin:
-            self._drop_idle(shelf, keep=self._limits.idle_per_origin)
-        if self._idle > self._limits.idle:
-            oldest = next(s for s in self._shelves.values() if s.idle)
-            self._drop_idle(oldest, keep=len(oldest.idle) - 1)
+        self._idle[connection] = shelf
+        if len(self._idle) > self._limits.idle:
+            self._drop_one()
         if self._sweeper is None:
             self._sweep_later()
 
-    def _drop_idle(self, shelf: _Shelf, *, keep: int) -> None:
-        while len(shelf.idle) > keep:
-            shelf.idle.pop(0).abort()
-            self._idle -= 1
+    def _drop_one(self) -> None:
+        """Close the one idle longest of the origins that have more than an equal share."""
+        share = self._limits.idle // self._keeping
+        for connection, shelf in self._idle.items():
+            if len(shelf.idle) > share:
+                self._take_off(connection, shelf)
+                connection.abort()
+                return
 
-    def _stale(self, connection: Connection, now: float) -> bool:
+    def _drop_all(self, origin: Origin, shelf: _Shelf) -> None:
+        for connection in tuple(shelf.idle):
+            self._take_off(connection, shelf)
+            connection.abort()
+        self._tidy(origin, shelf)
+
+    def _take_off(self, connection: Connection, shelf: _Shelf) -> None:
+        if shelf.idle[-1] is connection:
+            shelf.idle.pop()
+        else:
+            shelf.idle.remove(connection)
+        del self._idle[connection]
+        self._keeping -= not shelf.idle
+
+    def _lasts(self, connection: Connection, now: float) -> bool:
+        limits = self._limits
         return (
-            now - connection.idle_since > self._limits.idle_seconds
-            or now - connection.opened_at > self._limits.age_seconds
+            connection.usable
+            and now - connection.idle_since <= limits.idle_seconds
+            and now - connection.opened_at <= connection.share_of_age * limits.age_seconds
         )
 
     def _tidy(self, origin: Origin, shelf: _Shelf) -> None:
         if not shelf.busy and not shelf.idle:
-            with suppress(KeyError):
-                del self._shelves[origin]
+            self._shelves.pop(origin, None)
 
     def _sweep_later(self) -> None:
         loop = asyncio.get_running_loop()
@@ -143,12 +164,10 @@ class Pool:
         self._sweeper = None
         now = asyncio.get_running_loop().time()
         for origin, shelf in tuple(self._shelves.items()):
-            alive = [c for c in shelf.idle if c.usable and not self._stale(c, now)]
-            for connection in shelf.idle:
-                if connection not in alive:
+            for connection in tuple(shelf.idle):
+                if not self._lasts(connection, now):
+                    self._take_off(connection, shelf)
                     connection.abort()
-            self._idle -= len(shelf.idle) - len(alive)
-            shelf.idle = alive
             self._tidy(origin, shelf)
         if self._idle:
             self._sweep_later()
