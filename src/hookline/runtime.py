@@ -33,8 +33,7 @@ from hookline.bootstrap import (
     open_system,
 )
 from hookline.db import connections
-from hookline.db.fleet import Fleet
-from hookline.db.listen import Listener
+from hookline.db.listener import EngineMembership, Listener
 from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
 from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.circuit_breaker import Circuits
@@ -162,7 +161,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         running: Engine | None = None
         circuits: Circuits | None = None
         delivering: Delivering | None = None
-        fleet: Fleet | None = None
+        membership: EngineMembership | None = None
         announcer = _announcer(queue, stack)
         jobs, replays, runner = open_jobs(
             settings, records, integrations, subscriptions, announcer.announce
@@ -170,7 +169,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         if engine:
             watch = _watch(settings, transactions, subscriptions, integrations, counts, stack)
             rules = _rules(settings, subscriptions, watch)
-            fleet = Fleet(rules.engines_counted)
+            membership = EngineMembership(rules.engines_counted)
             lanes = rules.lanes
             running = _engine(
                 settings,
@@ -186,9 +185,9 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             circuits = Circuits(watch, lanes, give_back=running.give_back, wake=running.wake)
             listened |= {HEALTH_CHANNEL: circuits.soon, PENDING_CHANNEL: running.poll_now}
             listened |= {JOBS_CHANNEL: runner.soon}
-        background(stack, Listener(dsn, listened, fleet).run(), "listener")
-        if running and circuits and fleet:
-            await _start(running, circuits, fleet)
+        background(stack, Listener(dsn, listened, membership).run(), "listener")
+        if running and circuits and membership:
+            await _start(running, circuits, membership)
             stack.push_async_callback(running.drain, settings.shutdown_grace)
         ingest = Ingest(
             queue,
@@ -269,10 +268,10 @@ async def _key_records(settings: Settings, transactions: Transactions) -> KeySer
     return records
 
 
-async def _start(running: Engine, circuits: Circuits, fleet: Fleet) -> None:
+async def _start(running: Engine, circuits: Circuits, membership: EngineMembership) -> None:
     """Have it claim, once it is known what is paused and which other engines there are."""
     await circuits.round()
-    await fleet.known(within=_COUNTED_WITHIN)
+    await membership.known(within=_COUNTED_WITHIN)
     running.start()
 
 

@@ -5,8 +5,7 @@ from contextlib import AsyncExitStack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookline.db.fleet import Fleet
-from hookline.db.listen import Listener
+from hookline.db.listener import EngineMembership, Listener
 from hookline.dispatch.shares import Shares
 from support.engines import eventually
 
@@ -83,7 +82,7 @@ class Present:
     def __init__(self, dsn: str) -> None:
         self.clock = Clock()
         self.shares = Shares(clock=self.clock)
-        listener = Listener(dsn, {}, Fleet(self.shares.learn, every=0.05))
+        listener = Listener(dsn, {}, EngineMembership(self.shares.learn, every=0.05))
         self.task = asyncio.create_task(listener.run())
 
     async def end(self) -> None:

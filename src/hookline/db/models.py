@@ -244,7 +244,7 @@ class UnknownEventType(Base):
 class ServiceProcess(Base):
     """A process of the service, as it last said of itself. Rates are per second.
 
-    Nothing rests on it but the system's overview: the fleet of engines is counted by their locks.
+    Nothing rests on it but the system's overview: engines count each other by their locks.
     """
 
     __tablename__ = "processes"

@@ -2,7 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
-from hookline.db.listen import Listener
+from hookline.db.listener import Listener
 from support.postgres_clients import ask
 
 _SOON = 20.0  # seconds; far more than it takes

@@ -4,8 +4,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import asyncpg
 
-from hookline.db.fleet import FLEET_CHANNEL, Fleet
-from hookline.db.listen import Listener
+from hookline.db.listener import ENGINES_CHANNEL, EngineMembership, Listener
 from support.databases import Databases
 from support.postgres_clients import ask, connection
 
@@ -14,17 +13,17 @@ NEVER = 600.0
 _SOON = 20.0  # seconds; far more than it takes
 
 
-class Member:
+class Engine:
     """An engine's listener, and what it was told: its rank and the number of engines."""
 
     def __init__(self, dsn: str, every: float = QUICK) -> None:
-        self.fleet = Fleet(self._counted, every=every)
-        self._listener = Listener(dsn, {}, self.fleet)
+        self.membership = EngineMembership(self._counted, every=every)
+        self._listener = Listener(dsn, {}, self.membership)
         self.told: tuple[int, int] | None = None
         self._changed = asyncio.Event()
 
     @asynccontextmanager
-    async def present(self) -> AsyncIterator["Member"]:
+    async def present(self) -> AsyncIterator["Engine"]:
         task = asyncio.create_task(self._listener.run())
         try:
             yield self
@@ -45,7 +44,7 @@ class Member:
 
 
 async def test_engines_count_each_other_as_they_come_and_go(database: str) -> None:
-    one, two, three = (Member(database) for _ in range(3))
+    one, two, three = (Engine(database) for _ in range(3))
     async with one.present(), AsyncExitStack() as others:
         await one.until(0, 1)
         async with two.present():
@@ -61,7 +60,7 @@ async def test_engines_count_each_other_as_they_come_and_go(database: str) -> No
 async def test_an_engine_that_comes_is_counted_at_once_without_waiting_for_the_next_count(
     database: str,
 ) -> None:
-    one, two = Member(database, every=NEVER), Member(database, every=NEVER)
+    one, two = Engine(database, every=NEVER), Engine(database, every=NEVER)
     async with one.present():
         await one.until(0, 1)
         async with two.present():
@@ -70,7 +69,7 @@ async def test_an_engine_that_comes_is_counted_at_once_without_waiting_for_the_n
 
 
 async def test_an_engine_whose_session_is_ended_takes_a_place_again(database: str) -> None:
-    one, two = Member(database), Member(database)
+    one, two = Engine(database), Engine(database)
     cut = (
         "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'"
         " and database = (select oid from pg_database where datname = current_database())"
@@ -87,8 +86,8 @@ async def test_an_engine_whose_session_is_ended_takes_a_place_again(database: st
 
 
 async def test_an_engine_that_says_nothing_any_more_is_not_counted(database: str) -> None:
-    one = Member(database)
-    frozen = Fleet(lambda _mine, _places: None, every=NEVER)
+    one = Engine(database)
+    frozen = EngineMembership(lambda _mine, _places: None, every=NEVER)
     async with one.present(), connection(database) as session:
         await one.until(0, 1)
         await frozen.join(session)
@@ -102,8 +101,8 @@ async def test_engines_of_another_database_and_other_locks_do_not_count(
     database: str, databases: Databases
 ) -> None:
     async with AsyncExitStack() as stack:
-        one = Member(database)
-        other = Member(await stack.enter_async_context(databases.migrated()))
+        one = Engine(database)
+        other = Engine(await stack.enter_async_context(databases.migrated()))
         session = await stack.enter_async_context(connection(database))
         await session.execute("select pg_advisory_lock(1), pg_advisory_lock(2, 2)")
         await stack.enter_async_context(one.present())
@@ -115,14 +114,14 @@ async def test_engines_of_another_database_and_other_locks_do_not_count(
 async def test_over_a_session_that_is_not_its_own_an_engine_is_as_if_alone(database: str) -> None:
     """As behind a pooler in transaction mode, which hands another session to each statement."""
     told: list[tuple[int, list[int]]] = []
-    fleet = Fleet(lambda mine, places: told.append((mine, [*places])))
-    member = Member(database)
+    membership = EngineMembership(lambda mine, places: told.append((mine, [*places])))
+    member = Engine(database)
     async with member.present(), connection(database) as one:
         await member.until(0, 1)
-        await fleet.join(one)
+        await membership.join(one)
         async with connection(database) as other:
-            await fleet.count(other)
-        await fleet.count(one)
+            await membership.count(other)
+        await membership.count(one)
         assert told == [(0, [0]), (1, [0, 1])]
 
 
@@ -130,15 +129,15 @@ async def test_two_engines_over_one_session_are_each_as_if_alone(database: str) 
     told: list[tuple[int, list[int]]] = []
     async with connection(database) as shared:
         for _ in range(2):
-            fleet = Fleet(lambda mine, places: told.append((mine, [*places])))
-            await fleet.join(shared)
-            await fleet.count(shared)
+            membership = EngineMembership(lambda mine, places: told.append((mine, [*places])))
+            await membership.join(shared)
+            await membership.count(shared)
     assert told[-1] == (0, [0])
 
 
 async def test_where_nobody_can_be_counted_an_engine_starts_nevertheless() -> None:
     counts: list[tuple[int, Sequence[int]]] = []
-    await Fleet(lambda mine, places: counts.append((mine, places))).known(within=0.01)
+    await EngineMembership(lambda mine, places: counts.append((mine, places))).known(within=0.01)
     assert counts == []
 
 
@@ -150,9 +149,9 @@ async def test_the_hint_is_sent_when_the_place_is_taken(database: str) -> None:
 
     listening = await asyncpg.connect(database)
     try:
-        await listening.add_listener(FLEET_CHANNEL, hear)
+        await listening.add_listener(ENGINES_CHANNEL, hear)
         async with connection(database) as session, asyncio.timeout(_SOON):
-            await Fleet(lambda _mine, _places: None).join(session)
+            await EngineMembership(lambda _mine, _places: None).join(session)
             await heard.wait()
     finally:
         await listening.close()

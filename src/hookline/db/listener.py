@@ -1,0 +1,149 @@
+"""Notifications, on a connection of their own, and how many engines share the database.
+
+Notifications are hints: losing one costs a poll. Each engine holds an advisory lock for as long as
+its listener's session lasts: no table and no row, so a process that dies leaves with its session.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Final
+
+import asyncpg
+
+from hookline.db.connections import connect
+from hookline.db.errors import AWAY, BUSY
+from hookline.db.statements import statement
+from hookline.logs import get_logger
+
+_SHORTEST_PAUSE = 0.1  # seconds
+_LONGEST_PAUSE = 5.0  # seconds between tries to connect
+_HEARTBEAT = 15.0  # seconds between proofs that the connection is still there
+ENGINES_CHANNEL: Final = "hookline_engines"  # NOTIFY says that an engine has come: a hint
+COUNT_EVERY: Final = 2.0  # seconds between counts
+_SILENT = 8  # intervals without a word of its own until an engine is taken for frozen, or cut off
+_KEY = 0x686F6F6B  # "hook": the first of the two numbers of these locks
+_JOIN = statement("db/join_engines")
+_COUNT = statement("db/count_engines")
+_LOG = get_logger(__name__)
+
+
+class EngineMembership:
+    """The engines of one database, as one of them sees the others.
+
+    `counted` is told at each count which place is this engine's, and which are taken in all. A
+    place that said nothing for eight counts is not among them. `every` is in seconds.
+    """
+
+    def __init__(
+        self, counted: Callable[[int, Sequence[int]], object], *, every: float = COUNT_EVERY
+    ) -> None:
+        self.every = every
+        self._counted = counted
+        self._known = asyncio.Event()
+        self._place: int | None = None
+        self._complained = False
+
+    async def known(self, *, within: float) -> None:
+        """Wait for the first count, `within` seconds at the most; without one, we are alone."""
+        try:
+            async with asyncio.timeout(within):
+                await self._known.wait()
+        except TimeoutError:
+            _LOG.warning("membership.uncounted")
+
+    async def join(self, connection: asyncpg.Connection) -> None:
+        """Take a place for as long as this session lasts, and have the others count again."""
+        self._place = await connection.fetchval(_JOIN, _KEY)
+        await connection.execute(f"notify {ENGINES_CHANNEL}")
+
+    async def count(self, connection: asyncpg.Connection) -> None:
+        """Count the places that are taken now, over the session that holds ours."""
+        rows = await connection.fetch(_COUNT, _KEY, self.every * _SILENT)
+        places = [row["place"] for row in rows]
+        match [row["place"] for row in rows if row["mine"]]:
+            case [mine] if mine == self._place:
+                self._counted(mine, places)
+            case _:
+                self._count_alone()
+        self._known.set()
+
+    def _count_alone(self) -> None:
+        """Where sessions are not ours to keep, nobody can be counted: each is as if alone."""
+        if not self._complained:
+            self._complained = True
+            _LOG.warning("membership.no_session", hint="a pooler in transaction mode is between")
+        self._counted(0, [0])
+
+
+class Listener:
+    """Calls a channel's handler at each notification, and every handler after a reconnection.
+
+    A notification that was sent while nobody was connected is lost, so a new connection counts as
+    a notification on all channels. An engine's listener holds its `membership` by its session.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        handlers: Mapping[str, Callable[[], None]],
+        membership: EngineMembership | None = None,
+    ) -> None:
+        self._dsn = dsn
+        self._handlers = handlers
+        self._membership = membership
+        self._pause = _SHORTEST_PAUSE
+
+    async def run(self) -> None:
+        """Listen until cancelled, reconnecting for as long as it takes."""
+        while True:
+            try:
+                await self._listen()
+            except (*AWAY, *BUSY) as error:
+                _LOG.warning("listener.disconnected", error=type(error).__name__)
+            except Exception:  # noqa: BLE001 - the loop must go on: hints are worth having again
+                _LOG.exception("listener.failed")
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+
+    async def _listen(self) -> None:
+        connection = await connect(self._dsn, name="hookline listener", answer_timeout=5)
+        try:
+            stirred = asyncio.Event()
+            connection.add_termination_listener(_calling(stirred.set))
+            for channel, handler in self._handlers.items():
+                await connection.add_listener(channel, _calling(handler))
+            if self._membership is not None:
+                await connection.add_listener(ENGINES_CHANNEL, _calling(stirred.set))
+                await self._membership.join(connection)
+            self._pause = _SHORTEST_PAUSE
+            for handler in self._handlers.values():
+                handler()
+            while not connection.is_closed():
+                stirred.clear()
+                await self._prove(connection, stirred)
+            _LOG.warning("listener.disconnected", error="ConnectionEnded")
+        finally:
+            connection.terminate()
+
+    async def _prove(self, connection: asyncpg.Connection, stirred: asyncio.Event) -> None:
+        """See that the connection is there, and wait until that is to be seen again."""
+        if self._membership is None:
+            await connection.execute("select")
+            await _happens(stirred, within=_HEARTBEAT)
+        else:
+            await self._membership.count(connection)
+            await _happens(stirred, within=self._membership.every)
+
+
+async def _happens(event: asyncio.Event, *, within: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(within):
+            await event.wait()
+
+
+def _calling(handler: Callable[[], None]) -> Callable[..., None]:
+    def notified(*_: object) -> None:
+        handler()
+
+    return notified
