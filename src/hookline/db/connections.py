@@ -1,21 +1,60 @@
-"""Opens sessions in Postgres: SQLAlchemy's engine for records, asyncpg's pool for the queue."""
+"""Opens sessions in Postgres: SQLAlchemy's engine for records, asyncpg's pool for the queue.
+
+Every session sets what it relies on, whatever database and role have set.
+"""
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from hookline.db import session
 from hookline.db.address import CONNECT_TIMEOUT, Address, parse
 from hookline.db.errors import AWAY, first_line
+from hookline.db.statements import statement
 from hookline.errors import ConfigurationError, Unavailable
 
 _LATE = 1.0  # seconds after a statement's own end before its server is taken for gone
 _PLANS_LAST = 60  # seconds; tables that were empty when a plan was made have filled by then
+_SET_SESSION = statement("db/set_session")
+_EVERYWHERE: Final = {
+    "DateStyle": "ISO, MDY",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "array_nulls": "on",
+    "bytea_output": "hex",
+    "client_min_messages": "warning",
+    "constraint_exclusion": "partition",
+    "default_transaction_deferrable": "off",
+    "default_transaction_isolation": "read committed",
+    "default_transaction_read_only": "off",
+    "enable_indexonlyscan": "on",
+    "enable_indexscan": "on",
+    "enable_nestloop": "on",
+    "enable_partition_pruning": "on",
+    "idle_in_transaction_session_timeout": "30000",
+    "idle_session_timeout": "0",
+    "jit": "off",  # compiling a plan takes longer than running it
+    "lock_timeout": "0",  # a statement's own timeout bounds its locks
+    "row_security": "on",
+    "search_path": '"$user", public',
+    "standard_conforming_strings": "on",
+    "synchronous_commit": "on",  # what a 202 is worth
+    "transaction_timeout": "0",
+    "transform_null_equals": "off",
+}
+_BY_KEY: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+}
+"""The queue's statements look rows up by key. A plan made while the tables were empty, or from
+statistics of yesterday, must do so as well."""
+_BY_VALUE: Final = {"plan_cache_mode": "force_custom_plan"}
+"""The read side's statements name days: only a plan for these very values leaves the others out."""
 
 
 async def connect(
@@ -48,7 +87,7 @@ async def connect(
             f" ({first_line(error)})."
         ) from error
     try:
-        await session.prepare(
+        await _prepare(
             opened,
             name=address.application_name or name,
             statement_timeout=statement_timeout,
@@ -75,7 +114,7 @@ def engine(
             dsn,
             statement_timeout=statement_timeout,
             answer_timeout=None if patient else statement_timeout + _LATE,
-            settings=session.BY_VALUE,
+            settings=_BY_VALUE,
         )
 
     return create_async_engine(
@@ -103,7 +142,7 @@ async def pool(
             dsn,
             statement_timeout=statement_timeout,
             answer_timeout=statement_timeout + _LATE,
-            settings=session.BY_KEY,
+            settings=_BY_KEY,
             max_cached_statement_lifetime=_PLANS_LAST,
             **arguments,
         )
@@ -122,6 +161,37 @@ async def pool(
             await asyncio.wait_for(opened.close(), CONNECT_TIMEOUT)
         except AWAY:
             opened.terminate()
+
+
+async def _prepare(
+    connection: Any,  # noqa: ANN401 - asyncpg ships no types
+    *,
+    name: str,
+    statement_timeout: float,
+    more: dict[str, str],
+) -> None:
+    """Give a new session its settings; `statement_timeout` in seconds, 0 for none.
+
+    Not as startup parameters: PgBouncer refuses those by default.
+    """
+    milliseconds = str(int(statement_timeout * 1000))
+    wanted = {
+        **_EVERYWHERE,
+        "application_name": name,
+        "statement_timeout": milliseconds,
+        **more,
+    }
+    values = ", ".join(f"({_literal(key)}, {_literal(value)})" for key, value in wanted.items())
+    # The timeout first and by itself: one that the role has could end the other statement.
+    await connection.execute(
+        f"set statement_timeout = {milliseconds}; {_SET_SESSION.format(values=values)}"
+    )
+
+
+def _literal(text: str) -> str:
+    """Quote a text so that it means the same whatever `standard_conforming_strings` is."""
+    escaped = text.replace("\\", "\\\\").replace("'", "''")
+    return f"E'{escaped}'"
 
 
 def _tls(address: Address) -> ssl.SSLContext:
