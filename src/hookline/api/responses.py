@@ -18,8 +18,8 @@ from starlette.responses import Response
 
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import Document
+from hookline.integrations.repository import Versions
 from hookline.integrations.serializers import Integration
-from hookline.integrations.service import Versions
 
 
 class WrongField(Document):

@@ -95,7 +95,7 @@ TargetUrl = Annotated[
     ),
     PRINTABLE,
 ]
-HEADER_BOUNDS: dict[str, Any] = {  # Any: a JSON Schema; hookline.integrations.headers checks it
+HEADER_BOUNDS: dict[str, Any] = {  # Any: a JSON Schema; hookline.integrations.checks checks it
     "maxProperties": 20,
     "propertyNames": {"maxLength": 128},
 }

@@ -1,4 +1,8 @@
-"""PBXs: what administrators say of a PBX's company, licence and presence events."""
+"""PBXs: what is on record of each, and what that means for the integrations on it.
+
+An integration of another company than the record's gets nothing of the PBX: it is disabled with the
+reason `moved`, and enabled again when the PBX moves back.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,18 +14,21 @@ from sqlalchemy import or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.errors import rerunnable
-from hookline.db.models import Pbx
+from hookline.db.models import Integration, Pbx
 from hookline.db.visibility import pbxs_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
+from hookline.domain.notices import disabled
 from hookline.domain.stored import licence_of
-from hookline.errors import FieldProblem, InvalidInput, NotFound, PreconditionFailed
+from hookline.errors import Conflict, FieldProblem, InvalidInput, NotFound, PreconditionFailed
+from hookline.integrations import repository
 from hookline.integrations.fields import Document, Moment, PbxSerial
-from hookline.integrations.moves import end_vouching, follow_record
-from hookline.integrations.patch import READ_ONLY, says
+from hookline.integrations.health import clear_health, find_health, health_before
+from hookline.integrations.outbox import announce
+from hookline.integrations.patch import READ_ONLY, says, switch
+from hookline.integrations.repository import Versions
 from hookline.integrations.requests import FIXED_PBX_FIELDS, PbxFields, PbxPut
-from hookline.integrations.revision import Transactions
-from hookline.integrations.service import Versions
+from hookline.integrations.revision import Change, Transactions
 
 
 class PbxRecord(PbxFields):
@@ -177,3 +184,80 @@ def _versioned(row: Pbx) -> VersionedPbx:
         }
     )
     return VersionedPbx(record, row.revision, row.sequence)
+
+
+MOVED = "moved"
+
+
+async def follow_record(change: Change, record: Pbx, *, by: str) -> None:
+    """Bring all integrations of a PBX in line with its record; `by` is who wrote that.
+
+    One whose company was not known gets the record's, and one of the record's company is vouched
+    for. One of another company is disabled.
+    """
+    moved: list[Integration] = []
+    for integration in await repository.of_pbx(change.session, record.pbx):
+        was = _state(integration)
+        if integration.company in {None, record.company}:
+            integration.company, integration.company_vouched = record.company, True
+            if integration.disabled_reason == MOVED:
+                switch(integration, enabled=True, reason=MOVED, by=by)
+                await clear_health(change.session, integration.id)
+        elif integration.enabled:
+            switch(integration, enabled=False, reason=MOVED, by=by)
+            moved.append(integration)
+        if _state(integration) != was:
+            _touch(integration, change)
+    await _announce(change.session, moved)
+
+
+async def end_vouching(change: Change, pbx: str) -> None:
+    """Have no company's key see, and no event of a company reach, what is on a PBX without record.
+
+    The PBX's own events go on reaching it.
+    """
+    for integration in await repository.of_pbx(change.session, pbx):
+        if integration.company_vouched:
+            integration.company_vouched = False
+            _touch(integration, change)
+
+
+async def settle_enabling(
+    session: AsyncSession, principal: Principal, integration: Integration, *, was_moved: bool
+) -> None:
+    """Let an integration be enabled only where its PBX is its company's.
+
+    An administrator hands it over to the PBX's company with that; for anybody else it is a
+    Conflict.
+    """
+    recorded = await repository.recorded_company(session, integration.pbx)
+    at_home = recorded in {None, integration.company} and not was_moved
+    if integration.pbx is None or at_home:
+        return
+    if not principal.is_admin:
+        raise Conflict(
+            f"The PBX {integration.pbx} has moved to another company, so this integration gets"
+            " nothing of it. It is enabled again when the PBX moves back; an administrator can"
+            " also enable it for the PBX's company."
+        )
+    if recorded is not None:
+        integration.company, integration.company_vouched = recorded, True
+
+
+def _state(integration: Integration) -> tuple[str | None, bool, bool]:
+    return integration.company, integration.company_vouched, integration.enabled
+
+
+def _touch(integration: Integration, change: Change) -> None:
+    integration.revision = change.revision
+    integration.version += 1
+    integration.updated_at = datetime.now(UTC)
+
+
+async def _announce(session: AsyncSession, moved: list[Integration]) -> None:
+    health = await find_health(session, [each.id for each in moved])
+    notices = [
+        disabled(each.id, MOVED, each.disabled_by or "", health_before(health, each.id))
+        for each in moved
+    ]
+    await announce(session, notices)

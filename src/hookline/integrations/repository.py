@@ -12,6 +12,9 @@ from hookline.db.models import Integration, Pbx
 from hookline.db.visibility import integrations_shown_to
 from hookline.domain.access import Principal
 
+Versions = frozenset[int] | None
+"""The versions that a caller's If-Match allows; None: whichever is current."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:

@@ -31,7 +31,6 @@ from hookline.integrations.idempotency import (
     forget_results,
     keep_result,
 )
-from hookline.integrations.moves import MOVED, settle_enabling
 from hookline.integrations.outbox import announce
 from hookline.integrations.patch import (
     apply_patch,
@@ -40,7 +39,8 @@ from hookline.integrations.patch import (
     starts_afresh,
     switch,
 )
-from hookline.integrations.repository import Wanted
+from hookline.integrations.pbxs import MOVED, settle_enabling
+from hookline.integrations.repository import Versions, Wanted
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Change, Transactions
 from hookline.integrations.serializers import Listed, Serializer, SigningSecret, WebhookTransmission
@@ -49,9 +49,6 @@ from hookline.security.secrets import KeyRing
 
 _ID = re.compile("[a-z0-9]{6}")
 _ITSELF = "hookline"  # who switches off what nobody switched off by hand
-
-Versions = frozenset[int] | None
-"""The versions that a caller's If-Match allows; None: whichever is current."""
 
 Refresh = Callable[[], Awaitable[None]]
 """Has snapshots, and with them the catalogue, know all that was changed up to now."""
