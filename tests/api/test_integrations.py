@@ -114,6 +114,18 @@ async def test_a_queue_has_no_secret_to_show_or_rotate(api: Api) -> None:
         assert "transmission.secretAccessKey" in answer.json()["detail"]
 
 
+async def test_how_many_are_in_flight_adapts_unless_a_number_is_given(api: Api) -> None:
+    made = await make(api, a_webhook())
+    path = f"/v1/integrations/{made['id']}"
+    shown = [made["maxInFlight"]]
+    for most in (1000, None, 1):
+        await api.patch(path, {"maxInFlight": most})
+        shown.append((await api.get(path)).json()["maxInFlight"])
+    assert shown == [None, 1000, None, 1]
+    given = await make(api, a_webhook(maxInFlight=None))
+    assert given["maxInFlight"] is None
+
+
 async def test_a_patch_changes_what_it_names_and_nothing_else(api: Api) -> None:
     made = await make(api, a_webhook(headers={"X-Tenant": "7", "X-Old": "1"}))
     path = f"/v1/integrations/{made['id']}"

@@ -105,7 +105,7 @@ def test_successes_widen_it_until_all_of_it_is_open() -> None:
     lanes.slow_down("comes1")
     assert lanes.slow_held == 8
     for _ in range(40):
-        lanes.speed_up("comes1")
+        lanes.speed_up("comes1", 1)
     assert (lanes.slow_held, lanes.held) == (0, 8)
     assert ended(lanes, last) is None
 

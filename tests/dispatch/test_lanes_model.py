@@ -2,7 +2,7 @@
 
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from hypothesis.strategies import DataObject, booleans, data, floats, integers, sampled_from
+from hypothesis.strategies import DataObject, booleans, data, floats, integers, none, sampled_from
 from msgspec.structs import replace
 
 from hookline.dispatch.lane import LaneRules
@@ -12,6 +12,7 @@ from hookline.queue.port import Claimed, Waiting
 from support.jobs import a_job
 
 NAMES = ("a", "b", "c", "d")
+UNKNOWN_TARGET = 8  # attempts at once that an adaptive limit begins with
 names = sampled_from(NAMES)
 
 
@@ -44,8 +45,8 @@ class LanesAgainstModel(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(name=names, bound=integers(1, 5))
-    def an_integration_changes(self, name: str, bound: int) -> None:
+    @rule(name=names, bound=none() | integers(1, 5))
+    def an_integration_changes(self, name: str, bound: int | None) -> None:
         self.allow(name, max_in_flight=bound)
 
     @rule(name=names, ordered=booleans())
@@ -128,7 +129,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
             assert following is self.at_hand[name].pop(0)
             self.running[name].append(following)
         elif self.at_hand[name] and self.may_start(name):
-            assert len(self.running[name]) >= self.allowed[name].max_in_flight
+            assert len(self.running[name]) >= self.bound(name)
 
     @precondition(lambda self: self.unwritten)
     @rule()
@@ -162,13 +163,16 @@ class LanesAgainstModel(RuleBasedStateMachine):
         if self.lanes.next_due() == 0.0 and not self.lanes.claimable():
             assert self.lanes.to_take_over() or self.lanes.next_due() != 0.0
 
-    def allow(self, name: str, **changes: int) -> None:
+    def allow(self, name: str, **changes: int | None) -> None:
         self.allowed[name] = replace(self.allowed[name], **changes)
         self.lanes.update_rules([name])
 
     def most_of(self, name: str) -> int:
-        rules = self.allowed[name]
-        return rules.capacity(rules.max_in_flight)
+        return self.allowed[name].capacity(self.bound(name))
+
+    def bound(self, name: str) -> int:
+        """Return how many may be in flight: nothing is told of latencies here."""
+        return self.allowed[name].max_in_flight or UNKNOWN_TARGET
 
     def ahead(self, name: str) -> list[Claimed]:
         reserved = [job for job in self.reserved if job.integration_id == name]
@@ -194,7 +198,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     def admit(self, job: Claimed) -> None:
         name = job.integration_id
-        bound = self.allowed[name].max_in_flight
+        bound = self.bound(name)
         self.at_hand[name].append(job)
         if (first := self.lanes.admit(job)) is not None:
             assert len(self.running[name]) < bound

@@ -86,7 +86,7 @@ class Integration(Base):
     omit: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))  # paths
     delivery: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # by group
     ordering: Mapped[str] = mapped_column(server_default=text("'none'"))
-    max_in_flight: Mapped[int]
+    max_in_flight: Mapped[int | None]  # null: adapts to the target
     rate_limit: Mapped[float | None] = mapped_column(Double)  # deliveries a second
     disabled_reason: Mapped[str | None]
     disabled_by: Mapped[str | None]  # the name of the key that switched it off, or hookline

@@ -101,9 +101,8 @@ class Capacity:
         """Return how many a lane may have ahead of it while `left` places are free to it."""
         if left <= 0:
             return 0
-        width = lane.window.width(lane.rules.max_in_flight)
         share = left // (_SHARE if lane.slow else _SHARE_OF_FAST)
-        return min(lane.rules.capacity(width), max(1, share))
+        return min(lane.rules.capacity(lane.limit.allowed), max(1, share))
 
     def room(self, lane: LaneState, taken: int = 0) -> int:
         """Return how many to ask for: few are not worth a round trip, and late ones idle."""

@@ -271,18 +271,18 @@ class Engine:
             self._record(job, settlement)
 
     def _learn(self, job: Claimed, settlement: Settlement) -> None:
-        """Narrow the lane of a target that struggles, widen it after a success, tell who asks."""
+        """Learn from an attempt how many the target bears at once, and tell who asks."""
         if settlement.sent is None:
             return
         if settlement.sent.verdict is Verdict.RETRY:
             self.give_back(self._lanes.slow_down(job.integration_id))
         elif settlement.sent.verdict is Verdict.DELIVERED:
-            self._widen(job.integration_id)
+            self._speed_up(job.integration_id, settlement.sent.duration_ms)
         self._saw(job, settlement)
 
-    def _widen(self, integration_id: str) -> None:
-        """Have more attempts at once where the target bears more again."""
-        if self._lanes.speed_up(integration_id):
+    def _speed_up(self, integration_id: str, latency_ms: int) -> None:
+        """Have more attempts at once where the target bears more."""
+        if self._lanes.speed_up(integration_id, latency_ms):
             while (job := self._lanes.next_at_hand(integration_id)) is not None:
                 self._start_attempts(job)
 

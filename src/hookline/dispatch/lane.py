@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from hookline.dispatch.concurrency import ConcurrencyLimit, limit_of
 from hookline.dispatch.thresholds import Share
-from hookline.dispatch.windows import Window
 from hookline.queue.port import Claimed
 
 _AT_HAND = 7  # for each one in flight: hides a claim behind attempts
@@ -24,7 +24,7 @@ class LaneRules(msgspec.Struct, frozen=True, gc=False):
     it, and it is to be taken over again.
     """
 
-    max_in_flight: int
+    max_in_flight: int | None  # None: adapts
     ordered: bool
     paused: bool = False
     rate_limit: float | None = None
@@ -32,11 +32,11 @@ class LaneRules(msgspec.Struct, frozen=True, gc=False):
     elsewhere: bool = False
     term: int = 0
 
-    def capacity(self, width: int) -> int:
-        """How many leased deliveries it may have ahead at most, of which `width` in flight."""
+    def capacity(self, allowed: int) -> int:
+        """How many leased deliveries it may have ahead at most, of which `allowed` in flight."""
         if self.rate_limit is not None or self.keeps_latest:
-            return width
-        return width * (1 + _AT_HAND)
+            return allowed
+        return allowed * (1 + _AT_HAND)
 
 
 @dataclass(slots=True)
@@ -46,6 +46,7 @@ class LaneState:
     rules: LaneRules
     share: Share  # of the slow lanes' places: its tenant's
     byte_share: Share  # of the bytes of their payloads
+    limit: ConcurrencyLimit = field(init=False)
     held: int = 0  # reserved, at hand, in flight, or waiting for its outcome to be written
     bytes_held: int = 0
     reserved: int = 0  # places of deliveries that are being leased
@@ -55,7 +56,6 @@ class LaneState:
     due_at: float | None = None  # when the database may have work for it; None: nothing known
     noted_at: float = 0.0  # when `due_at` was last learnt
     not_before: float = 0.0  # when its rate limit allows the next one
-    window: Window = field(default_factory=Window)
     heard_at: float = 0.0  # when an attempt last ended, or the only one began
     heard: bool = False  # whether an attempt has ever ended
     slow: bool = True  # whether what it holds counts in `share`; see `is_slow`
@@ -63,6 +63,14 @@ class LaneState:
     taken_over: int = 0  # the term in which it was
     ordered: bool | None = None  # what was taken over, and is held, keeps order; None: nothing yet
     look_again_at: float = 0.0  # when it may be taken over at the earliest
+
+    def __post_init__(self) -> None:
+        self.limit = limit_of(self.rules.max_in_flight)
+
+    def update(self, rules: LaneRules) -> None:
+        """Follow other rules from now on."""
+        self.rules = rules
+        self.limit = limit_of(rules.max_in_flight, self.limit)
 
     @property
     def ahead(self) -> int:
@@ -76,7 +84,7 @@ class LaneState:
 
     def is_slow(self, clock: Callable[[], float]) -> bool:
         """Whether its target struggles, has been silent for a while, or was never heard of."""
-        if not self.heard or self.window.narrowed:
+        if not self.heard or self.limit.reduced:
             return True
         return self.in_flight > 0 and clock() - self.heard_at > _SILENT
 

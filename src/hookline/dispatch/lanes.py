@@ -103,7 +103,7 @@ class Lanes:
         if rules.paused:
             may_start, lane.probing = lane.probing, False
         else:
-            may_start = lane.in_flight < lane.window.width(rules.max_in_flight)
+            may_start = lane.in_flight < lane.limit.allowed
         if not may_start:
             return None
         if not lane.in_flight:
@@ -117,32 +117,34 @@ class Lanes:
         lane.heard, lane.heard_at = True, self.clock()
         if lane.slow:
             self._capacity.mark(lane, self.clock)
-        within = lane.in_flight <= lane.window.width(lane.rules.max_in_flight)
+        within = lane.in_flight <= lane.limit.allowed
         if lane.at_hand and within and not lane.rules.paused and lane.is_current():
             return lane.at_hand.popleft()
         lane.in_flight -= 1
         return None
 
     def slow_down(self, integration_id: str) -> list[Claimed]:
-        """Narrow a lane whose target struggles; return what it holds too much, to be given back.
+        """Allow fewer attempts at once after a failure; return what is held too much.
 
         To be told before the attempt's end.
         """
         lane = self._lanes[integration_id]
-        rules = lane.rules
-        lane.window.shrink(rules.max_in_flight, lane.in_flight)
+        lane.limit.failed(lane.in_flight)
         self._capacity.mark(lane, self.clock)
-        surplus = lane.ahead - rules.capacity(lane.window.width(rules.max_in_flight))
+        surplus = lane.ahead - lane.rules.capacity(lane.limit.allowed)
         return [lane.at_hand.pop() for _ in range(min(surplus, len(lane.at_hand)))]
 
-    def speed_up(self, integration_id: str) -> bool:
-        """Widen a lane again, a little, after a success; False: it was as wide as it may be."""
+    def speed_up(self, integration_id: str, latency_ms: int) -> bool:
+        """Learn from a success how many attempts the target bears; tell whether more may run.
+
+        To be told before the attempt's end.
+        """
         lane = self._lanes[integration_id]
-        if not lane.window.narrowed:
-            return False
-        lane.window.grow(lane.rules.max_in_flight)
-        self._capacity.mark(lane, self.clock)
-        return True
+        reduced = lane.limit.reduced
+        more = lane.limit.succeeded(latency_ms, lane.in_flight)
+        if reduced:
+            self._capacity.mark(lane, self.clock)
+        return more
 
     def set_aside(self, integration_ids: Iterable[str]) -> list[Claimed]:
         """Have lanes begin anew from one in flight; return what they hold unstarted.
@@ -154,7 +156,7 @@ class Lanes:
             lane = self._lanes.get(integration_id)
             if lane is None:
                 continue
-            lane.window.close()
+            lane.limit.restart()
             self._capacity.mark(lane, self.clock)
             if not lane.rules.paused:
                 self._note(integration_id, lane, lane.due_at)
@@ -166,7 +168,7 @@ class Lanes:
         """Look up anew what lanes are allowed, those named or all: it was changed."""
         for integration_id in list(self._lanes) if integration_ids is None else integration_ids:
             if (lane := self._lanes.get(integration_id)) is not None:
-                lane.rules = self.rules_of(integration_id)
+                lane.update(self.rules_of(integration_id))
 
     def is_elsewhere(self, integration_id: str) -> bool:
         """Whether a lane is another engine's."""

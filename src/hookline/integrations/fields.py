@@ -143,11 +143,12 @@ MaxInFlight = Annotated[
         ge=1,
         le=MOST_IN_FLIGHT,
         strict=True,
-        description="How many deliveries to the target may be under way at the same moment. The"
-        " service's engines share it, and each has one at the least.",
-        examples=[16],
     ),
 ]
+MAX_IN_FLIGHT = (
+    "How many deliveries to the target may be under way at the same moment. `null` adapts: from 8 "
+    "up to 256 while the target answers well and in time, fewer as its latency rises or it fails."
+)
 RateLimit = Annotated[
     float,
     Field(

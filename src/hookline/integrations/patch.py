@@ -18,6 +18,7 @@ from hookline.security.secrets import KeyRing
 
 READ_ONLY = "This is read-only, and reads otherwise than was sent."
 _WHOLE_KEY = "Four characters are the end of the kept key's id; send both parts of a new key whole."
+_NULLABLE = {"name", "filter", "omit", "delivery", "max_in_flight", "rate_limit"}
 _NO_NULL = "This can't be removed; send a value, or leave the field out."
 
 
@@ -71,9 +72,8 @@ def apply_patch(
     row.name = row.name if row.named else host_name(row.url)
     if patch.ordering is not None and not is_fifo(TransmissionType(row.type), row.url):
         row.ordering = patch.ordering
-    row.max_in_flight = patch.max_in_flight or row.max_in_flight
-    if "rate_limit" in patch.model_fields_set:
-        row.rate_limit = patch.rate_limit
+    for name in patch.model_fields_set & {"max_in_flight", "rate_limit"}:
+        setattr(row, name, getattr(patch, name))
     if patch.enabled is not None:
         switch(row, enabled=patch.enabled, reason="manual", by=by)
 
@@ -111,7 +111,7 @@ def _rename(name: str | None, row: Row) -> None:
 
 
 def _refuse_nulls(patch: IntegrationPatch, checks: Checks) -> None:
-    for name in patch.model_fields_set - {"name", "filter", "omit", "delivery", "rate_limit"}:
+    for name in patch.model_fields_set - _NULLABLE:
         if getattr(patch, name) is None:
             checks.refuse(_path(patch, name), _NO_NULL)
     transmission = patch.transmission

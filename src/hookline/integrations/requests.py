@@ -15,6 +15,7 @@ from hookline.integrations.fields import (
     DELIVERY_BY_GROUP,
     DELIVERY_EXAMPLES,
     HEADER_BOUNDS,
+    MAX_IN_FLIGHT,
     RATE_LIMIT,
     SHOWN_OF_ACCESS_KEY,
     AccessKeyId,
@@ -109,7 +110,11 @@ class IntegrationCreate(RequestDocument):
     omit: OmitPaths = Field(default_factory=list)
     delivery: DeliveryByGroupCreate = Field(default_factory=dict)
     ordering: OrderingField | None = None
-    max_in_flight: MaxInFlight = 16
+    max_in_flight: MaxInFlight | None = Field(
+        default_factory=lambda: None,  # a default that isn't described: null has a meaning here
+        description=MAX_IN_FLIGHT,
+        examples=[16],
+    )
     rate_limit: RateLimit | None = Field(
         default_factory=lambda: None,  # a default that isn't described: null has a meaning here
         description=RATE_LIMIT,
@@ -232,7 +237,11 @@ class IntegrationPatch(PatchDocument):
     )
     delivery: DeliveryByGroupPatch | None = None
     ordering: OrderingField | None = None
-    max_in_flight: MaxInFlight | None = None
+    max_in_flight: MaxInFlight | None = Field(
+        default_factory=lambda: None,  # as above
+        description=MAX_IN_FLIGHT,
+        examples=[16],
+    )
     rate_limit: RateLimit | None = Field(
         default_factory=lambda: None,  # as above
         description=RATE_LIMIT,

@@ -34,6 +34,7 @@ from hookline.integrations.encryption import (
 from hookline.integrations.fields import (
     DELIVERY_BY_GROUP,
     DELIVERY_EXAMPLES,
+    MAX_IN_FLIGHT,
     RATE_LIMIT,
     SHOWN_OF_ACCESS_KEY,
     CompanyId,
@@ -170,7 +171,7 @@ class Integration(Document):
     omit: OmitPaths
     delivery: DeliveryByGroup
     ordering: OrderingField
-    max_in_flight: MaxInFlight
+    max_in_flight: MaxInFlight | None = Field(description=MAX_IN_FLIGHT, examples=[None])
     rate_limit: RateLimit | None = Field(description=RATE_LIMIT, examples=[20])
     health: IntegrationHealth
     version: int = Field(

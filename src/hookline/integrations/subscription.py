@@ -42,7 +42,7 @@ class Subscription:
     company: str | None  # None also where nobody entitled vouched for it
     enabled: bool
     selection: Selection
-    max_in_flight: int
+    max_in_flight: int | None  # None: adapts to the target
     ordered: bool
     target: Target | None = field(repr=False)
     name: str = ""

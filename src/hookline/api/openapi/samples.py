@@ -43,7 +43,7 @@ WEBHOOK: Answer = {
     "omit": ["data.transcription"],
     "delivery": {"analytics": {"retryDelays": [5, 300, 3600]}},
     "ordering": "none",
-    "maxInFlight": 16,
+    "maxInFlight": None,
     "rateLimit": None,
     "health": HEALTHY,
     "version": 3,
