@@ -30,8 +30,9 @@ from hookline.db.partitions import of_days
 from hookline.domain.access import Principal, Role
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import lowest_uuid, new_uuid
+from hookline.history.ranges import Period
 from hookline.history.repository import History
-from hookline.history.statements import Period, WantedDeliveries, WantedEvents
+from hookline.history.statements import WantedDeliveries, WantedEvents
 
 _TENANTS = 1_000
 _TYPES = [f"type-{number}" for number in range(20)]

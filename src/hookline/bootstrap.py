@@ -23,8 +23,7 @@ from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.dispatch.erasures import Erasures
 from hookline.dispatch.housekeeping import keep_house
 from hookline.dispatch.jobs import JobRunner, Work
-from hookline.dispatch.replay_requests import ReplayRequests
-from hookline.dispatch.replays import Replays
+from hookline.dispatch.replays import ReplayRequests, Replays
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.events import Limits
 from hookline.domain.jobs import JobKind

@@ -15,8 +15,8 @@ from hookline.domain.access import Principal, Role
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import lowest_uuid
 from hookline.history import statements
-from hookline.history.ranges import IdRange
-from hookline.history.statements import Period, WantedDeliveries, WantedEvents
+from hookline.history.ranges import IdRange, Period
+from hookline.history.statements import WantedDeliveries, WantedEvents
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAYS = [(NOW - timedelta(days=day)).date() for day in range(4)]

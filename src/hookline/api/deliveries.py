@@ -24,9 +24,10 @@ from hookline.api.responses import failures
 from hookline.api.services import ServicesDep
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.statistics import Interval
-from hookline.history.schemas import Delivery, DeliveryPage, Statistics, StatisticsByIntegration
-from hookline.history.statements import Period, WantedDeliveries
-from hookline.history.statistics import WantedStatistics
+from hookline.history.ranges import Period
+from hookline.history.schemas import Delivery, DeliveryPage
+from hookline.history.statements import WantedDeliveries
+from hookline.history.statistics import Statistics, StatisticsByIntegration, WantedStatistics
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 
 router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=GuardedRoute)

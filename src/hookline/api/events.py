@@ -48,9 +48,10 @@ from hookline.errors import (
     Overloaded,
     QuotaExceeded,
 )
+from hookline.history.ranges import Period
 from hookline.history.repository import StoredEvent
 from hookline.history.schemas import EventPage, EventRecord
-from hookline.history.statements import Period, WantedEvents
+from hookline.history.statements import WantedEvents
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 
 _TOLD_AT_ONCE = 200  # results, in a millisecond

@@ -23,13 +23,14 @@ from hookline.api.parameters import (
 from hookline.api.responses import failures, job_started, job_started_or_counted
 from hookline.api.services import ServicesDep
 from hookline.db.job_models import Job
-from hookline.dispatch.erasures import WantedErasure, asked_of
-from hookline.dispatch.replay_requests import shown
+from hookline.dispatch import erasures as erasure_jobs
+from hookline.dispatch import replays as replay_jobs
+from hookline.dispatch.erasures import WantedErasure
 from hookline.dispatch.replays import WantedReplay
 from hookline.domain.jobs import EndStatus, JobKind, JobState
 from hookline.errors import FieldProblem, InvalidInput
-from hookline.history.job_schemas import Erasure, Replay, ReplayCount, ReplayPage
 from hookline.history.jobs import new_job
+from hookline.history.schemas import Erasure, Replay, ReplayCount, ReplayPage
 from hookline.integrations.fields import (
     PRINTABLE,
     CompanyId,
@@ -132,7 +133,7 @@ async def start_replay(
         return Response(counted.model_dump_json(by_alias=True), media_type="application/json")
     job = await services.replays.start(caller, integration_id, asked.wanted(), asked.rate_limit)
     response.headers["Location"] = f"/v1/replays/{job.id}"
-    return shown(job)
+    return _replay(job)
 
 
 @replays.get("/integrations/{integration_id}/replays", responses=failures(403, 404, 422))
@@ -154,14 +155,14 @@ async def list_replays(
     )
     items = found[:limit]
     following = encode_cursor(listing, items[-1].id) if len(found) > limit else None
-    return ReplayPage(items=[shown(job) for job in items], next=following)
+    return ReplayPage(items=[_replay(job) for job in items], next=following)
 
 
 @replays.get("/replays/{replay_id}", responses=failures(403, 404, 422))
 async def get_replay(*, caller: Manager, services: ServicesDep, replay_id: ReplayPath) -> Replay:
     """Read how far a replay has come."""
     found = existing_id(replay_id, "replay")
-    return shown(await services.jobs.read(caller, found, JobKind.REPLAY))
+    return _replay(await services.jobs.read(caller, found, JobKind.REPLAY))
 
 
 @replays.post("/replays/{replay_id}/cancel", responses=failures(403, 404, 422))
@@ -172,7 +173,7 @@ async def cancel_replay(*, caller: Manager, services: ServicesDep, replay_id: Re
     as it is.
     """
     found = existing_id(replay_id, "replay")
-    return shown(await services.jobs.cancel(caller, found, JobKind.REPLAY))
+    return _replay(await services.jobs.cancel(caller, found, JobKind.REPLAY))
 
 
 erasures = APIRouter(prefix="/v1/erasures", tags=["Erasures"], route_class=GuardedRoute)
@@ -245,18 +246,43 @@ async def start_erasure(
         )
     )
     response.headers["Location"] = f"/v1/erasures/{job.id}"
-    return _shown(job)
+    return _erasure(job)
 
 
 @erasures.get("/{erasure_id}", responses=failures(403, 404, 422))
 async def get_erasure(*, caller: Admin, services: ServicesDep, erasure_id: ErasurePath) -> Erasure:
     """Read how far an erasure has come."""
     found = existing_id(erasure_id, "erasure")
-    return _shown(await services.jobs.read(caller, found, JobKind.ERASURE))
+    return _erasure(await services.jobs.read(caller, found, JobKind.ERASURE))
 
 
-def _shown(job: Job) -> Erasure:
-    asked, state = asked_of(job), JobState(job.state)
+def _replay(job: Job) -> Replay:
+    asked, state = replay_jobs.asked_of(job), JobState(job.state)
+    assert job.integration_id is not None  # noqa: S101 - every replay has one
+    return Replay(
+        id=job.id,
+        integration_id=job.integration_id,
+        state=state,
+        since=asked.since,
+        until=asked.until,
+        statuses=[EndStatus(each) for each in asked.statuses],
+        types=None if asked.types is None else list(asked.types),
+        missing=asked.missing,
+        rate_limit=job.rate_limit,
+        total=None if state is JobState.COUNTING else job.total,
+        queued=job.worked_on,
+        delivered=job.delivered,
+        failed=job.failed,
+        skipped=job.skipped,
+        created_at=job.created_at,
+        created_by=job.created_by,
+        finished_at=job.finished_at,
+        error=job.error,
+    )
+
+
+def _erasure(job: Job) -> Erasure:
+    asked, state = erasure_jobs.asked_of(job), JobState(job.state)
     return Erasure(
         id=job.id,
         state=state,

@@ -13,7 +13,7 @@ from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Accepts
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.dispatch.manual_retry import ManualRetries
-from hookline.dispatch.replay_requests import ReplayRequests
+from hookline.dispatch.replays import ReplayRequests
 from hookline.dispatch.test_delivery import Tested
 from hookline.domain.events import Limits
 from hookline.history.jobs import Jobs

@@ -14,7 +14,6 @@ from sqlalchemy import select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.job_models import Job
-from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.db.queue_models import (
     AcceptedEvent,
     DeliveryAttempt,
@@ -26,28 +25,14 @@ from hookline.domain.ids import created_at, lowest_uuid
 from hookline.domain.jobs import JobState
 from hookline.domain.statistics import Ending, code_of
 from hookline.history.jobs import due_in, finish
+from hookline.history.ranges import kept_days
 
 _AT_ONCE = 500  # events in one page
 _COUNTED = 20_000  # the same while they are only counted
 _LOOK_AGAIN = 0.5  # seconds until it is looked again whether attempts under way have ended
 _SKIPPED: Final = code_of(Ending.SKIPPED, retried=False)
 _END_PENDING = text(statement("queue/erase_pending"))
-_ERASE = text(
-    r"""
-    update events
-    set
-        payload = convert_to(
-            '{"id"\:' || to_json(subject)
-                || case when pbx is null then '' else ',"pbx"\:' || to_json(pbx) end
-                || ',"company"\:' || to_json(company) || ',"time"\:' || time
-                || ',"type"\:' || to_json(type) || '}',
-            'UTF8'
-        ),
-        splice = 1,
-        erased_at = coalesce(erased_at, now())
-    where id = any(cast(:ids as uuid[])) and id >= :low and id <= :high
-    """
-)
+_ERASE = text(statement("queue/erase_payloads"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +150,7 @@ async def _next(
     session: AsyncSession, job: Job, most: int, *, up_to: UUID | None = None
 ) -> tuple[list[UUID], UUID]:
     """Return the next events of a job, of one day, and the id that they were looked for up to."""
-    days = days_between(*(await session.execute(text(OLDEST_AND_NEWEST))).one())
+    days = await kept_days(await session.connection())
     if days is None:
         return [], job.beyond
     after = max(job.cursor, lowest_uuid(datetime(*days[0].timetuple()[:3], tzinfo=UTC)))

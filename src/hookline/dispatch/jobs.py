@@ -48,7 +48,7 @@ class JobRunner:
 
     async def round(self) -> None:
         """Do pages of what is due now. Raises Unavailable."""
-        await self._jobs.add_up()
+        await self._jobs.add_outcomes()
         for _ in range(_MOST_PAGES):
             if not await self._page():
                 break
@@ -57,29 +57,29 @@ class JobRunner:
 
     async def _page(self) -> bool:
         """Do one page of the job that is due longest; tell whether there was one."""
-        taken: UUID | None = None
+        claimed: UUID | None = None
         postpone = partial(self._jobs.postpone, seconds=_AFTER_A_FAULT)
         try:
-            async with self._jobs.taking() as (session, job):
+            async with self._jobs.claim() as (session, job):
                 if job is None:
                     return False
-                taken = job.id
+                claimed = job.id
                 await self._work[JobKind(job.kind)].page(session, job)
                 job.faults = 0
-                _tell(job)
+                _log_end(job)
         except Unavailable:
-            if taken is not None:  # a page that takes too long must not keep others waiting
-                await postpone(taken, most_faults=1_000)
+            if claimed is not None:  # a page that takes too long must not keep others waiting
+                await postpone(claimed, most_faults=1_000)
             raise
         except Exception:  # a fault in one job must not stop the others
-            if taken is None:
+            if claimed is None:
                 raise
-            _LOG.exception("job.fault", job=str(taken))
-            await postpone(taken, most_faults=_MOST_FAULTS)
+            _LOG.exception("job.fault", job=str(claimed))
+            await postpone(claimed, most_faults=_MOST_FAULTS)
         return True
 
 
-def _tell(job: Job) -> None:
+def _log_end(job: Job) -> None:
     if job.finished_at is not None:
         _LOG.info(
             "job.finished",

@@ -1,12 +1,13 @@
-"""Replays: counts what is to be sent again, then queues it while little of its lane waits.
+"""Replays: takes requests, counts what is to be sent again, queues it while its lane has room.
 
 A replayed delivery is a new one of the same event, with an id of its own. It is queued behind what
 waits, in the transaction that moves the job's cursor past it: never twice, whoever dies when.
 """
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,17 +17,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from hookline.db.job_models import Job
 from hookline.db.queue_models import PendingDelivery
 from hookline.db.statements import statement
+from hookline.domain.access import Principal
 from hookline.domain.events import parse_envelope
 from hookline.domain.ids import lowest_uuid, new_uuid
-from hookline.domain.jobs import JobState
-from hookline.history.jobs import due_in, finish
+from hookline.domain.jobs import JobKind, JobState
+from hookline.errors import Conflict, FieldProblem, InvalidInput
+from hookline.history.jobs import Jobs, due_in, finish, new_job
 from hookline.history.replayable import Page, Passes, Selected, Wants, find_page
+from hookline.history.schemas import ReplayCount
+from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscription, Subscriptions
 from hookline.queue.arrays import texts
 
 MOST_WAITING: Final = 200  # deliveries of an integration that wait, until a replay adds no more
 _LOOKED_AT = 500  # deliveries and events in one page
 _COUNTED = 2_000  # the same while they are only counted
+_COUNTED_FOR = 8.0  # seconds that a dry run counts; whoever asks waits for it
+_SLACK = timedelta(days=1)  # days are kept whole, so some hours more than the retention are there
 _BURST = 1.0  # seconds' worth of a job's rate that is queued at once
 _LOOK_AGAIN = 0.3  # seconds until a lane with too much waiting is looked at again
 _QUEUE = text(statement("queue/replay"))
@@ -99,7 +106,7 @@ class Replays:
         else:
             await self._queue(session, job, subscription)
 
-    async def look(
+    async def count_page(
         self, session: AsyncSession, integration_id: str, wanted: WantedReplay, after: UUID
     ) -> tuple[int, UUID]:
         """Count one page behind `after`; return how many are in it, and its end."""
@@ -158,6 +165,78 @@ class Replays:
             return self._subscriptions.would_get(subscription, pbx, event_type, subject)
 
         return wants
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRequests:
+    """Takes requests for replays."""
+
+    jobs: Jobs
+    replays: Replays
+    integrations: IntegrationService
+    subscriptions: Subscriptions
+    retention_days: int
+
+    async def start(
+        self,
+        principal: Principal,
+        integration_id: str,
+        wanted: WantedReplay,
+        rate_limit: float | None,
+    ) -> Job:
+        """Begin a replay.
+
+        Raises NotFound, Forbidden, InvalidInput for a period that is not possible, and Conflict
+        where the integration is disabled or has a replay that is not finished.
+        """
+        wanted = await self._checked(principal, integration_id, wanted)
+        return await self.jobs.start(
+            new_job(
+                JobKind.REPLAY,
+                first=wanted.first,
+                beyond=wanted.beyond,
+                asked=wanted.as_document(),
+                principal=principal,
+                integration_id=integration_id,
+                rate_limit=rate_limit,
+            )
+        )
+
+    async def count(
+        self, principal: Principal, integration_id: str, wanted: WantedReplay
+    ) -> ReplayCount:
+        """Say what a replay would come to; raises what `start` does, but for a second replay."""
+        wanted = await self._checked(principal, integration_id, wanted)
+        total, after = 0, wanted.first
+        until = time.monotonic() + _COUNTED_FOR
+        while after < wanted.beyond and time.monotonic() < until:
+            async with self.jobs.reading() as session:
+                found, after = await self.replays.count_page(session, integration_id, wanted, after)
+            total += found
+        return ReplayCount(
+            integration_id=integration_id, total=total, complete=after >= wanted.beyond
+        )
+
+    async def _checked(
+        self, principal: Principal, integration_id: str, wanted: WantedReplay
+    ) -> WantedReplay:
+        await self.integrations.check_manages(principal, integration_id)
+        now = datetime.now(UTC)
+        wanted = replace(wanted, until=min(wanted.until, now))
+        if wanted.since < now - timedelta(days=self.retention_days) - _SLACK:
+            raise InvalidInput(
+                FieldProblem(
+                    "since",
+                    f"Events are kept for {self.retention_days} days; send a later time.",
+                )
+            )
+        if wanted.since >= wanted.until:
+            raise InvalidInput(FieldProblem("since", "Send a time before `until`, and before now."))
+        await self.subscriptions.refresh()
+        subscription = self.subscriptions.find(integration_id)
+        if subscription is None or not subscription.enabled:
+            raise Conflict("The integration is disabled; enable it first, then replay.")
+        return wanted
 
 
 def _passes(subscription: Subscription) -> Passes | None:

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from hookline.db.errors import unavailable_when_away
 from hookline.db.job_models import Job, JobOutcome
 from hookline.db.models import Integration
+from hookline.db.statements import statement
 from hookline.db.visibility import integrations_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
@@ -27,39 +28,9 @@ from hookline.errors import Conflict, NotFound, Overloaded
 JOBS_CHANNEL: Final = "hookline_jobs"  # NOTIFY says that there is something to do: a hint
 MOST_UNFINISHED: Final = 1_000  # jobs of one kind: each has a page in the queue at the most
 _AT_ONCE = 1_000  # rows a statement: short transactions
-_TELL = text("select pg_notify(:channel, '')").bindparams(channel=JOBS_CHANNEL)
-_ADD_UP = text(
-    """
-    with taken as (
-        delete from job_outcomes
-        where id = any(array(
-            select id from job_outcomes order by id limit :most for update skip locked
-        ))
-        returning *
-    ),
-    sums as (
-        select job_id, sum(delivered) as delivered, sum(failed) as failed, sum(skipped) as skipped
-        from taken
-        group by job_id
-    )
-    update jobs
-    set
-        delivered = jobs.delivered + sums.delivered,
-        failed = jobs.failed + sums.failed,
-        skipped = jobs.skipped + sums.skipped
-    from sums
-    where jobs.id = sums.job_id
-    """
-)
-_FORGET = text(
-    """
-    delete from jobs
-    where id = any(array(
-        select id from jobs where finished_at < :edge order by id limit :most
-    ))
-    returning id
-    """
-)
+_NOTIFY = text("select pg_notify(:channel, '')").bindparams(channel=JOBS_CHANNEL)
+_ADD_OUTCOMES = text(statement("history/add_job_outcomes"))
+_FORGET = text(statement("history/forget_jobs"))
 _UNFINISHED = Job.state.in_([state.value for state in UNFINISHED])
 
 
@@ -81,7 +52,7 @@ class Jobs:
                     await _check_room(session, job.kind)
                     session.add(job)
                     await session.flush()
-                    await session.execute(_TELL)
+                    await session.execute(_NOTIFY)
                     await session.refresh(job)
             except IntegrityError as error:
                 raise Conflict(
@@ -98,7 +69,7 @@ class Jobs:
                 )
                 if job is None:
                     raise _no_such(job_id, kind)
-                await _add_outcomes(session, [job])
+                await _with_outcomes(session, [job])
         return job
 
     async def replays(
@@ -121,7 +92,7 @@ class Jobs:
                 if await session.scalar(seen) is None:
                     raise NotFound(f"There is no integration {integration_id[:40]!a}.")
                 jobs = (await session.scalars(query)).all()
-                await _add_outcomes(session, jobs)
+                await _with_outcomes(session, jobs)
         return jobs
 
     async def cancel(self, principal: Principal, job_id: UUID, kind: JobKind) -> Job:
@@ -137,8 +108,8 @@ class Jobs:
         return await self.read(principal, job_id, kind)
 
     @asynccontextmanager
-    async def taking(self) -> AsyncIterator[tuple[AsyncSession, Job | None]]:
-        """Hand out the job that is due longest, and that no other process is at, if there is one.
+    async def claim(self) -> AsyncIterator[tuple[AsyncSession, Job | None]]:
+        """Claim the job that is due longest, and that no other process is at, if there is one.
 
         What is done with the session, and how the job is left, is kept together at the block's end.
         """
@@ -174,11 +145,11 @@ class Jobs:
                 if job.faults >= most_faults:
                     finish(job, JobState.FAILED, "A fault of Hookline's own; the log tells more.")
 
-    async def add_up(self) -> None:
+    async def add_outcomes(self) -> None:
         """Add what was settled of replays' deliveries to their jobs' rows."""
         with unavailable_when_away():
             async with self._sessions.begin() as session:
-                await session.execute(_ADD_UP, {"most": _AT_ONCE})
+                await session.execute(_ADD_OUTCOMES, {"most": _AT_ONCE})
 
     async def due_within(self, seconds: float) -> bool:
         """Tell whether a job is to be worked on within so many seconds."""
@@ -188,7 +159,7 @@ class Jobs:
                 query = select(Job.id).where(_UNFINISHED, Job.next_at <= soon).limit(1)
                 return await session.scalar(query) is not None
 
-    async def forget(self, edge: datetime) -> int:
+    async def delete_before(self, edge: datetime) -> int:
         """Delete jobs that ended before `edge`; return how many."""
         gone = 0
         while True:
@@ -210,7 +181,7 @@ class JobRetention:
 
     async def keep(self) -> None:
         """Forget what may go. Raises Unavailable."""
-        await self._jobs.forget(datetime.now(UTC) - timedelta(days=self._days))
+        await self._jobs.delete_before(datetime.now(UTC) - timedelta(days=self._days))
 
 
 def new_job(  # noqa: PLR0913 - the columns that differ
@@ -257,7 +228,7 @@ async def _check_room(session: AsyncSession, kind: str) -> None:
         )
 
 
-async def _add_outcomes(session: AsyncSession, jobs: Sequence[Job]) -> None:
+async def _with_outcomes(session: AsyncSession, jobs: Sequence[Job]) -> None:
     """Add what is not in the jobs' rows yet to what is shown of them; nothing is written."""
     table = JobOutcome
     query = (

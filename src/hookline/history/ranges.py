@@ -4,15 +4,24 @@ An id names its moment, and with it its partition. A plan costs time and locks f
 that its bounds leave in, and lists seldom look further back than a few days.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
+from sqlalchemy import RowMapping, Select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.domain.ids import created_at, lowest_uuid
 
+_FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no UUIDv7 names an earlier one
 _FIRST_DAYS = 8  # three of them are made ahead
 _MOST_DAYS = 64  # a plan over these takes some 20 ms
+
+
+Row = Select[*tuple[Any, ...]]  # Any: rows are read by column name
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +30,25 @@ class IdRange:
 
     low: UUID | None = None
     high: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From `since` up to, and without, `until`, to the millisecond."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+
+    def ids(self, before: UUID | None = None) -> IdRange:
+        """Return the ids that name a moment of it; `before` bounds them further."""
+        until = None if self.until is None else _lowest(self.until)
+        return IdRange(
+            low=None if self.since is None else _lowest(self.since),
+            high=min((each for each in (until, before) if each is not None), default=None),
+        )
+
+
+ALWAYS: Final = Period()
 
 
 def newest_first(wanted: IdRange, days: tuple[date, date] | None) -> Iterator[IdRange]:
@@ -58,9 +86,41 @@ def oldest_first(low: UUID, days: tuple[date, date] | None) -> Iterator[IdRange]
     yield IdRange(low)
 
 
+async def read_newest(
+    connection: AsyncConnection,
+    wanted: IdRange,
+    limit: int,
+    select: Callable[[IdRange, int], Row],
+) -> list[RowMapping]:
+    """Return the newest rows of a range of ids, going back over the days until they are enough."""
+    rows: list[RowMapping] = []
+    for within in newest_first(wanted, await kept_days(connection)):
+        rows += await read_range(connection, select(within, limit - len(rows)))
+        if len(rows) >= limit:
+            break
+    return rows
+
+
+async def read_range(connection: AsyncConnection, query: Row) -> Sequence[RowMapping]:
+    """Return a range's rows and give its locks back, which are several for each partition."""
+    nested = await connection.begin_nested()
+    rows = (await connection.execute(query)).mappings().all()
+    await nested.rollback()
+    return rows
+
+
+async def kept_days(connection: AsyncConnection) -> tuple[date, date] | None:
+    """Return the first and the last day that have a partition."""
+    return days_between(*(await connection.execute(text(OLDEST_AND_NEWEST))).one())
+
+
 def _day(moment: UUID) -> date:
     return created_at(moment).date()
 
 
 def _start(day: date) -> UUID:
     return lowest_uuid(datetime(day.year, day.month, day.day, tzinfo=UTC))
+
+
+def _lowest(moment: datetime) -> UUID:
+    return lowest_uuid(max(moment, _FIRST_MOMENT))

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import RowMapping, func, literal, select, text, union_all
+from sqlalchemy import RowMapping, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.db.queue_models import AcceptedEvent, FinishedDelivery, PendingDelivery
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import created_at, lowest_uuid
+from hookline.history.ranges import kept_days
 
 _PAYLOADS_AT_ONCE = 16  # events, of a megabyte each at the most
 _STILL_GOOD = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.DELIVERED.value})
@@ -87,7 +87,7 @@ async def find_page(  # noqa: PLR0913 - the two questions are asked of different
 
     Events that were never sent have to be wanted and, where there is a filter, to pass it.
     """
-    days = days_between(*(await connection.execute(text(OLDEST_AND_NEWEST))).one())
+    days = await kept_days(connection)
     if days is None or after >= selected.beyond:
         return Page([], selected.beyond)
     if (oldest := _start(days[0])) > after:

@@ -1,31 +1,27 @@
 """What happened to events and deliveries, read inside the caller's scope; nothing is written."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
-import orjson
-from sqlalchemy import RowMapping, text
+from sqlalchemy import RowMapping
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hookline.db.errors import unavailable_when_away
-from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.domain import stored
 from hookline.domain.access import Principal
-from hookline.domain.deliveries import DeliveryStatus, hint_of
-from hookline.domain.ids import created_at, lowest_uuid
+from hookline.domain.ids import created_at
 from hookline.errors import NotFound
 from hookline.history import statements
-from hookline.history.explanations import detail_of, read_waiting
-from hookline.history.ranges import IdRange, newest_first, oldest_first
+from hookline.history.explanations import read_attempts, read_outcomes
+from hookline.history.ranges import read_newest
 from hookline.history.schemas import (
     Attempt,
     Delivery,
     EventSummary,
     IntegrationOutcome,
-    OutcomeDetail,
 )
 from hookline.history.statements import WantedDeliveries, WantedEvents
 
@@ -59,8 +55,8 @@ class History:
         self, principal: Principal, wanted: WantedEvents, *, before: UUID | None, limit: int
     ) -> list[EventSummary]:
         """Return up to `limit` events with ids below `before`, newest first."""
-        async with self._moment() as connection:
-            rows = await _newest(
+        async with self._snapshot() as connection:
+            rows = await read_newest(
                 connection,
                 wanted.accepted.ids(before),
                 limit,
@@ -74,12 +70,12 @@ class History:
         It is the key's business where it belongs to its PBX or company, or where one of its
         integrations was considered for it.
         """
-        async with self._moment() as connection:
+        async with self._snapshot() as connection:
             found = await connection.execute(statements.event(principal, event_id))
             row = found.mappings().one_or_none()
             if row is None:
                 raise _no_such_event(event_id)
-            outcomes = await _outcomes(connection, principal, row)
+            outcomes = await read_outcomes(connection, principal, row)
         if not row["own"] and not outcomes:
             raise _no_such_event(event_id)
         return StoredEvent(row["id"], row["payload"], tuple(outcomes), row["erased_at"])
@@ -91,7 +87,7 @@ class History:
         """
         if not event_ids:
             return {}
-        async with self._moment() as connection:
+        async with self._snapshot() as connection:
             found = await connection.execute(statements.sizes(event_ids))
             sizes = {row.id: row.size for row in found}
             chosen, room = [], most_bytes
@@ -109,8 +105,8 @@ class History:
         self, principal: Principal, wanted: WantedDeliveries, *, before: UUID | None, limit: int
     ) -> list[Delivery]:
         """Return up to `limit` deliveries with ids below `before`, newest first."""
-        async with self._moment() as connection:
-            rows = await _newest(
+        async with self._snapshot() as connection:
+            rows = await read_newest(
                 connection,
                 wanted.created.ids(before),
                 limit,
@@ -120,7 +116,7 @@ class History:
 
     async def delivery(self, principal: Principal, delivery_id: UUID) -> Delivery:
         """Return one delivery with its attempts."""
-        async with self._moment() as connection:
+        async with self._snapshot() as connection:
             query = statements.delivery(principal, delivery_id)
             rows = (await connection.execute(query)).mappings().all()
             if not rows:
@@ -132,14 +128,14 @@ class History:
         """Return those of these deliveries that have ended, whosever they are."""
         if not delivery_ids:
             return {}
-        async with self._moment() as connection:
+        async with self._snapshot() as connection:
             query = statements.finished(delivery_ids)
             rows = (await connection.execute(query)).mappings().all()
             found = await _with_attempts(connection, rows)
         return {delivery.id: delivery for delivery in found}
 
     @asynccontextmanager
-    async def _moment(self) -> AsyncIterator[AsyncConnection]:
+    async def _snapshot(self) -> AsyncIterator[AsyncConnection]:
         """Open a transaction whose statements all see the same moment."""
         with unavailable_when_away():
             async with self._engine.connect() as connection:
@@ -148,95 +144,9 @@ class History:
                 )
 
 
-async def _newest(
-    connection: AsyncConnection,
-    wanted: IdRange,
-    limit: int,
-    select: Callable[[IdRange, int], statements.Row],
-) -> list[RowMapping]:
-    """Return the newest rows of a range of ids, going back over the days until they are enough."""
-    rows: list[RowMapping] = []
-    for within in newest_first(wanted, await _days(connection)):
-        rows += await _look(connection, select(within, limit - len(rows)))
-        if len(rows) >= limit:
-            break
-    return rows
-
-
-async def _look(connection: AsyncConnection, query: statements.Row) -> Sequence[RowMapping]:
-    """Return a range's rows and give its locks back, which are several for each partition."""
-    nested = await connection.begin_nested()
-    rows = (await connection.execute(query)).mappings().all()
-    await nested.rollback()
-    return rows
-
-
-async def _days(connection: AsyncConnection) -> tuple[date, date] | None:
-    return days_between(*(await connection.execute(text(OLDEST_AND_NEWEST))).one())
-
-
-async def _outcomes(
-    connection: AsyncConnection, principal: Principal, event: RowMapping
-) -> list[IntegrationOutcome]:
-    """Return outcomes with a delivery first, then the others; each part by integration."""
-    delivered: list[RowMapping] = []
-    oldest = lowest_uuid(created_at(event["id"]))  # no delivery is older than its event
-    for within in oldest_first(oldest, await _days(connection)):
-        query = statements.deliveries_of_event(event["id"], within)
-        delivered += await _look(connection, query)
-    delivered.sort(key=lambda row: (row["integration_id"], row["id"]))
-    outcomes = await _explained(connection, delivered)
-    having_one = {outcome.integration_id for outcome in outcomes}
-    outcomes += [o for o in _noted(event["skipped"]) if o.integration_id not in having_one]
-    if principal.is_admin or not outcomes:
-        return outcomes
-    among = {outcome.integration_id for outcome in outcomes}
-    seen = set(await connection.scalars(statements.seen_integrations(principal, sorted(among))))
-    return [outcome for outcome in outcomes if outcome.integration_id in seen]
-
-
-async def _explained(
-    connection: AsyncConnection, rows: Sequence[RowMapping]
-) -> list[IntegrationOutcome]:
-    """Return deliveries as outcomes, each with why it stands so."""
-    pending = [row for row in rows if row["status"] == DeliveryStatus.PENDING]
-    waiting = await read_waiting(connection, pending)
-    made = await _attempts_of(connection, rows)
-    return [_outcome(row, detail_of(row, made[row["id"]], waiting)) for row in rows]
-
-
-def _noted(note: str | None) -> list[IntegrationOutcome]:
-    """Read an event's note of who did not get it: reason → integration ids."""
-    reasons: Mapping[str, Sequence[str]] = orjson.loads(note) if note else {}
-    noted = [
-        IntegrationOutcome(
-            integration_id=each,
-            status=DeliveryStatus.SKIPPED,
-            reason=stored.reason_of(reason),
-            delivery_id=None,
-            detail=None,
-        )
-        for reason, integration_ids in reasons.items()
-        for each in integration_ids
-    ]
-    return sorted(noted, key=lambda outcome: outcome.integration_id)
-
-
 async def _with_attempts(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Delivery]:
-    made = await _attempts_of(connection, rows)
+    made = await read_attempts(connection, rows)
     return [_delivery(row, made[row["id"]]) for row in rows]
-
-
-async def _attempts_of(
-    connection: AsyncConnection, rows: Sequence[RowMapping]
-) -> dict[UUID, list[Attempt]]:
-    """Return the attempts of these deliveries, in order, by delivery."""
-    if not rows:
-        return {}
-    made: dict[UUID, list[Attempt]] = {row["id"]: [] for row in rows}
-    for row in (await connection.execute(statements.attempts(list(made)))).mappings():
-        made[row["delivery_id"]].append(_attempt(row))
-    return made
 
 
 def _summary(row: RowMapping) -> EventSummary:
@@ -248,16 +158,6 @@ def _summary(row: RowMapping) -> EventSummary:
         type=row["type"],
         subject=row["subject"],
         time=row["time"],
-    )
-
-
-def _outcome(row: RowMapping, detail: OutcomeDetail) -> IntegrationOutcome:
-    return IntegrationOutcome(
-        integration_id=row["integration_id"],
-        status=stored.status_of(row["status"]),
-        reason=stored.reason_of(row["reason"]),
-        delivery_id=row["id"],
-        detail=detail,
     )
 
 
@@ -273,22 +173,6 @@ def _delivery(row: RowMapping, attempts: list[Attempt]) -> Delivery:
         created_at=created_at(row["id"]),
         replay=row["replay"],
         attempts=attempts,
-    )
-
-
-def _attempt(row: RowMapping) -> Attempt:
-    response: bytes | None = row["response"]
-    return Attempt(
-        number=row["number"],
-        started_at=row["started_at"],
-        duration_ms=row["duration_ms"],
-        outcome=stored.attempt_outcome_of(row["outcome"]),
-        error=stored.error_of(row["error"]),
-        tls_reason=stored.tls_reason_of(row["tls_reason"]),
-        status_code=row["status_code"],
-        response_body=None if response is None else response.decode(errors="replace"),
-        response_defect=stored.response_defect_of(row["response_defect"]),
-        hint=hint_of(row["body_bytes"]),
     )
 
 

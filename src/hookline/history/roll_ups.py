@@ -14,6 +14,7 @@ from sqlalchemy import RowMapping, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hookline.db.errors import unavailable_when_away
+from hookline.db.statements import statement
 from hookline.domain.statistics import RollUp
 
 ALL: Final = ""  # in place of an integration's id: all of them together
@@ -29,55 +30,11 @@ Key = tuple[str, date]
 
 _DECODER = msgspec.msgpack.Decoder(Hours)
 _LOCK = text("select pg_try_advisory_xact_lock(:key)")
-_TAKE = text(
-    """
-    with taken as (
-        update settlements
-        set counted = true
-        where id in (select id from settlements where not counted order by id limit :most)
-        returning id, settled_at, integrations, codes
-    )
-    select
-        date_trunc('hour', settled_at at time zone 'utc') as hour, integration_id, code,
-        count(*) as times, (select count(*) from taken) as batches
-    from taken
-    cross join lateral unnest(integrations, codes) as each (integration_id, code)
-    group by hour, integration_id, code
-    """
-)
-_LOAD = text(
-    """
-    select integration_id, day, hours
-    from roll_ups
-    where (integration_id, day) in (
-        select * from unnest(cast(:integrations as text[]), cast(:days as date[]))
-    )
-    """
-)
-_STORE = text(
-    """
-    insert into roll_ups (integration_id, day, hours)
-    select *
-    from unnest(
-        cast(:integrations as text[]), cast(:days as date[]), cast(:hours as bytea[])
-    )
-    on conflict (integration_id, day) do update set hours = excluded.hours
-    """
-)
-_FORGET_LOG = text(
-    """
-    delete from settlements
-    where id in (
-        select id from settlements where counted and settled_at < :edge order by id limit :most
-    )
-    """
-)
-_FORGET_ROLL_UPS = text(
-    """
-    delete from roll_ups
-    where ctid = any(array(select ctid from roll_ups where day < :edge limit :most))
-    """
-)
+_COUNT = text(statement("history/count_settlements"))
+_LOAD = text(statement("history/roll_ups"))
+_STORE = text(statement("history/store_roll_ups"))
+_FORGET_LOG = text(statement("history/forget_settlements"))
+_FORGET_ROLL_UPS = text(statement("history/forget_roll_ups"))
 
 
 class RollUps:
@@ -101,7 +58,7 @@ class RollUps:
         async with self._engine.begin() as connection:
             if not await connection.scalar(_LOCK, {"key": _COUNTING}):
                 return 0
-            taken = await connection.execute(_TAKE, {"most": _BATCHES_AT_ONCE})
+            taken = await connection.execute(_COUNT, {"most": _BATCHES_AT_ONCE})
             rows = taken.mappings().all()
             changes = list(counted(rows).items())
             for start in range(0, len(changes), _WRITTEN_AT_ONCE):

@@ -1,4 +1,4 @@
-"""Events and deliveries as the REST API shows them, and what it says when it takes an event."""
+"""Events, deliveries and jobs as the REST API shows them."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -17,7 +17,7 @@ from hookline.domain.deliveries import (
     SkipReason,
     TlsReason,
 )
-from hookline.domain.statistics import Interval
+from hookline.domain.jobs import EndStatus, JobState
 
 Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 EventId = Annotated[
@@ -222,61 +222,76 @@ class EventRecord(Record):
     )
 
 
-class Percentiles(Record):
-    """How long things took, each within 5 % of the true value; `null` where there were none."""
+_JOB_STATE = (
+    "`counting`: how much there is to do; `running`; `done`: all of it was done; `cancelled`: "
+    "somebody asked for that; `failed`: `error` says why."
+)
+JobId = Annotated[
+    UUID, Field(description="The job's id.", examples=["0190e5a1-7d10-7b3c-8e21-6f0c4b8a2d57"])
+]
+Count = Annotated[int, Field(ge=0, json_schema_extra={"format": "int64"})]
 
-    p50: int | None = Field(ge=0, description="Milliseconds that half of them did not exceed.")
-    p99: int | None = Field(ge=0, description="Milliseconds that 99 in 100 did not exceed.")
 
+class Replay(Record):
+    """A job that sends an integration's events again."""
 
-class StatisticsBucket(Record):
-    """What was settled in one hour or on one day."""
-
-    start: Moment = Field(description="When it begins: the full hour, or midnight, in UTC.")
-    delivered: int = Field(ge=0, description="Deliveries that ended as `delivered`.")
-    failed: int = Field(ge=0, description="Deliveries that ended as `failed`.")
-    skipped: int = Field(
-        ge=0,
-        description="Deliveries that were queued and ended as `skipped`; not the events that an "
-        "integration did not want in the first place.",
+    id: JobId
+    integration_id: IntegrationId
+    state: JobState = Field(description=_JOB_STATE)
+    since: Moment = Field(description="From when on.")
+    until: Moment = Field(description="Up to, and without, when.")
+    statuses: list[EndStatus] = Field(description="Deliveries that had ended so.")
+    types: list[str] | None = Field(description="Only these types of events; `null`: all.")
+    missing: bool = Field(description="Whether events are sent that it has no delivery of.")
+    rate_limit: float | None = Field(
+        description="How many deliveries a second are queued at most; `null`: as many as it takes."
     )
-    retries: int = Field(ge=0, description="Attempts that were not their delivery's first.")
-    attempt_ms: Percentiles = Field(description="How long attempts took, whatever their outcome.")
-    latency_ms: Percentiles = Field(
-        description="From when a delivery was queued to the end of the attempt that delivered it."
+    total: Count | None = Field(
+        description="How many deliveries it comes to; `null` while they are counted."
     )
-
-
-class Statistics(Record):
-    """How deliveries went, for charts."""
-
-    interval: Interval
-    buckets: list[StatisticsBucket] = Field(
-        description="Every bucket of the period, oldest first; those without deliveries too."
+    queued: Count = Field(description="How many were queued so far, each with an id of its own.")
+    delivered: Count = Field(description="Of those, how many were delivered.")
+    failed: Count = Field(description="Of those, how many failed.")
+    skipped: Count = Field(
+        description="Of those, how many were skipped, since the integration was disabled, say."
     )
+    created_at: Moment = Field(description="When it was asked for.")
+    created_by: str = Field(description="The name of the key that asked for it, or its id.")
+    finished_at: Moment | None = Field(description="When it ended; `null` before that.")
+    error: str | None = Field(description="Why it has `failed`, or what it is waiting for.")
 
 
-_Counts = list[Annotated[int, Field(ge=0)]]
-_COUNTS = "One number for each of `starts`: deliveries that ended "
-
-
-class IntegrationCounts(Record):
-    """How one integration's deliveries ended, bucket by bucket."""
+class ReplayCount(Record):
+    """What a replay would come to; nothing was queued."""
 
     integration_id: IntegrationId
-    delivered: _Counts = Field(description=_COUNTS + "as `delivered`.")
-    failed: _Counts = Field(description=_COUNTS + "as `failed`.")
-    skipped: _Counts = Field(description=_COUNTS + "as `skipped`.")
-
-
-class StatisticsByIntegration(Record):
-    """How the deliveries of several integrations ended, for small charts in lists."""
-
-    interval: Interval
-    starts: list[Moment] = Field(
-        description="When each bucket begins, oldest first: the full hour, or midnight, in UTC."
+    total: Count = Field(description="How many deliveries it would queue.")
+    complete: bool = Field(
+        description="Whether all of them were counted; where not, there are more than `total`."
     )
-    items: list[IntegrationCounts] = Field(
-        description="By id. An integration without deliveries has zeros; one that the key does not "
-        "see is left out."
+
+
+class ReplayPage(Record):
+    """One page of an integration's replays, newest first."""
+
+    items: list[Replay] = Field(description="The page's replays.")
+    next: Next
+
+
+class Erasure(Record):
+    """A job that destroys payloads."""
+
+    id: JobId
+    state: JobState = Field(description=_JOB_STATE)
+    pbx: str | None = Field(description="The PBX whose events are erased.")
+    company: str | None = Field(description="The company whose events are erased.")
+    subject: str | None = Field(description="Only events of this subject; `null`: all.")
+    before: Moment = Field(description="Only what was accepted before this time.")
+    total: Count | None = Field(
+        description="How many events it comes to; `null` while they are counted."
     )
+    erased: Count = Field(description="How many were erased so far, their answers too.")
+    created_at: Moment = Field(description="When it was asked for.")
+    created_by: str = Field(description="The name of the key that asked for it, or its id.")
+    finished_at: Moment | None = Field(description="When it ended; `null` before that.")
+    error: str | None = Field(description="Why it has `failed`, or what it is waiting for.")

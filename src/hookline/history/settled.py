@@ -15,6 +15,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.db.errors import unavailable_when_away
+from hookline.db.statements import statement
 from hookline.domain.statistics import Ending, ending_of
 
 RESUMED_WITHIN: Final = 300.0  # seconds; the log is kept for a little longer
@@ -23,22 +24,9 @@ _MOST_MISSING: Final = 1_000  # numbers that are looked for: of writers that fai
 _LOOKED_BACK: Final = 200  # entries before the newest one whose gaps count as missing at the start
 _POSITION: Final = re.compile(r"([0-9]{1,12})-([0-9]{1,18})-([0-9]{1,18})-([0-9]{1,6})")
 
-_NEWEST = text(
-    """
-    select id, (select max(id) from settlements) as newest
-    from settlements
-    where id > (select max(id) from settlements) - :back
-    """
-)
-_READ = text(
-    """
-    select id, integrations, deliveries, codes
-    from settlements
-    where id > :after or id = any(cast(:missing as bigint[]))
-    order by id
-    limit :most
-    """
-)
+
+_NEWEST = text(statement("history/newest_settlements"))
+_READ = text(statement("history/settlements_after"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ delivery is missed or seen twice.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -41,30 +41,10 @@ from hookline.db.queue_models import (
 from hookline.db.visibility import events_seen_by, integrations_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.deliveries import DeliveryStatus
-from hookline.domain.ids import lowest_uuid
-from hookline.history.ranges import IdRange
+from hookline.history.ranges import ALWAYS, IdRange, Period, Row
 
-_FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no UUIDv7 names an earlier one
-
-Row = Select[*tuple[Any, ...]]  # Any: rows are read by column name
 _Column = ColumnElement[Any] | InstrumentedAttribute[Any]  # Any: of whichever type
 DeliveryTable = type[PendingDelivery] | type[FinishedDelivery]
-
-
-@dataclass(frozen=True, slots=True)
-class Period:
-    """From `since` up to, and without, `until`, to the millisecond."""
-
-    since: datetime | None = None
-    until: datetime | None = None
-
-    def ids(self, before: UUID | None = None) -> IdRange:
-        """Return the ids that name a moment of it; `before` bounds them further."""
-        until = None if self.until is None else _lowest(self.until)
-        return IdRange(
-            low=None if self.since is None else _lowest(self.since),
-            high=min((each for each in (until, before) if each is not None), default=None),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +55,7 @@ class WantedEvents:
     company: str | None = None
     type: str | None = None
     subject: str | None = None
-    accepted: Period = Period()
+    accepted: Period = ALWAYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +65,7 @@ class WantedDeliveries:
     integration_id: str | None = None
     statuses: frozenset[DeliveryStatus] = frozenset()
     type: str | None = None
-    created: Period = Period()
+    created: Period = ALWAYS
 
 
 def events(principal: Principal, wanted: WantedEvents, within: IdRange, limit: int) -> Row:
@@ -259,7 +239,3 @@ def _bounds(column: Any, within: IdRange) -> list[ColumnElement[bool]]:  # noqa:
     if within.high is not None:
         bounds.append(column < within.high)
     return bounds
-
-
-def _lowest(moment: datetime) -> UUID:
-    return lowest_uuid(max(moment, _FIRST_MOMENT))

@@ -4,45 +4,89 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Annotated, Final
 
+from pydantic import Field
 from sqlalchemy import ARRAY, Select, Text, any_, cast, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from hookline.db.errors import unavailable_when_away
 from hookline.db.models import Integration
 from hookline.db.queue_models import DayOfRollUps
+from hookline.db.statements import statement
 from hookline.db.visibility import integrations_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.statistics import Histogram, Interval, RollUp, percentile
 from hookline.errors import FieldProblem, InvalidInput, NotFound
 from hookline.history.roll_ups import ALL, counted, decoded
-from hookline.history.schemas import (
-    IntegrationCounts,
-    Percentiles,
-    Statistics,
-    StatisticsBucket,
-    StatisticsByIntegration,
-)
+from hookline.history.schemas import IntegrationId, Moment, Record
 
 _MOST_DAYS: Final = 50_000  # of integrations, in one answer: each takes some 30 µs to add up
 _ADDED_AT_ONCE: Final = 200  # of those, between two looks at what else this process has to do
 _Add = Callable[[str, datetime, RollUp], None]
 """Takes what was counted of an integration in the hour that begins then."""
 
-_UNCOUNTED = text(
-    """
-    select
-        date_trunc('hour', settled_at at time zone 'utc') as hour, integration_id, code,
-        count(*) as times
-    from settlements
-    cross join lateral unnest(integrations, codes) as each (integration_id, code)
-    where not counted
-        and (cast(:integrations as text[]) is null
-            or integration_id = any(cast(:integrations as text[])))
-    group by hour, integration_id, code
-    """
-)
+_UNCOUNTED = text(statement("history/uncounted_settlements"))
+
+
+class Percentiles(Record):
+    """How long things took, each within 5 % of the true value; `null` where there were none."""
+
+    p50: int | None = Field(ge=0, description="Milliseconds that half of them did not exceed.")
+    p99: int | None = Field(ge=0, description="Milliseconds that 99 in 100 did not exceed.")
+
+
+class StatisticsBucket(Record):
+    """What was settled in one hour or on one day."""
+
+    start: Moment = Field(description="When it begins: the full hour, or midnight, in UTC.")
+    delivered: int = Field(ge=0, description="Deliveries that ended as `delivered`.")
+    failed: int = Field(ge=0, description="Deliveries that ended as `failed`.")
+    skipped: int = Field(
+        ge=0,
+        description="Deliveries that were queued and ended as `skipped`; not the events that an "
+        "integration did not want in the first place.",
+    )
+    retries: int = Field(ge=0, description="Attempts that were not their delivery's first.")
+    attempt_ms: Percentiles = Field(description="How long attempts took, whatever their outcome.")
+    latency_ms: Percentiles = Field(
+        description="From when a delivery was queued to the end of the attempt that delivered it."
+    )
+
+
+class Statistics(Record):
+    """How deliveries went, for charts."""
+
+    interval: Interval
+    buckets: list[StatisticsBucket] = Field(
+        description="Every bucket of the period, oldest first; those without deliveries too."
+    )
+
+
+_Counts = list[Annotated[int, Field(ge=0)]]
+_COUNTS = "One number for each of `starts`: deliveries that ended "
+
+
+class IntegrationCounts(Record):
+    """How one integration's deliveries ended, bucket by bucket."""
+
+    integration_id: IntegrationId
+    delivered: _Counts = Field(description=_COUNTS + "as `delivered`.")
+    failed: _Counts = Field(description=_COUNTS + "as `failed`.")
+    skipped: _Counts = Field(description=_COUNTS + "as `skipped`.")
+
+
+class StatisticsByIntegration(Record):
+    """How the deliveries of several integrations ended, for small charts in lists."""
+
+    interval: Interval
+    starts: list[Moment] = Field(
+        description="When each bucket begins, oldest first: the full hour, or midnight, in UTC."
+    )
+    items: list[IntegrationCounts] = Field(
+        description="By id. An integration without deliveries has zeros; one that the key does not "
+        "see is left out."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _MOST_WAITING: Final = 64 * 1024 * 1024  # bytes for all readers together
 _MOST_FOR_ONE: Final = 1024 * 1024
 _LEAST_FOR_ONE: Final = 128 * 1024
-_COME_AGAIN: Final = 5.0  # seconds
+_RETRY_AFTER: Final = 5.0  # seconds
 
 
 class StreamEnd(StrEnum):
@@ -58,12 +58,12 @@ class Reader:
         self.end: StreamEnd | None = None
         self._frames: list[bytes] = []
         self._waiting = 0  # bytes
-        self._stirred = asyncio.Event()
+        self._wakeup = asyncio.Event()
         self._after: int | None = None  # the entry behind which it reads along; None: not yet
         self._late: frozenset[int] = frozenset()  # lower ones that it has not seen either
 
     @property
-    def place(self) -> tuple[str, str]:
+    def scope(self) -> tuple[str, str]:
         """What the integrations that it may see have in common: by this it is found."""
         principal, wanted = self.principal, self.wanted
         if wanted.integration_id is not None:
@@ -72,7 +72,7 @@ class Reader:
             return "pbx", pbx
         return ("all", "") if principal.company is None else ("company", principal.company)
 
-    def reads_along(self, after: int, late: frozenset[int]) -> None:
+    def follow_from(self, after: int, late: frozenset[int]) -> None:
         """Have it get every delivery of entries above `after`, and of these lower ones."""
         self._after, self._late = after, late
 
@@ -102,7 +102,7 @@ class Reader:
             return
         self._frames.append(frame)
         self._waiting += len(frame)
-        self._stirred.set()
+        self._wakeup.set()
 
     def stop(self, reason: StreamEnd) -> None:
         """End the stream; what waits for a slow reader is dropped, everybody else still gets it."""
@@ -110,15 +110,15 @@ class Reader:
             self.end = reason
             if reason is StreamEnd.SLOW:
                 self._frames.clear()
-            self._stirred.set()
+            self._wakeup.set()
 
     async def next(self, within: float) -> bytes:
         """Return what is to be sent, as soon as there is anything or the stream has ended."""
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                await self._stirred.wait()
+                await self._wakeup.wait()
         if self.end is None:
-            self._stirred.clear()
+            self._wakeup.clear()
         frames = b"".join(self._frames)
         self._frames.clear()
         self._waiting = 0
@@ -131,7 +131,7 @@ class Readers:
     def __init__(self, most: int) -> None:
         self._most = most
         self._all: dict[Reader, None] = {}
-        self._at: defaultdict[tuple[str, str | None], dict[Reader, None]] = defaultdict(dict)
+        self._in_scope: defaultdict[tuple[str, str | None], dict[Reader, None]] = defaultdict(dict)
         self._of_key: defaultdict[UUID, int] = defaultdict(int)
 
     def __len__(self) -> int:
@@ -145,13 +145,13 @@ class Readers:
         key = reader.principal.key_id
         if len(self._all) >= self._most:
             message = f"This process has {self._most} streams open, the most that it may."
-            raise Overloaded(message, retry_after=_COME_AGAIN)
+            raise Overloaded(message, retry_after=_RETRY_AFTER)
         share = max(1, self._most // 2)
         if self._of_key[key] >= share:
             message = f"This key has {share} streams open, the most that it may; close some."
-            raise Overloaded(message, retry_after=_COME_AGAIN)
+            raise Overloaded(message, retry_after=_RETRY_AFTER)
         self._all[reader] = None
-        self._at[reader.place][reader] = None
+        self._in_scope[reader.scope][reader] = None
         self._of_key[key] += 1
 
     def remove(self, reader: Reader) -> bool:
@@ -159,16 +159,16 @@ class Readers:
         if reader not in self._all:
             return False
         del self._all[reader]
-        key, place = reader.principal.key_id, reader.place
-        del self._at[place][reader]
+        key, scope = reader.principal.key_id, reader.scope
+        del self._in_scope[scope][reader]
         self._of_key[key] -= 1
-        if not self._at[place]:
-            del self._at[place]
+        if not self._in_scope[scope]:
+            del self._in_scope[scope]
         if not self._of_key[key]:
             del self._of_key[key]
         return True
 
-    def near(self, owner: Owner) -> list[Reader]:
+    def that_may_see(self, owner: Owner) -> list[Reader]:
         """Return the readers that may see an integration's deliveries."""
         places: tuple[tuple[str, str | None], ...] = (
             ("integration", owner.integration_id),
@@ -176,8 +176,8 @@ class Readers:
             ("company", owner.company),
             ("all", ""),
         )
-        near = [reader for place in places for reader in self._at.get(place, ())]
-        return [reader for reader in near if reader.may_see(owner)]
+        found = [reader for place in places for reader in self._in_scope.get(place, ())]
+        return [reader for reader in found if reader.may_see(owner)]
 
     @property
     def most_waiting(self) -> int:

@@ -65,7 +65,7 @@ class Streams:
         self._frame = frame
         self.most = most
         self._readers = Readers(most)
-        self._somebody = asyncio.Event()
+        self._has_readers = asyncio.Event()
         self._following = asyncio.Event()
         self._log: SettledLog | None = None
         self._waiting: deque[tuple[Ended, Owner]] = deque()
@@ -84,7 +84,7 @@ class Streams:
         self._readers.add(reader)
         if self._stopping:
             reader.stop(StreamEnd.STOPPING)
-        self._somebody.set()
+        self._has_readers.set()
         return reader
 
     def close(self, reader: Reader) -> None:
@@ -93,7 +93,7 @@ class Streams:
             return
         self.ended[reader.end or StreamEnd.LEFT] += 1
         if not len(self._readers):
-            self._somebody.clear()
+            self._has_readers.clear()
             self._following.clear()
             self._log = None
             self._waiting.clear()
@@ -132,15 +132,15 @@ class Streams:
         if self._log is not None:
             came_on = last is not None and log.after > last.floor
             after = log.after if came_on else self._log.after
-            reader.reads_along(after, frozenset(log.missing) | frozenset(self._log.missing))
+            reader.follow_from(after, frozenset(log.missing) | frozenset(self._log.missing))
 
     async def run(self) -> None:
         """Follow the log for the readers, while there are any, until cancelled."""
         while True:
-            await self._somebody.wait()
+            await self._has_readers.wait()
             began = time.monotonic()
             try:
-                await self._look()
+                await self._poll()
             except Unavailable:
                 _LOG.warning("streams.database_away")
             except Exception:  # noqa: BLE001 - the loop must go on: others read along
@@ -148,7 +148,7 @@ class Streams:
             took = time.monotonic() - began
             await asyncio.sleep(max(0.0 if self._waiting else _EVERY, _SHARE * took))
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Send some of what has ended since the last look."""
         log = self._log
         if log is None:
@@ -160,7 +160,9 @@ class Streams:
         if not self._waiting:
             ended = await log.read(_ENTRIES_AT_ONCE)
             owners = await self._owners({each.integration_id for each in ended})
-            wanted = {name: owner for name, owner in owners.items() if self._readers.near(owner)}
+            wanted = {
+                name: owner for name, owner in owners.items() if self._readers.that_may_see(owner)
+            }
             self._waiting.extend(
                 (each, wanted[each.integration_id])
                 for each in ended
@@ -183,7 +185,7 @@ class Streams:
         """Have a delivery sent to whoever wants it; return how many bytes it is."""
         readers = [
             reader
-            for reader in self._readers.near(owner)
+            for reader in self._readers.that_may_see(owner)
             if reader.has_yet_to_see(ended) and reader.wants(delivery.type)
         ]
         if not readers:
