@@ -10,7 +10,7 @@ from sqlalchemy import TextClause, text
 
 from hookline.db.errors import rerunnable
 from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
-from hookline.integrations.idempotency import KEPT_FOR
+from hookline.integrations.creation import KEPT_FOR
 from hookline.integrations.revision import Transactions
 from hookline.logs import get_logger
 

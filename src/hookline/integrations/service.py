@@ -20,17 +20,20 @@ from hookline.domain.ids import new_integration_id, new_webhook_secret
 from hookline.domain.notices import disabled
 from hookline.domain.targets import TransmissionType
 from hookline.errors import BrokenSeal, Conflict, Forbidden, NotFound, PreconditionFailed
-from hookline.integrations import repository, tenancy
+from hookline.integrations import repository
 from hookline.integrations.checks import Checks
-from hookline.integrations.creation import check_new, row_of
-from hookline.integrations.encryption import retire_secret, secret_binding
-from hookline.integrations.health import clear_health, find_health, health_before
-from hookline.integrations.idempotency import (
+from hookline.integrations.creation import (
     IdempotencyKey,
+    check_new,
     find_result,
     forget_results,
     keep_result,
+    pbx_of,
+    row_of,
+    settle_tenancy,
 )
+from hookline.integrations.encryption import retire_secret, secret_binding
+from hookline.integrations.health import clear_health, find_health, health_before
 from hookline.integrations.outbox import announce
 from hookline.integrations.patch import (
     apply_patch,
@@ -98,14 +101,14 @@ class IntegrationService:
         self, principal: Principal, new: IntegrationCreate, key: IdempotencyKey | None
     ) -> Listed:
         await self._know_types()
-        pbx = tenancy.pbx_of(principal, new.pbx)
+        pbx = pbx_of(principal, new.pbx)
         checked = await check_new(new, self._checks(pbx, new.company or principal.company))
         async with self._transactions.changing() as change:
             if key is not None and (first := await find_result(change.session, key, self._keyring)):
                 await change.session.rollback()
                 return first
             recorded = await repository.recorded_company(change.session, pbx)
-            whose = tenancy.settle(principal, pbx, new.company, recorded)
+            whose = settle_tenancy(principal, pbx, new.company, recorded)
             await self._check_room(change.session, whose.pbx, whose.company)
             found = await _free_id(change.session)
             row = row_of(new, checked, found, self._keyring, by=principal.label)

@@ -3,7 +3,7 @@ import pytest
 from factories import a_principal
 from hookline.domain.access import Role
 from hookline.errors import Forbidden, InvalidInput
-from hookline.integrations.tenancy import Tenancy, pbx_of, settle
+from hookline.integrations.creation import Tenancy, pbx_of, settle_tenancy
 
 ADMIN = a_principal()
 OF_PBX = a_principal(Role.MANAGER, pbx="P")
@@ -29,7 +29,7 @@ def test_whose_it_is(
     principal: object, pbx: str | None, company: str | None, recorded: str | None, settled: Tenancy
 ) -> None:
     assert isinstance(principal, type(ADMIN))
-    assert settle(principal, pbx_of(principal, pbx), company, recorded) == settled
+    assert settle_tenancy(principal, pbx_of(principal, pbx), company, recorded) == settled
 
 
 def test_a_key_of_a_pbx_names_no_other() -> None:
@@ -40,10 +40,10 @@ def test_a_key_of_a_pbx_names_no_other() -> None:
 @pytest.mark.parametrize("recorded", [None, "D"])
 def test_a_key_of_a_company_names_only_pbxs_on_record(recorded: str | None) -> None:
     with pytest.raises(Forbidden, match="PUT /v1/pbxs/Q"):
-        settle(OF_COMPANY, "Q", None, recorded)
+        settle_tenancy(OF_COMPANY, "Q", None, recorded)
 
 
 def test_a_company_against_the_record_is_refused_without_telling_whose_it_is() -> None:
     with pytest.raises(InvalidInput) as refused:
-        settle(OF_PBX, "P", "C", "SECRET")
+        settle_tenancy(OF_PBX, "P", "C", "SECRET")
     assert "SECRET" not in str(refused.value)
