@@ -30,7 +30,7 @@ from uvicorn.server import ServerState
 from bench.events import Template, pbx_serial
 from hookline import logs
 from hookline.api.fairness import BodyMemory
-from hookline.api.rate_limits import Allowances
+from hookline.api.rate_limits import KeyRateLimits
 from hookline.app import create_app
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
@@ -229,9 +229,10 @@ class Senders:
         self._template = Template()
         self.done = asyncio.Event()
         services = SimpleNamespace(
-            strangers=self,
+            authentication_throttle=self,
+            keys=self,
             ingest_authorisation=self,
-            allowances=Allowances(
+            rate_limits=KeyRateLimits(
                 requests_per_second=1e9, changes_per_second=1e9, events_per_second=1e9
             ),
             bodies=BodyMemory(2**27, largest=2**24),
@@ -253,10 +254,13 @@ class Senders:
         self._state = ServerState()
         self._make = connections_of(Connections(ConnectionLimits(4096, 4096)))
 
-    async def look_at(self, _request: object) -> None:
+    async def check(self, _request: object) -> None:
         """Every sender is known."""
 
-    async def authorise(self, _header: str | None) -> IngestCaller:
+    async def authenticate_from_memory(self, _header: str | None) -> Principal:
+        return self._principal
+
+    async def authorise(self, _principal: Principal) -> IngestCaller:
         return IngestCaller(
             self._principal, 1, cast("Any", None), cast("Any", self._house.directory)
         )

@@ -9,10 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
-from hookline.api.authentication_throttle import Strangers
-from hookline.api.fairness import BodyMemory, Reads, TimeSlices
+from hookline.api.authentication_throttle import AuthenticationThrottle
+from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.monitoring import DatabaseAndEngine
-from hookline.api.rate_limits import Allowances
+from hookline.api.rate_limits import KeyRateLimits
 from hookline.api.services import Services
 from hookline.bootstrap import (
     background,
@@ -206,13 +206,13 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         background(stack, notices.run(ingest.accept, settings.poll_interval), "notices")
         unknown_types = count_unknown_types(transactions, catalogue, stack)
         history, statistics, streams = open_history(settings, records, keys, stack)
-        strangers, allowances = Strangers(keys), _allowances(settings)
+        throttle, rate_limits = AuthenticationThrottle(keys), _rate_limits(settings)
         metrics = Metrics(
             counts,
             backpressure,
             StateCounts(transactions).by_state,
-            refused_keys=lambda: strangers.refused,
-            refused_rate=lambda: allowances.refused_events,
+            refused_keys=lambda: throttle.refused,
+            refused_rate=lambda: rate_limits.refused_events,
             streams=streams,
             delivering=delivering,
             tallies=Tallies(tally) if tally else None,
@@ -226,11 +226,11 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
             unknown_types=unknown_types,
             ingest_authorisation=IngestAuthorisation(keys, subscriptions),
-            strangers=strangers,
-            allowances=allowances,
+            authentication_throttle=throttle,
+            rate_limits=rate_limits,
             bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
-            reads=Reads(settings.database_pool_size),
-            time_slices=TimeSlices(allowances.charge_cpu),
+            reads=ConcurrentReads(settings.database_pool_size),
+            time_slices=TimeSlices(rate_limits.charge_cpu),
             limits=limits_of(settings),
             ingest=_accepting(CountedIngest(ingest, counts, unknown_types), tracing),
             history=history,
@@ -382,8 +382,8 @@ def _end_outdated(queue: PostgresQueue, interval: float, stack: AsyncExitStack) 
     background(stack, superseded, "superseded")
 
 
-def _allowances(settings: Settings) -> Allowances:
-    return Allowances(
+def _rate_limits(settings: Settings) -> KeyRateLimits:
+    return KeyRateLimits(
         requests_per_second=settings.requests_per_second,
         changes_per_second=settings.changes_per_second,
         events_per_second=settings.events_per_second,

@@ -9,9 +9,9 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hookline.api.authentication_throttle import Strangers
-from hookline.api.fairness import BodyMemory, Reads, TimeSlices
-from hookline.api.rate_limits import Allowances
+from hookline.api.authentication_throttle import AuthenticationThrottle
+from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
+from hookline.api.rate_limits import KeyRateLimits
 from hookline.api.services import Services
 from hookline.api.stream import delivery_frame
 from hookline.app import create_app
@@ -126,8 +126,10 @@ def services(  # noqa: PLR0917 - fixtures
     )
     unknown_types = UnknownTypes(transactions, catalogue)
     streams = Streams(engine, history, directory, most=10, frame=delivery_frame)
-    allowances = Allowances(requests_per_second=1e6, changes_per_second=1e6, events_per_second=1e6)
-    strangers = Strangers(directory, refusals=1_000_000)
+    rate_limits = KeyRateLimits(
+        requests_per_second=1e6, changes_per_second=1e6, events_per_second=1e6
+    )
+    throttle = AuthenticationThrottle(directory, refusals=1_000_000)
     return Services(
         integrations=integrations,
         pbxs=PbxService(transactions),
@@ -136,11 +138,11 @@ def services(  # noqa: PLR0917 - fixtures
         event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
         unknown_types=unknown_types,
         ingest_authorisation=IngestAuthorisation(directory, subscriptions),
-        strangers=strangers,
-        allowances=allowances,
+        authentication_throttle=throttle,
+        rate_limits=rate_limits,
         bodies=BodyMemory(2**27, largest=2**24),
-        reads=Reads(100),
-        time_slices=TimeSlices(allowances.charge_cpu),
+        reads=ConcurrentReads(100),
+        time_slices=TimeSlices(rate_limits.charge_cpu),
         limits=Limits(),
         ingest=Ingest(
             queue,
@@ -179,8 +181,8 @@ def services(  # noqa: PLR0917 - fixtures
             Counts(subscriptions),
             Backpressure.none(),
             StateCounts(transactions).by_state,
-            refused_keys=lambda: strangers.refused,
-            refused_rate=lambda: allowances.refused_events,
+            refused_keys=lambda: throttle.refused,
+            refused_rate=lambda: rate_limits.refused_events,
             streams=streams,
         ),
     )

@@ -7,7 +7,7 @@ import pytest
 from fastapi import Request
 from structlog.testing import capture_logs
 
-from hookline.api.authentication_throttle import MOST_ADDRESSES, REFUSALS, Strangers
+from hookline.api.authentication_throttle import MOST_ADDRESSES, REFUSALS, AuthenticationThrottle
 from hookline.api.services import Services
 from hookline.app import create_app
 from support.api_client import Api, Keys
@@ -29,8 +29,10 @@ class Door:
 
     def __init__(self, services: Services, keys: Keys) -> None:
         self.clock = Clock()
-        self.strangers = Strangers(services.keys, clock=self.clock)
-        self.app = create_app(lambda: nullcontext(replace(services, strangers=self.strangers)))
+        self.throttle = AuthenticationThrottle(services.keys, clock=self.clock)
+        self.app = create_app(
+            lambda: nullcontext(replace(services, authentication_throttle=self.throttle))
+        )
         self.keys = keys
 
     async def ask(
@@ -94,8 +96,8 @@ async def test_asking_without_a_key_is_no_guess(door: Door) -> None:
 
 async def test_guessing_from_everywhere_is_remembered_within_bounds(door: Door) -> None:
     for number in range(5_000):
-        door.strangers.count(sent_from(f"198.{number // 256}.{number % 256}.1"))
-    assert len(door.strangers) == MOST_ADDRESSES
+        door.throttle.count_refused(sent_from(f"198.{number // 256}.{number % 256}.1"))
+    assert len(door.throttle) == MOST_ADDRESSES
 
 
 def sent_from(address: str) -> Request:

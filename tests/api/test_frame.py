@@ -1,10 +1,13 @@
 import json
-from collections.abc import AsyncIterator, Sequence
-from contextlib import nullcontext
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from inspect import iscoroutinefunction
 
 import httpx
 import pytest
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
 from openapi_spec_validator import validate
 
 from hookline.api.services import Check, Services
@@ -147,3 +150,28 @@ async def test_a_database_that_is_away_is_a_503_that_says_when_to_come_again(
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.json()["type"] == "/problems/unavailable"
+
+
+def test_no_dependency_of_a_route_runs_in_a_thread() -> None:
+    dependencies = {
+        dependency.call
+        for route in create_app(_never).routes
+        if isinstance(route, APIRoute)
+        for dependency in _dependencies(route.dependant)
+    }
+    assert len(dependencies) > 5
+    assert [each for each in dependencies if not _is_async(each)] == []
+
+
+def _dependencies(dependant: Dependant) -> Iterator[Dependant]:
+    for each in dependant.dependencies:
+        yield each
+        yield from _dependencies(each)
+
+
+def _is_async(call: object) -> bool:
+    return iscoroutinefunction(call) or iscoroutinefunction(type(call).__call__)
+
+
+def _never() -> AbstractAsyncContextManager[Services]:
+    raise AssertionError("nothing is opened")

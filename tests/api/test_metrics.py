@@ -1,7 +1,7 @@
 import pytest
 
 from factories import a_principal
-from hookline.api.rate_limits import Allowances
+from hookline.api.rate_limits import KeyRateLimits
 from hookline.errors import Overloaded
 from support.api_client import Api, Keys
 from support.scraping import Scraped, parsed
@@ -25,16 +25,16 @@ async def test_refused_keys_are_counted_and_requests_without_one_are_not(
 
 
 def test_events_over_a_keys_share_are_counted() -> None:
-    allowances = Allowances(
+    rate_limits = KeyRateLimits(
         requests_per_second=1, changes_per_second=1, events_per_second=1, clock=lambda: 100.0
     )
     sender = a_principal()
     for _ in range(2):
-        allowances.spend_event(sender)
+        rate_limits.spend_event(sender)
     for _ in range(3):
         with pytest.raises(Overloaded):
-            allowances.spend_event(sender)
-    assert allowances.refused_events == 3
+            rate_limits.spend_event(sender)
+    assert rate_limits.refused_events == 3
 
 
 async def test_the_process_and_its_python_are_told(api: Api) -> None:

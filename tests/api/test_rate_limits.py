@@ -9,7 +9,7 @@ import pytest
 from factories import an_event
 from hookline.api import bounded_body
 from hookline.api.fairness import TimeSlices
-from hookline.api.rate_limits import Allowances
+from hookline.api.rate_limits import KeyRateLimits
 from hookline.api.services import Services
 from hookline.app import create_app
 from support.api_client import Api, Keys
@@ -34,14 +34,14 @@ def clock() -> Clock:
 
 @pytest.fixture
 async def bounded(services: Services, clock: Clock) -> AsyncIterator[Api]:
-    allowances = Allowances(
+    rate_limits = KeyRateLimits(
         requests_per_second=REQUESTS,
         changes_per_second=CHANGES,
         events_per_second=EVENTS,
         clock=clock,
     )
-    a_second_each = TimeSlices(lambda key_id, _: allowances.charge_cpu(key_id, 1.0))
-    parts = replace(services, allowances=allowances, time_slices=a_second_each)
+    a_second_each = TimeSlices(lambda key_id, _: rate_limits.charge_cpu(key_id, 1.0))
+    parts = replace(services, rate_limits=rate_limits, time_slices=a_second_each)
     app = create_app(lambda: nullcontext(parts))
     transport = httpx.ASGITransport(app)
     async with (

@@ -36,7 +36,8 @@ class Process:
         transactions = Transactions(engine)
         keyring = KeyRing.parse(generate_key())
         self.subscriptions = Subscriptions(transactions, load_catalogue(), keyring)
-        self.authorisation = IngestAuthorisation(KeyCache(transactions), self.subscriptions)
+        self.key_cache = KeyCache(transactions)
+        self.authorisation = IngestAuthorisation(self.key_cache, self.subscriptions)
         self.keys = KeyService(transactions)
         self.pbxs = PbxService(transactions)
         self.pool = pool
@@ -52,7 +53,8 @@ class Process:
         )
 
     async def authorise(self, key: str) -> IngestCaller:
-        return await self.authorisation.authorise(f"Bearer {key}")
+        principal = await self.key_cache.authenticate_from_memory(f"Bearer {key}")
+        return await self.authorisation.authorise(principal)
 
     async def revoke_newest(self) -> None:
         newest, *_ = await self.keys.all()

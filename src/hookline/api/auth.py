@@ -1,7 +1,7 @@
-"""Keys at the door: who asks, and whether a route is for that role."""
+"""Authentication and authorisation: whose key a request has, and what its role may do."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 from fastapi import Depends, Request, Security
 from fastapi.security import HTTPBearer
@@ -12,8 +12,6 @@ from hookline.dispatch.ingest_authorisation import IngestCaller
 from hookline.domain.access import Principal, Role
 from hookline.errors import Forbidden, NotAuthenticated
 
-Found = TypeVar("Found")
-
 _BEARER = HTTPBearer(scheme_name="bearer", auto_error=False)
 """For the document alone, which says of each operation which roles it takes."""
 
@@ -23,32 +21,34 @@ async def authenticate(request: Request) -> Principal:
     known: Principal | None = getattr(request.state, "principal", None)
     if known is None:
         services = services_of(request)
-        known = await _look_up(request, services.keys.authenticate)
-        note_key(request.scope, known.key_id)
-        services.allowances.spend_request(known, request.method)
+        known = await _identified(request, services.keys.authenticate)
+        services.rate_limits.spend_request(known, request.method)
         request.state.principal = known
     return known
 
 
-async def admit_sender(request: Request) -> IngestCaller:
+async def authenticate_event_sender(request: Request) -> IngestCaller:
     """Return who sends events, from memory; raise NotAuthenticated, Forbidden or Overloaded."""
     services = services_of(request)
-    sender = await _look_up(request, services.ingest_authorisation.authorise)
-    note_key(request.scope, sender.principal.key_id)
-    services.allowances.spend_event(sender.principal)
-    return sender
+    principal = await _identified(request, services.keys.authenticate_from_memory)
+    caller = await services.ingest_authorisation.authorise(principal)
+    services.rate_limits.spend_event(principal)
+    return caller
 
 
-async def _look_up(request: Request, find: Callable[[str | None], Awaitable[Found]]) -> Found:
-    """Return whom `find` knows by this request's header; every wrong key is counted."""
-    strangers = services_of(request).strangers
-    header = _authorization(request)
-    await strangers.look_at(request)
+async def _identified(
+    request: Request, find: Callable[[str | None], Awaitable[Principal]]
+) -> Principal:
+    """Return whose key is in this request's header; every wrong key is counted."""
+    throttle = services_of(request).authentication_throttle
+    await throttle.check(request)
     try:
-        return await find(header)
+        principal = await find(_authorization(request))
     except NotAuthenticated:
-        strangers.count(request)
+        throttle.count_refused(request)
         raise
+    note_key(request.scope, principal.key_id)
+    return principal
 
 
 def _authorization(request: Request) -> str | None:

@@ -8,13 +8,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
 
 from fastapi import Request
 
 from hookline.errors import Overloaded
-from hookline.integrations.key_cache import KeyCache
 from hookline.logs import get_logger
 from hookline.security.token_bucket import TokenBucket
+
+if TYPE_CHECKING:
+    from hookline.integrations.key_cache import KeyCache
 
 REFUSALS = 20  # in a row: a deployment with a stale key, restarted a few times
 _REGAINED = 0.2  # refusals a second
@@ -23,12 +26,12 @@ MOST_ADDRESSES = 4_096  # remembered; the one that was quiet for longest is forg
 _LOG = get_logger(__name__)
 
 
-class Strangers:
+class AuthenticationThrottle:
     """Counts refused keys by the address that they came from."""
 
     def __init__(
         self,
-        keys: KeyCache,
+        keys: "KeyCache",
         *,
         refusals: int = REFUSALS,
         clock: Callable[[], float] = time.monotonic,
@@ -43,11 +46,11 @@ class Strangers:
         """Return how many addresses are remembered."""
         return len(self._seen)
 
-    async def look_at(self, request: Request) -> None:
+    async def check(self, request: Request) -> None:
         """Raise Overloaded for a key that isn't valid, from an address that had its tries."""
         if not self._seen:
             return
-        bucket = self._seen.get(_place_of(request))
+        bucket = self._seen.get(_network_of(request))
         wait = 0.0 if bucket is None else bucket.wait(self._clock())
         header = request.headers.get("authorization")
         if wait > 0.0 and header is not None and not await self._keys.knows(header):
@@ -57,24 +60,26 @@ class Strangers:
                 retry_after=wait,
             )
 
-    def count(self, request: Request) -> None:
+    def count_refused(self, request: Request) -> None:
         """Note that the key of this request was refused; without a key, nothing was tried."""
         if "authorization" not in request.headers:
             return
         self.refused += 1
-        place, now = _place_of(request), self._clock()
-        bucket = self._seen.get(place)
+        network, now = _network_of(request), self._clock()
+        bucket = self._seen.get(network)
         if bucket is None:
             if len(self._seen) >= MOST_ADDRESSES:
                 self._seen.popitem(last=False)
-            bucket = self._seen[place] = TokenBucket(rate=_REGAINED, burst=self._refusals, now=now)
-        self._seen.move_to_end(place)
+            bucket = self._seen[network] = TokenBucket(
+                rate=_REGAINED, burst=self._refusals, now=now
+            )
+        self._seen.move_to_end(network)
         bucket.take(now)
         if bucket.wait(now) > 0.0:
-            _LOG.warning("keys.guessing_slowed", address=place)
+            _LOG.warning("keys.guessing_slowed", address=network)
 
 
-def _place_of(request: Request) -> str:
+def _network_of(request: Request) -> str:
     return network_of(request.client.host if request.client else "")
 
 

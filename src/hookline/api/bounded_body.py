@@ -50,7 +50,7 @@ _SPENT: ContextVar[_Spent] = ContextVar("_SPENT")
 Validate = Callable[..., Any]  # Any: as FastAPI declares it
 
 
-class GuardedRoute(StrictRoute):
+class JsonRoute(StrictRoute):
     """A route whose caller is known, and whose JSON body is bounded and parsed, at its start.
 
     Reads are bounded for each tenant.
@@ -79,7 +79,7 @@ class GuardedRoute(StrictRoute):
                     return await handle(_with_document(request, types, raw, spent))
                 finally:
                     _SPENT.reset(token)
-                    services.allowances.charge_request_cpu(key_id, spent.seconds)
+                    services.rate_limits.charge_request_cpu(key_id, spent.seconds)
 
         return guarded
 

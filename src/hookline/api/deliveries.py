@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
 from hookline.api.auth import Manager
-from hookline.api.bounded_body import GuardedRoute
+from hookline.api.bounded_body import JsonRoute
 from hookline.api.integrations import IntegrationPath
 from hookline.api.parameters import (
     DEFAULT_LIMIT,
@@ -30,7 +30,7 @@ from hookline.history.statements import WantedDeliveries
 from hookline.history.statistics import Statistics, StatisticsByIntegration, WantedStatistics
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 
-router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=GuardedRoute)
+router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=JsonRoute)
 
 
 @router.get("/deliveries", responses=failures(403, 422))

@@ -7,8 +7,8 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
-from hookline.api.auth import Manager, admit_sender
-from hookline.api.bounded_body import GuardedRoute, read_bounded
+from hookline.api.auth import Manager, authenticate_event_sender
+from hookline.api.bounded_body import JsonRoute, read_bounded
 from hookline.api.event_schemas import (
     BatchReceipt,
     EventBatchCreate,
@@ -58,7 +58,7 @@ _TOLD_AT_ONCE = 200  # results, in a millisecond
 _MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
 
 ingest = APIRouter(prefix="/v1/events", tags=["Events"], route_class=RawRoute)
-router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=GuardedRoute)
+router = APIRouter(prefix="/v1/events", tags=["Events"], route_class=JsonRoute)
 
 
 @ingest.post(
@@ -75,7 +75,7 @@ async def send_event(request: Request) -> Response:
     it names, or else the one that the key is bound to; without either to those of its company.
     """
     services = services_of(request)
-    sender = await admit_sender(request)
+    sender = await authenticate_event_sender(request)
     refuse_unknown_parameters(request)
     with services.bodies.of(sender.principal.key_id) as held:
         raw = await read_bounded(request, services.limits.event_bytes, held)
@@ -107,12 +107,12 @@ async def send_event_batch(request: Request) -> Response:
     send, spoils no other. Answered once all others are stored durably.
     """
     services = services_of(request)
-    sender = await admit_sender(request)
+    sender = await authenticate_event_sender(request)
     refuse_unknown_parameters(request)
     with services.bodies.of(sender.principal.key_id) as held:
         raw = await read_bounded(request, services.limits.batch_bytes, held)
         items = await _parsed_batch(services, sender, raw)
-        services.allowances.charge_events(sender.principal, len(items) - 1)
+        services.rate_limits.charge_events(sender.principal, len(items) - 1)
         results = await _accept(services, sender, items)
     if len(results) <= _TOLD_AT_ONCE:
         return Accepted({"results": [_result(each) for each in results]})

@@ -138,7 +138,7 @@ class _Tenant(msgspec.Struct):
     reads: int = 0  # under way, or waiting
 
 
-class Reads:
+class ConcurrentReads:
     """Gives each tenant its places: `async with reads.turn(principal): …`."""
 
     def __init__(self, connections: int) -> None:

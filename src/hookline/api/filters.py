@@ -7,8 +7,8 @@ from fastapi import APIRouter, Body
 from pydantic import Field, WithJsonSchema
 
 from hookline.api.auth import Manager
-from hookline.api.bounded_body import GuardedRoute
-from hookline.api.examples import FILTER_TRIALS
+from hookline.api.bounded_body import JsonRoute
+from hookline.api.openapi.examples import FILTER_TRIALS
 from hookline.api.responses import failures
 from hookline.api.services import ServicesDep
 from hookline.dispatch.filter_trials import MOST_EVENTS, Sample, Tried, given_events, try_in_steps
@@ -75,7 +75,7 @@ class FilterTrial(Document):
     items: list[TriedEvent] = Field(description="The events, in the order given; the newest first.")
 
 
-router = APIRouter(prefix="/v1/filters", tags=["Filters"], route_class=GuardedRoute)
+router = APIRouter(prefix="/v1/filters", tags=["Filters"], route_class=JsonRoute)
 
 
 @router.post("/try", responses=failures(400, 403, 404, 413, 415, 422))

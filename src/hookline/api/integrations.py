@@ -8,8 +8,8 @@ from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Resp
 from pydantic import Field
 
 from hookline.api.auth import Manager
-from hookline.api.bounded_body import GuardedRoute
-from hookline.api.examples import INTEGRATION_CHANGES, NEW_INTEGRATION
+from hookline.api.bounded_body import JsonRoute
+from hookline.api.openapi.examples import INTEGRATION_CHANGES, NEW_INTEGRATION
 from hookline.api.parameters import (
     DEFAULT_LIMIT,
     Boolean,
@@ -45,7 +45,7 @@ from hookline.integrations.serializers import Integration, IntegrationPage, Sign
 _LONGEST_KEY = 255  # characters of an Idempotency-Key
 
 
-def _idempotency_key(
+async def _idempotency_key(
     request: Request,
     documented: Annotated[
         str | None,
@@ -67,7 +67,7 @@ def _idempotency_key(
 
 IdempotencyKey = Annotated[str | None, Depends(_idempotency_key)]
 
-router = APIRouter(prefix="/v1/integrations", tags=["Integrations"], route_class=GuardedRoute)
+router = APIRouter(prefix="/v1/integrations", tags=["Integrations"], route_class=JsonRoute)
 
 IntegrationPath = Annotated[
     str,

@@ -8,9 +8,9 @@ from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
 from hookline.api.auth import Admin, Manager
-from hookline.api.bounded_body import GuardedRoute
-from hookline.api.examples import NEW_ERASURE, NEW_REPLAY
+from hookline.api.bounded_body import JsonRoute
 from hookline.api.integrations import IntegrationPath
+from hookline.api.openapi.examples import NEW_ERASURE, NEW_REPLAY
 from hookline.api.parameters import (
     DEFAULT_LIMIT,
     Cursor,
@@ -40,7 +40,7 @@ from hookline.integrations.fields import (
     Switch,
 )
 
-replays = APIRouter(prefix="/v1", tags=["Replays"], route_class=GuardedRoute)
+replays = APIRouter(prefix="/v1", tags=["Replays"], route_class=JsonRoute)
 
 ReplayPath = Annotated[
     str,
@@ -176,7 +176,7 @@ async def cancel_replay(*, caller: Manager, services: ServicesDep, replay_id: Re
     return _replay(await services.jobs.cancel(caller, found, JobKind.REPLAY))
 
 
-erasures = APIRouter(prefix="/v1/erasures", tags=["Erasures"], route_class=GuardedRoute)
+erasures = APIRouter(prefix="/v1/erasures", tags=["Erasures"], route_class=JsonRoute)
 
 ErasurePath = Annotated[
     str,

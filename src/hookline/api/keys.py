@@ -8,8 +8,8 @@ from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 
 from hookline.api.auth import Admin
-from hookline.api.bounded_body import GuardedRoute
-from hookline.api.examples import NEW_KEY
+from hookline.api.bounded_body import JsonRoute
+from hookline.api.openapi.examples import NEW_KEY
 from hookline.api.parameters import (
     DEFAULT_LIMIT,
     Cursor,
@@ -99,7 +99,7 @@ class ApiKeyPage(Document):
     next: str | None = Field(description="The `cursor` of the next page; `null` on the last one.")
 
 
-router = APIRouter(prefix="/v1/keys", tags=["Keys"], route_class=GuardedRoute)
+router = APIRouter(prefix="/v1/keys", tags=["Keys"], route_class=JsonRoute)
 
 
 @router.post("", status_code=201, responses=failures(400, 403, 413, 415, 422))

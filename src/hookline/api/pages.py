@@ -156,7 +156,7 @@ def _assets() -> Path:
 
 
 @router.get("/console")
-def console_without_slash() -> RedirectResponse:
+async def console_without_slash() -> RedirectResponse:
     """Lead to the console, whose addresses are relative to a folder."""
     return RedirectResponse("/console/", status_code=308)
 

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import Field
 
 from hookline.api.auth import Admin, Manager
-from hookline.api.bounded_body import GuardedRoute
-from hookline.api.examples import PBX_DESCRIPTION
+from hookline.api.bounded_body import JsonRoute
+from hookline.api.openapi.examples import PBX_DESCRIPTION
 from hookline.api.parameters import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.responses import (
     NOT_MODIFIED,
@@ -22,7 +22,7 @@ from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 from hookline.integrations.pbxs import PbxPage, PbxRecord, WantedPbxs
 from hookline.integrations.requests import PbxLicence, PbxPut
 
-router = APIRouter(prefix="/v1/pbxs", tags=["PBX records"], route_class=GuardedRoute)
+router = APIRouter(prefix="/v1/pbxs", tags=["PBX records"], route_class=JsonRoute)
 
 PbxPath = Annotated[PbxSerial, Path(description="The PBX's serial.")]
 

@@ -1,4 +1,4 @@
-"""How much one key may ask for a second, in one process: so that no tenant takes all of it.
+"""Rate limits of keys: how much one may ask of one process each second.
 
 Each key has buckets of its own, so who asks for more than its share is told to wait, and nobody
 else is. An event counts as one, alone or in a batch, and so does the CPU time that a large body
@@ -22,7 +22,7 @@ _MOST_KEYS = 10_000  # remembered at a time; forgetting a key gives it a full bu
 _WHAT_TO_DO = "wait as long as Retry-After says, or ask the operator for more."
 
 
-class Allowances:
+class KeyRateLimits:
     """Counts what keys ask for; raises Overloaded for what is over a key's share."""
 
     def __init__(

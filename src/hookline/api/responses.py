@@ -169,7 +169,7 @@ def version_tag(version: int) -> str:
     return f'"{version}"'
 
 
-def _if_match(
+async def _if_match(
     request: Request,
     _documented: Annotated[
         str | None,
@@ -189,7 +189,7 @@ def _if_match(
     return frozenset(int(ours[1]) for tag in tags if (ours := _OURS.fullmatch(tag)))
 
 
-def _if_none_match(
+async def _if_none_match(
     request: Request,
     _documented: Annotated[
         str | None,

@@ -6,9 +6,9 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from hookline.api.authentication_throttle import Strangers
-from hookline.api.fairness import BodyMemory, Reads, TimeSlices
-from hookline.api.rate_limits import Allowances
+from hookline.api.authentication_throttle import AuthenticationThrottle
+from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
+from hookline.api.rate_limits import KeyRateLimits
 from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Accepts
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
@@ -80,10 +80,10 @@ class Services:
     event_types: EventTypeService
     unknown_types: UnknownTypes
     ingest_authorisation: IngestAuthorisation
-    strangers: Strangers
-    allowances: Allowances
+    authentication_throttle: AuthenticationThrottle
+    rate_limits: KeyRateLimits
     bodies: BodyMemory
-    reads: Reads
+    reads: ConcurrentReads
     time_slices: TimeSlices
     limits: Limits
     ingest: Accepts
@@ -106,4 +106,8 @@ def services_of(request: Request) -> Services:
     return services
 
 
-ServicesDep = Annotated[Services, Depends(services_of)]
+async def _services(request: Request) -> Services:
+    return services_of(request)  # FastAPI runs what is not async in a thread
+
+
+ServicesDep = Annotated[Services, Depends(_services)]

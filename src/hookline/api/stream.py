@@ -11,7 +11,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hookline.api.auth import Manager
-from hookline.api.bounded_body import GuardedRoute
+from hookline.api.bounded_body import JsonRoute
 from hookline.api.middleware import asks_for_head, note_lasting
 from hookline.api.parameters import EventTypeFilter
 from hookline.api.responses import failures
@@ -24,7 +24,7 @@ from hookline.history.streams import Streams, is_too_late
 from hookline.integrations.fields import PRINTABLE, PbxSerial
 from hookline.logs import get_logger
 
-router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=GuardedRoute)
+router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=JsonRoute)
 
 HEARTBEAT: Final = 15.0  # seconds between comments, by which both ends see that the other is there
 _COME_BACK_AFTER: Final = 1_000  # milliseconds, for browsers
@@ -52,7 +52,7 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {  # Any: as FastAPI declares it
 }
 
 
-def _last_event_id(
+async def _last_event_id(
     request: Request,
     documented: Annotated[
         str | None,

@@ -114,20 +114,22 @@ class IngestCaller:
 
 
 class IngestAuthorisation:
-    """Authenticates callers of the event API."""
+    """Authorises keys to send events."""
 
     def __init__(self, keys: KeyCache, subscriptions: Subscriptions) -> None:
         self._keys = keys
         self._subscriptions = subscriptions
 
-    async def authorise(self, header: str | None) -> IngestCaller:
-        """Return the caller that this `Authorization` header names.
+    async def authorise(self, principal: Principal) -> IngestCaller:
+        """Let a key send events, as of the revision that events are matched at.
 
-        Raises NotAuthenticated, Forbidden for a key that sends no events, or Unavailable.
+        Raises NotAuthenticated for a key that is no longer valid by then, Forbidden for one that
+        sends no events, or Unavailable.
         """
         revision = self._subscriptions.revision
         await self._keys.reload_if(revision)
-        principal = await self._keys.authenticate_from_memory(header)
+        if not self._keys.still_valid(principal):
+            raise NotAuthenticated("This key has expired or was revoked.")
         if not principal.sends:
             raise Forbidden("This takes a key with the role 'ingest' or 'admin'.")
         return IngestCaller(principal, revision, self._keys, self._subscriptions)

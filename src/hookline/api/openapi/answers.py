@@ -5,7 +5,7 @@ A test holds each to its schema, and every operation to having one.
 
 from typing import Final
 
-from hookline.api.openapi.samples import (
+from hookline.api.openapi.examples import (
     BUSY,
     CURSOR,
     DELIVERED,
