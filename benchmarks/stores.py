@@ -14,7 +14,7 @@ import psutil
 from bench.processes import BenchFailed, running
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.embedded.home import find
-from hookline.db.embedded.processes import read_pid_file
+from hookline.db.embedded.ownership import read_pid_file
 
 Named = tuple[psutil.Process, dict[str, str]]
 START = 10.0  # seconds for an empty Redis

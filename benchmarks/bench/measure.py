@@ -22,7 +22,7 @@ from bench.processes import BenchFailed
 from hookline.db.connections import pool
 from hookline.db.embedded import running_dsn
 from hookline.db.embedded.home import find
-from hookline.db.embedded.processes import read_pid_file
+from hookline.db.embedded.ownership import read_pid_file
 
 _PEAK = re.compile(r"VmHWM:\s+(\d+) kB").search  # what Linux keeps of a process's memory
 _KIBIBYTE, _MEGABYTE = 1_024, 1_000_000

@@ -6,7 +6,7 @@ import httpx
 import psutil
 import pytest
 
-from hookline.db.embedded.processes import wait_until_dead
+from hookline.db.embedded.ownership import wait_until_dead
 from support.terminal import Command, Terminal
 
 RUNNING = r"running in 2 processes"

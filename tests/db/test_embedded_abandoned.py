@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from hookline.db.embedded import EmbeddedPostgres
-from hookline.db.embedded.abandoned import sweep, write_owner
+from hookline.db.embedded.cluster import remove_abandoned
+from hookline.db.embedded.home import write_owner
 from support.places import passable_folder
 from support.postgres_clients import ask
 
@@ -41,10 +42,10 @@ def a_cluster(shelter: Path, data_dir: Path, name: str = "cluster-1") -> Path:
 def test_a_cluster_goes_with_its_data_directory(place: Path, shelter: Path) -> None:
     kept = a_cluster(shelter, place / "here/data", "cluster-1")
     gone = a_cluster(shelter, place / "gone/deep/data", "cluster-2")
-    sweep(shelter)
+    remove_abandoned(shelter)
     assert gone.exists()
     shutil.rmtree(place / "gone")
-    sweep(shelter)
+    remove_abandoned(shelter)
     assert (kept.exists(), gone.exists()) == (True, False)
 
 
@@ -54,10 +55,10 @@ def test_one_of_a_device_that_is_not_there_or_not_known_is_kept(
 ) -> None:
     cluster = a_cluster(shelter, place / "data")
     (cluster / "belongs-to").write_text(note)
-    sweep(shelter)
+    remove_abandoned(shelter)
     assert cluster.exists()
     (cluster / "belongs-to").unlink()
-    sweep(shelter)
+    remove_abandoned(shelter)
     assert cluster.exists()
 
 
@@ -69,11 +70,11 @@ def test_one_that_is_owned_or_whose_server_runs_is_kept(place: Path, shelter: Pa
     (running / "data/postmaster.pid").write_text(f"{os.getpid()}\n")
     with (owned / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        sweep(shelter)
+        remove_abandoned(shelter)
         assert owned.exists()
     assert running.exists()
     (running / "data/postmaster.pid").unlink()
-    sweep(shelter)
+    remove_abandoned(shelter)
     assert not [*shelter.iterdir()]
 
 
@@ -94,5 +95,5 @@ async def test_a_start_removes_what_was_left_and_knows_a_moved_directory_again(
     postgres = EmbeddedPostgres(closed / "after", shelter=shelter)
     assert await ask(await postgres.start(), "select answer from kept") == 3
     await postgres.stop()
-    sweep(shelter)
+    remove_abandoned(shelter)
     assert (cluster / "belongs-to").read_text().startswith(f"{closed / 'after'}\n")

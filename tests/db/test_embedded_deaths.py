@@ -12,8 +12,8 @@ import pytest
 import structlog
 
 from hookline.db.embedded import EmbeddedPostgres, programs
-from hookline.db.embedded.identity import owner_of
-from hookline.db.embedded.processes import lives, read_pid_file, wait_until_dead
+from hookline.db.embedded.ownership import lives, read_pid_file, wait_until_dead
+from hookline.db.embedded.permissions import owner_of
 from support.embedded_owner import owner
 from support.places import passable_folder
 from support.postgres_clients import ask, ask_until_answered, connection

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hookline.db.embedded import EmbeddedPostgres, identity, programs, running_dsn
+from hookline.db.embedded import EmbeddedPostgres, permissions, programs, running_dsn
 from hookline.db.embedded.programs import Binaries
 from hookline.errors import EmbeddedPostgresError
 from support.embedded_owner import other_accounts, owner
@@ -33,10 +33,10 @@ async def test_a_path_longer_than_a_sockets_name_is_no_obstacle(place: Path) -> 
     assert await ask(dsn, "select 1") == 1
     assert running_dsn(data_dir) == dsn
     sockets = (data_dir / "postgres/socket-at").read_text().strip()
-    assert permissions(Path(sockets))[0] == stat.S_IFDIR | stat.S_IRWXU
+    assert rights_of(Path(sockets))[0] == stat.S_IFDIR | stat.S_IRWXU
     await postgres.stop()
     with pytest.raises(FileNotFoundError):
-        permissions(Path(sockets))
+        rights_of(Path(sockets))
     assert not (data_dir / "postgres/socket-at").exists()
 
 
@@ -72,14 +72,14 @@ async def test_nothing_outside_changes_its_permissions_or_is_left_behind(
         if account is not None:
             os.chown(folder, account.pw_uid, account.pw_gid)
     data_dir = home / name / "data"
-    before = {folder: permissions(folder) for folder in (home, temporary, *home.parents)}
+    before = {folder: rights_of(folder) for folder in (home, temporary, *home.parents)}
     async with owner(
         data_dir, place / "shelter", account=account, environment={"TMPDIR": str(temporary)}
     ) as running:
         assert await ask(running.dsn, "select 1") == 1
         server = (data_dir / "postgres/data").stat().st_uid
         await running.stop()
-    assert {folder: permissions(folder) for folder in before} == before
+    assert {folder: rights_of(folder) for folder in before} == before
     assert list(temporary.iterdir()) == []
     assert list(home.iterdir()) == [home / name]
     assert [left for folder in COMMON_FOLDERS for left in owned_by(server, Path(folder))] == []
@@ -87,7 +87,7 @@ async def test_nothing_outside_changes_its_permissions_or_is_left_behind(
         assert list((place / "shelter").iterdir()) == []
 
 
-def permissions(folder: Path) -> tuple[int, int, int]:
+def rights_of(folder: Path) -> tuple[int, int, int]:
     status = folder.stat()
     return status.st_mode, status.st_uid, status.st_gid
 
@@ -147,7 +147,7 @@ async def test_roots_cluster_has_a_user_of_its_own(
     await postgres.start()
     user = (place / "data/postgres/data").stat().st_uid
     assert user not in {account.pw_uid for account in pwd.getpwall()}
-    monkeypatch.setattr(identity, "_UNUSED_IDS", range(user, user + 1))
+    monkeypatch.setattr(permissions, "_UNUSED_IDS", range(user, user + 1))
     with pytest.raises(EmbeddedPostgresError, match="is in use, so root has no unprivileged user"):
-        identity.unused()
+        permissions.unused()
     await postgres.stop()

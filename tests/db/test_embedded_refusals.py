@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import structlog
 
-from hookline.db.embedded import EmbeddedPostgres, identity, programs
-from hookline.db.embedded.files import explained, write
-from hookline.db.embedded.identity import Identity
+from hookline.db.embedded import EmbeddedPostgres, permissions, programs
+from hookline.db.embedded.permissions import Identity, explained, write
 from hookline.errors import EmbeddedPostgresError
 from support.places import passable_folder
 from support.postgres_clients import ask
@@ -126,10 +125,10 @@ def test_what_a_disk_refuses_is_said_with_the_place_and_the_cure(number: int, ad
 def test_a_machine_that_knows_root_alone_is_told_what_it_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(identity, "is_root", lambda: True)
+    monkeypatch.setattr(permissions, "is_root", lambda: True)
     monkeypatch.setattr(pwd, "getpwall", list)
     with pytest.raises(EmbeddedPostgresError, match="knows root alone"):
-        identity.for_initdb(Identity(60710, 60710))
+        permissions.for_initdb(Identity(60710, 60710))
 
 
 def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from hookline.db.embedded.processes import read_pid_file
+from hookline.db.embedded.ownership import read_pid_file
 from support.account import Account, the_account
 from support.ledger import Ledger
 from support.service import services

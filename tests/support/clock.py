@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from hookline.db.embedded import programs
-from hookline.db.embedded.identity import Identity
+from hookline.db.embedded.permissions import Identity
 
 _IN_WHEEL = "vendor/libfaketime/src/libfaketime.so.1"  # for Linux on x86-64
 _PLACES = ("/usr/lib", "/usr/lib64", "/usr/local/lib")

@@ -11,7 +11,7 @@ import asyncpg
 import psutil
 
 from hookline.db.embedded import EmbeddedPostgres
-from hookline.db.embedded.processes import read_pid_file
+from hookline.db.embedded.ownership import read_pid_file
 from hookline.db.errors import AWAY
 from support.databases import Databases
 from support.postgres_clients import ask, ask_until_answered

