@@ -2,14 +2,17 @@
 
 Counts deliveries by `webhook-id`, so that one that comes twice is seen, and checks the signature of
 one in a hundred. It speaks as a webhook's receiver, as a queue service, and as a target that
-accepts connections and never answers.
+accepts connections and never answers. Webhooks may come over TLS, be answered after a while, or
+have their connection closed with the answer.
 """
 
 import asyncio
 import hmac
+import ssl
 import time
 from array import array
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from typing import cast
@@ -17,6 +20,7 @@ from typing import cast
 import orjson
 import uvloop
 
+from bench.certificates import server_context
 from bench.control import Json, obey
 from bench.counters import Counter, Counters
 from bench.events import DIGITS, NUMBER_AT
@@ -24,6 +28,7 @@ from bench.events import DIGITS, NUMBER_AT
 _CHECK_EVERY = 100  # deliveries for one checked signature
 _ID = 36  # characters of a delivery's id
 _OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+_LAST_OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 _MARK = b'"integrationId":"'
 _QUEUE_BATCH = 10  # messages in one SendMessageBatch, at most
 
@@ -40,6 +45,8 @@ class Tally:
         self.duplicates = 0
         self.checked = 0
         self.wrong = 0
+        self.connections = 0  # for webhooks
+        self.resumed = 0  # of which with a ticket of an earlier one
         self.secrets: dict[bytes, bytes] = {}
 
     def take(self, key: bytes, number: int) -> bool:
@@ -86,11 +93,19 @@ class _Connection(asyncio.Protocol):
             whole = end + 4 + int(data[at : data.find(b"\r", at)])
             if len(data) < whole:
                 break
-            answer = self.answer(data, end, whole)
-            assert self._transport is not None  # noqa: S101 - data come over a connection
-            self._transport.write(answer)
+            self.reply(self.answer(data, end, whole))
             data = data[whole:]
         self._rest = data
+
+    def reply(self, answer: bytes) -> None:
+        """Send an answer; a connection that was lost meanwhile takes none."""
+        if self._transport is not None:
+            self._transport.write(answer)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Answer nothing from now on."""
+        del exc
+        self._transport = None
 
     def answer(self, data: bytes, end: int, whole: int) -> bytes:
         """Return the answer to the request whose head ends at `end`, and whose body at `whole`."""
@@ -98,7 +113,29 @@ class _Connection(asyncio.Protocol):
 
 
 class WebhookConnection(_Connection):
-    """Takes deliveries."""
+    """Takes deliveries. `delay`: seconds until each is answered; `close`: the connection ends."""
+
+    def __init__(self, tally: Tally, delay: float = 0.0, *, close: bool = False) -> None:
+        super().__init__(tally)
+        self._delay = delay
+        self._close = close
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count it."""
+        super().connection_made(transport)
+        tls = transport.get_extra_info("ssl_object")
+        self._tally.connections += 1
+        self._tally.resumed += tls is not None and bool(tls.session_reused)
+
+    def reply(self, answer: bytes) -> None:
+        """Send an answer, now or when it is time."""
+        if self._delay:
+            asyncio.get_running_loop().call_later(self._delay, super().reply, answer)
+            return
+        super().reply(answer)
+        if self._close and self._transport is not None:
+            self._transport.close()
+            self._transport = None
 
     def answer(self, data: bytes, end: int, whole: int) -> bytes:
         """Count it and say 200."""
@@ -108,7 +145,7 @@ class WebhookConnection(_Connection):
         if self._tally.take(data[at : at + _ID], number):
             at = data.lower().find(b"x-signature: ", 0, end) + 13
             self._tally.check(data[end + 4 : whole], data[at : at + 64])
-        return _OK
+        return _LAST_OK if self._close else _OK
 
 
 class QueueConnection(_Connection):
@@ -135,13 +172,32 @@ class Receiver:
 
     def __init__(self) -> None:
         self._tally: Tally | None = None
-        self._servers: list[asyncio.Server] = []
+        self.servers: list[asyncio.Server] = []
 
-    async def listen(self, *, counters: str, webhooks: int, dead: int = 1) -> Json:
-        """Open so many ports for webhooks and for dead targets, and one for a queue."""
+    async def listen(  # noqa: PLR0913 - one order, one answer
+        self,
+        *,
+        counters: str,
+        webhooks: int,
+        dead: int = 1,
+        tls: str | None = None,
+        delays: tuple[float, float] = (0.0, 0.0),
+        close: bool = False,
+    ) -> Json:
+        """Open so many ports for webhooks and for dead targets, and one for a queue.
+
+        `tls`: the file with the chain and key of those for webhooks. `delays`: seconds until the
+        first one answers and until the last one does; the others lie between.
+        """
         tally = self._tally = Tally(Counters(Path(counters)))
+        context = None if tls is None else server_context(Path(tls))
+        step = (delays[1] - delays[0]) / max(1, webhooks - 1)
+        takes = [
+            partial(WebhookConnection, delay=delays[0] + step * port, close=close)
+            for port in range(webhooks)
+        ]
         return {
-            "webhooks": [await self._open(WebhookConnection, tally) for _ in range(webhooks)],
+            "webhooks": [await self._open(each, tally, context) for each in takes],
             "queue": await self._open(QueueConnection, tally),
             "dead": [await self._open(lambda _: DeadConnection(), tally) for _ in range(dead)],
         }
@@ -162,13 +218,20 @@ class Receiver:
             "duplicates": tally.duplicates,
             "checked": tally.checked,
             "wrong": tally.wrong,
+            "connections": tally.connections,
+            "resumed": tally.resumed,
         }
 
-    async def _open(self, protocol: Callable[[Tally], asyncio.Protocol], tally: Tally) -> int:
+    async def _open(
+        self,
+        protocol: Callable[[Tally], asyncio.Protocol],
+        tally: Tally,
+        tls: ssl.SSLContext | None = None,
+    ) -> int:
         server = await asyncio.get_running_loop().create_server(
-            lambda: protocol(tally), "127.0.0.1", 0, backlog=4096
+            lambda: protocol(tally), "127.0.0.1", 0, backlog=4096, ssl=tls
         )
-        self._servers.append(server)
+        self.servers.append(server)
         port: int = server.sockets[0].getsockname()[1]
         return port
 

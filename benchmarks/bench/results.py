@@ -168,13 +168,18 @@ def costs(spent: Spent, delivered: int) -> dict[str, Any]:
 
 
 def checks(receipts: Receipts, *sent: Sent) -> dict[str, Any]:
-    """Return what would spoil the figures: refusals, duplicates, wrong signatures."""
+    """Return what would spoil the figures: refusals, duplicates, wrong signatures, connections.
+
+    The last are those that webhooks came over since the receiver's start, the warm-up's too.
+    """
     return {
         "refused": sum(each.report["refused"] for each in sent),
         "refusal": next((why for each in sent if (why := each.report["refusal"])), ""),
         "duplicate_deliveries": receipts.report["duplicates"],
         "signatures_checked": receipts.report["checked"],
         "signatures_wrong": receipts.report["wrong"],
+        "connections": receipts.report["connections"],
+        "connections_resumed": receipts.report["resumed"],
     }
 
 

@@ -45,6 +45,11 @@ class Scenario:
     waiting: int = 0  # deliveries that wait
     dead: int = 0  # deliveries that wait behind a dead target
     dead_integrations: int = 0  # of a tenant that takes all it can
+    tls: bool = False  # the receivers speak HTTPS
+    origins: int | None = None  # over which the integrations are spread; None: each its own, to 256
+    delays: tuple[float, float] = (0.0, 0.0)  # seconds until the quickest and slowest origin answer
+    close: bool = False  # each answer ends its connection
+    hands: int | None = None  # the service's MAX_IN_FLIGHT; None: the default
     hang: bool = False  # the receiver of every other integration never answers
     paused: bool = False  # and those integrations are paused before it begins
     times: float = 1.0  # as long as the other scenarios
@@ -110,6 +115,42 @@ SCENARIOS: Final = (
         window=_WINDOW,
     ),
     Scenario(name="fanout", summary="1 event to 10 integrations", integrations=10, window=_WINDOW),
+    Scenario(name="tls", summary="as single, over TLS", tls=True, against="single"),
+    Scenario(
+        name="origin",
+        summary="1 event to 10 of 100 integrations on one HTTPS origin",
+        integrations=100,
+        pbxs=10,
+        in_flight=16,
+        window=_WINDOW,
+        tls=True,
+        origins=1,
+        against="fanout",
+    ),
+    Scenario(
+        name="distant",
+        summary="1 event to 10 of 2,000 integrations on 50 HTTPS origins, 50–300 ms away",
+        integrations=2_000,
+        pbxs=200,
+        in_flight=64,
+        window=8_000,
+        hands=16_384,
+        tls=True,
+        origins=50,
+        delays=(0.05, 0.3),
+        against="fanout",
+    ),
+    Scenario(
+        name="cold",
+        summary="as single, to 1,000 integrations on 250 HTTPS origins that close each connection",
+        integrations=1_000,
+        pbxs=1_000,
+        in_flight=16,
+        tls=True,
+        origins=250,
+        close=True,
+        against="tls",
+    ),
     Scenario(
         name="drain",
         summary="100,000 waiting, then the engine starts",

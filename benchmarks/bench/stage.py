@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 
+from bench import certificates
 from bench.counters import Counters
 from bench.events import pbx_serial
 from bench.layout import Layout
@@ -24,6 +25,7 @@ from hookline.domain.catalogue import load_catalogue
 from hookline.security.keys import new_key
 
 _MOST_ORIGINS = 256  # receivers' ports, over which many integrations are spread
+_ADDRESS = "127.0.0.1"  # of the receiver
 _QUEUE = "https://sqs.eu-central-1.amazonaws.com/123456789012/bench"
 _AWS_SECRET = "made up: nothing on loopback checks it"  # noqa: S105 - no secret
 _AT_ONCE = 16  # integrations that are made at a time: enough to keep the service busy
@@ -44,6 +46,7 @@ class Stage:
     ports: Mapping[str, Any]
     key: str = field(repr=False)
     options: Options
+    authority: Path | None = None  # which the receiver's certificate is of
     next_number: int = 0
     _files: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -59,6 +62,7 @@ class Stage:
             "EGRESS_ALLOWED_NETWORKS": "127.0.0.0/8",
             "SQS_ENDPOINT_URL": f"http://127.0.0.1:{self.ports['queue']}",
             "SHUTDOWN_GRACE": "1",  # what hangs when the figures are taken is not waited for
+            **self._of_the_scenario(),
             **settings,
         }
         many = ("--processes", str(self.options.processes)) if self.options.processes > 1 else ()
@@ -106,6 +110,13 @@ class Stage:
                 raise BenchFailed(f"The service accepted no event: {sent.report['refusal']}")
         return found
 
+    def _of_the_scenario(self) -> dict[str, str]:
+        """Return the settings that the service needs for this scenario alone."""
+        found = {} if self.authority is None else {"EGRESS_CA_FILE": str(self.authority)}
+        if self.scenario.hands is not None:
+            found["MAX_IN_FLIGHT"] = str(self.scenario.hands)
+        return found
+
     def _order(self, running: Service, index: int, order: Mapping[str, Any]) -> dict[str, Any]:
         scenario = self.scenario
         pbxs: range = order.get("pbxs", range(scenario.pbxs))
@@ -148,7 +159,10 @@ class Stage:
         else:
             hangs = self.scenario.hang and index in self.scenario.trouble
             ports = self.ports["dead" if hangs else "webhooks"]
-            url = f"http://127.0.0.1:{ports[index % len(ports)]}/hooks/{index}"
+            # The integrations of one PBX are on different origins, where there are several.
+            port = ports[(index + index // self.scenario.pbxs) % len(ports)]
+            scheme = "https" if self.scenario.tls and not hangs else "http"
+            url = f"{scheme}://{_ADDRESS}:{port}/hooks/{index}"
             transmission = {"type": "WEBHOOK", "url": url}
         return self._request(f"bench {index}", pbx_serial(pbx), transmission)
 
@@ -202,12 +216,25 @@ async def stage(scenario: Scenario, layout: Layout, options: Options) -> AsyncIt
         generator = await stack.enter_async_context(helper("generator", "load", directory))
         layout.pin("receiver", [receiver.pid])
         layout.pin("generator", [generator.pid])
+        authority, shown = certificates.make(directory, _ADDRESS) if scenario.tls else (None, None)
         ports = await receiver.ask(
             "listen",
             counters=str(directory / "counters"),
-            webhooks=min(scenario.integrations, _MOST_ORIGINS),
+            webhooks=scenario.origins or min(scenario.integrations, _MOST_ORIGINS),
             dead=min(len(scenario.trouble), _MOST_ORIGINS),
+            tls=None if shown is None else str(shown),
+            delays=scenario.delays,
+            close=scenario.close,
         )
         yield Stage(
-            scenario, directory, layout, counters, receiver, generator, ports, new_key(), options
+            scenario=scenario,
+            directory=directory,
+            layout=layout,
+            counters=counters,
+            receiver=receiver,
+            generator=generator,
+            ports=ports,
+            key=new_key(),
+            options=options,
+            authority=authority,
         )

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import signal
+import ssl
 import subprocess
 import sys
 from array import array
@@ -16,11 +17,11 @@ import psutil
 import pytest
 
 import hookline
-from bench import chart, report
+from bench import certificates, chart, report
 from bench.counters import Counter, Counters
 from bench.events import DIGITS, NUMBER_AT, Template, pbx_serial
 from bench.layout import Layout, spread
-from bench.receiver import QueueConnection, Tally, WebhookConnection
+from bench.receiver import QueueConnection, Receiver, Tally, WebhookConnection
 from bench.results import Sent, Spent, costs, of_drain, of_flow
 from bench.scenarios import SCENARIOS
 from hookline.domain.events import Limits, parse_event
@@ -37,6 +38,10 @@ class Transport(asyncio.WriteTransport):
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
+        self.closed = False
+
+    def close(self) -> None:
+        self.closed = True
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += bytes(data)
@@ -96,6 +101,36 @@ def test_the_receiver_cuts_requests_out_of_whatever_pieces_they_come_in(tally: T
 
     assert list(tally.numbers) == [0, 1, 2, 3, 4]
     assert transport.written.count(b"HTTP/1.1 200 OK") == 5
+
+
+def test_a_receiver_that_closes_says_so_and_answers_nothing_after_it(tally: Tally) -> None:
+    connection, transport = WebhookConnection(tally, close=True), Transport()
+    connection.connection_made(transport)
+
+    connection.data_received(delivery(1))
+
+    assert b"connection: close" in transport.written
+    assert transport.closed
+    assert tally.connections == 1
+
+
+async def test_the_receiver_speaks_tls_with_what_was_made_for_its_address(tmp_path: Path) -> None:
+    trusted, shown = certificates.make(tmp_path, "127.0.0.1")
+    receiver = Receiver()
+    Counters.make(tmp_path / "counters")
+    opened = await receiver.listen(
+        counters=str(tmp_path / "counters"), webhooks=2, tls=str(shown), delays=(0.0, 0.01)
+    )
+    client = ssl.create_default_context(cafile=str(trusted))
+    for port in opened["webhooks"]:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port, ssl=client)
+        writer.write(delivery(port))
+        assert await reader.readline() == b"HTTP/1.1 200 OK\r\n"
+        writer.transport.abort()
+    counted = await receiver.write(path=str(tmp_path / "received"))
+    for server in receiver.servers:
+        server.close()
+    assert (counted["different"], counted["connections"]) == (2, 2)
 
 
 def test_the_receiver_sees_a_delivery_that_comes_twice(tally: Tally, tmp_path: Path) -> None:
