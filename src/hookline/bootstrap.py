@@ -46,7 +46,7 @@ from hookline.metrics.counts import Counts
 from hookline.metrics.processes import Heartbeat
 from hookline.metrics.scrape import Delivering
 from hookline.metrics.system import System
-from hookline.queue.clock import DueTimes
+from hookline.queue.clock_skew import ClockSkew
 from hookline.queue.overview import QueueOverview
 from hookline.queue.partitions import PartitionKeeper
 from hookline.security.egress.connect import Proxy
@@ -127,7 +127,7 @@ async def keep_house_and_time(  # noqa: PLR0913, PLR0917 - one line below the ro
     roll_ups = RollUps(engine, days=settings.statistics_days)
     background(stack, keep_house(roll_ups, interval=_COUNT_EVERY), "roll-ups")
     usual = max((*settings.retry_delays, *settings.retry_delays_analytics), default=0.0)
-    due_times = DueTimes(
+    due_times = ClockSkew(
         pool,
         lease_seconds=lease_of(settings),
         longest_delay=lambda: max(usual, longest_own_delay()) * (1 + DEFAULT_JITTER),

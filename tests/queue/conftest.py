@@ -11,7 +11,7 @@ from support.databases import Databases
 
 WINDOW = timedelta(hours=48)
 
-_LONG = {"test_order_model.py", "test_plans.py", "test_unheard.py"}
+_LONG = {"test_order_model.py", "test_plans.py", "test_lost_claims.py"}
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -12,7 +12,7 @@ from hookline.db.connections import pool
 from hookline.db.partitions import is_partition
 from hookline.db.statements import of_days, statement
 from hookline.domain.ids import lowest_uuid, new_uuid
-from hookline.queue.arrays import flags, plain, texts
+from hookline.queue.columns import flags, plain, texts
 from support import filled_store, plans
 from support.databases import Databases
 from support.filled_store import Sample
@@ -23,14 +23,14 @@ _FILLING = 60.0  # seconds that one statement of the filling may take
 _NAMES_DAYS = {"events": 1, "event_of": 1, "retry": 3}  # partitions that a statement names itself
 _HOT = (
     "append",
-    "firsts",
+    "originals",
     "claim",
     "claim_ordered",
     "refresh",
     "expire",
     "settle",
     "release",
-    "give_back",
+    "release_by_token",
     "renew",
     "waiting",
     "events",
@@ -57,14 +57,14 @@ def arguments(name: str, sample: Sample) -> list[object]:
     counted = [nothing, nothing, ones, nothing, "{}"]
     every: dict[str, list[object]] = {
         "append": _append(sample),
-        "firsts": [sample.digests],
+        "originals": [sample.digests],
         "claim": claim,
         "claim_ordered": claim,
         "refresh": [sample.integrations, 100],
         "expire": [100],
         "settle": [*outcomes, *attempts, [200] * 100, [b"answer"] * 100, *counted],
         "release": [held, leases],
-        "give_back": [7, held[:50], sample.integrations[:5]],
+        "release_by_token": [7, held[:50], sample.integrations[:5]],
         "renew": [held, leases, 60.0],
         "waiting": [],
         "events": [plain([sample.finished_event])],

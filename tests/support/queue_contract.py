@@ -127,7 +127,7 @@ class QueueContract:
         )
         assert isinstance(result, Appended)
         assert result.fresh == {other.id}
-        assert result.firsts == {first.digest: first.id}
+        assert result.originals == {first.digest: first.id}
         claimed = await claim(queue, "again1")
         assert [each.event_id for each in claimed] == [first.id, other.id]
 
@@ -142,7 +142,7 @@ class QueueContract:
         )
         appended = [result for result in results if isinstance(result, Appended)]
         [first] = [event_id for result in appended for event_id in result.fresh]
-        assert all(r.firsts == {event.digest: first} for r in appended if not r.fresh)
+        assert all(r.originals == {event.digest: first} for r in appended if not r.fresh)
         assert [each.event_id for each in await claim(queue, "fifty1")] == [first]
 
     async def test_what_is_born_leased_is_not_claimed_by_others(self, queue: Queue) -> None:
@@ -246,7 +246,7 @@ class QueueContract:
         [again] = await claim(queue, "retry1")
         assert (again.id, again.attempts, again.once) == (delivery, 1, True)
 
-    async def test_a_waiting_delivery_can_be_hastened(self, queue: Queue) -> None:
+    async def test_a_waiting_delivery_can_be_made_due(self, queue: Queue) -> None:
         [delivery] = await store(queue, to="haste1")
         [claimed] = await claim(queue, "haste1")
         await queue.settle([settled(claimed, RetryAt(500.0))])

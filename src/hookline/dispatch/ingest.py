@@ -316,7 +316,7 @@ def _answers(
             continue
         each = planned[digest]
         fresh = each.stored.id in result.fresh
-        event_id = each.stored.id if fresh else result.firsts[digest]
+        event_id = each.stored.id if fresh else result.originals[digest]
         new = fresh and digest not in answered
         answered.add(digest)
         answers.append(Receipt(event_id, not new, len(each.deliveries) if new else 0))

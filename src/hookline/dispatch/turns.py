@@ -24,7 +24,7 @@ class RateLimits:
         limited = [lane for lane in asked if lane.rate_limit is not None]
         if not limited:
             return asked
-        turns = await self._queue.take_turns(limited)
+        turns = await self._queue.acquire_tokens(limited)
         allowed: list[Lane] = []
         for lane in asked:
             turn = turns.get(lane.integration_id)
@@ -45,4 +45,4 @@ class RateLimits:
             if lane.rate_limit is not None and got[lane.integration_id] < lane.room
         ]
         if unused:
-            await self._queue.return_turns(unused)
+            await self._queue.refund_tokens(unused)

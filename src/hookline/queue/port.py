@@ -45,7 +45,7 @@ class Appended(msgspec.Struct, frozen=True, gc=False):
     """
 
     fresh: frozenset[UUID]
-    firsts: dict[UUID, UUID]
+    originals: dict[UUID, UUID]
     behind: frozenset[str] = frozenset()
 
 
@@ -61,10 +61,10 @@ class Lane(msgspec.Struct, frozen=True, gc=False):
     integration_id: str
     room: int
     ordered: bool = False  # one at a time of each `ordering`, oldest first
-    rate_limit: float | None = None  # deliveries a second; see `take_turns`
+    rate_limit: float | None = None  # deliveries a second; see `acquire_tokens`
 
 
-class Turns(msgspec.Struct, frozen=True, gc=False):
+class RateTokens(msgspec.Struct, frozen=True, gc=False):
     """How many deliveries a rate limit lets go now, and in how many seconds the next one."""
 
     granted: int
@@ -149,14 +149,14 @@ class Queue(Protocol):
         and nobody holds, is ended as superseded.
         """
 
-    async def take_turns(self, lanes: Sequence[Lane]) -> dict[str, Turns]:
+    async def acquire_tokens(self, lanes: Sequence[Lane]) -> dict[str, RateTokens]:
         """Let deliveries of rate-limited lanes go, each lane's `room` at the most.
 
         Exact over all processes: what is granted counts as gone. No lane exceeds its rate but by
         the tenth of a second's worth, or one, that may go at once.
         """
 
-    async def return_turns(self, unused: Sequence[Lane]) -> None:
+    async def refund_tokens(self, unused: Sequence[Lane]) -> None:
         """Give back turns that found nothing to deliver, each lane's `room` of them."""
 
     async def backlog(self) -> dict[str, int]:

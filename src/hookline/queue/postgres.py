@@ -20,7 +20,8 @@ from hookline.domain.ids import lowest_uuid
 from hookline.domain.statistics import Ending, code_of
 from hookline.errors import Unavailable
 from hookline.logs import get_logger
-from hookline.queue.arrays import flags, lists, optional, optional_texts, plain, texts
+from hookline.queue.columns import flags, lists, optional, optional_texts, plain, texts
+from hookline.queue.lost_claims import LostClaims
 from hookline.queue.outdated import OutdatedDeliveries
 from hookline.queue.port import (
     Appended,
@@ -28,9 +29,9 @@ from hookline.queue.port import (
     Lane,
     NewDelivery,
     NewEvent,
+    RateTokens,
     Settlement,
     StaleSnapshot,
-    Turns,
     Waiting,
 )
 from hookline.queue.rows import (
@@ -41,7 +42,6 @@ from hookline.queue.rows import (
     turns,
     written,
 )
-from hookline.queue.unheard import UnheardLeases
 
 _AT_ONCE = 1_000  # rows that a statement puts right: short transactions, whatever the backlog
 _ENGINE_BITS, _TOKEN_BITS = 31, 32  # of a lease: who took it, and when; together a bigint
@@ -93,7 +93,7 @@ class PostgresQueue:
         self.lease_seconds = lease_seconds
         self._duplicate_window = duplicate_window
         self._append = statement("queue/append")
-        self._firsts = statement("queue/firsts")
+        self._originals = statement("queue/originals")
         self._claim = statement("queue/claim")
         self._claim_ordered = statement("queue/claim_ordered")
         self._refresh = statement("queue/refresh")
@@ -102,8 +102,8 @@ class PostgresQueue:
         self._release = statement("queue/release")
         self._renew = statement("queue/renew")
         self._waiting = statement("queue/waiting")
-        self._take_turns = statement("queue/take_turns")
-        self._return_turns = statement("queue/return_turns")
+        self._acquire_tokens = statement("queue/acquire_tokens")
+        self._refund_tokens = statement("queue/refund_tokens")
         self._backlog = statement("queue/backlog")
         self._retry = statement("queue/retry")
         self._event_of = statement("queue/event_of")
@@ -115,7 +115,7 @@ class PostgresQueue:
         self._end_order = statement("queue/end_order")
         self._engine = secrets.randbits(_ENGINE_BITS)
         self.born_lease = self._new_lease()
-        self._unheard = UnheardLeases(pool, lease_seconds=lease_seconds)
+        self._lost_claims = LostClaims(pool, lease_seconds=lease_seconds)
         self.outdated = OutdatedDeliveries(pool, skipped=skipped)
 
     @_unavailable_when_away
@@ -125,7 +125,7 @@ class PostgresQueue:
         """Store events with their deliveries; deliveries born leased carry `born_lease`."""
         leased = [delivery.id for delivery in deliveries if delivery.leased]
         sizes = {e.id: len(e.event.payload) for e in events}
-        async with self._unheard.connection(self.born_lease, deliveries=leased) as connection:
+        async with self._lost_claims.connection(self.born_lease, deliveries=leased) as connection:
             row = await connection.fetchrow(
                 self._append,
                 revision,
@@ -158,10 +158,10 @@ class PostgresQueue:
                 return StaleSnapshot(row["revision"])
             fresh = frozenset(row["fresh"])
             known = [e.digest for e in events if e.id not in fresh]
-            firsts = await connection.fetch(self._firsts, known) if known else ()
+            originals = await connection.fetch(self._originals, known) if known else ()
             return Appended(
                 fresh,
-                {row["digest"]: row["event_id"] for row in firsts},
+                {row["digest"]: row["event_id"] for row in originals},
                 frozenset(row["behind"]),
             )
 
@@ -198,7 +198,7 @@ class PostgresQueue:
         named = [lane.integration_id for lane in lanes]
         claimed: list[Claimed] = []
         lost: list[Settlement] = []
-        async with self._unheard.connection(lease, lanes=named) as connection:
+        async with self._lost_claims.connection(lease, lanes=named) as connection:
             for sql, ordered in ((self._claim, False), (self._claim_ordered, True)):
                 asked = [lane for lane in lanes if lane.ordered is ordered]
                 if not asked or most_bytes <= 0:
@@ -250,15 +250,15 @@ class PostgresQueue:
             continue
 
     @_unavailable_when_away
-    async def take_turns(self, lanes: Sequence[Lane]) -> dict[str, Turns]:
+    async def acquire_tokens(self, lanes: Sequence[Lane]) -> dict[str, RateTokens]:
         """Let deliveries of rate-limited lanes go, as far as their rates allow."""
-        rows = await self._pool.fetch(self._take_turns, *turns(lanes))
-        return {row["integration_id"]: Turns(row["granted"], row["next_in"]) for row in rows}
+        rows = await self._pool.fetch(self._acquire_tokens, *turns(lanes))
+        return {row["integration_id"]: RateTokens(row["granted"], row["next_in"]) for row in rows}
 
     @_unavailable_when_away
-    async def return_turns(self, unused: Sequence[Lane]) -> None:
+    async def refund_tokens(self, unused: Sequence[Lane]) -> None:
         """Give back turns that found nothing to deliver."""
-        await self._pool.execute(self._return_turns, *turns(unused))
+        await self._pool.execute(self._refund_tokens, *turns(unused))
 
     @_unavailable_when_away
     async def backlog(self) -> dict[str, int]:
@@ -314,7 +314,7 @@ class PostgresQueue:
     @_unavailable_when_away
     async def waiting(self) -> list[Waiting]:
         """Return the integrations that have pending deliveries."""
-        await self._unheard.give_back()
+        await self._lost_claims.release()
         while await self._pool.fetchval(self._expire, _AT_ONCE) == _AT_ONCE:
             continue
         rows = await self._pool.fetch(self._waiting)

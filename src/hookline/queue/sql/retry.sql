@@ -34,7 +34,7 @@ queued as (
     cross join found
     returning id, integration_id, ordering
 ),
-hastened as (
+made_due as (
     update pending
     set
         manual = manual + case when leased_until is null and due_at > now() then 1 else 0 end,
@@ -43,7 +43,7 @@ hastened as (
     returning id, integration_id, ordering
 ),
 freed as (
-    select integration_id, ordering from hastened
+    select integration_id, ordering from made_due
 ),
 -- include wake,
 reopened_subject as (
@@ -56,4 +56,4 @@ reopened_subject as (
 )
 select id from queued
 union all
-select id from hastened
+select id from made_due

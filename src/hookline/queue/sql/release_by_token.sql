@@ -1,4 +1,4 @@
--- give_back: free what one token leased, of these deliveries and of these lanes; their ids come
+-- release_by_token: free what one token leased, of these deliveries and of these lanes; their ids come
 -- back. It does not count as a claim. Leases that ran out are due already.
 with freed as (
     update pending

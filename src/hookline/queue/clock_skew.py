@@ -23,7 +23,7 @@ _NOW = "select extract(epoch from clock_timestamp())::float8"
 _LOG = get_logger(__name__)
 
 
-class DueTimes:
+class ClockSkew:
     """Brings due times down when the database's clock went back.
 
     A lease lasts `lease_seconds`, a retry waits `longest_delay` seconds, or as many as
@@ -46,7 +46,7 @@ class DueTimes:
         self._clock = clock
         self._ahead: tuple[float, float] | None = None  # of ours, at the least and at the most
         self._next_sweep = -math.inf
-        self._hasten = statement("queue/hasten")
+        self._clamp = statement("queue/clamp_due_times")
 
     async def keep(self) -> None:
         """Compare the clocks, and mend what is due too late. Raises Unavailable.
@@ -70,15 +70,15 @@ class DueTimes:
             self._ahead = ahead
 
     async def _bring_down(self, longest_retry: float) -> None:
-        hastened = taken = await self._take(longest_retry)
+        clamped = taken = await self._take(longest_retry)
         while taken == _AT_ONCE:
             taken = await self._take(longest_retry)
-            hastened += taken
-        if hastened:
-            _LOG.warning("clock.hastened", deliveries=hastened)
+            clamped += taken
+        if clamped:
+            _LOG.warning("clock.due_times_clamped", deliveries=clamped)
 
     async def _take(self, longest_retry: float) -> int:
         taken: int = await self._pool.fetchval(
-            self._hasten, self._lease_seconds, longest_retry, _AT_ONCE
+            self._clamp, self._lease_seconds, longest_retry, _AT_ONCE
         )
         return taken

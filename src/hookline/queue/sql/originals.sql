@@ -1,4 +1,4 @@
--- firsts: the events that these digests first were.
+-- originals: the events that these digests first were.
 select digest, event_id
 from event_keys
 where digest = any($1::uuid[])

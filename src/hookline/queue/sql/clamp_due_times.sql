@@ -1,4 +1,4 @@
--- hasten: bring times down that lie further ahead than any can, after the clock went back: a lease
+-- clamp_due_times: bring times down that lie further ahead than any can, after the clock went back: a lease
 -- lasts $1 seconds, a retry waits $2, and all else is due at once. Nobody's lease becomes shorter
 -- than a new one. Takes at most $3 of each kind, and returns how many it took at the most.
 with long_leased as (

@@ -1,4 +1,4 @@
--- take_turns: let deliveries of rate-limited lanes go, each lane's `room` at the most: what its rate
+-- acquire_tokens: let deliveries of rate-limited lanes go, each lane's `room` at the most: what its rate
 -- $3, per second, has not used up yet. At `used_until` all is used up that was let go so far; a
 -- tenth of a second's worth, or one, may go at once. Rows are locked in order: no deadlocks. A lane
 -- that was never asked for is only noted, and granted none: two processes may ask at the same time.

@@ -38,14 +38,14 @@ class _Lease:
     until: float  # by the monotonic clock: when it has run out by itself
 
 
-class UnheardLeases:
+class LostClaims:
     """Notes the statements whose answer never came, and undoes what they may have leased."""
 
     def __init__(self, pool: asyncpg.Pool, *, lease_seconds: float) -> None:
         self._pool = pool
         self._lease_seconds = lease_seconds
         self._noted: list[_Lease] = []
-        self._give_back = statement("queue/give_back")
+        self._release = statement("queue/release_by_token")
 
     @asynccontextmanager
     async def connection(
@@ -67,14 +67,14 @@ class UnheardLeases:
                 self._noted = [*self._noted, _Lease(token, deliveries, lanes, until)][-_MOST:]
             raise
 
-    async def give_back(self) -> None:
+    async def release(self) -> None:
         """Undo what was noted and is found now.
 
         What is not found stays noted: its statement may still be running, without anybody to hear.
         """
         for lease in self._noted:
             found = await self._pool.fetch(
-                self._give_back, lease.token, lease.deliveries, lease.lanes
+                self._release, lease.token, lease.deliveries, lease.lanes
             )
             if found or lease.until < time.monotonic():
                 self._noted = [each for each in self._noted if each is not lease]

@@ -5,7 +5,7 @@ from uuid import UUID
 import asyncpg
 
 from hookline.domain.deliveries import Delivered, RetryAt
-from hookline.queue.port import Lane, Turns
+from hookline.queue.port import Lane, RateTokens
 from hookline.queue.postgres import PostgresQueue
 from support.queue_contract import REVISION, a_delivery, an_event, claim, ids, settled, store
 
@@ -16,8 +16,8 @@ def limited(to: str, room: int, rate: float) -> Lane:
 
 async def known(queue: PostgresQueue, *lanes: Lane) -> None:
     """Have the lanes noted: the first question of all grants nothing."""
-    turns = await queue.take_turns(lanes)
-    assert set(turns.values()) == {Turns(0, 0.0)}
+    turns = await queue.acquire_tokens(lanes)
+    assert set(turns.values()) == {RateTokens(0, 0.0)}
 
 
 async def pass_time(pool: asyncpg.Pool, to: str, seconds: float) -> None:
@@ -27,8 +27,8 @@ async def pass_time(pool: asyncpg.Pool, to: str, seconds: float) -> None:
     )
 
 
-async def take(queue: PostgresQueue, lane: Lane) -> Turns:
-    return (await queue.take_turns([lane]))[lane.integration_id]
+async def take(queue: PostgresQueue, lane: Lane) -> RateTokens:
+    return (await queue.acquire_tokens([lane]))[lane.integration_id]
 
 
 async def test_a_slow_rate_lets_one_go_and_says_when_the_next_may(queue: PostgresQueue) -> None:
@@ -51,7 +51,7 @@ async def test_a_fast_rate_lets_a_tenth_of_a_second_go_at_once(queue: PostgresQu
 async def test_no_more_is_granted_than_was_asked_for(queue: PostgresQueue) -> None:
     lane = limited("turns3", 3, 1000.0)
     await known(queue, lane)
-    assert (await take(queue, lane)) == Turns(3, 0.0)
+    assert (await take(queue, lane)) == RateTokens(3, 0.0)
 
 
 async def test_time_that_passed_unused_is_not_saved_up(
@@ -77,7 +77,7 @@ async def test_a_lane_does_not_wait_for_an_hour_that_the_clock_lost(
 
 async def test_many_processes_together_get_no_more_than_one(queue: PostgresQueue) -> None:
     lane = limited("turns5", 10, 0.5)
-    await asyncio.gather(*(queue.take_turns([lane]) for _ in range(5)))
+    await asyncio.gather(*(queue.acquire_tokens([lane]) for _ in range(5)))
     turns = await asyncio.gather(*(take(queue, lane) for _ in range(10)))
     assert sum(each.granted for each in turns) <= 1
 
@@ -86,14 +86,14 @@ async def test_unused_turns_can_be_given_back(queue: PostgresQueue) -> None:
     lane = limited("turns6", 5, 0.1)
     await known(queue, lane)
     assert (await take(queue, lane)).granted == 1
-    await queue.return_turns([limited("turns6", 1, 0.1)])
+    await queue.refund_tokens([limited("turns6", 1, 0.1)])
     assert (await take(queue, lane)).granted == 1
 
 
 async def test_lanes_are_counted_apart(queue: PostgresQueue) -> None:
     lanes = [limited("turns7", 5, 0.1), limited("turns8", 5, 0.1)]
     await known(queue, *lanes)
-    assert {each.granted for each in (await queue.take_turns(lanes)).values()} == {1}
+    assert {each.granted for each in (await queue.acquire_tokens(lanes)).values()} == {1}
 
 
 async def store_new(queue: PostgresQueue, to: str, count: int) -> list[UUID]:

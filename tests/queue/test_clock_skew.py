@@ -7,7 +7,7 @@ from hookline.db.connections import pool
 from hookline.domain.deliveries import Delivered, RetryAt
 from hookline.errors import Unavailable
 from hookline.queue import clock
-from hookline.queue.clock import DueTimes
+from hookline.queue.clock_skew import ClockSkew
 from hookline.queue.postgres import PostgresQueue
 from support.queue_contract import claim, settled, store
 
@@ -41,8 +41,8 @@ async def clocks(partitioned: asyncpg.Pool) -> Clocks:
 
 
 @pytest.fixture
-def due_times(partitioned: asyncpg.Pool, clocks: Clocks) -> DueTimes:
-    return DueTimes(
+def due_times(partitioned: asyncpg.Pool, clocks: Clocks) -> ClockSkew:
+    return ClockSkew(
         partitioned,
         lease_seconds=LEASE,
         longest_delay=lambda: DELAY,
@@ -56,7 +56,7 @@ async def due_in(queue: PostgresQueue) -> dict[str, float]:
 
 
 async def test_nothing_waits_for_an_hour_that_the_clock_lost(
-    queue: PostgresQueue, due_times: DueTimes, clocks: Clocks, partitioned: asyncpg.Pool
+    queue: PostgresQueue, due_times: ClockSkew, clocks: Clocks, partitioned: asyncpg.Pool
 ) -> None:
     await due_times.keep()
     await store(queue, to="waits")
@@ -83,7 +83,7 @@ async def test_nothing_waits_for_an_hour_that_the_clock_lost(
 
 
 async def test_however_many_wait_all_are_brought_down(
-    queue: PostgresQueue, due_times: DueTimes, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+    queue: PostgresQueue, due_times: ClockSkew, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "_AT_ONCE", 3)
     await due_times.keep()
@@ -94,7 +94,7 @@ async def test_however_many_wait_all_are_brought_down(
 
 
 async def test_while_the_clock_goes_on_what_a_receiver_asked_for_is_waited_for(
-    queue: PostgresQueue, due_times: DueTimes, clocks: Clocks
+    queue: PostgresQueue, due_times: ClockSkew, clocks: Clocks
 ) -> None:
     await due_times.keep()
     await store(queue, to="asked")
@@ -107,7 +107,7 @@ async def test_while_the_clock_goes_on_what_a_receiver_asked_for_is_waited_for(
 
 
 async def test_the_first_look_mends_only_what_no_clock_in_order_explains(
-    queue: PostgresQueue, due_times: DueTimes, partitioned: asyncpg.Pool
+    queue: PostgresQueue, due_times: ClockSkew, partitioned: asyncpg.Pool
 ) -> None:
     for name in ("asked1", "waits1"):
         await store(queue, to=name)
@@ -123,7 +123,7 @@ async def test_the_first_look_mends_only_what_no_clock_in_order_explains(
 
 
 async def test_a_step_forwards_and_back_between_two_looks_is_mended_a_minute_later(
-    queue: PostgresQueue, due_times: DueTimes, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
+    queue: PostgresQueue, due_times: ClockSkew, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock, "_SWEEP_EVERY", 0.5)  # a minute of this clock would be a step
     await due_times.keep()
@@ -141,7 +141,7 @@ async def test_what_could_not_be_mended_is_mended_at_the_next_look(
     queue: PostgresQueue, clocks: Clocks, partitioned: asyncpg.Pool, database: str
 ) -> None:
     async with pool(database, size=1, statement_timeout=0.1) as impatient:
-        due_times = DueTimes(
+        due_times = ClockSkew(
             impatient,
             lease_seconds=LEASE,
             longest_delay=lambda: DELAY,
