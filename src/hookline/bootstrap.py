@@ -46,9 +46,9 @@ from hookline.metrics.counts import Counts
 from hookline.metrics.processes import Heartbeat
 from hookline.metrics.scrape import Delivering
 from hookline.metrics.system import System
-from hookline.queue.clock_skew import ClockSkew
 from hookline.queue.overview import QueueOverview
 from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.recovery import ClockSkew
 from hookline.security.egress.connect import Proxy
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits

@@ -6,9 +6,9 @@ import pytest
 from hookline.db.connections import pool
 from hookline.domain.deliveries import Delivered, RetryAt
 from hookline.errors import Unavailable
-from hookline.queue import clock
-from hookline.queue.clock_skew import ClockSkew
+from hookline.queue import recovery
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.recovery import ClockSkew
 from support.queue_contract import claim, settled, store
 
 HOUR = 3600.0
@@ -85,7 +85,7 @@ async def test_nothing_waits_for_an_hour_that_the_clock_lost(
 async def test_however_many_wait_all_are_brought_down(
     queue: PostgresQueue, due_times: ClockSkew, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock, "_AT_ONCE", 3)
+    monkeypatch.setattr(recovery, "_AT_ONCE", 3)
     await due_times.keep()
     await store(queue, to="many", count=8)
     await clocks.put_back(HOUR)
@@ -125,7 +125,7 @@ async def test_the_first_look_mends_only_what_no_clock_in_order_explains(
 async def test_a_step_forwards_and_back_between_two_looks_is_mended_a_minute_later(
     queue: PostgresQueue, due_times: ClockSkew, clocks: Clocks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock, "_SWEEP_EVERY", 0.5)  # a minute of this clock would be a step
+    monkeypatch.setattr(recovery, "_SWEEP_EVERY", 0.5)  # a minute of this clock would be a step
     await due_times.keep()
     await store(queue, to="waits3")
     await clocks.put_back(HOUR)

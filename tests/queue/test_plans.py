@@ -12,7 +12,7 @@ from hookline.db.connections import pool
 from hookline.db.partitions import is_partition
 from hookline.db.statements import of_days, statement
 from hookline.domain.ids import lowest_uuid, new_uuid
-from hookline.queue.columns import flags, plain, texts
+from hookline.queue.rows import flags, plain, texts
 from support import filled_store, plans
 from support.databases import Databases
 from support.filled_store import Sample

@@ -16,8 +16,8 @@ def limited(to: str, room: int, rate: float) -> Lane:
 
 async def known(queue: PostgresQueue, *lanes: Lane) -> None:
     """Have the lanes noted: the first question of all grants nothing."""
-    turns = await queue.acquire_tokens(lanes)
-    assert set(turns.values()) == {RateTokens(0, 0.0)}
+    tokens = await queue.acquire_tokens(lanes)
+    assert set(tokens.values()) == {RateTokens(0, 0.0)}
 
 
 async def pass_time(pool: asyncpg.Pool, to: str, seconds: float) -> None:
@@ -32,7 +32,7 @@ async def take(queue: PostgresQueue, lane: Lane) -> RateTokens:
 
 
 async def test_a_slow_rate_lets_one_go_and_says_when_the_next_may(queue: PostgresQueue) -> None:
-    lane = limited("turns1", 50, 0.1)
+    lane = limited("limited1", 50, 0.1)
     await known(queue, lane)
     first = await take(queue, lane)
     assert first.granted == 1
@@ -43,13 +43,13 @@ async def test_a_slow_rate_lets_one_go_and_says_when_the_next_may(queue: Postgre
 
 
 async def test_a_fast_rate_lets_a_tenth_of_a_second_go_at_once(queue: PostgresQueue) -> None:
-    lane = limited("turns2", 500, 1000.0)
+    lane = limited("limited2", 500, 1000.0)
     await known(queue, lane)
     assert (await take(queue, lane)).granted == 100
 
 
 async def test_no_more_is_granted_than_was_asked_for(queue: PostgresQueue) -> None:
-    lane = limited("turns3", 3, 1000.0)
+    lane = limited("limited3", 3, 1000.0)
     await known(queue, lane)
     assert (await take(queue, lane)) == RateTokens(3, 0.0)
 
@@ -57,18 +57,18 @@ async def test_no_more_is_granted_than_was_asked_for(queue: PostgresQueue) -> No
 async def test_time_that_passed_unused_is_not_saved_up(
     queue: PostgresQueue, partitioned: asyncpg.Pool
 ) -> None:
-    lane = limited("turns4", 500, 20.0)
+    lane = limited("limited4", 500, 20.0)
     await known(queue, lane)
-    await pass_time(partitioned, "turns4", 3600)
+    await pass_time(partitioned, "limited4", 3600)
     assert (await take(queue, lane)).granted == 2
 
 
 async def test_a_lane_does_not_wait_for_an_hour_that_the_clock_lost(
     queue: PostgresQueue, partitioned: asyncpg.Pool
 ) -> None:
-    lane = limited("turns9", 50, 0.1)
+    lane = limited("limited9", 50, 0.1)
     await known(queue, lane)
-    await pass_time(partitioned, "turns9", -3600)
+    await pass_time(partitioned, "limited9", -3600)
     assert (await take(queue, lane)).granted == 1
     again = await take(queue, lane)
     assert again.granted == 0
@@ -76,22 +76,22 @@ async def test_a_lane_does_not_wait_for_an_hour_that_the_clock_lost(
 
 
 async def test_many_processes_together_get_no_more_than_one(queue: PostgresQueue) -> None:
-    lane = limited("turns5", 10, 0.5)
+    lane = limited("limited5", 10, 0.5)
     await asyncio.gather(*(queue.acquire_tokens([lane]) for _ in range(5)))
-    turns = await asyncio.gather(*(take(queue, lane) for _ in range(10)))
-    assert sum(each.granted for each in turns) <= 1
+    tokens = await asyncio.gather(*(take(queue, lane) for _ in range(10)))
+    assert sum(each.granted for each in tokens) <= 1
 
 
-async def test_unused_turns_can_be_given_back(queue: PostgresQueue) -> None:
-    lane = limited("turns6", 5, 0.1)
+async def test_unused_tokens_are_refunded(queue: PostgresQueue) -> None:
+    lane = limited("limited6", 5, 0.1)
     await known(queue, lane)
     assert (await take(queue, lane)).granted == 1
-    await queue.refund_tokens([limited("turns6", 1, 0.1)])
+    await queue.refund_tokens([limited("limited6", 1, 0.1)])
     assert (await take(queue, lane)).granted == 1
 
 
 async def test_lanes_are_counted_apart(queue: PostgresQueue) -> None:
-    lanes = [limited("turns7", 5, 0.1), limited("turns8", 5, 0.1)]
+    lanes = [limited("limited7", 5, 0.1), limited("limited8", 5, 0.1)]
     await known(queue, *lanes)
     assert {each.granted for each in (await queue.acquire_tokens(lanes)).values()} == {1}
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import booleans, floats, integers, lists, none, text, uuids
 
-from hookline.queue.columns import flags, plain, texts
+from hookline.queue.rows import flags, plain, texts
 from support.databases import Databases
 
 ANY_TEXT = text().filter(lambda value: "\x00" not in value and not _is_lone(value))

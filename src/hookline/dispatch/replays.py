@@ -27,7 +27,7 @@ from hookline.history.replayable import Page, Passes, Selected, Wants, find_page
 from hookline.history.schemas import ReplayCount
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscription, Subscriptions
-from hookline.queue.arrays import texts
+from hookline.queue.rows import texts
 
 MOST_WAITING: Final = 200  # deliveries of an integration that wait, until a replay adds no more
 _LOOKED_AT = 500  # deliveries and events in one page

@@ -157,7 +157,7 @@ class Queue(Protocol):
         """
 
     async def refund_tokens(self, unused: Sequence[Lane]) -> None:
-        """Give back turns that found nothing to deliver, each lane's `room` of them."""
+        """Give back tokens that found nothing to deliver, each lane's `room` of them."""
 
     async def backlog(self) -> dict[str, int]:
         """Return about how many deliveries of each integration are pending.

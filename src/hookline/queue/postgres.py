@@ -20,8 +20,6 @@ from hookline.domain.ids import lowest_uuid
 from hookline.domain.statistics import Ending, code_of
 from hookline.errors import Unavailable
 from hookline.logs import get_logger
-from hookline.queue.columns import flags, lists, optional, optional_texts, plain, texts
-from hookline.queue.lost_claims import LostClaims
 from hookline.queue.outdated import OutdatedDeliveries
 from hookline.queue.port import (
     Appended,
@@ -34,12 +32,19 @@ from hookline.queue.port import (
     StaleSnapshot,
     Waiting,
 )
+from hookline.queue.recovery import LostClaims
 from hookline.queue.rows import (
     attempt_outcome,
     claimed_row,
     counted,
     ending_of_lost,
-    turns,
+    flags,
+    lists,
+    optional,
+    optional_texts,
+    plain,
+    rate_columns,
+    texts,
     written,
 )
 
@@ -252,13 +257,13 @@ class PostgresQueue:
     @_unavailable_when_away
     async def acquire_tokens(self, lanes: Sequence[Lane]) -> dict[str, RateTokens]:
         """Let deliveries of rate-limited lanes go, as far as their rates allow."""
-        rows = await self._pool.fetch(self._acquire_tokens, *turns(lanes))
+        rows = await self._pool.fetch(self._acquire_tokens, *rate_columns(lanes))
         return {row["integration_id"]: RateTokens(row["granted"], row["next_in"]) for row in rows}
 
     @_unavailable_when_away
     async def refund_tokens(self, unused: Sequence[Lane]) -> None:
-        """Give back turns that found nothing to deliver."""
-        await self._pool.execute(self._refund_tokens, *turns(unused))
+        """Give back tokens that found nothing to deliver."""
+        await self._pool.execute(self._refund_tokens, *rate_columns(unused))
 
     @_unavailable_when_away
     async def backlog(self) -> dict[str, int]:

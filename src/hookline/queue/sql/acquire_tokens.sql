@@ -25,7 +25,7 @@ used as (
     from asked
     join known on known.integration_id = asked.integration_id
 ),
-turns as (
+acquired as (
     select
         integration_id, rate, burst, used_until,
         greatest(0, least(
@@ -35,9 +35,9 @@ turns as (
 ),
 spent as (
     update rate_limits
-    set used_until = turns.used_until + make_interval(secs => turns.granted / turns.rate)
-    from turns
-    where rate_limits.integration_id = turns.integration_id and turns.granted > 0
+    set used_until = acquired.used_until + make_interval(secs => acquired.granted / acquired.rate)
+    from acquired
+    where rate_limits.integration_id = acquired.integration_id and acquired.granted > 0
 ),
 noted as (
     insert into rate_limits (integration_id, used_until)
@@ -51,6 +51,6 @@ select
     asked.integration_id,
     coalesce(granted, 0) as granted,
     coalesce(greatest(0, extract(epoch from used_until - now())::float8
-        + (granted + 1 - turns.burst) / turns.rate), 0) as next_in
+        + (granted + 1 - acquired.burst) / acquired.rate), 0) as next_in
 from asked
-left join turns on turns.integration_id = asked.integration_id
+left join acquired on acquired.integration_id = asked.integration_id
