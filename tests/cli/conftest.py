@@ -26,7 +26,7 @@ async def made_data(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[P
     """A data directory whose database is made already, which takes seconds."""
     with passable_folder() as folder:
         terminal = Terminal(tmp_path_factory.mktemp("made"), folder / "data")
-        code, _, err = await terminal.run("migrate")
+        code, _, err = await terminal.run_anew("migrate")
         assert code == 0, err
         yield folder / "data"
 

@@ -16,25 +16,25 @@ COMMANDS = (
 
 
 async def test_help_names_every_command(terminal: Terminal) -> None:
-    code, out, err = await terminal.run("--help")
+    code, out, err = await terminal.run_anew("--help")
 
     assert (code, err) == (0, "")
     assert [name for name in COMMANDS if not re.search(rf"^\W+{name} ", out, re.MULTILINE)] == []
 
 
 async def test_version(terminal: Terminal) -> None:
-    assert await terminal.run("--version") == (0, f"hookline {__version__}\n", "")
+    assert await terminal.run_anew("--version") == (0, f"hookline {__version__}\n", "")
 
 
 async def test_an_unknown_command_is_a_usage_error(terminal: Terminal) -> None:
-    code, out, err = await terminal.run("delivre")
+    code, out, err = await terminal.run_anew("delivre")
 
     assert (code, out) == (2, "")
     assert "delivre" in err
 
 
 async def test_settings_lists_each_with_its_source_and_masks_secrets(terminal: Terminal) -> None:
-    code, out, err = await terminal.run(
+    code, out, err = await terminal.run_anew(
         "settings", RETRY_DELAYS="1,2", ADMIN_KEY="hk_" + "secretsecretsecretsecretsecret00"
     )
 
@@ -74,7 +74,7 @@ async def test_a_database_that_is_away_is_a_sentence(terminal: Terminal) -> None
 
 
 async def test_the_openapi_document_is_printed_or_written(terminal: Terminal) -> None:
-    code, out, err = await terminal.run("openapi")
+    code, out, err = await terminal.run_anew("openapi")
     written = terminal.directory / "openapi.json"
     await terminal.run("openapi", "--output", str(written))
 

@@ -10,7 +10,7 @@ from support.terminal import Terminal
 
 @pytest.mark.timeout(180)
 async def test_every_sample_is_delivered_verified_and_one_is_retried(terminal: Terminal) -> None:
-    code, out, err = await terminal.run("demo")
+    code, out, err = await terminal.run_anew("demo")
 
     assert (code, err) == (0, "")
     catalogue = load_catalogue()

@@ -189,7 +189,7 @@ async def test_what_the_machine_lacks_is_told_with_what_to_do(
 async def test_the_command_prints_findings_and_ends_with_1_where_one_failed(
     terminal: Terminal,
 ) -> None:
-    code, out, err = await terminal.run("doctor")
+    code, out, err = await terminal.run_anew("doctor")
     assert (code, err) == (0, "")
     assert "the first `hookline serve` makes one" in out
     assert not terminal.data.exists()

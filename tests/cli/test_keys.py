@@ -16,7 +16,7 @@ async def row_of(name: str, terminal: Terminal) -> list[str]:
 
 
 async def test_a_key_is_made_listed_and_revoked_while_nothing_runs(made_terminal: Terminal) -> None:
-    code, key, err = await made_terminal.run(
+    code, key, err = await made_terminal.run_anew(
         *("keys", "create", "--role", "manager", "--pbx", "000000000001"),
         *("--name", "for the CRM", "--expires-in", "30d"),
     )

@@ -23,7 +23,7 @@ async def post(url: str, body: bytes = BODY, headers: dict[str, str] | None = No
 
 
 async def test_each_delivery_is_shown_with_what_holds(terminal: Terminal) -> None:
-    command = await terminal.start("listen", "--port", "0", "--secret", SECRET, "--body")
+    command = await terminal.start_anew("listen", "--port", "0", "--secret", SECRET, "--body")
     url = await listening(command)
 
     assert await post(f"{url}/hook") == 200

@@ -25,7 +25,7 @@ async def get(url: str, path: str, key: str | None = None) -> httpx.Response:
 async def test_the_first_start_shows_the_admin_key_and_later_ones_say_where_it_is(
     terminal: Terminal,
 ) -> None:
-    first = await terminal.start("serve")
+    first = await terminal.start_anew("serve")
     url = await served(first)
     key = (await first.says(r"Admin key +(hk_\S+)"))[1]
 
@@ -71,7 +71,7 @@ async def test_the_roles_split_over_processes_that_share_a_database(
 
 
 async def test_a_worker_runs_until_it_is_told_to_stop(made_terminal: Terminal) -> None:
-    worker = await made_terminal.start("worker")
+    worker = await made_terminal.start_anew("worker")
 
     await worker.says("delivery engine is running")
 

@@ -21,6 +21,8 @@ import sys
 from pathlib import Path
 
 _IMPORTED = (
+    "hookline.cli.database",
+    "hookline.cli.keys",
     "hookline.cli.serve",
     "hookline.app",
     "hookline.runtime",

@@ -68,7 +68,15 @@ class Terminal:
         self._running: list[Command] = []
 
     async def start(self, *arguments: str, **settings: str) -> Command:
-        """Start a command in an interpreter of its own."""
+        """Start a command in a process that has imported most of it already."""
+        environment = self._environment(settings)
+        if "LD_PRELOAD" in environment:  # a fork has its libraries
+            return await self.start_anew(*arguments, **settings)
+        self._running.append(Command(await fork(arguments, environment, self.directory)))
+        return self._running[-1]
+
+    async def start_anew(self, *arguments: str, **settings: str) -> Command:
+        """Start a command in an interpreter of its own, as people do: it takes a second more."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             *("-m", "hookline", *arguments),
@@ -81,20 +89,13 @@ class Terminal:
         self._running.append(Command(process))
         return self._running[-1]
 
-    async def fork(self, *arguments: str, **settings: str) -> Command:
-        """Start a command in a process that has imported all already."""
-        environment = self._environment(settings)
-        if "LD_PRELOAD" in environment:  # a fork has its libraries
-            return await self.start(*arguments, **settings)
-        self._running.append(Command(await fork(arguments, environment, self.directory)))
-        return self._running[-1]
-
     async def run(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
         """Run a command to its end; return the exit code and what it printed and complained."""
-        command = await self.start(*arguments, **settings)
-        async with asyncio.timeout(START):
-            out, err = await command.process.communicate()
-        return command.process.returncode or 0, out.decode(), err.decode()
+        return await _ended(await self.start(*arguments, **settings))
+
+    async def run_anew(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
+        """Do the same in an interpreter of its own."""
+        return await _ended(await self.start_anew(*arguments, **settings))
 
     def _environment(self, settings: dict[str, str]) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("HOOKLINE_")}
@@ -107,3 +108,9 @@ class Terminal:
                 command.process.terminate()
                 async with asyncio.timeout(START):
                     await command.process.communicate()
+
+
+async def _ended(command: Command) -> tuple[int, str, str]:
+    async with asyncio.timeout(START):
+        out, err = await command.process.communicate()
+    return command.process.returncode or 0, out.decode(), err.decode()
