@@ -32,7 +32,7 @@ demo: .venv/runtime  ## sample events through a service of its own to a receiver
 	@$(BIN)/hookline demo
 
 # Bytecode is kept, since the tests start hundreds of processes.
-test: .venv/dev .venv/npm .venv/generator .venv/go .venv/java $(CONSOLE)  ## every test, but those of make soak, on every processor
+test: .venv/dev .venv/npm .venv/generator .venv/go .venv/java $(CONSOLE)  ## every test, but those of make soak, two at a time on every processor
 	@PYTHONPATH=tests $(BIN)/python -m support.system_postgres
 	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 

@@ -13,6 +13,11 @@ from support.places import passable_folder
 ANOTHER_SERVER = "HOOKLINE_TEST_DATABASE_URL"  # tests run against this one instead of their own
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes run tests: many tests wait, so two for each processor."""
+    return 2 * len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 4
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _leftovers() -> Iterator[None]:
     """Leave no process and no folder behind, even where the run is killed."""
