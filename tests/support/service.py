@@ -123,7 +123,7 @@ class Services:
             "EGRESS_ALLOWED_NETWORKS": "127.0.0.1/32",
             "ADMIN_KEY": self.admin_key,
             "ENCRYPTION_KEYS": generate_key(),
-            "POLL_INTERVAL": "0.1",
+            "POLL_INTERVAL": "0.3",
             "LOG_LEVEL": "WARNING",
             **settings,
         }
@@ -131,7 +131,7 @@ class Services:
 
     async def start(self, *arguments: str, **settings: str) -> Service:
         """Start one and wait until it answers."""
-        command = await self.terminal.fork("serve", *arguments, **self.settings | settings)
+        command = await self.terminal.start("serve", *arguments, **self.settings | settings)
         url = str((await command.says(r"API +(http://127\.0\.0\.1:\d+)/v1"))[1])
         client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
         self._clients.append(client)
@@ -139,7 +139,7 @@ class Services:
 
     async def a_worker(self, **settings: str) -> Command:
         """Start an engine without an API and wait until it runs."""
-        command = await self.terminal.fork("worker", **self.settings | settings)
+        command = await self.terminal.start("worker", **self.settings | settings)
         await command.says("delivery engine is running")
         return command
 
