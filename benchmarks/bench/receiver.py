@@ -7,6 +7,8 @@ have their connection closed with the answer.
 """
 
 import asyncio
+import collections
+import heapq
 import hmac
 import ssl
 import time
@@ -47,6 +49,9 @@ class Tally:
         self.wrong = 0
         self.connections = 0  # for webhooks
         self.resumed = 0  # of which with a ticket of an earlier one
+        self.at_once: collections.Counter[int] = (
+            collections.Counter()
+        )  # how many a desk had, how often
         self.secrets: dict[bytes, bytes] = {}
 
     def take(self, key: bytes, number: int) -> bool:
@@ -112,13 +117,42 @@ class _Connection(asyncio.Protocol):
         raise NotImplementedError
 
 
-class WebhookConnection(_Connection):
-    """Takes deliveries. `delay`: seconds until each is answered; `close`: the connection ends."""
+class Desk:
+    """An origin's workers, each of them busy for so many seconds with each request."""
 
-    def __init__(self, tally: Tally, delay: float = 0.0, *, close: bool = False) -> None:
+    def __init__(self, tally: Tally, workers: int, seconds: float) -> None:
+        self._tally = tally
+        self._seconds = seconds
+        self._free_at = [0.0] * workers
+        self._at_once = 0
+
+    def enter(self) -> float:
+        """Have the worker that is free first take a request; return in how many seconds it ends."""
+        self._at_once += 1
+        self._tally.at_once[self._at_once] += 1
+        now = time.monotonic()
+        ends = max(heapq.heappop(self._free_at), now) + self._seconds
+        heapq.heappush(self._free_at, ends)
+        return ends - now
+
+    def leave(self) -> None:
+        """End a request."""
+        self._at_once -= 1
+
+
+class WebhookConnection(_Connection):
+    """Takes deliveries. `delay`: seconds until each is answered; `close`: the connection ends.
+
+    At a `desk` they wait until a worker is free.
+    """
+
+    def __init__(
+        self, tally: Tally, delay: float = 0.0, *, close: bool = False, desk: Desk | None = None
+    ) -> None:
         super().__init__(tally)
         self._delay = delay
         self._close = close
+        self._desk = desk
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it."""
@@ -129,6 +163,10 @@ class WebhookConnection(_Connection):
 
     def reply(self, answer: bytes) -> None:
         """Send an answer, now or when it is time."""
+        if self._desk is not None:
+            wait = self._desk.enter()
+            asyncio.get_running_loop().call_later(wait, self._served, answer)
+            return
         if self._delay:
             asyncio.get_running_loop().call_later(self._delay, super().reply, answer)
             return
@@ -136,6 +174,11 @@ class WebhookConnection(_Connection):
         if self._close and self._transport is not None:
             self._transport.close()
             self._transport = None
+
+    def _served(self, answer: bytes) -> None:
+        assert self._desk is not None  # noqa: S101 - it was entered
+        self._desk.leave()
+        super().reply(answer)
 
     def answer(self, data: bytes, end: int, whole: int) -> bytes:
         """Count it and say 200."""
@@ -183,18 +226,22 @@ class Receiver:
         tls: str | None = None,
         delays: tuple[float, float] = (0.0, 0.0),
         close: bool = False,
+        workers: int | None = None,
     ) -> Json:
         """Open so many ports for webhooks and for dead targets, and one for a queue.
 
         `tls`: the file with the chain and key of those for webhooks. `delays`: seconds until the
-        first one answers and until the last one does; the others lie between.
+        first one answers and until the last one does; the others lie between. Each has so many
+        `workers`, if that is given, who work for that long on each request.
         """
         tally = self._tally = Tally(Counters(Path(counters)))
         context = None if tls is None else server_context(Path(tls))
         step = (delays[1] - delays[0]) / max(1, webhooks - 1)
+        waits = [delays[0] + step * port for port in range(webhooks)]
+        desks = [None if workers is None else Desk(tally, workers, wait) for wait in waits]
         takes = [
-            partial(WebhookConnection, delay=delays[0] + step * port, close=close)
-            for port in range(webhooks)
+            partial(WebhookConnection, delay=wait, close=close, desk=desk)
+            for wait, desk in zip(waits, desks, strict=True)
         ]
         return {
             "webhooks": [await self._open(each, tally, context) for each in takes],
@@ -220,6 +267,7 @@ class Receiver:
             "wrong": tally.wrong,
             "connections": tally.connections,
             "resumed": tally.resumed,
+            "at_once": sorted(tally.at_once.items()),
         }
 
     async def _open(

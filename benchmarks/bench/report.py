@@ -140,6 +140,11 @@ def _particulars(figures: Figures) -> Iterator[str]:
     for kind, answers in figures.get("attack", {}).items():
         told = ", ".join(f"{count:,} × {status}" for status, count in sorted(answers.items()))
         yield f"{kind} were answered {told}."
+    if at_once := figures.get("at_once"):
+        yield (
+            f"each origin had {at_once['p50']} requests at once (median of all arrivals),"
+            f" {at_once['most']} at most."
+        )
     if "filled_by" in figures:
         yield f"{figures['waiting']:,} deliveries waited, put there by SQL."
 

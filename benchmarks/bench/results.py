@@ -180,6 +180,7 @@ def checks(receipts: Receipts, *sent: Sent) -> dict[str, Any]:
         "signatures_wrong": receipts.report["wrong"],
         "connections": receipts.report["connections"],
         "connections_resumed": receipts.report["resumed"],
+        "at_once": _weighted(receipts.report["at_once"]),
     }
 
 
@@ -194,6 +195,18 @@ def _percentiles(ascending: Sequence[int]) -> dict[str, float] | None:
         name: round(ascending[min(len(ascending) - 1, int(len(ascending) * q))] / _MILLISECOND, 2)
         for name, q in (("p50", 0.5), ("p99", 0.99), ("p999", 0.999))
     }
+
+
+def _weighted(counts: Sequence[tuple[int, int]]) -> dict[str, int] | None:
+    """Return the median and the most of values that each come with how often they were seen."""
+    if not counts:
+        return None
+    middle, seen = sum(count for _, count in counts) / 2, 0
+    for value, count in counts:
+        seen += count
+        if seen >= middle:
+            return {"p50": value, "most": counts[-1][0]}
+    raise AssertionError
 
 
 def _two_columns(path: Path) -> tuple[Sequence[int], Sequence[int]]:

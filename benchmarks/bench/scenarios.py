@@ -37,7 +37,7 @@ class Scenario:
     connections: int = 32  # keep-alive
     rate: float | None = None  # events a second, open loop; None: as fast as answers come
     window: int | None = None  # most deliveries on their way; None: no bound
-    in_flight: int = 64  # maxInFlight: what the fast receiver of these scenarios is allowed
+    in_flight: int | None = 64  # maxInFlight: what these fast receivers are allowed; None: adapts
     integrations: int = 1
     pbxs: int = 1  # over which the integrations are spread evenly
     zipf: bool = False
@@ -49,6 +49,7 @@ class Scenario:
     origins: int | None = None  # over which the integrations are spread; None: each its own, to 256
     delays: tuple[float, float] = (0.0, 0.0)  # seconds until the quickest and slowest origin answer
     close: bool = False  # each answer ends its connection
+    workers: int | None = None  # of each origin, each busy for its delay; None: as many as it takes
     hands: int | None = None  # the service's MAX_IN_FLIGHT; None: the default
     hang: bool = False  # the receiver of every other integration never answers
     paused: bool = False  # and those integrations are paused before it begins
@@ -98,7 +99,7 @@ _CROWD = Scenario(
     name="crowd",
     summary="as single, to 1,000 integrations evenly; the same half watched as in hung",
     kind=Kind.CROWD,
-    in_flight=16,  # the service's default
+    in_flight=None,  # the service's default
     integrations=1_000,
     pbxs=1_000,
     times=2.0,
@@ -152,6 +153,27 @@ SCENARIOS: Final = (
         against="tls",
     ),
     Scenario(
+        name="patient",
+        summary="as single, to 10 integrations that answer after 150 ms; in flight: null",
+        integrations=10,
+        pbxs=10,
+        in_flight=None,
+        delays=(0.15, 0.15),
+        against="single",
+    ),
+    Scenario(
+        name="knee",
+        summary="2,000 events a second, for 10 s, to 4 origins of 20 workers, 50 ms each: they"
+        " take 1,600; in flight: null",
+        rate=2_000.0,
+        integrations=4,
+        pbxs=4,
+        in_flight=None,
+        delays=(0.05, 0.05),
+        workers=20,
+        longest=10.0,  # seconds: what is left over takes a quarter as long
+    ),
+    Scenario(
         name="drain",
         summary="100,000 waiting, then the engine starts",
         kind=Kind.DRAIN,
@@ -178,7 +200,7 @@ SCENARIOS: Final = (
     Scenario(
         name="lanes",
         summary="as single, to 5,000 integrations by Zipf's law",
-        in_flight=16,  # the service's default
+        in_flight=None,  # the service's default
         integrations=5_000,
         pbxs=5_000,
         zipf=True,
@@ -205,7 +227,7 @@ SCENARIOS: Final = (
         summary="200 events a second to 100 integrations, while one more gets all it can",
         kind=Kind.FLOOD,
         rate=200.0,  # a tenth of what a small machine takes, so that the flood is nine tenths
-        in_flight=16,
+        in_flight=None,
         integrations=101,
         pbxs=101,
     ),

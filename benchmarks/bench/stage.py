@@ -225,6 +225,7 @@ async def stage(scenario: Scenario, layout: Layout, options: Options) -> AsyncIt
             tls=None if shown is None else str(shown),
             delays=scenario.delays,
             close=scenario.close,
+            workers=scenario.workers,
         )
         yield Stage(
             scenario=scenario,

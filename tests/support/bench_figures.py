@@ -25,7 +25,14 @@ def sent(*times: tuple[int, int], began: int = 0, first: int = 0) -> Sent:
 
 def received(*arrivals: tuple[int, int]) -> Receipts:
     """Make what the receiver reports: (event number, milliseconds)."""
-    report_ = {"duplicates": 0, "checked": 1, "wrong": 0, "connections": 1, "resumed": 0}
+    report_ = {
+        "duplicates": 0,
+        "checked": 1,
+        "wrong": 0,
+        "connections": 1,
+        "resumed": 0,
+        "at_once": [[1, 1]],
+    }
     times = [at * MILLISECOND for _, at in arrivals]
     return Receipts([number for number, _ in arrivals], times, report_)
 
