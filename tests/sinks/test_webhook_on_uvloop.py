@@ -13,7 +13,14 @@ from hookline.security.egress.tls import client_tls
 from sinks.contract import delivers, fails_as
 from support.certificates import Authority
 from support.hostile import flooding, resetting_after, saying_nothing
-from support.receivers import Receiver, answering, answering_then_closing, receiving, status
+from support.receivers import (
+    Exchange,
+    Receiver,
+    answering,
+    answering_then_closing,
+    receiving,
+    status,
+)
 from support.webhook_shipments import Names, webhook_shipment, webhook_sink
 
 NAME = "crm.example.com"
@@ -65,6 +72,24 @@ async def an_untrusted_certificate_is_refused(authority: Authority) -> None:
     assert receiver.requests == []
 
 
+async def tls_of_an_earlier_connection_is_resumed(authority: Authority) -> None:
+    resumed: list[bool] = []
+
+    async def behave(exchange: Exchange) -> None:
+        resumed.append(exchange.writer.get_extra_info("ssl_object").session_reused)
+        await answering_then_closing(status(200))(exchange)
+
+    tls, trusting = authority.server(NAME), client_tls(authority.file)
+    async with (
+        receiving(behave, tls=tls) as receiver,
+        webhook_sink(tls=trusting, names=names()) as sink,
+    ):
+        for _ in range(3):
+            await sink.send(webhook_shipment(url(receiver)))
+            await receiver.until(lambda r: r.open == 0)
+    assert resumed == [False, True, True]
+
+
 async def a_proxy_that_refuses_is_heard(_authority: Authority) -> None:
     async with receiving(answering_then_closing(b"HTTP/1.1 403 No\r\n\r\n")) as middle:
         proxy = Proxy.parse(f"http://127.0.0.1:{middle.port}")
@@ -79,6 +104,7 @@ async def a_proxy_that_refuses_is_heard(_authority: Authority) -> None:
         a_kept_connection_serves_again,
         failures_have_their_kinds,
         an_untrusted_certificate_is_refused,
+        tls_of_an_earlier_connection_is_resumed,
         a_proxy_that_refuses_is_heard,
     ],
 )

@@ -142,11 +142,11 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving(
-    behaviour: Behaviour | None = None, *, tls: ssl.SSLContext | None = None
+    behaviour: Behaviour | None = None, *, tls: ssl.SSLContext | None = None, port: int = 0
 ) -> AsyncIterator[Receiver]:
     """Run a receiver until the block ends."""
     receiver = Receiver() if behaviour is None else Receiver(behaviour)
-    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0, ssl=tls)
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", port, ssl=tls)
     receiver.port = server.sockets[0].getsockname()[1]
     try:
         yield receiver

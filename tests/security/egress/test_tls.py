@@ -4,13 +4,15 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from hookline.domain.deliveries import ErrorKind, TlsReason, Verdict
 from hookline.errors import ConfigurationError
-from hookline.security.egress.tls import client_tls
+from hookline.security.egress.tls import TlsSessions, client_tls
+from hookline.security.egress.urls import Origin
 from sinks.contract import delivers, fails_as
 from support.certificates import (
     Authority,
@@ -18,11 +20,12 @@ from support.certificates import (
     until_tls_1_1,
     without_a_common_cipher,
 )
-from support.receivers import OK, receiving
+from support.receivers import OK, Exchange, receiving
 from support.webhook_shipments import Names, webhook_shipment, webhook_sink
 
 NAME = "crm.example.com"
 SHORT = 0.3  # seconds
+CLOSING_OK = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 BROKEN_TLS: dict[TlsReason, Callable[[Authority, Authority], ssl.SSLContext]] = {
@@ -185,3 +188,93 @@ def test_the_systems_authorities_are_trusted_beside_the_operators(authority: Aut
     assert both.check_hostname
     assert both.verify_mode is ssl.CERT_REQUIRED
     assert both.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def resumed(exchange: Exchange) -> bool:
+    return bool(exchange.writer.get_extra_info("ssl_object").session_reused)
+
+
+class Resumption:
+    """A behaviour: each answer ends its connection; it notes which of those resumed another's."""
+
+    def __init__(self) -> None:
+        self.resumed: list[bool] = []
+
+    async def __call__(self, exchange: Exchange) -> None:
+        self.resumed.append(resumed(exchange))
+        await exchange.say(CLOSING_OK)
+
+
+async def test_a_connection_resumes_what_an_earlier_one_of_its_origin_agreed_on(
+    authority: Authority, trusting: ssl.SSLContext
+) -> None:
+    behaviour, tls = Resumption(), authority.server("127.0.0.1")
+    async with (
+        receiving(behaviour, tls=tls) as receiver,
+        receiving(behaviour, tls=tls) as another,
+        webhook_sink(tls=trusting) as sink,
+    ):
+        for port in (receiver.port, receiver.port, another.port, receiver.port):
+            await sink.send(webhook_shipment(f"https://127.0.0.1:{port}/"))
+    assert behaviour.resumed == [False, True, False, True]
+
+
+async def test_a_server_that_forgot_is_agreed_with_anew_and_resumed_again(
+    authority: Authority, trusting: ssl.SSLContext
+) -> None:
+    behaviour, first, second = (
+        Resumption(),
+        *(authority.server("127.0.0.1") for _ in range(2)),
+    )
+    async with webhook_sink(tls=trusting) as sink:
+        async with receiving(behaviour, tls=first) as receiver:
+            shipment = webhook_shipment(f"https://127.0.0.1:{receiver.port}/")
+            await sink.send(shipment)
+        async with receiving(behaviour, tls=second, port=receiver.port):
+            await sink.send(shipment)
+            await sink.send(shipment)
+    assert behaviour.resumed == [False, False, True]
+
+
+def agreed(client: ssl.SSLContext, server: ssl.SSLContext) -> ssl.SSLObject:
+    """Shake hands in memory, and read what the server says first: its tickets come with it."""
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(to_client, to_server, server_hostname=NAME)
+    theirs = server.wrap_bio(to_server, to_client, server_side=True)
+    with suppress(ssl.SSLWantReadError):
+        ours.do_handshake()
+    with suppress(ssl.SSLWantReadError):
+        theirs.do_handshake()
+    ours.do_handshake()
+    theirs.do_handshake()
+    theirs.write(b"ready")
+    assert ours.read(5) == b"ready"
+    return ours
+
+
+def test_a_certificate_is_verified_anew_after_an_hour(
+    authority: Authority, trusting: ssl.SSLContext
+) -> None:
+    sessions, origin, server = (
+        TlsSessions(trusting),
+        Origin("https", NAME, 443),
+        authority.server(NAME),
+    )
+    sessions.keep(origin, agreed(trusting, server), since=0.0, now=1.0)
+
+    again = agreed(sessions.context_for(origin, 3_600.0), server)
+    sessions.keep(origin, again, since=3_600.0, now=3_601.0)  # its certificate was not looked at
+
+    assert again.session_reused
+    assert sessions.context_for(origin, 3_602.0) is trusting
+
+
+def test_sessions_are_bounded(authority: Authority, trusting: ssl.SSLContext) -> None:
+    sessions, verified = TlsSessions(trusting), agreed(trusting, authority.server(NAME))
+    origins = [Origin("https", NAME, port) for port in range(1, 2_050)]
+    for origin in origins:
+        sessions.keep(origin, verified, since=0.0, now=1.0)
+
+    kept = [sessions.context_for(origin, 1.0) is not trusting for origin in origins]
+
+    assert kept == [False] + [True] * 2_048

@@ -19,8 +19,8 @@ from urllib.parse import unquote, urlsplit
 from hookline.errors import ConfigurationError
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.connection import Connection
-from hookline.security.egress.errors import ConnectionLost, NotReachable, TlsFailed
-from hookline.security.egress.tls import tls_reason
+from hookline.security.egress.errors import ConnectionLost, NotReachable, TlsFailed, tls_reason
+from hookline.security.egress.tls import TlsSessions
 from hookline.security.egress.urls import Origin
 
 _STAGGER = 0.25  # seconds for an address before the next one is tried as well (RFC 8305, 5)
@@ -80,11 +80,14 @@ class Proxy:
 class Connector:
     """Connects, agrees on TLS for the origin's name, and says what went wrong in our words.
 
+    TLS resumes an earlier session of the origin, but not through a proxy.
+
     `keep` and `read` bound each response's body; see Connection.
     """
 
     def __init__(self, tls: ssl.SSLContext, proxy: Proxy | None, *, keep: int, read: int) -> None:
         self._tls = tls
+        self._sessions = TlsSessions(tls)
         self._proxy = proxy
         self._keep = keep
         self._read = read
@@ -121,21 +124,35 @@ class Connector:
                 _give_up(attempt)
         raise min(failures, key=lambda failure: isinstance(failure, NotReachable))
 
+    def keep_session(self, origin: Origin, connection: Connection) -> None:
+        """Have later connections resume this one's TLS, once a response came over it."""
+        if connection.tls is not None and self._proxy is None:
+            now = asyncio.get_running_loop().time()
+            self._sessions.keep(origin, connection.tls, connection.opened_at, now)
+
     async def _open(self, origin: Origin, address: Address) -> Connection:
         with _named_errors():
             if self._proxy is not None:
                 return await self._open_through(self._proxy, origin, address)
-            secure = origin.scheme == "https"
-            _, connection = await asyncio.get_running_loop().create_connection(
-                self._new,
-                str(address),
-                origin.port,
-                ssl=self._tls if secure else None,
-                server_hostname=origin.host if secure else None,
-                ssl_handshake_timeout=_OUT_OF_THE_WAY if secure else None,
-                ssl_shutdown_timeout=_GOODBYE if secure else None,
-            )
-            return connection
+            try:
+                return await self._open_directly(origin, address)
+            except OSError:  # of TLS as well: some servers end a handshake that they can't resume
+                self._sessions.forget(origin)
+                raise
+
+    async def _open_directly(self, origin: Origin, address: Address) -> Connection:
+        loop = asyncio.get_running_loop()
+        secure = origin.scheme == "https"
+        _, connection = await loop.create_connection(
+            self._new,
+            str(address),
+            origin.port,
+            ssl=self._sessions.context_for(origin, loop.time()) if secure else None,
+            server_hostname=origin.host if secure else None,
+            ssl_handshake_timeout=_OUT_OF_THE_WAY if secure else None,
+            ssl_shutdown_timeout=_GOODBYE if secure else None,
+        )
+        return connection
 
     async def _open_through(self, proxy: Proxy, origin: Origin, address: Address) -> Connection:
         tunnel = await proxy.tunnel(address, origin.port)

@@ -6,9 +6,8 @@ from random import uniform
 from typing import cast
 
 from hookline.domain.deliveries import ResponseDefect
-from hookline.security.egress.errors import ConnectionLost, NotHttp, TlsFailed
+from hookline.security.egress.errors import ConnectionLost, NotHttp, TlsFailed, tls_reason
 from hookline.security.egress.responses import Received, ResponseParser
-from hookline.security.egress.tls import tls_reason
 
 _YOUNGEST = 0.75  # of the age at which connections are closed
 _ONE_WRITE = 16_384  # bytes of a body up to which it is copied behind its head
@@ -29,6 +28,7 @@ class Connection(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._parser: ResponseParser | None = None  # while a request is under way
         self._waiter: asyncio.Future[None] | None = None
+        self.tls: ssl.SSLObject | None = None
         self._heard = False  # at least a byte of the response
         self.opened_at = self._loop.time()
         self.idle_since = self.opened_at
@@ -85,6 +85,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin: asyncio has connected, and TLS stands where it was asked for."""
         self._transport = cast("asyncio.Transport", transport)
+        self.tls = transport.get_extra_info("ssl_object")
 
     def data_received(self, data: bytes) -> None:
         """Take bytes of the response; bytes that nobody asked for end the connection."""

@@ -116,6 +116,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             if connection is None or not await _asked(connection, head, body, received):
                 connection = await self._connect(origin, request.extensions.get("tenant", ""))
                 await connection.ask(head, body, received)
+                self._connector.keep_session(origin, connection)
         except BaseException:
             if connection is not None:
                 connection.abort()

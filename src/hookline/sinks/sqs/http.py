@@ -20,8 +20,8 @@ from yarl import URL
 
 from hookline.domain.deliveries import ErrorKind, TlsReason
 from hookline.logs import get_logger
+from hookline.security.egress.errors import tls_reason
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
-from hookline.security.egress.tls import tls_reason
 from hookline.security.egress.urls import Origin
 
 log = get_logger(__name__)
