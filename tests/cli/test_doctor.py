@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from hookline.cli import checks_database
+from hookline.cli.checks import machine
 from hookline.cli.checks_database import database
-from hookline.cli.checks_machine import machine
 from hookline.cli.findings import Finding, Status
 from hookline.db import connections
 from hookline.domain.access import Principal, Role

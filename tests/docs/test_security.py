@@ -2,7 +2,7 @@
 
 import re
 
-from hookline.cli.settings import text_of
+from hookline.cli.show import text_of
 from hookline.settings import Settings
 from support.readme import ROOT
 

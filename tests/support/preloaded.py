@@ -28,7 +28,7 @@ _IMPORTED = (
     "hookline.runtime",
     "hookline.metrics.multiprocess",
     "hookline.server.processes",
-    "hookline.server.serving",
+    "hookline.server.server",
     "hookline.server.signals",
     "hookline.settings",
 )

@@ -14,7 +14,7 @@ from hookline.api.fairness import BodyMemory
 from hookline.api.problems import ProblemResponses
 from hookline.api.responses import Accepted
 from hookline.server.connections import ConnectionLimits
-from hookline.server.serving import address_of, answer, listener
+from hookline.server.server import address_of, answer, listener
 from hookline.server.signals import Stopping
 
 BRIEFLY = 0.2  # seconds, in place of ten and more

@@ -6,7 +6,7 @@
 import re
 from pathlib import Path
 
-from hookline.cli.settings import text_of
+from hookline.cli.show import text_of
 from hookline.settings import Settings
 
 ROOT = Path(__file__).parents[2]

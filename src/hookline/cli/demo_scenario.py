@@ -18,7 +18,7 @@ import httpx
 from hookline.cli.ephemeral import DemoFailed, Service
 from hookline.cli.receiver import Received, Receiver
 from hookline.domain.catalogue import load_catalogue
-from hookline.server.serving import address_of, answering, listener
+from hookline.server.server import address_of, answering, listener
 
 _FAILS_ONCE = "call:completed"  # the sample whose first attempt the receiver answers with 503
 _REQUEST = 10.0  # seconds for one call of the API

@@ -39,8 +39,8 @@ def doctor(
 
 def _examined() -> "Sequence[Finding]":
     from hookline import logs  # noqa: PLC0415
+    from hookline.cli.checks import machine  # noqa: PLC0415
     from hookline.cli.checks_database import database  # noqa: PLC0415
-    from hookline.cli.checks_machine import machine  # noqa: PLC0415
     from hookline.cli.findings import failed, ok  # noqa: PLC0415
     from hookline.settings import load_settings  # noqa: PLC0415
 

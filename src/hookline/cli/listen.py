@@ -35,7 +35,7 @@ def listen(  # noqa: PLR0913 - each is an option of the command
 ) -> None:
     """Receive deliveries, and print each and whether its signatures hold."""
     from hookline.cli.receiver import Receiver  # noqa: PLC0415
-    from hookline.server.serving import listener  # noqa: PLC0415
+    from hookline.server.server import listener  # noqa: PLC0415
     from hookline.server.signals import run_until_stopped  # noqa: PLC0415
 
     def tell(received: "Received") -> None:
@@ -74,7 +74,7 @@ def _answers(status: int, failures: int) -> Callable[[bytes], int]:
 
 
 async def _listen(receiver: "Receiver", taken: "socket.socket", stopping: "Stopping") -> None:
-    from hookline.server.serving import address_of, answer  # noqa: PLC0415
+    from hookline.server.server import address_of, answer  # noqa: PLC0415
 
     def announce() -> None:
         unchecked = " Signatures are shown, not checked: there is no --secret."

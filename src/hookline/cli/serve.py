@@ -36,7 +36,7 @@ def serve(
     tally: Annotated[Path | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Run the API and, unless told otherwise, the delivery engine."""
-    from hookline.server.serving import listener  # noqa: PLC0415
+    from hookline.server.server import listener  # noqa: PLC0415
     from hookline.server.signals import run_until_stopped  # noqa: PLC0415
     from hookline.settings import load_settings, start_secrets  # noqa: PLC0415
 
@@ -75,7 +75,7 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
     from hookline.metrics.multiprocess import leave  # noqa: PLC0415
     from hookline.runtime import open_runtime  # noqa: PLC0415
     from hookline.server.processes import READY, until_orphaned  # noqa: PLC0415
-    from hookline.server.serving import answer  # noqa: PLC0415
+    from hookline.server.server import answer  # noqa: PLC0415
 
     tracing = _tracing(run.settings)
     application = create_app(
@@ -193,7 +193,7 @@ class _Run:
 
     def facts(self) -> list[tuple[str, str]]:
         """List what a person needs first; the admin key only on the start that made it."""
-        from hookline.server.serving import address_of  # noqa: PLC0415
+        from hookline.server.server import address_of  # noqa: PLC0415
         from hookline.settings import ADMIN_KEY_FILE  # noqa: PLC0415
 
         address = address_of(self.taken)
