@@ -30,7 +30,7 @@ from bench.counters import Counters
 from bench.events import DIGITS, Template, pbx_serial
 from bench.layout import Layout, layout_of_this_machine
 from bench.measure import family
-from bench.processes import BenchFailed, Helper, helper, running
+from bench.processes import BenchFailed, Helper, helper
 from bench.scenarios import SCENARIOS, Options
 from bench.telling import Lines
 from delivery import IN_FLIGHT
@@ -38,6 +38,7 @@ from draining import drained
 from hookline import logs
 from hookline.domain.events import Limits, parse_event
 from hookline.domain.ids import new_integration_id, new_webhook_secret
+from hookline.server.processes import running
 from results import Drained, comparison, write
 from stores import postgres, redis
 

@@ -11,10 +11,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import psutil
 
-from bench.processes import BenchFailed, running
+from bench.processes import BenchFailed
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.embedded.home import find
 from hookline.db.embedded.ownership import read_pid_file
+from hookline.server.processes import running
 
 Named = tuple[psutil.Process, dict[str, str]]
 START = 10.0  # seconds for an empty Redis

@@ -19,12 +19,13 @@ import psutil
 
 from bench import phases, report
 from bench.layout import Layout
-from bench.processes import BenchFailed, running
+from bench.processes import BenchFailed
 from bench.scenarios import SCENARIOS, Options
 from bench.stage import Stage, stage
 from draining import drained
 from hookline import logs
 from hookline.db.embedded import running_dsn
+from hookline.server.processes import running
 from hookline.settings import PREFIX
 from hookline.settings.generated_secrets import ENCRYPTION_KEYS_FILE
 from results import Drained, workers, write

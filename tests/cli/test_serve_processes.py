@@ -18,14 +18,14 @@ def members(command: Command) -> list[psutil.Process]:
 
 def is_member(process: psutil.Process) -> bool:
     try:
-        return "--member" in process.cmdline()
+        return "--worker-process" in process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return False  # it has just ended
 
 
 def tally_of(member: psutil.Process) -> Path:
-    [named] = [each for each in member.cmdline() if each.startswith("--tally=")]
-    return Path(named.removeprefix("--tally="))
+    [named] = [each for each in member.cmdline() if each.startswith("--metrics-file=")]
+    return Path(named.removeprefix("--metrics-file="))
 
 
 async def served(command: Command) -> str:

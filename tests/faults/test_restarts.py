@@ -94,7 +94,9 @@ def nobody_noticed(account: Account, traffic: Traffic) -> None:
 
 def members(command: Command) -> list[psutil.Process]:
     return [
-        child for child in psutil.Process(command.pid).children() if "--member" in child.cmdline()
+        child
+        for child in psutil.Process(command.pid).children()
+        if "--worker-process" in child.cmdline()
     ]
 
 

@@ -1,20 +1,72 @@
-"""Checks of the machine and of what the settings name on it: files, disk, keys, ways out."""
+"""Checks of `hookline doctor`: what one found and how to mend it, and those of the machine.
+
+Files, disk, keys, ways out: what the settings name on this machine.
+"""
 
 import asyncio
 import resource
 import shutil
 import ssl
 from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
-from hookline.cli.findings import Finding, failed, ok, warning
 from hookline.errors import ConfigurationError
 from hookline.security.egress.connect import Proxy
 from hookline.security.egress.tls import client_tls
 from hookline.settings import Settings
 from hookline.settings.generated_secrets import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
+
+
+class Status(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"  # the service works, for now or in part
+    FAILED = "failed"  # the service does not start, or not do its work
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` says how to mend it."""
+
+    name: str
+    status: Status
+    detail: str
+    advice: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it keeps the service from its work."""
+        return self.status is Status.FAILED
+
+    def document(self) -> dict[str, str | None]:
+        """Return it as JSON has it."""
+        return {
+            "name": self.name,
+            "status": self.status.value,
+            "detail": self.detail,
+            "advice": self.advice,
+        }
+
+
+def ok(name: str, detail: str) -> Finding:
+    """Return that something is well."""
+    return Finding(name, Status.OK, detail)
+
+
+def warning(name: str, detail: str, advice: str) -> Finding:
+    """Return that something is not as it should be, and that the service works all the same."""
+    return Finding(name, Status.WARNING, detail, advice)
+
+
+def failed(name: str, detail: str, advice: str) -> Finding:
+    """Return that something keeps the service from its work."""
+    return Finding(name, Status.FAILED, detail, advice)
+
 
 _OTHER_FILES: Final = 128  # that a process has open besides connections: libraries, logs, sockets
 _LEAST_DISK: Final = 1024**3  # bytes: 1 GiB; a day of a busy service

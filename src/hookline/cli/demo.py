@@ -3,6 +3,8 @@
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -11,8 +13,7 @@ from hookline.cli import terminal
 from hookline.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from hookline.cli.demo_scenario import Chapter
-    from hookline.cli.ephemeral import Service
+    from hookline.cli.demo_scenario import Chapter, Service
     from hookline.server.signals import Stopping
 
 _COLOURS = {"✓": "green", "✗": "bold red", "503": "yellow", "sent": "bold", "received": "bold"}
@@ -52,14 +53,25 @@ def demo(
 
 @asynccontextmanager
 async def _service(url: str | None, key: str | None) -> AsyncIterator["Service"]:
-    from hookline.cli.ephemeral import Service, ephemeral_service  # noqa: PLC0415
+    from hookline.cli.demo_scenario import Service  # noqa: PLC0415
+    from hookline.security.keys import new_key  # noqa: PLC0415
+    from hookline.server.processes import running_service  # noqa: PLC0415
 
     if url is not None:
         yield Service(url.rstrip("/"), key or _kept_key())
         return
     terminal.say("Starting a service of its own, with a new database …")
-    async with ephemeral_service(**_OF_ITS_OWN) as service:
-        yield service
+    with TemporaryDirectory(prefix="hookline-demo-") as name:
+        directory = _passable(Path(name))
+        own = {"DATA_DIR": str(directory / "data"), "PORT": "0", "ADMIN_KEY": new_key()}
+        async with running_service(directory, own | _OF_ITS_OWN) as service:
+            yield Service(service.url, own["ADMIN_KEY"])
+
+
+def _passable(directory: Path) -> Path:
+    """Let others through: for root, another user runs the database."""
+    directory.chmod(0o711)
+    return directory
 
 
 def _kept_key() -> str:

@@ -15,9 +15,9 @@ from typing import Any, Self
 
 import httpx
 
-from hookline.cli.ephemeral import DemoFailed, Service
 from hookline.cli.receiver import Received, Receiver
 from hookline.domain.catalogue import load_catalogue
+from hookline.errors import HooklineError
 from hookline.server.server import address_of, answering, listener
 
 _FAILS_ONCE = "call:completed"  # the sample whose first attempt the receiver answers with 503
@@ -30,6 +30,18 @@ JavaScript's round trip of it, and the Standard Webhooks signature.
 """
 
 Json = dict[str, Any]  # a JSON object of the API, read by name
+
+
+class DemoFailed(HooklineError):
+    """The service that the demonstration is about did not do its part."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where a service answers, and an admin key for it."""
+
+    url: str
+    key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

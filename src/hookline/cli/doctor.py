@@ -13,7 +13,7 @@ from hookline.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hookline.cli.findings import Finding
+    from hookline.cli.checks import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -39,9 +39,12 @@ def doctor(
 
 def _examined() -> "Sequence[Finding]":
     from hookline import logs  # noqa: PLC0415
-    from hookline.cli.checks import machine  # noqa: PLC0415
+    from hookline.cli.checks import (  # noqa: PLC0415
+        failed,
+        machine,
+        ok,
+    )
     from hookline.cli.checks_database import database  # noqa: PLC0415
-    from hookline.cli.findings import failed, ok  # noqa: PLC0415
     from hookline.settings import load_settings  # noqa: PLC0415
 
     try:

@@ -1,4 +1,7 @@
-"""`hookline keys`: make, list and revoke API keys, in the database or over a server's API."""
+"""`hookline keys`: make, list and revoke API keys, in the database or over a server's API.
+
+`rotate-encryption` moves secrets at rest to the first of the encryption keys.
+"""
 
 import asyncio
 import re
@@ -9,16 +12,19 @@ from uuid import UUID
 
 import typer
 
-from hookline.cli import rotation, terminal
-from hookline.cli.remote import keys as remote
-from hookline.cli.remote import output
-from hookline.cli.remote.api import AsJson
+from hookline.cli import terminal
+from hookline.cli.remote.api import AsJson, at, connected
+from hookline.cli.terminal import Object
 from hookline.domain.access import Role, check_scope
+from hookline.errors import BrokenSeal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from hookline.integrations.encryption import Reencrypted
     from hookline.integrations.keys import KeyRecord, KeyService
+    from hookline.settings import Settings
+
 
 app = typer.Typer(help="API keys, and the keys that seal secrets at rest.", no_args_is_help=True)
 
@@ -31,6 +37,15 @@ Server = Annotated[
         help="Ask this server, with the admin key in HOOKLINE_KEY; else the settings' database.",
     ),
 ]
+_BEFORE = (
+    "Every running process must have that key in front already: restart those that have not, or"
+    " they go on sealing with the old one."
+)
+_AFTER = (
+    "Once every process runs with the first key of HOOKLINE_ENCRYPTION_KEYS in front, and backups"
+    " that still need them have expired, the keys behind it may be removed."
+)
+_MOST_LISTED = 100_000  # keys; the others are the oldest
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _DURATION = re.compile(r"([1-9]\d{0,3})([mhdw])").fullmatch  # at most 191 years
 
@@ -64,13 +79,13 @@ def create(  # noqa: PLR0913 - each is an option of the command
     expires_at = None if expires_in is None else datetime.now(UTC) + expires_in
     if server is not None:
         said = {"role": role.value, "pbx": pbx, "company": company, "name": name}
-        remote.create(server, said, expires_at, as_json=as_json)
+        _create_there(server, said, expires_at, as_json=as_json)
         return
     made = _run(
         lambda keys: keys.create(role, pbx=pbx, company=company, name=name, expires_at=expires_at)
     )
     if as_json:
-        output.print_json({**_document(made.record), "key": made.key})
+        terminal.print_json({**_document(made.record), "key": made.key})
     else:
         sys.stdout.write(f"{made.key}\n")
 
@@ -79,10 +94,10 @@ def create(  # noqa: PLR0913 - each is an option of the command
 def show(*, server: Server = None, as_json: AsJson = False) -> None:
     """List every key, newest first; none can be shown again."""
     if server is not None:
-        remote.show(server, as_json=as_json)
+        _show_there(server, as_json=as_json)
         return
     if as_json:
-        output.print_json([_document(record) for record in _run(lambda keys: keys.all())])
+        terminal.print_json([_document(record) for record in _run(lambda keys: keys.all())])
         return
     columns = ("id", "key", "role", "for", "name", "state", "created", "last used")
     terminal.table("API keys", columns, [_row(record) for record in _run(lambda keys: keys.all())])
@@ -97,16 +112,13 @@ def revoke(
 ) -> None:
     """Make a key worthless, at once and for good."""
     if server is not None:
-        remote.revoke(server, str(key_id), as_json=as_json)
+        _revoke_there(server, str(key_id), as_json=as_json)
         return
     record = _run(lambda keys: keys.revoke(key_id))
     if as_json:
-        output.print_json({"revoked": str(record.id)})
+        terminal.print_json({"revoked": str(record.id)})
     else:
         terminal.say(f"Revoked {record.id} ({record.hint}…).")
-
-
-app.command("rotate-encryption")(rotation.rotate_encryption)
 
 
 def _run(ask: "Callable[[KeyService], Awaitable[Answer]]") -> Answer:
@@ -169,3 +181,95 @@ def _state(record: "KeyRecord") -> str:
 
 def _moment(moment: datetime | None) -> str:
     return "–" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"
+
+
+@app.command("rotate-encryption")
+def rotate_encryption() -> None:
+    """Seal every secret anew with the first of HOOKLINE_ENCRYPTION_KEYS, while services run.
+
+    Put a new key in front of the old ones everywhere, restart, run this, then remove the old ones.
+    It can be stopped and run again at any time.
+    """
+    from hookline.settings import load_settings  # noqa: PLC0415
+
+    _report(asyncio.run(_rotate(load_settings())))
+
+
+async def _rotate(settings: "Settings") -> "Reencrypted":
+    from hookline.cli.database import records  # noqa: PLC0415
+    from hookline.integrations.encryption import Reencryption  # noqa: PLC0415
+    from hookline.integrations.revision import Transactions  # noqa: PLC0415
+    from hookline.security.secrets import KeyRing  # noqa: PLC0415
+    from hookline.settings import encryption_keys  # noqa: PLC0415
+
+    keys = ",".join(key.get_secret_value() for key in encryption_keys(settings))
+    async with records(settings) as engine:
+        reencryption = Reencryption(Transactions(engine), KeyRing.parse(keys))
+        waiting = await reencryption.waiting()
+        terminal.say(f"Integrations with secrets under another than the first key: {waiting}.")
+        if waiting:
+            terminal.say(_BEFORE)
+        return await reencryption.run(
+            lambda done: terminal.say(f"Sealed anew: {done} of {waiting}.")
+        )
+
+
+def _report(reencrypted: "Reencrypted") -> None:
+    """Say whether the old keys may go."""
+    if reencrypted.broken:
+        named = ", ".join(reencrypted.broken)
+        raise BrokenSeal(
+            f"The secrets of these integrations do not open: {named}. Put the key that sealed them"
+            " back into HOOKLINE_ENCRYPTION_KEYS and run this again, or give them new secrets."
+        )
+    terminal.say(f"Every secret is sealed with the first key. {_AFTER}")
+
+
+def _create_there(server: str, said: Object, expires_at: datetime | None, *, as_json: bool) -> None:
+    """Make a key and print it, for the only time."""
+    new = {name: value for name, value in said.items() if value is not None}
+    if expires_at is not None:
+        new["expiresAt"] = expires_at.isoformat()
+    with connected(server) as api:
+        made = api.call("POST", at("keys"), new)
+    if as_json:
+        terminal.print_json(made)
+    else:
+        sys.stdout.write(f"{made['key']}\n")
+
+
+def _show_there(server: str, *, as_json: bool) -> None:
+    """List every key, newest first."""
+    with connected(server) as api:
+        terminal.show_list(
+            api.items(at("keys"), {}, limit=_MOST_LISTED),
+            as_json=as_json,
+            title="API keys",
+            columns=("id", "key", "role", "for", "name", "state", "created", "last used"),
+            row=_row_there,
+        )
+
+
+def _revoke_there(server: str, key_id: str, *, as_json: bool) -> None:
+    """Make a key worthless, at once and for good."""
+    with connected(server) as api:
+        api.call("DELETE", at("keys", key_id))
+    if as_json:
+        terminal.print_json({"revoked": key_id})
+    else:
+        terminal.say(f"Revoked {key_id}.")
+
+
+def _row_there(key: Object) -> tuple[object, ...]:
+    scope = f"pbx {key['pbx']}" if key["pbx"] else f"company {key['company']}"
+    expires = key["expiresAt"] is not None and key["state"] == "valid"
+    return (
+        key["id"],
+        f"{key['hint']}…",
+        key["role"],
+        scope if key["pbx"] or key["company"] else "all",
+        key["name"],
+        f"until {terminal.time(key['expiresAt'])}" if expires else key["state"],
+        terminal.time(key["createdAt"]),
+        terminal.time(key["lastUsedAt"]),
+    )

@@ -12,8 +12,7 @@ from hookline.cli import terminal
 if TYPE_CHECKING:
     import socket
 
-    from hookline.cli.receiver import Received, Receiver
-    from hookline.cli.verification import Check
+    from hookline.cli.receiver import Check, Received, Receiver
     from hookline.server.signals import Stopping
 
 _GRACE = 1.0  # seconds for the last answers; what misses one is retried

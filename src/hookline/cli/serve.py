@@ -12,7 +12,7 @@ import typer
 
 from hookline.cli import terminal
 from hookline.memory import return_large_buffers
-from hookline.server.resources import allow_many_sockets
+from hookline.server.server import allow_many_sockets
 
 if TYPE_CHECKING:
     import socket
@@ -32,8 +32,8 @@ def serve(
     processes: Annotated[
         int, typer.Option(min=1, max=64, help="Processes on the port, each with an engine.")
     ] = 1,
-    member: Annotated[bool, typer.Option("--member", hidden=True)] = False,
-    tally: Annotated[Path | None, typer.Option(hidden=True)] = None,
+    worker_process: Annotated[bool, typer.Option("--worker-process", hidden=True)] = False,
+    metrics_file: Annotated[Path | None, typer.Option("--metrics-file", hidden=True)] = None,
 ) -> None:
     """Run the API and, unless told otherwise, the delivery engine."""
     from hookline.server.server import listener  # noqa: PLC0415
@@ -48,10 +48,10 @@ def serve(
         settings.host,
         settings.port,
         advice="stop what is there, or set HOOKLINE_PORT to another.",
-        shared=member,
+        shared=worker_process,
     )
     with taken:
-        run = _Run(settings, start_secrets(settings), taken, engine, member, tally)
+        run = _Run(settings, start_secrets(settings), taken, engine, worker_process, metrics_file)
         if processes > 1:
             sys.exit(run_until_stopped(lambda stopping: _serve_many(run, processes, stopping)))
         sys.exit(run_until_stopped(lambda stopping: _serve(run, stopping)))
@@ -79,14 +79,16 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
 
     tracing = _tracing(run.settings)
     application = create_app(
-        lambda: open_runtime(run.settings, engine=run.engine, tally=run.tally, tracing=tracing),
+        lambda: open_runtime(
+            run.settings, engine=run.engine, tally=run.metrics_file, tracing=tracing
+        ),
         cors_origins=run.settings.cors_origins,
         tracing=tracing,
     )
 
     def announce() -> None:
         _settle_memory()
-        if run.member:
+        if run.worker_process:
             sys.stdout.write(f"{READY}\n")
             sys.stdout.flush()
         else:
@@ -104,7 +106,7 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
         application.router.lifespan_context(application),
         AsyncExitStack() as stack,
     ):
-        if run.member:
+        if run.worker_process:
             watch = asyncio.create_task(until_orphaned(stop_as_orphan), name="parent-watch")
             stack.callback(watch.cancel)
         await answer(
@@ -116,8 +118,8 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
             when_stopping=application.state.services.streams.stop,
             limits=_limits(run.settings),
         )
-    if run.tally is not None and orphaned.is_set():
-        leave(run.tally)
+    if run.metrics_file is not None and orphaned.is_set():
+        leave(run.metrics_file)
 
 
 def _tracing(settings: "Settings") -> "Tracing | None":
@@ -154,11 +156,11 @@ async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None
     from hookline.server.processes import worker_processes  # noqa: PLC0415
 
     address, port = run.facts(), run.taken.getsockname()[1]
-    run.taken.close()  # it was taken to be sure that it is free; the members share it
+    run.taken.close()  # it was taken to be sure that it is free; the worker processes share it
     async with worker_processes(
         run.settings, run.secrets, size=processes, port=port, engine=run.engine
-    ) as members:
-        await members.run(
+    ) as workers:
+        await workers.run(
             stopping,
             lambda: terminal.panel(f"Hookline is running in {processes} processes", address),
         )
@@ -182,14 +184,14 @@ async def _work(settings: "Settings", stopping: "Stopping") -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What one start of `serve` works with; a member is one of several processes on a port."""
+    """What one start of `serve` works with; a worker process is one of several on a port."""
 
     settings: "Settings"
     secrets: "StartSecrets"
     taken: "socket.socket"
     engine: bool
-    member: bool
-    tally: Path | None  # the file of a member's numbers
+    worker_process: bool
+    metrics_file: Path | None  # of a worker process: where it leaves its numbers
 
     def facts(self) -> list[tuple[str, str]]:
         """List what a person needs first; the admin key only on the start that made it."""

@@ -1,23 +1,26 @@
-"""`hookline settings`: every setting, its value now, its default and where the value comes from."""
+"""`hookline settings` and `hookline openapi`: what this version may be told, and what it offers."""
 
 import sys
 import textwrap
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
 
 from hookline.cli import terminal
 
 _MASK = "••••••••"
 
 
-def show() -> None:
+def settings() -> None:
     """List every setting: value, default, source and what it is for. Secrets are masked."""
     from hookline.settings import PREFIX, Settings, load_settings, source_of  # noqa: PLC0415
 
-    settings = load_settings()
+    chosen = load_settings()
     rows = [
         (
             f"{PREFIX}{name.upper()}",
-            text_of(getattr(settings, name)),
+            text_of(getattr(chosen, name)),
             source_of(name),
             text_of(field.get_default()),
             field.description or "",
@@ -51,3 +54,19 @@ def text_of(value: Any) -> str:  # noqa: ANN401 - a setting of any type
             return f"{value:g}"
         case _:
             return str(value)
+
+
+def openapi(
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file instead of the terminal.")
+    ] = None,
+) -> None:
+    """Print the OpenAPI document of this version."""
+    from hookline.app import openapi_document  # noqa: PLC0415
+
+    text = openapi_document()
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        output.write_text(text, encoding="utf-8")

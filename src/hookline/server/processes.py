@@ -1,21 +1,23 @@
-"""`hookline serve --processes N`: several processes on one port, each with an engine of its own.
+"""`hookline serve` in processes of its own: workers that share a port, or a service for a while.
 
-The parent owns the port's number, the bundled Postgres and the members' lives; it answers nothing
-itself. The kernel spreads connections over the members (SO_REUSEPORT). A member whose parent is
-gone sees its standard input end, and stops; one that dies is started again.
+With `--processes N` the parent owns the port's number, the bundled Postgres and the workers' lives;
+it answers nothing itself. The kernel spreads connections over the workers (SO_REUSEPORT). A worker
+whose parent is gone sees its standard input end, and stops; one that dies is started again.
 """
 
 import asyncio
 import os
+import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hookline.errors import ConfigurationError
+from hookline.errors import ConfigurationError, HooklineError
 from hookline.logs import get_logger
 
 if TYPE_CHECKING:
@@ -23,44 +25,49 @@ if TYPE_CHECKING:
     from hookline.settings import Settings, StartSecrets
 
 READY = "ready"
-"""What a member writes on its standard output, in a line of its own, once it answers."""
+"""What a worker writes on its standard output, in a line of its own, once it answers."""
 
-_FIRST_PAUSE = 0.25  # seconds before a member that died is started again; doubles
+_FIRST_PAUSE = 0.25  # seconds before a worker that died is started again; doubles
 _LONGEST_PAUSE = 15.0
-_STEADY_AFTER = 60.0  # seconds; a member that lived this long did not die of its start
-_AFTER_GRACE = 5.0  # seconds beyond SHUTDOWN_GRACE before a member that does not end is killed
+_STEADY_AFTER = 60.0  # seconds; a worker that lived this long did not die of its start
+_AFTER_GRACE = 5.0  # seconds beyond SHUTDOWN_GRACE before a worker that does not end is killed
+_PREFIX = "HOOKLINE_"  # of settings, which are slow to import
+_START = 90.0  # seconds; a slow disk makes a new database cluster in 20
+_STOP = 60.0  # seconds, above what the service takes for its own stop
+_LONGEST_LINE = 16 * 1024 * 1024  # bytes of what a process answers in one
+_ADDRESS = re.compile(rb"(http://\S+)/v1").search
 _LOG = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
-    """What members are started with."""
+class WorkerProcesses:
+    """What worker processes are started with."""
 
     size: int
     arguments: tuple[str, ...]
     environment: dict[str, str]
     grace: float
-    tallies: Path  # a folder in which each member keeps its numbers, for whichever is asked
+    metrics: Path  # a folder in which each keeps its numbers, for whichever is scraped
 
     async def run(self, stopping: "Stopping", when_ready: Callable[[], None]) -> None:
-        """Keep all members running until the first signal; then have them drain, and end.
+        """Keep all workers running until the first signal; then have them drain, and end.
 
-        Raises ConfigurationError where a member ends before it has ever answered.
+        Raises ConfigurationError where a worker ends before it has ever answered.
         """
         asked = asyncio.Event()
         stopping.asks(asked.set)
         ready = [asyncio.Event() for _ in range(self.size)]
         telling = asyncio.create_task(_tell(ready, when_ready), name="processes-ready")
-        members = [
-            asyncio.create_task(self._keep(number, asked, each), name=f"member-{number}")
+        workers = [
+            asyncio.create_task(self._keep(number, asked, each), name=f"worker-{number}")
             for number, each in enumerate(ready)
         ]
         try:
-            await asyncio.gather(*members)
+            await asyncio.gather(*workers)
         finally:
             asked.set()
             telling.cancel()
-            await asyncio.gather(*members, return_exceptions=True)
+            await asyncio.gather(*workers, return_exceptions=True)
 
     async def _keep(self, number: int, asked: asyncio.Event, ready: asyncio.Event) -> None:
         pause = _FIRST_PAUSE
@@ -76,7 +83,7 @@ class Crew:
                 raise ConfigurationError(
                     f"A service process ended at its start (exit code {code}); its log says why."
                 )
-            _LOG.error("member.died", member=number, exit_code=code, again_in_s=pause)
+            _LOG.error("worker_process.died", worker=number, exit_code=code, again_in_s=pause)
             await _until(asked, pause)
             pause = min(pause * 2, _LONGEST_PAUSE)
 
@@ -86,42 +93,31 @@ class Crew:
             "-m",
             "hookline",
             *self.arguments,
-            f"--tally={self.tallies / str(number)}",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            f"--metrics-file={self.metrics / str(number)}",
+            stdin=PIPE,
+            stdout=PIPE,
             env=self.environment,
             start_new_session=True,  # a Ctrl-C is for the parent, which passes it on
         )
-        _LOG.info("member.started", member=number, pid=process.pid)
-        listening = asyncio.create_task(_listen(process, ready), name=f"member-{number}-output")
-        ended = asyncio.create_task(process.wait(), name=f"member-{number}-end")
-        stop = asyncio.create_task(asked.wait(), name=f"member-{number}-stop")
+        _LOG.info("worker_process.started", worker=number, pid=process.pid)
+        listening = asyncio.create_task(_listen(process, ready), name=f"worker-{number}-output")
+        ended = asyncio.create_task(process.wait(), name=f"worker-{number}-end")
+        stop = asyncio.create_task(asked.wait(), name=f"worker-{number}-stop")
         try:
             await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
-            return await self._end(process)
+            return await end_process(process, within=self.grace + _AFTER_GRACE)
         finally:
             for task in (listening, ended, stop):
                 task.cancel()
             if process.returncode is None:
                 process.kill()
 
-    async def _end(self, process: asyncio.subprocess.Process) -> int:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                async with asyncio.timeout(self.grace + _AFTER_GRACE):
-                    await process.wait()
-            except TimeoutError:
-                _LOG.warning("member.killed", pid=process.pid)
-                process.kill()
-        return await process.wait()
-
 
 @asynccontextmanager
 async def worker_processes(
     settings: "Settings", secrets: "StartSecrets", *, size: int, port: int, engine: bool
-) -> AsyncIterator[Crew]:
-    """Prepare what the members share, the database above all, for the time of the block."""
+) -> AsyncIterator[WorkerProcesses]:
+    """Prepare what the workers share, the database above all, for the time of the block."""
     async with AsyncExitStack() as stack:
         environment = {
             **os.environ,
@@ -132,13 +128,96 @@ async def worker_processes(
             "HOOKLINE_ADMIN_KEY": secrets.admin_key.get_secret_value(),
             "HOOKLINE_PORT": str(port),
         }
-        arguments = ("serve", "--member") if engine else ("serve", "--member", "--no-engine")
-        tallies = stack.enter_context(_private_folder())
-        yield Crew(size, arguments, environment, settings.shutdown_grace, tallies)
+        arguments = (
+            ("serve", "--worker-process")
+            if engine
+            else ("serve", "--worker-process", "--no-engine")
+        )
+        metrics = stack.enter_context(_private_folder())
+        yield WorkerProcesses(size, arguments, environment, settings.shutdown_grace, metrics)
+
+
+class ServiceNotStarted(HooklineError):
+    """A service that was started for a while did not come to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningService:
+    """A `hookline serve` of its own."""
+
+    pid: int
+    url: str
+
+
+@asynccontextmanager
+async def running_service(
+    directory: Path, variables: Mapping[str, str], *arguments: str
+) -> AsyncIterator[RunningService]:
+    """Run `hookline serve` in `directory` while the block lasts, and wait until it answers.
+
+    It has these settings, and none of the surroundings' or of `.env`; its log is `service.log`.
+    """
+    kept = {k: v for k, v in os.environ.items() if not k.upper().startswith(_PREFIX)}
+    own = {f"{_PREFIX}{name}": value for name, value in variables.items()}
+    log = directory / "service.log"
+    command = (sys.executable, "-m", "hookline", "serve", *arguments)
+    async with running(command, directory, log, kept | own) as process:
+        yield RunningService(process.pid, await _announced(process, log))
+
+
+@asynccontextmanager
+async def running(
+    command: Sequence[str], directory: Path, log: Path, environment: Mapping[str, str]
+) -> AsyncIterator[Process]:
+    """Run a command while the block lasts; what it complains about goes to `log`."""
+    errors = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            cwd=directory,
+            env=environment,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=errors,
+            limit=_LONGEST_LINE,
+            start_new_session=True,  # Ctrl-C is ours; it is ended by us
+        )
+    finally:
+        os.close(errors)
+    try:
+        yield process
+    finally:
+        await end_process(process, within=_STOP)
+
+
+async def end_process(process: Process, *, within: float) -> int:
+    """Ask a process to end, and kill one that has not after `within` seconds, or when hurried.
+
+    Returns its exit code.
+    """
+    try:
+        if process.returncode is None:
+            process.terminate()
+        async with asyncio.timeout(within):
+            return await process.wait()
+    except TimeoutError:
+        _LOG.warning("process.killed", pid=process.pid)
+        process.kill()
+        return await process.wait()
+    except asyncio.CancelledError:
+        if process.returncode is None:
+            process.kill()
+        raise
+
+
+def last_words(log: Path) -> str:
+    """Return the last line of a log: where a start failed, its sentence."""
+    said = log.read_text(errors="replace").strip().splitlines()
+    return said[-1] if said else "it said nothing."
 
 
 async def until_orphaned(orphaned: Callable[[], object]) -> None:
-    """Call `orphaned` once the parent is gone: in a member, when standard input ends."""
+    """Call `orphaned` once the parent is gone: in a worker, when standard input ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -160,7 +239,7 @@ def _private_folder() -> Iterator[Path]:
 
 
 async def _database(settings: "Settings", stack: AsyncExitStack) -> str:
-    from hookline.db.embedded import EmbeddedPostgres  # noqa: PLC0415 - the members' start first
+    from hookline.db.embedded import EmbeddedPostgres  # noqa: PLC0415 - the workers' start first
     from hookline.db.migrate import migrate_at  # noqa: PLC0415
 
     if settings.database_url is not None:
@@ -172,9 +251,9 @@ async def _database(settings: "Settings", stack: AsyncExitStack) -> str:
     return dsn
 
 
-async def _listen(process: asyncio.subprocess.Process, ready: asyncio.Event) -> None:
+async def _listen(process: Process, ready: asyncio.Event) -> None:
     if process.stdout is None:
-        raise AssertionError("a member's output is a pipe")
+        raise AssertionError("a worker's output is a pipe")
     async for line in process.stdout:
         if line.decode().strip() == READY:
             ready.set()
@@ -192,3 +271,17 @@ async def _until(asked: asyncio.Event, seconds: float) -> None:
             await asked.wait()
     except TimeoutError:
         return
+
+
+async def _announced(process: Process, log: Path) -> str:
+    """Wait for the line that tells the address, and return it."""
+    assert process.stdout is not None  # noqa: S101 - asked for at its start
+    try:
+        async with asyncio.timeout(_START):
+            async for line in process.stdout:
+                if found := _ADDRESS(line):
+                    return found[1].decode()
+    except TimeoutError as error:
+        message = f"The service did not start within {_START:g} seconds."
+        raise ServiceNotStarted(message) from error
+    raise ServiceNotStarted(f"The service did not start: {last_words(log)}")

@@ -1,6 +1,8 @@
 """Runs the API's server on a socket that is already ours, without uvicorn's signals and logs."""
 
 import asyncio
+import contextlib
+import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -14,6 +16,7 @@ from hookline.server.protocol import connections_of
 
 if TYPE_CHECKING:
     from hookline.server.signals import Stopping
+
 
 _BACKLOG = 2048  # connections that wait while a burst is accepted; the kernel may allow fewer
 _NO_SETTINGS = ConnectionLimits()
@@ -150,3 +153,13 @@ def _config(
         timeout_graceful_shutdown=max(1, round(grace)),
         backlog=_BACKLOG,
     )
+
+
+def allow_many_sockets() -> None:
+    """Raise the limit to what the system allows: callers must not use up what deliveries need.
+
+    A shell's own limit is often 1,024, far below the connections that the settings allow.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # macOS names a bound that it does not allow
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

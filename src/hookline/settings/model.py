@@ -9,8 +9,15 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from hookline.db.address import parse
 from hookline.errors import ConfigurationError
 from hookline.security.keys import is_key
-from hookline.settings.types import Delays, NameServers, Networks, Origins, Seconds, Secrets
-from hookline.settings.validation import contradictions
+from hookline.settings.validation import (
+    Delays,
+    NameServers,
+    Networks,
+    Origins,
+    Seconds,
+    Secrets,
+    contradictions,
+)
 
 PREFIX = "HOOKLINE_"
 

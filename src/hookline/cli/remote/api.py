@@ -15,6 +15,7 @@ import typer
 
 from hookline import __version__
 from hookline.cli import terminal
+from hookline.cli.terminal import Object
 
 if TYPE_CHECKING:
     import httpx
@@ -25,7 +26,6 @@ _LOCAL: Final = "http://127.0.0.1:8080"
 _TIMEOUT: Final = 30.0  # seconds; a test delivery takes five
 _PAGE: Final = 200  # items of a page, the most that the API gives
 
-Object = dict[str, Any]  # Any: a JSON object
 Query = Mapping[str, object]
 
 

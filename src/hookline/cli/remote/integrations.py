@@ -7,18 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from hookline.cli.remote import output
+from hookline.cli import terminal
 from hookline.cli.remote.api import (
     AsJson,
     ExitCode,
     Limit,
-    Object,
     Server,
     at,
     connected,
     fail,
 )
-from hookline.cli.terminal import say
+from hookline.cli.terminal import Object, say
 
 app = typer.Typer(help="Manage integrations.", no_args_is_help=True)
 
@@ -41,7 +40,7 @@ def list_integrations(  # noqa: PLR0913 - each is an option of the command
     """List integrations, newest first."""
     query = {"pbx": pbx, "company": company, "type": type_, "enabled": enabled}
     with connected(server) as api:
-        output.show_list(
+        terminal.show_list(
             api.items(at("integrations"), query, limit=limit),
             as_json=as_json,
             title="Integrations",
@@ -129,7 +128,7 @@ def send_test(
         ("answer's body", (attempt["responseBody"] or "")[:500]),
         ("sent", result["body"]),
     ]
-    output.show(result, as_json=as_json, facts=facts, title=f"Test of {integration_id}")
+    terminal.show(result, as_json=as_json, facts=facts, title=f"Test of {integration_id}")
     if attempt["outcome"] != "delivered":
         raise typer.Exit(ExitCode.FAILED)
 
@@ -154,7 +153,7 @@ def _switch(integration_id: str, server: str | None, *, enabled: bool, as_json: 
     with connected(server) as api:
         changed = api.call("PATCH", at("integrations", integration_id), {"enabled": enabled})
     if as_json:
-        output.print_json(changed)
+        terminal.print_json(changed)
     else:
         say(f"{changed['id']} is {'enabled' if changed['enabled'] else 'disabled'}.")
 
@@ -193,13 +192,13 @@ def _show(each: Object, *, as_json: bool) -> None:
         ("events", _chosen(each["events"])),
         ("ordering", each["ordering"]),
         ("state", health["state"]),
-        ("failing since", output.time(health["failingSince"])),
+        ("failing since", terminal.time(health["failingSince"])),
         ("last error", health["lastError"]),
         ("disabled because", health["disabledReason"]),
     ]
     if secret := target.get("secret"):
         facts.append(("secret", secret))
-    output.show(each, as_json=as_json, facts=facts, title="Integration")
+    terminal.show(each, as_json=as_json, facts=facts, title="Integration")
 
 
 def _chosen(events: Object) -> str:

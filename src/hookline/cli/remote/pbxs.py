@@ -4,9 +4,9 @@ from typing import Annotated
 
 import typer
 
-from hookline.cli.remote import output
-from hookline.cli.remote.api import AsJson, Limit, Object, Server, at, connected
-from hookline.cli.terminal import say
+from hookline.cli import terminal
+from hookline.cli.remote.api import AsJson, Limit, Server, at, connected
+from hookline.cli.terminal import Object, say
 
 app = typer.Typer(help="Look at and describe PBXs.", no_args_is_help=True)
 
@@ -30,7 +30,7 @@ def list_pbxs(  # noqa: PLR0913 - each is an option of the command
     """List the PBXs on record, those that were described last first."""
     query = {"company": company, "license": license_, "search": search}
     with connected(server) as api:
-        output.show_list(
+        terminal.show_list(
             api.items(at("pbxs"), query, limit=limit),
             as_json=as_json,
             title="PBXs",
@@ -44,7 +44,7 @@ def show_pbx(pbx: Serial, *, server: Server = None, as_json: AsJson = False) -> 
     """Show what is known of a PBX."""
     with connected(server) as api:
         found = api.get(at("pbxs", pbx))
-    output.show(found, as_json=as_json, facts=_facts(found), title="PBX")
+    terminal.show(found, as_json=as_json, facts=_facts(found), title="PBX")
 
 
 @app.command("put")
@@ -63,7 +63,7 @@ def put_pbx(  # noqa: PLR0913 - each is an option of the command
     said = {"company": company, "license": license_, "presenceEvents": presence_events}
     with connected(server) as api:
         put = api.call("PUT", at("pbxs", pbx), said)
-    output.show(put, as_json=as_json, facts=_facts(put), title="PBX")
+    terminal.show(put, as_json=as_json, facts=_facts(put), title="PBX")
 
 
 @app.command("delete")
@@ -72,7 +72,7 @@ def delete_pbx(pbx: Serial, *, server: Server = None, as_json: AsJson = False) -
     with connected(server) as api:
         api.call("DELETE", at("pbxs", pbx))
     if as_json:
-        output.print_json({"deleted": pbx})
+        terminal.print_json({"deleted": pbx})
     else:
         say(f"Deleted the record of {pbx}.")
 
@@ -83,5 +83,5 @@ def _facts(each: Object) -> list[tuple[str, object]]:
         ("company", each["company"]),
         ("license", each["license"]),
         ("presence events", each["presenceEvents"]),
-        ("updated", output.time(each["updatedAt"])),
+        ("updated", terminal.time(each["updatedAt"])),
     ]

@@ -8,19 +8,18 @@ from typing import Annotated
 
 import typer
 
-from hookline.cli.remote import output
+from hookline.cli import terminal
 from hookline.cli.remote.api import (
     Api,
     AsJson,
     ExitCode,
     Limit,
-    Object,
     Server,
     at,
     connected,
     moment,
 )
-from hookline.cli.terminal import say
+from hookline.cli.terminal import Object, say
 
 app = typer.Typer(help="Send an integration's events again.", no_args_is_help=True)
 
@@ -99,14 +98,14 @@ def list_replays(
 ) -> None:
     """List an integration's replays, newest first."""
     with connected(server) as api:
-        output.show_list(
+        terminal.show_list(
             api.items(at("integrations", integration_id, "replays"), {}, limit=limit),
             as_json=as_json,
             title="Replays",
             columns=("id", "created", "by", "state", "queued", "of", "delivered", "failed"),
             row=lambda each: (
                 each["id"],
-                output.time(each["createdAt"]),
+                terminal.time(each["createdAt"]),
                 each["createdBy"],
                 each["state"],
                 *(each[name] for name in ("queued", "total", "delivered", "failed")),
@@ -178,11 +177,11 @@ def _judge(replay: Object) -> None:
 def _show_count(counted: Object, *, as_json: bool) -> None:
     more = "" if counted["complete"] else "more than "
     facts = [("deliveries", f"{more}{counted['total']:,}")]
-    output.show(counted, as_json=as_json, facts=facts, title="Would be queued")
+    terminal.show(counted, as_json=as_json, facts=facts, title="Would be queued")
 
 
 def _show(replay: Object, *, as_json: bool) -> None:
     names = ("id", "integrationId", "state", "total", "queued", "delivered", "failed", "skipped")
     facts = [(name, replay[name]) for name in names]
     facts.append(("error", replay["error"]))
-    output.show(replay, as_json=as_json, facts=facts, title="Replay")
+    terminal.show(replay, as_json=as_json, facts=facts, title="Replay")

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from hookline.cli import terminal
-from hookline.cli.remote import output
-from hookline.cli.remote.api import Api, AsJson, Object, Server, at, connected
+from hookline.cli.remote.api import Api, AsJson, Server, at, connected
+from hookline.cli.terminal import Object
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -33,7 +33,7 @@ def status(
     with connected(server) as api:
         found = api.get(at("system"))
         if as_json:
-            output.print_json(found)
+            terminal.print_json(found)
         elif once or not sys.stdout.isatty():
             terminal.panel("Hookline", facts(found))
             terminal.table("Engines", _COLUMNS, engines(found))
@@ -70,14 +70,14 @@ def engines(found: Object) -> list[list[str]]:
     """Return a row for each process that delivers."""
     return [
         [
-            output.cell(each["host"]),
+            terminal.cell(each["host"]),
             str(each["pid"]),
             each["version"],
-            output.cell(each["api"]),
-            output.cell(each["leased"]),
-            output.cell(each["inFlight"]),
-            output.cell(each["rates"]["deliveredPerSecond"]),
-            output.time(each["seenAt"]),
+            terminal.cell(each["api"]),
+            terminal.cell(each["leased"]),
+            terminal.cell(each["inFlight"]),
+            terminal.cell(each["rates"]["deliveredPerSecond"]),
+            terminal.time(each["seenAt"]),
         ]
         for each in found["engines"]
     ]
@@ -92,10 +92,10 @@ def _database(database: Object) -> str:
 
 def _tenants(tenants: list[Object]) -> str:
     named = [
-        f"{output.cell(each['pbx'] or each['company'] or 'deleted')} {each['pending']:,}"
+        f"{terminal.cell(each['pbx'] or each['company'] or 'deleted')} {each['pending']:,}"
         for each in tenants[:3]
     ]
-    return ", ".join(named) or output.NOTHING
+    return ", ".join(named) or terminal.NOTHING
 
 
 def _watch(api: Api, found: Object, every: float) -> None:
