@@ -199,7 +199,6 @@ class House:
             recorder=Recorder(cast("Any", store)),
             poll_interval=1.0,
             renew_interval=10.0,
-            saw=lambda *_: None,
         )
         self.ingest = Ingest(
             cast("Any", store),

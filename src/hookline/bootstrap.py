@@ -3,25 +3,21 @@
 The runtime's lower half: it sees the settings as well, and nothing sees it but the runtime.
 """
 
-import asyncio
-import contextlib
-import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.api.stream import delivery_frame
+from hookline.background import Periodic, keep_running
 from hookline.db import connections
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.errors import explained
 from hookline.db.inspection import check_server
 from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.dispatch.erasures import Erasures
-from hookline.dispatch.housekeeping import keep_house
 from hookline.dispatch.jobs import JobRunner, Work
 from hookline.dispatch.replays import ReplayRequests, Replays
 from hookline.domain.catalogue import Catalogue
@@ -41,9 +37,8 @@ from hookline.integrations.retention import RecordRetention
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.logs import get_logger
-from hookline.metrics.counts import Counts
-from hookline.metrics.processes import Heartbeat
+from hookline.metrics.counters import Counters
+from hookline.metrics.processes import BEAT_EVERY, Heartbeat
 from hookline.metrics.scrape import Delivering
 from hookline.metrics.system import System
 from hookline.queue.overview import QueueOverview
@@ -63,10 +58,10 @@ from hookline.sinks.traced import TracedSink
 from hookline.sinks.webhook import WebhookSink
 from hookline.tracing import Tracing
 
-_LOG = get_logger(__name__)
 _FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond its grace period
-_HOUSEKEEPING = 1800.0  # seconds; days are made three ahead, so one run in three days would do
-_HOUSEKEEPING_AFTER = 5.0  # seconds from the start to the first round: the process is ready then
+_RETENTION_EVERY = 1800.0  # seconds; days are made three ahead, so one run in three days would do
+_RETENTION_AFTER = 5.0  # seconds from the start to the first round: the process is ready then
+_COUNT_TYPES_EVERY = 10.0  # seconds between two batches of names of unknown event types
 _COUNT_EVERY = 15.0  # seconds between counts of what was settled: readers add up the rest
 
 
@@ -97,7 +92,7 @@ async def open_records(settings: Settings, dsn: str, stack: AsyncExitStack) -> A
     return records
 
 
-async def keep_house_and_time(  # noqa: PLR0913, PLR0917 - one line below the root
+async def keep_database(  # noqa: PLR0913, PLR0917 - one line below the root
     settings: Settings,
     transactions: Transactions,
     engine: AsyncEngine,
@@ -105,7 +100,7 @@ async def keep_house_and_time(  # noqa: PLR0913, PLR0917 - one line below the ro
     longest_own_delay: Callable[[], float],
     stack: AsyncExitStack,
 ) -> None:
-    """Make today's partitions before anything is stored; from then on keep house, and due times.
+    """Make today's partitions before anything is stored; from then on keep the database in order.
 
     What is past its time is dropped once the process is ready: that can wait, and callers cannot.
     """
@@ -118,14 +113,14 @@ async def keep_house_and_time(  # noqa: PLR0913, PLR0917 - one line below the ro
     records = RecordRetention(transactions, days=settings.retention_days)
     jobs = JobRetention(Jobs(engine), days=settings.retention_days)
     for name, each in (
-        ("housekeeping", keeper),
+        ("partitions", keeper),
         ("record-retention", records),
         ("job-retention", jobs),
     ):
-        work = keep_house(each, interval=_HOUSEKEEPING, first_after=_HOUSEKEEPING_AFTER)
-        background(stack, work, name)
+        work = Periodic(name, each.keep, _RETENTION_EVERY, first_after=_RETENTION_AFTER)
+        keep_running(stack, work)
     roll_ups = RollUps(engine, days=settings.statistics_days)
-    background(stack, keep_house(roll_ups, interval=_COUNT_EVERY), "roll-ups")
+    keep_running(stack, Periodic("roll-ups", roll_ups.keep, _COUNT_EVERY))
     usual = max((*settings.retry_delays, *settings.retry_delays_analytics), default=0.0)
     due_times = ClockSkew(
         pool,
@@ -133,7 +128,7 @@ async def keep_house_and_time(  # noqa: PLR0913, PLR0917 - one line below the ro
         longest_delay=lambda: max(usual, longest_own_delay()) * (1 + DEFAULT_JITTER),
         longest_wait=settings.retry_after_cap,
     )
-    background(stack, keep_house(due_times, interval=settings.poll_interval), "clock")
+    keep_running(stack, Periodic("clock", due_times.keep, settings.poll_interval))
 
 
 def open_history(
@@ -142,7 +137,7 @@ def open_history(
     """Open the read side: what became of deliveries, in numbers, and as they end."""
     history = History(records)
     streams = Streams(records, history, keys, most=settings.max_streams, frame=delivery_frame)
-    background(stack, streams.run(), "streams")
+    keep_running(stack, Periodic("streams", streams.follow, streams.pause))
     return history, StatisticsReader(records), streams
 
 
@@ -164,7 +159,7 @@ def open_jobs(
         retention_days=settings.retention_days,
     )
     work: dict[JobKind, Work] = {JobKind.REPLAY: replays, JobKind.ERASURE: Erasures()}
-    return jobs, requests, JobRunner(jobs, work)
+    return jobs, requests, JobRunner(jobs, work, settings.poll_interval)
 
 
 async def open_snapshot(
@@ -173,14 +168,12 @@ async def open_snapshot(
     """Open the snapshot of integrations and PBXs; secrets leave it as their grace periods end."""
     subscriptions = Subscriptions(transactions, catalogue, keyring)
     await subscriptions.catch_up()
-    background(stack, _forget_expired(subscriptions), "expired-secrets")
-    return subscriptions
 
-
-async def _forget_expired(subscriptions: Subscriptions) -> None:
-    while True:
-        await asyncio.sleep(_FORGET_EVERY)
+    async def forget_expired() -> None:
         subscriptions.forget_expired(datetime.now(UTC))
+
+    keep_running(stack, Periodic("expired-secrets", forget_expired, _FORGET_EVERY))
+    return subscriptions
 
 
 def keyring_of(settings: Settings) -> KeyRing:
@@ -233,21 +226,18 @@ def open_sinks(
     return {way: TracedSink(sink, tracing) for way, sink in opened.items()}
 
 
-def count_unknown_types(
-    transactions: Transactions, catalogue: Catalogue, stack: AsyncExitStack
-) -> UnknownTypes:
-    """Count event types that are not in the catalogue, until the stack closes."""
-    unknown = UnknownTypes(transactions, catalogue)
+def count_unknown_types(unknown: UnknownTypes, stack: AsyncExitStack) -> None:
+    """Have event types that are not in the catalogue counted in batches, until the stack closes."""
     stack.push_async_callback(unknown.aclose)
-    background(stack, unknown.run(), "unknown-types")
-    return unknown
+    every = _COUNT_TYPES_EVERY
+    keep_running(stack, Periodic("unknown-types", unknown.flush, every, first_after=every))
 
 
 def open_system(  # noqa: PLR0913 - one line below the root
     settings: Settings,
     database: tuple[AsyncEngine, Transactions, asyncpg.Pool],
     subscriptions: Subscriptions,
-    counts: Counts,
+    counters: Counters,
     stack: AsyncExitStack,
     *,
     delivering: Delivering | None,
@@ -256,9 +246,9 @@ def open_system(  # noqa: PLR0913 - one line below the root
     """Keep this process's row in the list of processes, and open the overview of the system."""
     records, transactions, pool = database
     held = None if delivering is None else delivering.held
-    heartbeat = Heartbeat(transactions, counts.totals, held=held, api=api)
+    heartbeat = Heartbeat(transactions, counters.totals, held=held, api=api)
     stack.push_async_callback(heartbeat.leave)
-    background(stack, heartbeat.run(), "heartbeat")
+    keep_running(stack, Periodic("heartbeat", heartbeat.beat, BEAT_EVERY))
     state_counts = StateCounts(transactions)
     return System(
         records=records,
@@ -295,29 +285,3 @@ def limits_of(settings: Settings) -> Limits:
 def duplicate_window_of(settings: Settings) -> timedelta:
     """Return for how long the same event again is a duplicate."""
     return timedelta(hours=settings.duplicate_window_hours)
-
-
-def background(stack: AsyncExitStack, work: Coroutine[Any, Any, None], name: str) -> None:
-    """Run `work` until the stack closes; where it fails before that, have the process stop.
-
-    Loops go on after every failure that they expect. One that died would be missed by nobody until
-    deliveries were late: better the process ends, and whoever supervises it starts it again. What
-    it died of is logged at once, and raised as the stack closes.
-    """
-    task = asyncio.create_task(work, name=name)
-    task.add_done_callback(_stop_if_failed)
-
-    async def end() -> None:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-
-    stack.push_async_callback(end)
-
-
-def _stop_if_failed(task: asyncio.Task[None]) -> None:
-    if task.cancelled() or (error := task.exception()) is None:
-        return
-    _LOG.critical("background.died", task=task.get_name(), exc_info=error)
-    if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # somebody drains and closes
-        signal.raise_signal(signal.SIGTERM)

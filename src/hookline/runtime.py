@@ -1,12 +1,12 @@
 """The composition root: opens everything in order, and closes it in reverse.
 
-Read `open_runtime` from top to bottom and you have seen the house: database, records, sinks, queue,
-engine, services. Settings end here; what is below gets plain values.
+Read `open_runtime` from top to bottom: database, records, queue, sinks, engine, services. Settings
+end here; what is below gets plain values.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 from hookline.api.authentication_throttle import AuthenticationThrottle
@@ -14,12 +14,12 @@ from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.monitoring import DatabaseAndEngine
 from hookline.api.rate_limits import KeyRateLimits
 from hookline.api.services import Services
+from hookline.background import Debounced, Periodic, Tasks, keep_running
 from hookline.bootstrap import (
-    background,
     count_unknown_types,
     delivery_connections,
     duplicate_window_of,
-    keep_house_and_time,
+    keep_database,
     keyring_of,
     lease_of,
     limits_of,
@@ -33,64 +33,38 @@ from hookline.bootstrap import (
     open_system,
 )
 from hookline.db import connections
-from hookline.db.listener import EngineMembership, Listener
-from hookline.dispatch.announce import PENDING_CHANNEL, Announcer
+from hookline.db.listener import Listener
 from hookline.dispatch.backpressure import Backpressure
-from hookline.dispatch.circuit_breaker import Circuits
 from hookline.dispatch.cleanup import IntegrationCleanup
-from hookline.dispatch.deliver import Deliverer
-from hookline.dispatch.disabling import Disabling
-from hookline.dispatch.engine import Engine
-from hookline.dispatch.exhausted import ExhaustedTally
 from hookline.dispatch.filter_trials import FilterTrials
-from hookline.dispatch.health import HealthWatch
-from hookline.dispatch.housekeeping import keep_house
-from hookline.dispatch.ingest import Accepts, Ingest
+from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
-from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.manual_retry import ManualRetries
 from hookline.dispatch.notices import Notices
-from hookline.dispatch.outdated import StaleKeeper, SupersededKeeper
-from hookline.dispatch.record import Recorder
-from hookline.dispatch.refreshing import Refresher
-from hookline.dispatch.rules import IntegrationRules
 from hookline.dispatch.test_delivery import MOST_AT_ONCE, Tester
-from hookline.dispatch.traced import TracedIngest
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import load_catalogue
-from hookline.domain.health import HealthRules
-from hookline.domain.retries import RetryPolicies
-from hookline.domain.targets import TransmissionType
+from hookline.engine_setup import open_engine
 from hookline.history.jobs import JOBS_CHANNEL
-from hookline.integrations.event_types import EventTypeService
+from hookline.integrations.event_types import EventTypeService, UnknownTypes
 from hookline.integrations.health import HEALTH_CHANNEL, StateCounts
-from hookline.integrations.key_cache import KeyCache
+from hookline.integrations.key_cache import USES_KEPT_EVERY, KeyCache
 from hookline.integrations.keys import KeyService
 from hookline.integrations.outbox import NOTICES_CHANNEL, Outbox
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import CHANNEL, Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.metrics.counted import (
-    CountedHealth,
-    CountedIngest,
-    CountedIntegrations,
-    CountedQueue,
-)
-from hookline.metrics.counts import Counts
-from hookline.metrics.multiprocess import Tallies
-from hookline.metrics.scrape import Delivering, Metrics
-from hookline.queue.port import Claimed, Settlement
+from hookline.metrics.counters import Counters
+from hookline.metrics.multiprocess import WRITE_EVERY, Tallies
+from hookline.metrics.scrape import Metrics
+from hookline.queue.port import PENDING_CHANNEL, Claimed
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.pool import PoolLimits
 from hookline.settings import Settings, start_secrets
-from hookline.sinks import Sink
 from hookline.tracing import Tracing
 
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
-_SUPERSEDED = 5  # polls for one look for what waits in vain: claims find most of it
-_MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
-_COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
 _TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
     in_use=MOST_AT_ONCE, in_use_per_origin=MOST_AT_ONCE, idle=0
 )
@@ -123,92 +97,102 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         catalogue, keyring = load_catalogue(), keyring_of(settings)
         policy = open_policy(settings, stack)
         subscriptions = await open_snapshot(transactions, catalogue, keyring, stack)
-        counts = Counts(subscriptions)
-        integrations = CountedIntegrations(
+        counters = Counters(subscriptions)
+        integrations = IntegrationService(
             transactions,
             keyring,
             policy,
             catalogue,
             most_per_pbx=settings.max_integrations_per_pbx,
             refresh=subscriptions.refresh,
-            counts=counts,
         )
-        keys = _key_cache(transactions, stack)
+        keys = KeyCache(transactions)
+        keep_running(stack, Periodic("key-uses", keys.keep_uses, USES_KEPT_EVERY))
 
         pool = await stack.enter_async_context(
             connections.pool(dsn, size=settings.database_pool_size)
         )
-        await keep_house_and_time(
+        await keep_database(
             settings, transactions, records, pool, subscriptions.longest_delay, stack
         )
-        queue = CountedQueue(
+        queue = PostgresQueue(
             pool,
             lease_seconds=lease_of(settings),
             duplicate_window=duplicate_window_of(settings),
-            counts=counts,
+            observer=counters,
         )
         sinks, test_sinks = (
             open_sinks(settings, policy, limits, stack, tracing)
             for limits in (delivery_connections(settings), _TEST_CONNECTIONS)
         )
-        notices = Notices(Outbox(transactions))
-        listened = {CHANNEL: Refresher(subscriptions).soon, NOTICES_CHANNEL: notices.soon}
-
         backpressure = _backpressure(settings, queue, subscriptions, stack)
-        _follow_integrations(IntegrationCleanup(queue, sinks, test_sinks), subscriptions, stack)
-
-        lanes = None
-        running: Engine | None = None
-        circuits: Circuits | None = None
-        delivering: Delivering | None = None
-        membership: EngineMembership | None = None
-        announcer = _announcer(queue, stack)
-        jobs, replays, runner = open_jobs(
-            settings, records, integrations, subscriptions, announcer.announce
+        tasks = Tasks()
+        stack.push_async_callback(tasks.aclose)
+        cleanup = IntegrationCleanup(queue, sinks, test_sinks, tasks=tasks)
+        subscriptions.tells(cleanup.integration_changed)
+        announcer, refresher = (
+            Debounced("announcer", partial(queue.announce, PENDING_CHANNEL)),
+            Debounced("snapshot-refresh", subscriptions.catch_up),
         )
+        for each in (announcer, refresher):
+            stack.push_async_callback(each.aclose)
+        jobs, replays, runner = open_jobs(
+            settings, records, integrations, subscriptions, announcer.soon
+        )
+        parts = None
         if engine:
-            watch = _watch(settings, transactions, subscriptions, integrations, counts, stack)
-            rules = _rules(settings, subscriptions, watch)
-            membership = EngineMembership(rules.engines_counted)
-            lanes = rules.lanes
-            running = _engine(
+            parts = open_engine(
                 settings,
                 queue=queue,
-                lanes=lanes,
+                transactions=transactions,
                 subscriptions=subscriptions,
+                integrations=integrations,
                 sinks=sinks,
-                on_gone=Disabling(integrations).gone,
-                saw=counts.watching(watch.saw),
+                tasks=tasks,
+                observer=counters,
                 stack=stack,
             )
-            delivering = Delivering(running, lanes, watch)
-            circuits = Circuits(watch, lanes, give_back=running.give_back, wake=running.wake)
-            listened |= {HEALTH_CHANNEL: circuits.soon, PENDING_CHANNEL: running.poll_now}
-            listened |= {JOBS_CHANNEL: runner.soon}
-        background(stack, Listener(dsn, listened, membership).run(), "listener")
-        if running and circuits and membership:
-            await _start(running, circuits, membership)
-            stack.push_async_callback(running.drain, settings.shutdown_grace)
+        delivering = parts.delivering if parts else None
+        unknown_types = UnknownTypes(transactions, catalogue)
         ingest = Ingest(
             queue,
             subscriptions,
-            lanes,
+            delivering.lanes if delivering else None,
             born_lease=queue.born_lease,
-            start=running.take if running else _nothing_starts,
-            wake=running.wake if running else announcer.announce,
-            announce=announcer.announce,
+            start=delivering.engine.take if delivering else _nothing_starts,
+            wake=delivering.engine.wake if delivering else announcer.soon,
+            announce=announcer.soon,
             backpressure=backpressure,
+            unknown_types=unknown_types,
+            observer=counters,
+            tracing=tracing,
         )
+        notices = Periodic(
+            "notices",
+            partial(Notices(Outbox(transactions)).round, ingest.accept),
+            settings.poll_interval,
+        )
+        listened = {CHANNEL: refresher.soon, NOTICES_CHANNEL: notices.soon}
+        if parts:
+            listened |= {
+                HEALTH_CHANNEL: parts.breaking.soon,
+                PENDING_CHANNEL: parts.engine.poll_soon,
+                JOBS_CHANNEL: runner.periodic.soon,
+            }
+        keep_running(stack, Listener(dsn, listened, parts.membership if parts else None))
+        if parts:
+            await parts.start()
+            stack.push_async_callback(parts.engine.drain, settings.shutdown_grace)
         stack.push_async_callback(ingest.idle)
-        if circuits is not None:
-            background(stack, circuits.run(settings.poll_interval), "circuits")
-            background(stack, runner.run(settings.poll_interval), "jobs")
-        background(stack, notices.run(ingest.accept, settings.poll_interval), "notices")
-        unknown_types = count_unknown_types(transactions, catalogue, stack)
+        if parts:
+            keep_running(stack, parts.breaking)
+            keep_running(stack, runner.periodic)
+        keep_running(stack, notices)
+        count_unknown_types(unknown_types, stack)
         history, statistics, streams = open_history(settings, records, keys, stack)
         throttle, rate_limits = AuthenticationThrottle(keys), _rate_limits(settings)
         metrics = Metrics(
-            counts,
+            counters,
             backpressure,
             StateCounts(transactions).by_state,
             refused_keys=lambda: throttle.refused,
@@ -217,7 +201,8 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             delivering=delivering,
             tallies=Tallies(tally) if tally else None,
         )
-        background(stack, metrics.keep(), "metrics")
+        if tally:
+            keep_running(stack, Periodic("metrics", metrics.write, WRITE_EVERY))
         yield Services(
             integrations=integrations,
             pbxs=PbxService(transactions),
@@ -232,27 +217,22 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             reads=ConcurrentReads(settings.database_pool_size),
             time_slices=TimeSlices(rate_limits.charge_cpu),
             limits=limits_of(settings),
-            ingest=_accepting(CountedIngest(ingest, counts, unknown_types), tracing),
+            ingest=ingest,
             history=history,
             statistics=statistics,
             streams=streams,
-            retries=ManualRetries(
-                history,
-                subscriptions,
-                queue,
-                announce=announcer.announce,
-            ),
+            retries=ManualRetries(history, subscriptions, queue, announce=announcer.soon),
             jobs=jobs,
             replays=replays,
             trials=FilterTrials(history, subscriptions, catalogue),
             tester=Tester(subscriptions, test_sinks, catalogue, timeout=settings.delivery_timeout),
-            readiness=DatabaseAndEngine(records, running),
+            readiness=DatabaseAndEngine(records, parts.engine if parts else None),
             metrics=metrics,
             system=open_system(
                 settings,
                 (records, transactions, pool),
                 subscriptions,
-                counts,
+                counters,
                 stack,
                 delivering=delivering,
                 api=api,
@@ -268,42 +248,6 @@ async def _key_records(settings: Settings, transactions: Transactions) -> KeySer
     return records
 
 
-async def _start(running: Engine, circuits: Circuits, membership: EngineMembership) -> None:
-    """Have it claim, once it is known what is paused and which other engines there are."""
-    await circuits.round()
-    await membership.known(within=_COUNTED_WITHIN)
-    running.start()
-
-
-def _watch(  # noqa: PLR0913, PLR0917 - one line below the root
-    settings: Settings,
-    transactions: Transactions,
-    subscriptions: Subscriptions,
-    integrations: IntegrationService,
-    counts: Counts,
-    stack: AsyncExitStack,
-) -> HealthWatch:
-    """Watch the targets; what the last attempts added is handed over once the engine is drained."""
-    rules = HealthRules(
-        pause_after=settings.pause_after,
-        pause_seconds=settings.pause_after_seconds,
-        first_probe=settings.probe_interval,
-        longest_probe=settings.max_probe_interval,
-        disable_after=timedelta(days=settings.auto_disable_days),
-    )
-    records = CountedHealth(transactions, rules, counts=counts)
-    exhausted = ExhaustedTally(Outbox(transactions).count)
-    stack.push_async_callback(exhausted.aclose)
-    disable = integrations.disable_failing
-    return HealthWatch(records, rules, subscriptions, exhausted, disable=disable)
-
-
-def _key_cache(transactions: Transactions, stack: AsyncExitStack) -> KeyCache:
-    keys = KeyCache(transactions)
-    background(stack, keys.keep_uses(), "key-uses")
-    return keys
-
-
 def _backpressure(
     settings: Settings, queue: PostgresQueue, subscriptions: Subscriptions, stack: AsyncExitStack
 ) -> Backpressure:
@@ -316,70 +260,12 @@ def _backpressure(
         most_bytes=_MOST_BYTES_IN_HAND,
         share=settings.max_pending_share,
     )
-    background(stack, backpressure.watch(settings.poll_interval), "backlog")
+
+    def pause() -> float:
+        return max(settings.poll_interval, backpressure.counting_pause)
+
+    keep_running(stack, Periodic("backpressure", backpressure.count, pause))
     return backpressure
-
-
-def _announcer(queue: PostgresQueue, stack: AsyncExitStack) -> Announcer:
-    announcer = Announcer(lambda: queue.announce(PENDING_CHANNEL))
-    stack.push_async_callback(announcer.aclose)
-    return announcer
-
-
-def _accepting(ingest: Accepts, tracing: Tracing | None) -> Accepts:
-    return ingest if tracing is None else TracedIngest(ingest, tracing)
-
-
-def _follow_integrations(
-    cleanup: IntegrationCleanup, subscriptions: Subscriptions, stack: AsyncExitStack
-) -> None:
-    stack.push_async_callback(cleanup.aclose)
-    subscriptions.tells(cleanup.integration_changed)
-
-
-def _rules(
-    settings: Settings, subscriptions: Subscriptions, watch: HealthWatch
-) -> IntegrationRules:
-    rules = IntegrationRules(
-        subscriptions, watch, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD
-    )
-    subscriptions.tells(rules.integration_changed)
-    return rules
-
-
-def _engine(  # noqa: PLR0913 - one line below the root, each part by its name
-    settings: Settings,
-    *,
-    queue: PostgresQueue,
-    lanes: Lanes,
-    subscriptions: Subscriptions,
-    sinks: dict[TransmissionType, Sink],
-    on_gone: Callable[[str, str], None],
-    saw: Callable[[Claimed, Settlement], None],
-    stack: AsyncExitStack,
-) -> Engine:
-    policies = RetryPolicies(
-        settings.retry_delays,
-        {"analytics": settings.retry_delays_analytics},
-        retry_after_cap=settings.retry_after_cap,
-    )
-    _end_outdated(queue, settings.poll_interval, stack)
-    return Engine(
-        queue=queue,
-        lanes=lanes,
-        deliverer=Deliverer(subscriptions, sinks, policies, on_gone=on_gone),
-        recorder=Recorder(queue),
-        poll_interval=settings.poll_interval,
-        renew_interval=lease_of(settings) / 3,
-        saw=saw,
-    )
-
-
-def _end_outdated(queue: PostgresQueue, interval: float, stack: AsyncExitStack) -> None:
-    stale = keep_house(StaleKeeper(queue.outdated), interval=interval)
-    background(stack, stale, "stale")
-    superseded = keep_house(SupersededKeeper(queue.outdated), interval=_SUPERSEDED * interval)
-    background(stack, superseded, "superseded")
 
 
 def _rate_limits(settings: Settings) -> KeyRateLimits:

@@ -36,7 +36,7 @@ from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.metrics.counts import Counts
+from hookline.metrics.counters import Counters
 from hookline.metrics.processes import Heartbeat
 from hookline.metrics.scrape import Metrics
 from hookline.metrics.system import System
@@ -172,13 +172,13 @@ def services(  # noqa: PLR0917 - fixtures
             records=engine,
             overview=QueueOverview(queue._pool),
             subscriptions=subscriptions,
-            heartbeat=Heartbeat(transactions, Counts(subscriptions).totals, held=None, api=True),
+            heartbeat=Heartbeat(transactions, Counters(subscriptions).totals, held=None, api=True),
             count_by_state=StateCounts(transactions).by_state,
             paused=StateCounts(transactions).paused,
             most_pending=1_000_000,
         ),
         metrics=Metrics(
-            Counts(subscriptions),
+            Counters(subscriptions),
             Backpressure.none(),
             StateCounts(transactions).by_state,
             refused_keys=lambda: throttle.refused,

@@ -28,7 +28,7 @@ def run(services: Services) -> Run:
         JobKind.REPLAY: services.replays.replays,
         JobKind.ERASURE: Erasures(),
     }
-    return JobRunner(services.jobs, work).round
+    return JobRunner(services.jobs, work, 1.0).round
 
 
 async def start(api: Api, **asked: object) -> Json:

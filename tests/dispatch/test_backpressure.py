@@ -21,7 +21,7 @@ class Store:
 
 async def bounds(store: Store, *, pending: int = 10, size: int = 100) -> Backpressure:
     made = Backpressure(store.backlog, most_pending=pending, most_bytes=size, share=0.4)
-    await made.look()
+    await made.count()
     return made
 
 
@@ -31,8 +31,8 @@ def of(tenant: Tenant, *, deliveries: int = 1, size: int = 1) -> dict[Tenant, De
 
 async def test_a_tenant_with_its_share_is_refused_and_another_is_not() -> None:
     kept = await bounds(Store(pbx1=4))
-    assert not await kept.enter(of(B))
-    refused = await kept.enter(of(A) | of(B))
+    assert not await kept.acquire(of(B))
+    refused = await kept.acquire(of(A) | of(B))
     assert set(refused) == {A}
     assert "PBX 1" in str(refused[A])
     assert refused[A].retry_after >= 1
@@ -42,33 +42,33 @@ async def test_a_tenant_with_its_share_is_refused_and_another_is_not() -> None:
 async def test_all_shares_in_use_refuse_everybody() -> None:
     kept = await bounds(Store(pbx1=9, pbx2=4, pbx3=2))
     with pytest.raises(Overloaded, match="Too many"):
-        await kept.enter(of(Tenant(None, "4")))
+        await kept.acquire(of(Tenant(None, "4")))
 
 
 async def test_who_is_alone_may_have_all_of_it() -> None:
     kept = await bounds(Store(pbx1=9))
-    assert not await kept.enter(of(A))
-    assert await kept.enter(of(A))
+    assert not await kept.acquire(of(A))
+    assert await kept.acquire(of(A))
 
 
 async def test_what_is_being_stored_counts_with_all_that_it_comes_to() -> None:
     kept = await bounds(Store(pbx2=1))
     hundredfold = of(A, deliveries=100)
-    assert not await kept.enter(hundredfold)
-    assert await kept.enter(of(A))
-    kept.leave(hundredfold, {A: 3})
-    assert not await kept.enter(of(A)), "it was sent before, and only three were new"
-    assert await kept.enter(of(A))
+    assert not await kept.acquire(hundredfold)
+    assert await kept.acquire(of(A))
+    kept.release(hundredfold, {A: 3})
+    assert not await kept.acquire(of(A)), "it was sent before, and only three were new"
+    assert await kept.acquire(of(A))
 
 
 async def test_what_is_being_stored_while_the_store_counts_is_not_forgotten() -> None:
     kept = await bounds(Store(pbx2=1))
     demand = of(A, deliveries=4)
-    await kept.enter(demand)
-    await kept.look()
-    assert await kept.enter(of(A))
-    kept.leave(demand, {})
-    assert not await kept.enter(of(A))
+    await kept.acquire(demand)
+    await kept.count()
+    assert await kept.acquire(of(A))
+    kept.release(demand, {})
+    assert not await kept.acquire(of(A))
 
 
 async def test_nobody_is_refused_by_an_old_count(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,37 +77,37 @@ async def test_nobody_is_refused_by_an_old_count(monkeypatch: pytest.MonkeyPatch
     store = Store(pbx1=10, pbx2=1)
     kept = await bounds(store)
     store.pending = {B: 1}
-    assert await kept.enter(of(A))
+    assert await kept.acquire(of(A))
     now += 1.0
-    assert not await kept.enter(of(A))
+    assert not await kept.acquire(of(A))
 
 
 async def test_what_is_in_hand_is_bounded_by_its_bytes_for_each_tenant() -> None:
     kept = await bounds(Store())
     of_a, of_b = of(A, size=60), of(B, size=20)
-    assert not await kept.enter(of_a)
-    assert not await kept.enter(of_b)
-    refused = await kept.enter(of(A))
+    assert not await kept.acquire(of_a)
+    assert not await kept.acquire(of_b)
+    refused = await kept.acquire(of(A))
     assert refused[A].retry_after >= 1
-    kept.leave(of_a, {})
-    assert not await kept.enter(of(A))
+    kept.release(of_a, {})
+    assert not await kept.acquire(of(A))
 
 
 async def test_events_that_are_larger_than_the_bound_go_alone() -> None:
     kept = await bounds(Store())
     large = of(A, size=5_000)
-    assert not await kept.enter(large)
-    assert await kept.enter(of(A))
-    assert not await kept.enter(of(B))
-    kept.leave(large, {})
-    assert not await kept.enter(of(A))
+    assert not await kept.acquire(large)
+    assert await kept.acquire(of(A))
+    assert not await kept.acquire(of(B))
+    kept.release(large, {})
+    assert not await kept.acquire(of(A))
 
 
 async def test_two_requests_that_come_to_no_delivery_end_in_any_order() -> None:
     kept = await bounds(Store())
     nothing = of(A, deliveries=0)
-    await kept.enter(nothing)
-    await kept.enter(nothing)
-    kept.leave(nothing, {})
-    kept.leave(nothing, {})
+    await kept.acquire(nothing)
+    await kept.acquire(nothing)
+    kept.release(nothing, {})
+    kept.release(nothing, {})
     assert kept.pending == 0

@@ -2,6 +2,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from hookline.background import Tasks
 from hookline.dispatch.cleanup import IntegrationCleanup
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.targets import Target, TransmissionType, WebhookTarget
@@ -41,10 +42,10 @@ class Emptying:
         return ended
 
 
-def cleanup(queue: Emptying, *sinks: Closing) -> IntegrationCleanup:
+def cleanup(queue: Emptying, *sinks: Closing, tasks: Tasks | None = None) -> IntegrationCleanup:
     """Return a cleanup that is followed by several sinks for webhooks."""
     ways_out = [{TransmissionType.WEBHOOK: cast("Sink", sink)} for sink in sinks]
-    return IntegrationCleanup(cast("Queue", queue), *ways_out)
+    return IntegrationCleanup(cast("Queue", queue), *ways_out, tasks=tasks or Tasks())
 
 
 async def test_all_that_waits_for_a_deleted_integration_is_ended() -> None:
@@ -68,7 +69,7 @@ async def test_a_changed_target_is_forgotten_by_every_sink_and_nothing_is_ended(
 
 async def test_another_change_closes_nothing() -> None:
     queue, sink = Emptying(5), Closing()
-    followed = cleanup(queue, sink)
-    followed.integration_changed(BEFORE, replace(BEFORE, enabled=False))
-    await followed.aclose()
+    tasks = Tasks()
+    cleanup(queue, sink, tasks=tasks).integration_changed(BEFORE, replace(BEFORE, enabled=False))
+    await tasks.aclose()
     assert (sink.forgotten.qsize(), queue.waiting) == (0, 5)

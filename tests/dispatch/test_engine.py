@@ -128,7 +128,7 @@ class TestRetries:
         async with worker.running():
             assert await store.until_ended("crm", 1) == {delivery: ("failed", "rejected", 1)}
             assert await store.queue.retry(delivery, ordered=False)
-            worker.engine.poll_now()
+            worker.engine.poll_soon()
             await sink.until_sent(2)
             async with asyncio.timeout(30):
                 while await store.ended("crm") != {delivery: ("failed", "exhausted", 2)}:

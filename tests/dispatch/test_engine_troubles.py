@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from hookline.dispatch.sending import Sender
+from hookline.dispatch.deliver import Sender
 from hookline.domain.deliveries import Sent
 from hookline.domain.events import Event
 from hookline.integrations.subscriptions import Subscription
@@ -189,5 +189,5 @@ class TestIdling:
         async with worker.running():
             await worker.queue.until_called("waiting")
             await store.add("crm")
-            worker.engine.poll_now()
+            worker.engine.poll_soon()
             await store.until_ended("crm", 1)

@@ -138,7 +138,7 @@ class TestAccepting:
         assert bench.announced == 1
         assert [lane.integration_id for lane in bench.lanes.claimable()] == []
         for job in bench.started:
-            bench.lanes.cancel(made, len(job.event.payload))
+            bench.lanes.drop_reserved(made, len(job.event.payload))
         assert [lane.integration_id for lane in bench.lanes.claimable()] == [made]
 
     async def test_without_an_engine_everything_waits_and_is_announced(self, bench: Bench) -> None:

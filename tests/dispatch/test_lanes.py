@@ -64,7 +64,7 @@ def hear_of(lanes: Lanes, name: str) -> None:
     assert lanes.reserve(name, 1)
     assert lanes.admit(a_job(name, size=1))
     assert lanes.attempt_ended(name) is None
-    lanes.let_go(name, 1)
+    lanes.drop(name, 1)
 
 
 class TestReserving:
@@ -92,7 +92,7 @@ class TestReserving:
         assert not lanes.reserve("a", 100_001)
         assert lanes.reserve("a", 100_000)
         assert not lanes.reserve("b", 1)
-        lanes.cancel("a", 100_000)
+        lanes.drop_reserved("a", 100_000)
         assert lanes.reserve("b", 1)
 
     def test_lanes_whose_targets_hang_leave_room_for_others(
@@ -103,7 +103,7 @@ class TestReserving:
             while lanes.reserve(f"hangs-{number}", 1):
                 pass
             assert lanes.reserve(f"fine-{number}", 1), f"{number + 1} hanging lanes took it all"
-            lanes.cancel(f"fine-{number}", 1)
+            lanes.drop_reserved(f"fine-{number}", 1)
         assert lanes.held <= 100
 
     def test_large_payloads_of_one_lane_leave_bytes_for_others(self, lanes: Lanes) -> None:
@@ -141,8 +141,8 @@ class TestAttempts:
         for job in jobs:
             lanes.reserve("a", 10)
             lanes.admit(job)
-        assert lanes.take_at_hand() == jobs[2:]
-        assert lanes.take_at_hand() == []
+        assert lanes.take_unstarted() == jobs[2:]
+        assert lanes.take_unstarted() == []
         assert lanes.attempt_ended("a") is None
 
     def test_what_was_misplaced_for_a_moment_does_not_stay_at_hand(
@@ -198,7 +198,7 @@ class TestClaiming:
                 written += 1
         assert written == lanes.held == 4
         assert not lanes.wants_more("a")
-        lanes.let_go("a", 10)
+        lanes.drop("a", 10)
         assert lanes.wants_more("a")
         assert lanes.claimable() == [Lane("a", 1)]
 
@@ -264,7 +264,7 @@ class TestClaiming:
         lanes.expect("b")
         assert lanes.claimable() == []
         assert lanes.next_due() is None
-        lanes.cancel("a", size)
+        lanes.drop_reserved("a", size)
         assert lanes.next_due() == 0.0
         assert lanes.claimable() == [Lane("b", PLACES)]
 
@@ -308,7 +308,7 @@ class TestPolling:
         lanes.found([], lanes.moment())
         assert lanes.in_flight() == {"a": 1}
         lanes.attempt_ended("a")
-        lanes.let_go("a", 10)
+        lanes.drop("a", 10)
         lanes.found([], lanes.moment())
         assert (lanes.held, lanes.bytes_held) == (0, 0)
 
@@ -316,7 +316,7 @@ class TestPolling:
         self, lanes: Lanes
     ) -> None:
         with pytest.raises(KeyError):
-            lanes.let_go("never-seen", 1)
+            lanes.drop("never-seen", 1)
         with pytest.raises(KeyError):
-            lanes.cancel("never-seen", 1)
+            lanes.drop_reserved("never-seen", 1)
         assert lanes.held == 0

@@ -51,7 +51,7 @@ def claimed(lanes: Lanes, to: str, count: int) -> list[Claimed]:
 def ended(lanes: Lanes, job: Claimed) -> Claimed | None:
     """End one attempt and have its outcome written."""
     following = lanes.attempt_ended(job.integration_id)
-    lanes.let_go(job.integration_id, len(job.event.payload))
+    lanes.drop(job.integration_id, len(job.event.payload))
     return following
 
 
@@ -62,12 +62,12 @@ def hear_of(lanes: Lanes, *names: str) -> None:
         job = a_job(name)
         assert lanes.admit(job)
         assert lanes.attempt_ended(name) is None
-        lanes.let_go(name, 1)
+        lanes.drop(name, 1)
 
 
 def given_back(lanes: Lanes, jobs: list[Claimed]) -> int:
     for job in jobs:
-        lanes.let_go(job.integration_id, len(job.event.payload))
+        lanes.drop(job.integration_id, len(job.event.payload))
     return len(jobs)
 
 
@@ -220,7 +220,7 @@ def test_answers_are_remembered_for_minutes_of_quiet() -> None:
         lanes.found([], lanes.moment())
         assert lanes.reserve("seldom", 1)
         assert lanes.slow_held == slow
-        lanes.let_go("seldom", 1)
+        lanes.drop("seldom", 1)
 
 
 def test_an_answer_makes_a_silent_lane_like_any_other() -> None:
@@ -283,7 +283,7 @@ def test_what_a_paused_lane_holds_is_set_aside_and_it_begins_anew_from_one() -> 
     started = claimed(lanes, "target", WIDEST)
     rules["target"] = PAUSED
     lanes.update_rules()
-    assert given_back(lanes, lanes.set_aside(["target", "unheard"])) == WIDEST - 8
+    assert given_back(lanes, lanes.reset(["target", "unheard"])) == WIDEST - 8
     for job in started:
         assert ended(lanes, job) is None
     rules["target"] = WIDE

@@ -76,7 +76,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
         if stored:
             self.admit(job)
         else:
-            self.lanes.cancel(job.integration_id, len(job.event.payload))
+            self.lanes.drop_reserved(job.integration_id, len(job.event.payload))
 
     @rule(name=names, due_in=floats(0, 20))
     def work_is_expected(self, name: str, due_in: float) -> None:
@@ -135,11 +135,11 @@ class LanesAgainstModel(RuleBasedStateMachine):
     @rule()
     def an_outcome_is_written(self) -> None:
         job = self.unwritten.pop()
-        self.lanes.let_go(job.integration_id, len(job.event.payload))
+        self.lanes.drop(job.integration_id, len(job.event.payload))
 
     @rule()
     def everything_at_hand_is_given_back(self) -> None:
-        self.give_back(self.lanes.take_at_hand())
+        self.give_back(self.lanes.take_unstarted())
         assert not any(self.at_hand.values())
 
     @invariant()
@@ -194,7 +194,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
     def give_back(self, jobs: list[Claimed]) -> None:
         for job in jobs:
             self.at_hand[job.integration_id].remove(job)
-            self.lanes.let_go(job.integration_id, len(job.event.payload))
+            self.lanes.drop(job.integration_id, len(job.event.payload))
 
     def admit(self, job: Claimed) -> None:
         name = job.integration_id

@@ -1,13 +1,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from functools import partial
 
 import asyncpg
 import pytest
 
+from hookline.background import Periodic
 from hookline.db import connections as databases
-from hookline.dispatch.exhausted import ExhaustedTally
 from hookline.dispatch.ingest import Ingest, Receipt
+from hookline.dispatch.notices import ExhaustedCounter
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
@@ -117,7 +119,7 @@ async def test_what_was_counted_survives_the_process_that_counted_it(
     dead.saw(target, EXHAUSTED)
     await dead.told()
     dead.saw(target, EXHAUSTED, times=3)
-    await dead.watch.exchange()
+    await dead.monitor.sync()
     await a_minute_passes(connections)
     exhausted = [data for kind, data in await heir.told() if kind == "delivery:exhausted"]
     assert [data["count"] for data in exhausted] == [3]
@@ -281,8 +283,9 @@ async def test_it_looks_when_one_is_hinted_at_and_goes_on_after_a_fault(process:
         accepted.set()
         return [Receipt(new_uuid(), duplicate=False, deliveries=0) for _ in events]
 
-    running = asyncio.create_task(process.notices.run(accept, 600))
-    process.notices.soon()
+    periodic = Periodic("notices", partial(process.notices.round, accept), 600.0)
+    running = asyncio.create_task(periodic.run())
+    periodic.soon()
     async with asyncio.timeout(10):
         await accepted.wait()
     running.cancel()
@@ -297,13 +300,13 @@ async def test_a_tally_keeps_what_the_database_did_not_take() -> None:
         assert isinstance(counted, dict)
         if not taken:
             taken.append({})
-            tally.saw("s95eum", ids[2], ErrorKind.STATUS)
+            tally.count("s95eum", ids[2], ErrorKind.STATUS)
             raise Unavailable("The database is away.")
         taken.append(counted)
 
-    tally = ExhaustedTally(add)
+    tally = ExhaustedCounter(add)
     for delivery_id in ids[:2]:
-        tally.saw("s95eum", delivery_id, ErrorKind.TIMEOUT)
+        tally.count("s95eum", delivery_id, ErrorKind.TIMEOUT)
     await tally.aclose()
     await tally.aclose()
     examples = tuple(str(each) for each in ids)

@@ -3,15 +3,14 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from hookline.dispatch import shares
-from hookline.dispatch.rules import IntegrationRules
-from hookline.dispatch.shares import Shares
+from hookline.dispatch import rules as dispatch_rules
+from hookline.dispatch.rules import IntegrationRules, LaneAssignment
 from hookline.domain.access import Tenant
 from support.engines import eventually
 from support.sink_script import Book, a_subscription
 
 if TYPE_CHECKING:
-    from hookline.dispatch.health import HealthWatch
+    from hookline.dispatch.circuit_breaker import HealthMonitor
     from hookline.integrations.subscriptions import Subscriptions
 
 ENGINES = range(10)
@@ -29,13 +28,13 @@ class Records(Book):
         return integration_id in self.paused
 
 
-def rules_from(records: Records, shares: Shares | None = None) -> IntegrationRules:
+def rules_from(records: Records, assignment: LaneAssignment | None = None) -> IntegrationRules:
     return IntegrationRules(
         cast("Subscriptions", records),
-        cast("HealthWatch", records),
+        cast("HealthMonitor", records),
         most_held=100,
         most_bytes=100_000,
-        shares=shares,
+        assignment=assignment,
     )
 
 
@@ -69,7 +68,7 @@ async def test_engines_that_come_and_go_move_lanes_at_once() -> None:
 async def test_a_new_engine_gets_its_lanes_once_the_others_had_time_to_let_go(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shares, "_JOINING", 0.05)
+    monkeypatch.setattr(dispatch_rules, "_JOINING", 0.05)
     rules = rules_from(Records())
     assert not rules.lanes.is_elsewhere("crm"), "alone until others are counted"
     rules.engines_counted(1, ENGINES)
@@ -85,8 +84,8 @@ async def test_a_new_engine_gets_its_lanes_once_the_others_had_time_to_let_go(
 @pytest.mark.parametrize("looks", range(8))
 async def test_a_new_engine_gets_its_lanes_whenever_its_waiting_ends(looks: int) -> None:
     """The wait is over after so many looks at the clock, whatever they were for."""
-    times = iter([0.0, *[shares._JOINING - 0.01] * looks])
-    rules = rules_from(Records(), Shares(lambda: next(times, shares._JOINING)))
+    times = iter([0.0, *[dispatch_rules._JOINING - 0.01] * looks])
+    rules = rules_from(Records(), LaneAssignment(lambda: next(times, dispatch_rules._JOINING)))
     names = [f"int{number:03}" for number in range(3)]
     assert not any(map(rules.lanes.is_elsewhere, names))
     rules.engines_counted(max(ENGINES), [max(ENGINES), max(ENGINES) + 1])
@@ -94,7 +93,7 @@ async def test_a_new_engine_gets_its_lanes_whenever_its_waiting_ends(looks: int)
     async def elsewhere() -> int:
         return sum(map(rules.lanes.is_elsewhere, names))
 
-    alone = rules_from(Records(), Shares(lambda: 0.0))
+    alone = rules_from(Records(), LaneAssignment(lambda: 0.0))
     alone.engines_counted(max(ENGINES), [max(ENGINES)])
     alone.engines_counted(max(ENGINES), [max(ENGINES), max(ENGINES) + 1])
     expected = sum(map(alone.lanes.is_elsewhere, names))

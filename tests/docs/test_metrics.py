@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hookline.metrics.families import FAMILIES, Kind
+from hookline.metrics.definitions import FAMILIES, Kind
 from support.readme import ROOT
 
 TEXT = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")

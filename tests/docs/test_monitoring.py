@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from factories import Json
-from hookline.metrics.families import FAMILIES, Kind
+from hookline.metrics.definitions import FAMILIES, Kind
 from support.readme import ROOT
 
 FOLDER = ROOT / "docs" / "operations"

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from hookline.background import Periodic
 from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.ingest import Receipt
 from hookline.domain.health import HealthState
 from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
 from hookline.metrics import scrape
-from hookline.metrics.counts import Counts
+from hookline.metrics.counters import Counters
 from hookline.metrics.multiprocess import Tallies, added
 from hookline.metrics.scrape import Metrics
 from support.engines import eventually
@@ -21,7 +22,7 @@ from support.fakes import NoStreams
 from support.scraping import Scraped, parsed
 
 if TYPE_CHECKING:
-    from hookline.metrics.families import Numbers
+    from hookline.metrics.definitions import Numbers
 
 ACCEPTED = "hookline_events_total"
 
@@ -43,7 +44,7 @@ class Member:
     """One of several processes: its counts, and its answer to a scrape."""
 
     def __init__(self, folder: Path, number: int, clock: Callable[[], float]) -> None:
-        self.counts = Counts(Nobody())
+        self.counts = Counters(Nobody())
         self.metrics = Metrics(
             self.counts,
             Backpressure.none(),
@@ -72,7 +73,7 @@ def alone(
     count_by_state: Callable[[], Awaitable[Mapping[HealthState, int]]], clock: Callable[[], float]
 ) -> Metrics:
     return Metrics(
-        Counts(Nobody()),
+        Counters(Nobody()),
         Backpressure.none(),
         count_by_state,
         refused_keys=lambda: 3,
@@ -141,7 +142,7 @@ async def test_what_a_dead_member_counted_stays_and_what_it_held_does_not(
 async def test_a_member_writes_before_anybody_asks(tmp_path: Path, clock: Clock) -> None:
     quiet, asked = (Member(tmp_path, number, clock) for number in range(2))
     quiet.accept(7)
-    keeping = asyncio.create_task(quiet.metrics.keep())
+    keeping = asyncio.create_task(Periodic("metrics", quiet.metrics.write, 0.1).run())
     assert await eventually(asked.accepted, lambda accepted: accepted >= 7) == 7
     keeping.cancel()
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import pytest
 
 from hookline import __version__
+from hookline.background import Periodic
 from hookline.db import connections
 from hookline.integrations.revision import Transactions
-from hookline.metrics.counts import Totals
-from hookline.metrics.processes import Heartbeat, Held, Rates
+from hookline.metrics.counters import Totals
+from hookline.metrics.processes import BEAT_EVERY, Heartbeat, Held, Rates
 from support.postgres_clients import ask
 
 NOTHING = Totals(0, 0, 0)
@@ -94,7 +95,7 @@ async def test_a_process_writes_its_row_as_soon_as_it_runs(transactions: Transac
         beaten.set()
 
     heartbeat.beat = noted  # type: ignore[method-assign]
-    task = asyncio.create_task(heartbeat.run())
+    task = asyncio.create_task(Periodic("heartbeat", heartbeat.beat, BEAT_EVERY).run())
     await beaten.wait()
     task.cancel()
     assert len(await heartbeat.all()) == 1

@@ -6,7 +6,7 @@ from hookline.api.services import Services
 from hookline.domain.catalogue import load_catalogue
 from hookline.errors import Overloaded
 from hookline.metrics import scrape as scraping
-from hookline.metrics.families import FAMILIES
+from hookline.metrics.definitions import FAMILIES
 from support.engines import (
     ADMIN,
     Bench,

@@ -106,7 +106,6 @@ class Worker:
             recorder=Recorder(self.queue),
             poll_interval=poll_interval,
             renew_interval=renew_interval,
-            saw=lambda *_: None,
         )
 
     @asynccontextmanager

@@ -8,10 +8,10 @@ from uuid import UUID
 import orjson
 
 from factories import a_principal, a_webhook
-from hookline.dispatch.exhausted import ExhaustedTally
-from hookline.dispatch.health import HealthWatch
+from hookline.dispatch.circuit_breaker import HealthMonitor
 from hookline.dispatch.ingest import Receipt
-from hookline.dispatch.notices import Notices
+from hookline.dispatch.notices import ExhaustedCounter, Notices
+from hookline.dispatch.observer import NoObserver
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.deliveries import (
     Delivered,
@@ -59,14 +59,15 @@ class Process:
         policy = EgressPolicy(resolve=resolve)
         self.integrations = IntegrationService(transactions, keyring, policy, catalogue)
         self.subscriptions = Subscriptions(transactions, catalogue, keyring)
-        self.tally = ExhaustedTally(Outbox(transactions).count)
+        self.tally = ExhaustedCounter(Outbox(transactions).count)
         self.notices = Notices(Outbox(transactions))
-        self.watch = HealthWatch(
+        self.monitor = HealthMonitor(
             HealthRecords(transactions, RULES),
             RULES,
             self.subscriptions,
             self.tally,
             disable=self.integrations.disable_failing,
+            observer=NoObserver(),
         )
         self.accepted: list[Event] = []
 
@@ -86,7 +87,7 @@ class Process:
         """Have attempts end like this; return their deliveries' ids."""
         jobs = [a_job(integration_id, kind) for _ in range(times)]
         for job in jobs:
-            self.watch.saw(job, ended(job, *what))
+            self.monitor.attempted(job, ended(job, *what))
         return [job.id for job in jobs]
 
     async def told(self) -> Told:
@@ -100,10 +101,10 @@ class Process:
     async def pause(self, integration_id: str) -> None:
         """Have attempts fail until the integration is paused."""
         self.saw(integration_id, DOWN, times=3)
-        await self.watch.exchange()
+        await self.monitor.sync()
         self.saw(integration_id, DOWN, times=2)
-        await self.watch.exchange()
-        assert self.watch.is_paused(integration_id)
+        await self.monitor.sync()
+        assert self.monitor.is_paused(integration_id)
 
     async def _accept(self, events: Sequence[Event]) -> list[Receipt]:
         self.accepted += events

@@ -10,7 +10,7 @@ from hookline.api.authentication_throttle import AuthenticationThrottle
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.rate_limits import KeyRateLimits
 from hookline.dispatch.filter_trials import FilterTrials
-from hookline.dispatch.ingest import Accepts
+from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.dispatch.manual_retry import ManualRetries
 from hookline.dispatch.replays import ReplayRequests
@@ -86,7 +86,7 @@ class Services:
     reads: ConcurrentReads
     time_slices: TimeSlices
     limits: Limits
-    ingest: Accepts
+    ingest: Ingest
     history: History
     statistics: StatisticsReader
     streams: Streams

@@ -11,6 +11,7 @@ from typing import Final
 
 import asyncpg
 
+from hookline.background import Periodic
 from hookline.db.connections import connect
 from hookline.db.errors import AWAY, BUSY
 from hookline.db.statements import statement
@@ -83,6 +84,8 @@ class Listener:
     a notification on all channels. An engine's listener holds its `membership` by its session.
     """
 
+    name: Final = "listener"
+
     def __init__(
         self,
         dsn: str,
@@ -96,15 +99,17 @@ class Listener:
 
     async def run(self) -> None:
         """Listen until cancelled, reconnecting for as long as it takes."""
-        while True:
-            try:
-                await self._listen()
-            except (*AWAY, *BUSY) as error:
-                _LOG.warning("listener.disconnected", error=type(error).__name__)
-            except Exception:  # noqa: BLE001 - the loop must go on: hints are worth having again
-                _LOG.exception("listener.failed")
-            await asyncio.sleep(self._pause)
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        await Periodic(self.name, self._listen_once, self._next_pause).run()
+
+    def _next_pause(self) -> float:
+        pause, self._pause = self._pause, min(self._pause * 2, _LONGEST_PAUSE)
+        return pause
+
+    async def _listen_once(self) -> None:
+        try:
+            await self._listen()
+        except (*AWAY, *BUSY) as error:
+            _LOG.warning("listener.disconnected", error=type(error).__name__)
 
     async def _listen(self) -> None:
         connection = await connect(self._dsn, name="hookline listener", answer_timeout=5)

@@ -1,4 +1,4 @@
-"""Says no to new events before the backlog, or this process's memory, passes its bound."""
+"""Backpressure: refuses events before the backlog, or this process's memory, is full."""
 
 import asyncio
 import sys
@@ -9,9 +9,9 @@ from typing import Self
 
 import msgspec
 
-from hookline.dispatch.quotas import TenantQuota
+from hookline.dispatch.tenant_shares import TenantQuota
 from hookline.domain.access import Tenant
-from hookline.errors import Overloaded, Unavailable
+from hookline.errors import Overloaded
 from hookline.logs import get_logger
 
 _RETRY_AFTER = 5.0  # seconds: a backlog of that size shrinks no faster
@@ -52,9 +52,7 @@ class Backpressure:
         self._share = share
         self._pending = TenantQuota(most_pending, share=share)
         self._bytes = TenantQuota(most_bytes, share=_SHARE_IN_HAND)
-        self._storing: defaultdict[Tenant, int] = defaultdict(
-            int
-        )  # deliveries of the events in hand
+        self._storing = defaultdict[Tenant, int](int)  # deliveries of the events in hand
         self._counting = asyncio.Lock()
         self._counted_at = -sys.float_info.max
         self._fresh = _FRESH
@@ -78,15 +76,15 @@ class Backpressure:
         """How many may wait in all."""
         return self._pending.most
 
-    async def enter(self, demands: Mapping[Tenant, Demand]) -> Refusals:
-        """Take one request's events in hand, to be followed by `leave`; or refuse tenants.
+    async def acquire(self, demands: Mapping[Tenant, Demand]) -> Refusals:
+        """Take one request's events in hand, to be followed by `release`; or refuse tenants.
 
         Where any tenant is refused, nothing is taken. Raises Overloaded where all are, for what
         waits in all, and Unavailable.
         """
         refused = self._refused(demands)
         if refused or self._pending.full:
-            await self._look_again()
+            await self._count_again()
             refused = self._refused(demands)
         if self._pending.full:
             raise Overloaded(
@@ -103,8 +101,8 @@ class Backpressure:
                 self._storing[tenant] += demand.deliveries
         return refused
 
-    def leave(self, demands: Mapping[Tenant, Demand], made: Mapping[Tenant, int]) -> None:
-        """Let go of a request's events: stored now, with so many deliveries, or not taken."""
+    def release(self, demands: Mapping[Tenant, Demand], made: Mapping[Tenant, int]) -> None:
+        """Release a request's events: stored now, with so many deliveries, or not taken."""
         for tenant, demand in demands.items():
             self._pending.add(tenant, made.get(tenant, 0) - demand.deliveries)
             self._bytes.add(tenant, -demand.size)
@@ -112,8 +110,8 @@ class Backpressure:
             if not self._storing[tenant]:
                 del self._storing[tenant]
 
-    async def look(self) -> None:
-        """Ask the store once. Raises Unavailable."""
+    async def count(self) -> None:
+        """Count what is pending, in the store. Raises Unavailable."""
         began = time.monotonic()
         counted = await self._count()
         before, self._pending = self._pending, TenantQuota(self.most_pending, share=self._share)
@@ -123,24 +121,18 @@ class Backpressure:
         self._counted_at = time.monotonic()
         self._fresh = max(_FRESH, _COUNTING_SHARE * (self._counted_at - began))
         if before.full != self._pending.full:
-            _LOG.warning("backlog.bound", pending=self.pending, full=self._pending.full)
+            _LOG.warning("backpressure.changed", pending=self.pending, full=self._pending.full)
 
-    async def watch(self, interval: float) -> None:
-        """Ask the store every `interval` seconds until cancelled."""
-        while True:
-            try:
-                await self.look()
-            except Unavailable:
-                _LOG.warning("backlog.database_away")
-            except Exception:  # noqa: BLE001 - without it the bound would never be seen again
-                _LOG.exception("backlog.failed")
-            await asyncio.sleep(max(interval, self._fresh))
+    @property
+    def counting_pause(self) -> float:
+        """For how many seconds a count stands: counting takes a small part of the time."""
+        return self._fresh
 
-    async def _look_again(self) -> None:
+    async def _count_again(self) -> None:
         """Refuse nobody by an old count: much may have been delivered since."""
         async with self._counting:
             if time.monotonic() - self._counted_at >= self._fresh:
-                await self.look()
+                await self.count()
 
     def _refused(self, demands: Mapping[Tenant, Demand]) -> Refusals:
         return {each: why for each in demands if (why := self._refusal(each)) is not None}

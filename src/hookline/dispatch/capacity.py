@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from hookline.dispatch.lane import LaneState
-from hookline.dispatch.thresholds import Places, Share
+from hookline.dispatch.tenant_shares import Places, Share
 from hookline.domain.access import Tenant
 
 _SHARE = 4  # no slow lane and no claim takes more than a quarter of what is free: some always is
@@ -46,8 +46,8 @@ class Capacity:
             lane.byte_share.add(size)
         self.bytes_held += size
 
-    def let_go(self, lane: LaneState, size: int) -> None:
-        """Stop holding a delivery."""
+    def drop(self, lane: LaneState, size: int) -> None:
+        """Drop a delivery."""
         lane.held -= 1
         lane.bytes_held -= size
         self.held -= 1

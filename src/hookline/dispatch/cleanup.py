@@ -1,13 +1,15 @@
-"""What a changed or deleted integration leaves behind: connections to close, deliveries to end."""
+"""Integration cleanup: ends deliveries, closes connections, and disables where a target is gone."""
 
-import asyncio
-from collections.abc import Coroutine, Mapping
-from typing import Any
+from collections.abc import Mapping
 
+from hookline.background import Tasks
 from hookline.db.errors import once_back
-from hookline.dispatch.sending import transmission
+from hookline.dispatch.deliver import transmission
+from hookline.dispatch.observer import Observer
 from hookline.domain.deliveries import SkipReason
+from hookline.domain.health import HealthState
 from hookline.domain.targets import Target, TransmissionType
+from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscription
 from hookline.queue.port import Queue
 from hookline.sinks import Sink
@@ -19,35 +21,26 @@ class IntegrationCleanup:
     """Told by the snapshot, in each process, of every integration that is not what it was.
 
     Ends at once what waits for one that was deleted or disabled. What is leased then, or was missed
-    because no process ran, ends in the same way when it is next claimed.
+    because no process ran, ends in the same way when it is next claimed. `tasks` run the work.
     """
 
-    def __init__(self, queue: Queue, *sinks: Mapping[TransmissionType, Sink]) -> None:
+    def __init__(self, queue: Queue, *sinks: Mapping[TransmissionType, Sink], tasks: Tasks) -> None:
         self._queue = queue
         self._sinks = sinks
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = tasks
 
     def integration_changed(self, before: Subscription | None, after: Subscription | None) -> None:
         """Take note of a change: `before` is None of a new one, `after` of a deleted one."""
         if before is None:
             return
         if before.target is not None and (after is None or after.target != before.target):
-            self._start(self._forget(before.target), "forget-target")
+            self._tasks.start(self._forget(before.target), "forget-target")
         if after is None:
-            self._start(self._skip(before.integration_id, SkipReason.DELETED), "skip-deleted")
+            skipping = self._skip(before.integration_id, SkipReason.DELETED)
+            self._tasks.start(skipping, "skip-deleted")
         elif before.enabled and not after.enabled:
-            self._start(self._skip(before.integration_id, SkipReason.DISABLED), "skip-disabled")
-
-    async def aclose(self) -> None:
-        """Leave what is still under way; it ends when it is next claimed."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _start(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+            skipping = self._skip(before.integration_id, SkipReason.DISABLED)
+            self._tasks.start(skipping, "skip-disabled")
 
     async def _forget(self, target: Target) -> None:
         for sinks in self._sinks:
@@ -59,3 +52,20 @@ class IntegrationCleanup:
 
         while await once_back(some) == _AT_ONCE:
             continue
+
+
+class GoneTargets:
+    """Disables integrations whose targets asked never to be called again, in `tasks`."""
+
+    def __init__(self, integrations: IntegrationService, tasks: Tasks, observer: Observer) -> None:
+        self._integrations = integrations
+        self._tasks = tasks
+        self._observer = observer
+
+    def disable(self, integration_id: str, url: str) -> None:
+        """Disable an integration whose target answered 410 at this URL; returns at once."""
+        self._tasks.start(self._disable(integration_id, url), "disable-gone")
+
+    async def _disable(self, integration_id: str, url: str) -> None:
+        if await once_back(lambda: self._integrations.disable_gone(integration_id, url)):
+            self._observer.health_changed(HealthState.DISABLED)

@@ -5,7 +5,7 @@ its next poll.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.lanes import Lanes
+from hookline.dispatch.observer import AttemptObserver
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.turns import RateLimits
 from hookline.domain.deliveries import RetryAt, Verdict
@@ -42,8 +43,8 @@ class _Held(msgspec.Struct):
 class Engine:
     """Owns every attempt of this process, from lease to settlement.
 
-    `poll_interval` and `renew_interval` are seconds; leases must last several renewals. `saw` is
-    told what became of each attempt.
+    `poll_interval` and `renew_interval` are seconds; leases must last several renewals. `observers`
+    are told what became of each attempt.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -55,7 +56,7 @@ class Engine:
         recorder: Recorder,
         poll_interval: float,
         renew_interval: float,
-        saw: Callable[[Claimed, Settlement], None],
+        observers: Sequence[AttemptObserver] = (),
     ) -> None:
         self._queue = queue
         self._lanes = lanes
@@ -63,9 +64,9 @@ class Engine:
         self._recorder = recorder
         self._poll_interval = poll_interval
         self._renew_interval = renew_interval
-        self._saw = saw
+        self._observers = observers
         self._rates = RateLimits(queue, lanes)
-        self._returns = Batcher[Claimed, None](self._release, name="return", largest=500)
+        self._releases = Batcher[Claimed, None](self._release_batch, name="release", largest=500)
         self._held: dict[UUID, _Held] = {}
         self._starting = 0  # slots that have not begun yet
         self._slots: set[asyncio.Task[None]] = set()
@@ -94,9 +95,9 @@ class Engine:
         """
         if self._stopping and jobs:
             for job in jobs:
-                self._lanes.cancel(job.integration_id, len(job.event.payload))
-                self._lanes.give_back(job.integration_id)
-            self._start_slot(self._return(jobs))
+                self._lanes.drop_reserved(job.integration_id, len(job.event.payload))
+                self._lanes.releasing(job.integration_id)
+            self._start_slot(self._release_later(jobs))
             return
         for job in jobs:
             until = leased_at + self._queue.lease_seconds
@@ -107,27 +108,27 @@ class Engine:
             if self._lanes.wants_more(job.integration_id):
                 self._wake.set()
 
-    def give_back(self, jobs: Sequence[Claimed]) -> None:
-        """Return leases of deliveries that have not started and are no longer to, unused."""
+    def release(self, jobs: Sequence[Claimed]) -> None:
+        """Release leases of deliveries that have not started and are no longer to, unused."""
         if not jobs:
             return
         current = [replace(job, lease=self._held[job.id].lease) for job in jobs]
         for job in jobs:
-            self._lose(job)
-            self._lanes.give_back(job.integration_id)
-        self._start_slot(self._return(current))
+            self._drop(job)
+            self._lanes.releasing(job.integration_id)
+        self._start_slot(self._release_later(current))
 
     def wake(self) -> None:
         """Look for due work now: some became due, or a lane got room."""
         self._wake.set()
 
-    def poll_now(self) -> None:
-        """Ask the database what waits where, without waiting for the next poll."""
+    def poll_soon(self) -> None:
+        """Ask the database what waits where soon: polls may take a small part of the time."""
         self._next_poll = self._earliest_poll
         self._wake.set()
 
     async def drain(self, grace: float) -> None:
-        """Stop claiming, give back what has not started, and let attempts end in `grace` seconds.
+        """Stop claiming, release what has not started, and let attempts end in `grace` seconds.
 
         What is unsettled then stays leased; another process takes it over when the lease ends.
         """
@@ -136,7 +137,7 @@ class Engine:
         pumping = self._tasks[:1]
         try:
             async with asyncio.timeout(grace):
-                self.give_back(self._lanes.take_at_hand())
+                self.release(self._lanes.take_unstarted())
                 while running := self._slots | {task for task in pumping if not task.done()}:
                     await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                 await self._recorder.idle()
@@ -166,7 +167,7 @@ class Engine:
         if now >= self._next_poll:
             self._next_poll = now + self._poll_interval
             self._lanes.found(await self._queue.waiting(), asked_at=now)
-            self.give_back(self._lanes.misplaced())
+            self.release(self._lanes.misplaced())
             after = self._lanes.clock()
             self._earliest_poll = after + _POLL_SHARE * (after - now)
 
@@ -209,7 +210,7 @@ class Engine:
             return False
         known.lease = job.lease
         known.until = asked_at + self._queue.lease_seconds
-        self._lanes.cancel(job.integration_id, len(job.event.payload))
+        self._lanes.drop_reserved(job.integration_id, len(job.event.payload))
         return True
 
     async def _until_next_work(self) -> float:
@@ -251,7 +252,7 @@ class Engine:
                 await self._attempt(job)
             except Exception:  # noqa: BLE001 - the lane goes on; the lease runs out, and is counted
                 _LOG.exception("delivery.abandoned", delivery=str(job.id))
-                self._lose(job)
+                self._drop(job)
             integration_id = job.integration_id
             job = self._lanes.attempt_ended(integration_id)
             if self._lanes.wants_more(integration_id):
@@ -264,7 +265,7 @@ class Engine:
         held = self._held[job.id]
         if held.until <= self._lanes.clock():
             _LOG.warning("delivery.lease_lost", delivery=str(job.id))
-            self._lose(job)
+            self._drop(job)
         else:
             settlement = await self._deliverer.deliver(job, stale_at=held.stale_at)
             self._learn(job, settlement)
@@ -275,10 +276,11 @@ class Engine:
         if settlement.sent is None:
             return
         if settlement.sent.verdict is Verdict.RETRY:
-            self.give_back(self._lanes.slow_down(job.integration_id))
+            self.release(self._lanes.slow_down(job.integration_id))
         elif settlement.sent.verdict is Verdict.DELIVERED:
             self._speed_up(job.integration_id, settlement.sent.duration_ms)
-        self._saw(job, settlement)
+        for observer in self._observers:
+            observer.attempted(job, settlement)
 
     def _speed_up(self, integration_id: str, latency_ms: int) -> None:
         """Have more attempts at once where the target bears more."""
@@ -296,17 +298,17 @@ class Engine:
         if not ours and self._held[job.id].lease != settlement.lease:
             self._record(job, settlement)  # it came to us again while this waited
             return
-        self._lose(job)
+        self._drop(job)
         if isinstance(settlement.outcome, RetryAt):
             self._lanes.expect(job.integration_id, settlement.outcome.delay)
         elif self._lanes.is_ordered(job.integration_id):
             self._lanes.expect(job.integration_id)  # its successor may go now
         self._wake_for_room()
 
-    def _lose(self, job: Claimed) -> None:
-        """Stop holding a delivery, and so renewing its lease."""
+    def _drop(self, job: Claimed) -> None:
+        """Drop a delivery, and so renewing its lease."""
         del self._held[job.id]
-        self._lanes.let_go(job.integration_id, len(job.event.payload))
+        self._lanes.drop(job.integration_id, len(job.event.payload))
 
     def _wake_for_room(self) -> None:
         if self._lanes.expecting:
@@ -337,16 +339,16 @@ class Engine:
                     if held.lease == lease:
                         held.until = until if delivery_id in kept else asked_at
 
-    async def _return(self, jobs: Sequence[Claimed]) -> None:
+    async def _release_later(self, jobs: Sequence[Claimed]) -> None:
         try:
-            await self._returns.submit(jobs)
+            await self._releases.submit(jobs)
         except Unavailable:
             _LOG.warning("engine.release_failed", leases=len(jobs))  # their leases run out
         finally:
             for job in jobs:
-                self._lanes.returned(job.integration_id)
+                self._lanes.released(job.integration_id)
             self._wake_for_room()
 
-    async def _release(self, jobs: Sequence[Claimed]) -> list[None]:
+    async def _release_batch(self, jobs: Sequence[Claimed]) -> list[None]:
         await self._queue.release(jobs)
         return [None] * len(jobs)

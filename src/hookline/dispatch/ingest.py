@@ -2,19 +2,21 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from hookline.dispatch.backpressure import Backpressure, Demand
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.lanes import Lanes
+from hookline.dispatch.observer import NoObserver, Observer
 from hookline.domain.access import Tenant
 from hookline.domain.events import Event
 from hookline.domain.group_policies import replacement_key
 from hookline.domain.ids import new_uuid
-from hookline.errors import Overloaded, QuotaExceeded
+from hookline.errors import HooklineError, Overloaded, QuotaExceeded
+from hookline.integrations.event_types import UnknownTypes
 from hookline.integrations.subscriptions import Match, Subscriptions
 from hookline.queue.port import (
     Appended,
@@ -24,6 +26,7 @@ from hookline.queue.port import (
     Queue,
     StaleSnapshot,
 )
+from hookline.tracing import Tracing
 
 _PAUSE = 0.001  # seconds; what a sender waits longer under load buys half the statements
 MOST_REMATCHES = 20  # times that records may change while events are authorised and matched
@@ -55,25 +58,14 @@ class _Planned(msgspec.Struct, frozen=True, gc=False):
     deliveries: list[NewDelivery]
 
 
-class Accepts(Protocol):
-    """Ingest, as others know it."""
-
-    async def accept(self, events: Sequence[Event]) -> list[Receipt]:
-        """See `Ingest.accept`."""
-
-    async def accept_authorised(
-        self, events: Sequence[Event], revision: int
-    ) -> list[Receipt] | Stale:
-        """See `Ingest.accept_authorised`."""
-
-
 class Ingest:
     """Accepts events durably. A receipt means: stored, with everything that is to come of it.
 
     `lanes` is None in a process that has no engine. `start` is handed the deliveries that were born
     leased to this process, and when their leases were asked for by the lanes' clock; `wake` is
     called when others wait in the database for this process, and `announce` when some wait for
-    another. `backpressure` says how much may wait.
+    another. `backpressure` says how much may wait. With `tracing`, deliveries continue the trace of
+    the request that brought their event.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -87,6 +79,9 @@ class Ingest:
         wake: Callable[[], None],
         announce: Callable[[], None],
         backpressure: Backpressure | None = None,
+        unknown_types: UnknownTypes | None = None,
+        observer: Observer | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         self._queue = queue
         self._subscriptions = subscriptions
@@ -96,6 +91,9 @@ class Ingest:
         self._wake = wake
         self._announce = announce
         self._backpressure = backpressure or Backpressure.none()
+        self._unknown_types = unknown_types
+        self._observer = observer or NoObserver()
+        self._tracing = tracing
         self._batcher = Batcher[_Offer, Receipt | Stale](
             self._flush, name="ingest", largest=500, pause=_PAUSE
         )
@@ -117,7 +115,21 @@ class Ingest:
 
         Where records changed since, nothing is stored: the caller authorises them again.
         """
-        return await self._accept(events, revision)
+        if self._tracing is not None:  # attempts become parts of the caller's trace
+            traceparent = self._tracing.traceparent()
+            events = [replace(event, traceparent=traceparent) for event in events]
+        try:
+            answer = await self._accept(events, revision)
+        except HooklineError as error:
+            refused = error.refused if isinstance(error, QuotaExceeded) else events
+            self._observer.refused(error, len(refused))
+            raise
+        if not isinstance(answer, Stale):
+            self._observer.accepted(answer)
+            if self._unknown_types is not None:
+                pairs = zip(events, answer, strict=True)
+                self._unknown_types.saw(event.type for event, told in pairs if not told.duplicate)
+        return answer
 
     async def _accept(
         self, events: Sequence[Event], authorised_at: int | None
@@ -126,7 +138,7 @@ class Ingest:
         matches = [await self._match(event) for event in events]
         tenants = [self._subscriptions.tenant_of(event) for event in events]
         demands = _demands(events, matches, tenants)
-        if refused := await self._backpressure.enter(demands):
+        if refused := await self._backpressure.acquire(demands):
             places = enumerate(tenants)
             raise QuotaExceeded({at: refused[each] for at, each in places if each in refused})
         made: dict[Tenant, int] = {}
@@ -141,7 +153,7 @@ class Ingest:
                 made[tenant] = made.get(tenant, 0) + answer.deliveries
                 receipts.append(answer)
         finally:
-            self._backpressure.leave(demands, made)
+            self._backpressure.release(demands, made)
         return receipts
 
     async def _match(self, event: Event) -> Match:
@@ -261,7 +273,7 @@ class Ingest:
 
     def _free_place(self, delivery: NewDelivery, stored: NewEvent) -> None:
         if self._lanes is not None:
-            self._lanes.cancel(delivery.integration_id, len(stored.event.payload))
+            self._lanes.drop_reserved(delivery.integration_id, len(stored.event.payload))
             if self._lanes.wants_more(delivery.integration_id):
                 self._wake()
 

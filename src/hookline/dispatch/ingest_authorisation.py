@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from hookline.dispatch.ingest import MOST_REMATCHES, Accepts, Receipt, Stale
+from hookline.dispatch.ingest import MOST_REMATCHES, Ingest, Receipt, Stale
 from hookline.domain.access import Principal
 from hookline.domain.events import Event
 from hookline.errors import (
@@ -87,7 +87,7 @@ class IngestCaller:
         """Whether a key of this company, if it has one, may send events of this PBX."""
         return company is None or pbx is None or self._subscriptions.company_of(pbx) == company
 
-    async def send(self, ingest: Accepts, events: Sequence[Event]) -> list[Receipt]:
+    async def send(self, ingest: Ingest, events: Sequence[Event]) -> list[Receipt]:
         """Have routed events accepted, authorised again wherever records changed meanwhile.
 
         Raises what ingest and `authorise_again` raise, and then nothing is stored.

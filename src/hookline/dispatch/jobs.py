@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from hookline.background import Periodic
 from hookline.db.job_models import Job
-from hookline.dispatch.rounds import Rounds
 from hookline.domain.jobs import JobKind
 from hookline.errors import Unavailable
 from hookline.history.jobs import Jobs
@@ -31,20 +31,12 @@ class Work(Protocol):
 
 
 class JobRunner:
-    """Takes jobs that are due, in turn; `run` is a task of its owner's."""
+    """Takes jobs that are due, in turn, every `interval` seconds and when one is asked for."""
 
-    def __init__(self, jobs: Jobs, work: Mapping[JobKind, Work]) -> None:
+    def __init__(self, jobs: Jobs, work: Mapping[JobKind, Work], interval: float) -> None:
         self._jobs = jobs
         self._work = work
-        self._rounds = Rounds("jobs")
-
-    def soon(self) -> None:
-        """Look soon: somebody asked for something."""
-        self._rounds.soon()
-
-    async def run(self, interval: float) -> None:
-        """Look every `interval` seconds, or when there is more to do, until cancelled."""
-        await self._rounds.run(self.round, interval)
+        self.periodic = Periodic("jobs", self.round, interval)
 
     async def round(self) -> None:
         """Do pages of what is due now. Raises Unavailable."""
@@ -53,7 +45,7 @@ class JobRunner:
             if not await self._page():
                 break
         if await self._jobs.due_within(_SOON):
-            self._rounds.soon()
+            self.periodic.soon()
 
     async def _page(self) -> bool:
         """Do one page of the job that is due longest; tell whether there was one."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from hookline.dispatch.concurrency import ConcurrencyLimit, limit_of
-from hookline.dispatch.thresholds import Share
+from hookline.dispatch.tenant_shares import Share
 from hookline.queue.port import Claimed
 
 _AT_HAND = 7  # for each one in flight: hides a claim behind attempts
@@ -50,7 +50,7 @@ class LaneState:
     held: int = 0  # reserved, at hand, in flight, or waiting for its outcome to be written
     bytes_held: int = 0
     reserved: int = 0  # places of deliveries that are being leased
-    returning: int = 0  # leases of it that are being given back
+    releasing: int = 0  # leases of it that are being released
     in_flight: int = 0
     at_hand: deque[Claimed] = field(default_factory=deque)
     due_at: float | None = None  # when the database may have work for it; None: nothing known
@@ -80,7 +80,7 @@ class LaneState:
     @property
     def unsure(self) -> bool:
         """Whether deliveries are on their way to it or from it: a claim could overtake them."""
-        return self.reserved > 0 or self.returning > 0
+        return self.reserved > 0 or self.releasing > 0
 
     def is_slow(self, clock: Callable[[], float]) -> bool:
         """Whether its target struggles, has been silent for a while, or was never heard of."""

@@ -70,7 +70,7 @@ class Lanes:
         """Hold a place for a delivery that is about to be born leased; False leaves it to a claim.
 
         A lane with work due in the database takes that first, so that new events never overtake a
-        backlog, and so does one that is giving deliveries back; a lane that keeps order, a rate or
+        backlog, and so does one that is releasing deliveries; a lane that keeps order, a rate or
         the latest alone, or is paused, always goes through the database, which knows more.
         """
         lane = self._lane(integration_id)
@@ -82,7 +82,7 @@ class Lanes:
         self._capacity.mark(lane, self.clock)
         if not self._capacity.fits(lane, size):
             return False
-        if lane.returning or (lane.due_at is not None and lane.due_at <= self.clock()):
+        if lane.releasing or (lane.due_at is not None and lane.due_at <= self.clock()):
             return False
         self._capacity.hold(lane, size)
         return True
@@ -146,7 +146,7 @@ class Lanes:
             self._capacity.mark(lane, self.clock)
         return more
 
-    def set_aside(self, integration_ids: Iterable[str]) -> list[Claimed]:
+    def reset(self, integration_ids: Iterable[str]) -> list[Claimed]:
         """Have lanes begin anew from one in flight; return what they hold unstarted.
 
         To be told of paused lanes, and once of those that are resumed.
@@ -226,23 +226,23 @@ class Lanes:
         """Ask for nothing more for a lane until so many seconds from now: its rate is used up."""
         self._lane(integration_id).not_before = self.clock() + seconds
 
-    def cancel(self, integration_id: str, size: int) -> None:
-        """Give up a place whose delivery is not to be admitted."""
+    def drop_reserved(self, integration_id: str, size: int) -> None:
+        """Drop the reservation of a place whose delivery is not to be admitted."""
         self._lanes[integration_id].reserved -= 1
-        self.let_go(integration_id, size)
+        self.drop(integration_id, size)
 
-    def give_back(self, integration_id: str) -> None:
-        """Note that a lease is to be given back: until it is, nothing may overtake the delivery."""
-        self._lanes[integration_id].returning += 1
+    def releasing(self, integration_id: str) -> None:
+        """Note that a lease is being released: until it is, nothing may overtake the delivery."""
+        self._lanes[integration_id].releasing += 1
 
-    def returned(self, integration_id: str) -> None:
-        """Note that a lease was given back: the delivery waits in the database again."""
-        self._lanes[integration_id].returning -= 1
+    def released(self, integration_id: str) -> None:
+        """Note that a lease was released: the delivery waits in the database again."""
+        self._lanes[integration_id].releasing -= 1
         self.expect(integration_id)
 
-    def let_go(self, integration_id: str, size: int) -> None:
-        """Stop holding a delivery: its outcome is written, or it is not (or no longer) ours."""
-        self._capacity.let_go(self._lanes[integration_id], size)
+    def drop(self, integration_id: str, size: int) -> None:
+        """Drop a delivery: its outcome is written, or it is not (or no longer) ours."""
+        self._capacity.drop(self._lanes[integration_id], size)
 
     def expect(self, integration_id: str, due_in: float = 0.0) -> None:
         """Note that the database has, or will have in `due_in` seconds, work for a lane."""
@@ -273,7 +273,7 @@ class Lanes:
             self._capacity.move(lane, self.owner_of(integration_id))
             if integration_id not in named and lane.noted_at < asked_at:
                 self._note(integration_id, lane, None)
-                idle = lane.held == lane.returning == 0
+                idle = lane.held == lane.releasing == 0
                 if idle and lane.heard_at < asked_at - _REMEMBERED:
                     del self._lanes[integration_id]
 
@@ -369,8 +369,8 @@ class Lanes:
         """Whether the database is known to have work for any lane, now or later."""
         return bool(self._noted)
 
-    def take_at_hand(self) -> list[Claimed]:
-        """Empty every lane's hand: what a stopping engine gives back without an attempt."""
+    def take_unstarted(self) -> list[Claimed]:
+        """Empty every lane's hand: what a stopping engine releases without an attempt."""
         jobs = [job for lane in self._lanes.values() for job in lane.at_hand]
         for lane in self._lanes.values():
             lane.at_hand.clear()

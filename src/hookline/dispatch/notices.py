@@ -1,24 +1,25 @@
 """Tells integrations what became of others: the events of the group `service`.
 
-What is to be told waits in the database, in every process's reach. Any process takes it and has it
-accepted as an ordinary event; a notice is gone from there only once it is accepted. One that was
-accepted by a process that died before it could say so is accepted again, and ingest knows it for a
-duplicate, as its bytes come from its row alone.
+Notices wait in the database, in every process's reach. Any process takes one and has it accepted as
+an ordinary event; it is gone from there only once it is accepted. One that was accepted by a
+process that died before it could say so is accepted again, and ingest knows it for a duplicate, as
+its bytes come from its row alone.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from functools import partial
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from uuid import UUID
 
 from hookline.dispatch.ingest import Receipt
-from hookline.dispatch.rounds import Rounds
+from hookline.domain.deliveries import ErrorKind
 from hookline.domain.events import Event
-from hookline.domain.notices import WrittenNotice
-from hookline.errors import InvalidInput, QuotaExceeded
+from hookline.domain.notices import Exhausted, WrittenNotice
+from hookline.errors import InvalidInput, QuotaExceeded, Unavailable
 from hookline.integrations.outbox import Outbox
 from hookline.logs import get_logger
 
-_AT_ONCE = 100  # notices in one transaction and one batch of events
+_NONE = Exhausted()
 _LOG = get_logger(__name__)
+_AT_ONCE = 100  # notices in one transaction and one batch of events
 
 
 Accept = Callable[[Sequence[Event]], Awaitable[Sequence[Receipt]]]
@@ -26,20 +27,53 @@ _Readable = tuple[WrittenNotice, Event]
 _Told = tuple[_Readable, Receipt]
 
 
+class ExhaustedCounter:
+    """Counts the deliveries that failed for good; `add` adds them to what all processes counted.
+
+    They are counted in memory as they end, and not by a query on `deliveries` when a notice is due:
+    a delivery's id is as old as its event, so what ended in the last minute may lie anywhere in the
+    days kept, a pause away, and all rows of a busy integration would be read to find a few. What
+    this costs is bounded: a process that dies takes one round's count with it, and one that dies
+    before an outcome is recorded has counted a delivery that is attempted again. The deliveries
+    themselves lose nothing, and are listed by their status.
+    """
+
+    def __init__(self, add: Callable[[Mapping[str, Exhausted]], Awaitable[None]]) -> None:
+        self._add = add
+        self._counted: dict[str, Exhausted] = {}
+
+    def count(self, integration_id: str, delivery_id: UUID, error: ErrorKind | None) -> None:
+        """Count one delivery; returns at once."""
+        one = Exhausted(1, (str(delivery_id),), error)
+        self._counted[integration_id] = self._counted.get(integration_id, _NONE).followed_by(one)
+
+    async def flush(self) -> None:
+        """Hand over what was counted. Raises Unavailable, and then it is kept."""
+        if not self._counted:
+            return
+        taken, self._counted = self._counted, {}
+        try:
+            await self._add(taken)
+        except BaseException:  # a cancelled round's as well: the end hands it over
+            for integration_id, later in self._counted.items():
+                taken[integration_id] = taken.get(integration_id, _NONE).followed_by(later)
+            self._counted = taken
+            raise
+
+    async def aclose(self) -> None:
+        """Hand over what the last attempts added."""
+        try:
+            await self.flush()
+        except Unavailable:
+            counted = sum(each.count for each in self._counted.values())
+            _LOG.warning("exhausted.uncounted", deliveries=counted)
+
+
 class Notices:
-    """Has notices accepted, in order; `run` is a task of its owner's."""
+    """Has notices accepted, in order."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._rounds = Rounds("notices")
-
-    def soon(self) -> None:
-        """Look soon: somebody has something to tell."""
-        self._rounds.soon()
-
-    async def run(self, accept: Accept, interval: float) -> None:
-        """Look every `interval` seconds, or when one is hinted at, until cancelled."""
-        await self._rounds.run(partial(self.round, accept), interval)
 
     async def round(self, accept: Accept) -> None:
         """Have everything accepted that is to be told now.

@@ -13,7 +13,7 @@ from uuid import UUID
 
 import orjson
 
-from hookline.dispatch.sending import Sender
+from hookline.dispatch.deliver import Sender
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, EventType
 from hookline.domain.deliveries import Sent

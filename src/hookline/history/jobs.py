@@ -173,7 +173,7 @@ class Jobs:
 
 
 class JobRetention:
-    """Forgets jobs that ended more than `days` ago; see dispatch.housekeeping."""
+    """Forgets jobs that ended more than `days` ago."""
 
     def __init__(self, jobs: Jobs, *, days: int) -> None:
         self._jobs = jobs

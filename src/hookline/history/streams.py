@@ -19,7 +19,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from hookline.db.errors import unavailable_when_away
 from hookline.db.models import Integration, Revision
 from hookline.domain.access import Principal
-from hookline.errors import Unavailable
 from hookline.history.repository import History
 from hookline.history.schemas import Delivery
 from hookline.history.settled import RESUMED_WITHIN, Ended, Position, SettledLog
@@ -54,7 +53,7 @@ class KeysInForce(Protocol):
 
 
 class Streams:
-    """The open streams of one process; `run` is a task that its owner runs and cancels."""
+    """The open streams of one process; their owner has `follow` called at `pause`s."""
 
     def __init__(
         self, engine: AsyncEngine, history: History, keys: KeysInForce, *, most: int, frame: Frame
@@ -69,6 +68,7 @@ class Streams:
         self._following = asyncio.Event()
         self._log: SettledLog | None = None
         self._waiting: deque[tuple[Ended, Owner]] = deque()
+        self._took = 0.0  # seconds for the last look
         self._stopping = False
         self.sent = 0  # deliveries, once for each reader
         self.ended = dict.fromkeys(StreamEnd, 0)
@@ -134,19 +134,18 @@ class Streams:
             after = log.after if came_on else self._log.after
             reader.follow_from(after, frozenset(log.missing) | frozenset(self._log.missing))
 
-    async def run(self) -> None:
-        """Follow the log for the readers, while there are any, until cancelled."""
-        while True:
-            await self._has_readers.wait()
-            began = time.monotonic()
-            try:
-                await self._poll()
-            except Unavailable:
-                _LOG.warning("streams.database_away")
-            except Exception:  # noqa: BLE001 - the loop must go on: others read along
-                _LOG.exception("streams.failed")
-            took = time.monotonic() - began
-            await asyncio.sleep(max(0.0 if self._waiting else _EVERY, _SHARE * took))
+    async def follow(self) -> None:
+        """Read the log on for the readers, once there are any. Raises Unavailable."""
+        await self._has_readers.wait()
+        began = time.monotonic()
+        try:
+            await self._poll()
+        finally:
+            self._took = time.monotonic() - began
+
+    def pause(self) -> float:
+        """Return how many seconds to leave until the log is read on."""
+        return max(0.0 if self._waiting else _EVERY, _SHARE * self._took)
 
     async def _poll(self) -> None:
         """Send some of what has ended since the last look."""

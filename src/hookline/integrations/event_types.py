@@ -4,7 +4,6 @@ Added types count in all processes at once. Unknown names are counted, in memory
 batches.
 """
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -34,7 +33,6 @@ from hookline.logs import get_logger
 MOST_TYPES: Final = 500  # every process holds them in memory, and every form shows them
 _EXAMPLE: Final = Limits(event_bytes=64 * 1024, depth=32)
 MOST_NAMES: Final = 1_000  # that are kept, and that a process holds between two batches
-_EVERY: Final = 10.0  # seconds between two batches
 _ADD = text(
     """
     insert into unknown_event_types as known (name, count)
@@ -246,17 +244,6 @@ class UnknownTypes:
         except Unavailable:
             self._seen = Counter(dict((self._seen + taken).most_common(MOST_NAMES)))
             raise
-
-    async def run(self) -> None:
-        """Add what was counted every few seconds until cancelled."""
-        while True:
-            await asyncio.sleep(_EVERY)
-            try:
-                await self.flush()
-            except Unavailable:
-                _LOG.warning("unknown_types.database_away")
-            except Exception:  # noqa: BLE001 - the loop must go on: a count is not the work
-                _LOG.exception("unknown_types.failed")
 
     async def aclose(self) -> None:
         """Add what was counted last."""

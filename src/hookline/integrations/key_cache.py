@@ -9,6 +9,7 @@ import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Update, and_, or_, select, update
@@ -21,7 +22,7 @@ from hookline.integrations.revision import Transactions
 from hookline.logs import get_logger
 from hookline.security.keys import hash_key, is_key
 
-_USES_KEPT_EVERY = timedelta(minutes=1)
+USES_KEPT_EVERY: Final = 60.0  # seconds
 _NEVER = -1  # a revision before every other
 _SELDOM = 0.2  # seconds between loads on behalf of those who tried many wrong keys
 
@@ -94,15 +95,10 @@ class KeyCache:
             await self._load()
 
     async def keep_uses(self) -> None:
-        """Write down, once a minute at most, when keys were last used; runs until cancelled."""
-        while True:
-            await self._was_used.wait()
-            self._forget_ended()
-            try:
-                await self.flush_uses()
-            except Unavailable as error:
-                _LOG.warning("keys.uses_not_kept", reason=str(error))
-            await asyncio.sleep(_USES_KEPT_EVERY.total_seconds())
+        """Write down when keys were last used, once any was. Raises Unavailable."""
+        await self._was_used.wait()
+        self._forget_ended()
+        await self.flush_uses()
 
     async def flush_uses(self) -> None:
         """Write down the uses that were noted since the last time."""
@@ -180,5 +176,6 @@ def _hash_of(header: str | None) -> bytes:
 
 
 def _note_use(key_id: UUID, moment: datetime) -> Update:
-    stale = or_(ApiKey.last_used_at.is_(None), ApiKey.last_used_at < moment - _USES_KEPT_EVERY)
+    noted = ApiKey.last_used_at
+    stale = or_(noted.is_(None), noted < moment - timedelta(seconds=USES_KEPT_EVERY))
     return update(ApiKey).where(and_(ApiKey.id == key_id, stale)).values(last_used_at=moment)

@@ -14,7 +14,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.registry import Collector
 
-from hookline.metrics.families import FAMILIES, Family, Kind, Numbers
+from hookline.metrics.definitions import FAMILIES, Family, Kind, Numbers
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 

@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from hookline.metrics.families import Numbers
+from hookline.metrics.definitions import Numbers
 
 WRITE_EVERY: Final = 2.0  # seconds; scrapes are seconds apart, and a file costs a millisecond
 _SILENT_AFTER: Final = 3 * WRITE_EVERY + 4.0  # a busy machine may hold a member up for seconds

@@ -1,6 +1,5 @@
 """The processes of the service: each keeps a row of its own up to date, and reads the others'."""
 
-import asyncio
 import os
 import socket
 from collections import deque
@@ -21,7 +20,7 @@ from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
 from hookline.integrations.revision import Transactions
 from hookline.logs import get_logger
-from hookline.metrics.counts import Totals
+from hookline.metrics.counters import Totals
 
 BEAT_EVERY: Final = 5.0  # seconds between two writes of a process's row
 _SILENT_AFTER: Final = 4 * BEAT_EVERY  # seconds until a process that writes nothing is not listed
@@ -70,7 +69,7 @@ class ProcessState:
 
 
 class Heartbeat:
-    """Keeps this process's row; `run` is a task that its owner runs and cancels.
+    """Keeps this process's row; its owner has it written every `BEAT_EVERY` seconds.
 
     `totals` gives what the process counted since its start, `held` what its engine holds (None:
     it has no engine).
@@ -99,17 +98,6 @@ class Heartbeat:
             "api": api,
             "started_at": datetime.now(UTC),
         }
-
-    async def run(self) -> None:
-        """Write the row every few seconds until cancelled."""
-        while True:
-            try:
-                await self.beat()
-            except Unavailable:
-                _LOG.warning("processes.database_away")
-            except Exception:  # noqa: BLE001 - the loop must go on: an overview is not the work
-                _LOG.exception("processes.failed")
-            await asyncio.sleep(BEAT_EVERY)
 
     @rerunnable
     async def beat(self) -> None:

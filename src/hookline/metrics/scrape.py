@@ -8,17 +8,17 @@ from typing import Final, Protocol
 
 from hookline import __version__
 from hookline.dispatch.backpressure import Backpressure
+from hookline.dispatch.circuit_breaker import HealthMonitor
 from hookline.dispatch.engine import Engine
-from hookline.dispatch.health import HealthWatch
 from hookline.dispatch.lanes import Lanes
 from hookline.domain.health import HealthState
 from hookline.errors import Unavailable
 from hookline.history.stream_readers import StreamEnd
 from hookline.logs import get_logger
-from hookline.metrics.counts import Counts
+from hookline.metrics.counters import Counters
+from hookline.metrics.definitions import Numbers, Refusal
 from hookline.metrics.exposition import own_process, text_of
-from hookline.metrics.families import Numbers, Refusal
-from hookline.metrics.multiprocess import WRITE_EVERY, Tallies, added
+from hookline.metrics.multiprocess import Tallies, added
 from hookline.metrics.processes import Held
 
 _PATIENCE: Final = 2.0  # seconds that the database has to answer: a scrape may take ten
@@ -32,7 +32,7 @@ class Delivering:
 
     engine: Engine
     lanes: Lanes
-    watch: HealthWatch
+    health: HealthMonitor
 
     def held(self) -> Held:
         """Return how much is in this engine's hands."""
@@ -77,7 +77,7 @@ class Metrics:
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
         self,
-        counts: Counts,
+        counters: Counters,
         backpressure: Backpressure,
         count_by_state: Callable[[], Awaitable[Mapping[HealthState, int]]],
         *,
@@ -88,7 +88,7 @@ class Metrics:
         tallies: Tallies | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._counts = counts
+        self._counted = counters
         self._backpressure = backpressure
         self._count_by_state = count_by_state
         self._refused_keys = refused_keys
@@ -118,20 +118,16 @@ class Metrics:
         processes = {str(tally.member): tally.process for tally in living}
         return text_of(counters | gauges | shared, processes)
 
-    async def keep(self) -> None:
-        """Keep a member's numbers written until cancelled, so that they outlive it."""
-        while self._tallies is not None:
-            try:
-                await self._write(self._tallies)
-            except OSError:
-                _LOG.exception("metrics.unwritten")
-            await asyncio.sleep(WRITE_EVERY)
+    async def write(self) -> None:
+        """Write a worker process's numbers, so that they outlive it. Raises OSError."""
+        if self._tallies is not None:
+            await self._write(self._tallies)
 
     async def _write(self, tallies: Tallies) -> None:
         await tallies.write(self._counters(), self._gauges(), own_process())
 
     def _counters(self) -> Numbers:
-        numbers = self._counts.numbers()
+        numbers = self._counted.numbers()
         numbers["hookline_keys_refused_total"][()] = [self._refused_keys()]
         numbers["hookline_events_refused_total"][Refusal.RATE,] = [self._refused_rate()]
         numbers["hookline_stream_deliveries_total"][()] = [self._streams.sent]
@@ -157,7 +153,7 @@ class Metrics:
             "hookline_deliveries_pending_limit": {(): [self._backpressure.most_pending]},
         }
         if self._delivering is not None:
-            known["hookline_lanes_paused"] = {(): [len(self._delivering.watch.paused())]}
+            known["hookline_lanes_paused"] = {(): [len(self._delivering.health.paused())]}
         return known
 
     async def _asked(self) -> Numbers:

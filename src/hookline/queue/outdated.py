@@ -14,11 +14,13 @@ from hookline.db.errors import unavailable_when_away
 from hookline.db.statements import statement
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.statistics import Ending, code_of
+from hookline.logs import get_logger
 from hookline.queue.port import Claimed
 
 _AT_ONCE = 5_000  # deliveries a statement: some 0.1 s, however many wait
 _KEYS_AT_ONCE = 500
 _BEFORE_ALL = ("", UUID(int=0))  # no integration has an empty id
+_LOG = get_logger(__name__)
 _SKIPPED = code_of(Ending.SKIPPED, retried=False)
 
 Key = tuple[str, UUID]
@@ -35,15 +37,16 @@ class OutdatedDeliveries:
         self._skip_superseded = statement("queue/skip_superseded")
         self._replacement_keys = statement("queue/replacement_keys")
 
-    async def end_stale(self) -> int:
-        """End all that is too old to be sent; return how many. Raises Unavailable."""
+    async def end_stale(self) -> None:
+        """End all that is too old to be sent. Raises Unavailable."""
         ended, last = 0, _AT_ONCE
         while last == _AT_ONCE:
             with unavailable_when_away():
                 last = await self._pool.fetchval(self._skip_stale, _AT_ONCE, _SKIPPED)
             self._skipped(SkipReason.STALE, last)
             ended += last
-        return ended
+        if ended:
+            _LOG.info("deliveries.stale", deliveries=ended)
 
     async def end_superseded(self) -> None:
         """End all that newer deliveries replace, claimed or not. Raises Unavailable."""

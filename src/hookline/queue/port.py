@@ -5,14 +5,16 @@ nobody else claims it, and only the holder's token settles it. A lease that is n
 runs out by itself, and the delivery is due again: a process that dies loses nothing.
 """
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Collection, Sequence
+from typing import Final, Protocol
 from uuid import UUID
 
 import msgspec
 
 from hookline.domain.deliveries import ErrorKind, Outcome, Sent, SkipReason
 from hookline.domain.events import Event
+
+PENDING_CHANNEL: Final = "hookline_pending"  # NOTIFY says that deliveries wait: a hint
 
 
 class NewEvent(msgspec.Struct, frozen=True, gc=False):
@@ -113,6 +115,16 @@ class Waiting(msgspec.Struct, frozen=True, gc=False):
     integration_id: str
     due_in: float
     ordered: bool = False
+
+
+class QueueObserver(Protocol):
+    """Is told of deliveries that have ended, once that is written."""
+
+    def settled(self, batch: Sequence[Settlement], ours: Collection[UUID]) -> None:
+        """Take note of outcomes, and of which deliveries were still ours to write."""
+
+    def skipped(self, reason: SkipReason, deliveries: int) -> None:
+        """Take note of so many deliveries that ended unclaimed."""
 
 
 class Queue(Protocol):

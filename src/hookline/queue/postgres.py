@@ -27,6 +27,7 @@ from hookline.queue.port import (
     Lane,
     NewDelivery,
     NewEvent,
+    QueueObserver,
     RateTokens,
     Settlement,
     StaleSnapshot,
@@ -82,8 +83,7 @@ class PostgresQueue:
     """The port's promises kept by Postgres: durability by its commit, exclusion by row locks.
 
     `lease_seconds` must outlive the longest attempt; `duplicate_window` bounds what counts as the
-    same event sent again. `skipped` is told of deliveries that are ended unclaimed, for being old
-    or replaced.
+    same event sent again. `observer` is told of deliveries that have ended.
     """
 
     def __init__(
@@ -92,9 +92,10 @@ class PostgresQueue:
         *,
         lease_seconds: float,
         duplicate_window: timedelta,
-        skipped: Callable[[SkipReason, int], None] = lambda *_: None,
+        observer: QueueObserver | None = None,
     ) -> None:
         self._pool = pool
+        self._observer = observer
         self.lease_seconds = lease_seconds
         self._duplicate_window = duplicate_window
         self._append = statement("queue/append")
@@ -121,7 +122,7 @@ class PostgresQueue:
         self._engine = secrets.randbits(_ENGINE_BITS)
         self.born_lease = self._new_lease()
         self._lost_claims = LostClaims(pool, lease_seconds=lease_seconds)
-        self.outdated = OutdatedDeliveries(pool, skipped=skipped)
+        self.outdated = OutdatedDeliveries(pool, skipped=self._skipped)
 
     @_unavailable_when_away
     async def append(
@@ -298,7 +299,10 @@ class PostgresQueue:
             texts([s.sent.error if s.sent else None for s in batch]),
             optional([sent.body_bytes for _, sent in tried]),
         )
-        return {row["id"] for row in rows}
+        ours = {row["id"] for row in rows}
+        if self._observer is not None:
+            self._observer.settled(batch, ours)
+        return ours
 
     @_unavailable_when_away
     async def release(self, held: Sequence[Claimed]) -> None:
@@ -344,7 +348,12 @@ class PostgresQueue:
     async def skip(self, integration_id: str, reason: SkipReason, *, limit: int) -> int:
         """End deliveries that nobody holds as skipped."""
         count: int = await self._pool.fetchval(self._skip, integration_id, reason, limit, _SKIPPED)
+        self._skipped(reason, count)
         return count
+
+    def _skipped(self, reason: SkipReason, deliveries: int) -> None:
+        if self._observer is not None:
+            self._observer.skipped(reason, deliveries)
 
     @_unavailable_when_away
     async def announce(self, channel: str) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
 from hookline.api.authentication_throttle import network_of
+from hookline.background import Periodic
 
 if TYPE_CHECKING:
     from hookline.server.protocol import Connection
@@ -103,14 +104,14 @@ class Connections:
             loop = asyncio.get_running_loop()
             self._drop_timer = loop.call_later(_DROPPED_EVERY, self._drop_some)
 
-    async def check(self) -> None:
-        """End what is overdue, again and again; runs until cancelled."""
-        clock = asyncio.get_running_loop().time
-        while True:
-            await asyncio.sleep(CHECKED_EVERY)
-            now = clock()
-            for connection in self._all():
-                connection.check(now)
+    def checks(self) -> Periodic:
+        """Return the work of ending what is overdue, for the owner to run."""
+        return Periodic("connections", self._check, CHECKED_EVERY)
+
+    async def _check(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in self._all():
+            connection.check(now)
 
     def _all(self) -> list["Connection"]:
         return [*self._unknown, *(each for of_one in self._of_key.values() for each in of_one)]

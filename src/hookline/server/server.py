@@ -86,7 +86,8 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Serve until asked to stop, and end connections that are overdue."""
-        checking = asyncio.create_task(self._open.check(), name="connections")
+        checks = self._open.checks()
+        checking = asyncio.create_task(checks.run(), name=checks.name)
         try:
             await super().main_loop()
         finally:

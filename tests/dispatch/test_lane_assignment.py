@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.db.listener import EngineMembership, Listener
-from hookline.dispatch.shares import Shares
+from hookline.dispatch.rules import LaneAssignment
 from support.engines import eventually
 
 JOINING = 3.0  # seconds
@@ -21,15 +21,15 @@ class Clock:
         return self.now
 
 
-def shares_of(mine: int, *places: int) -> Shares:
+def shares_of(mine: int, *places: int) -> LaneAssignment:
     """Return the shares of an engine that was there before the others came."""
-    shares = Shares(clock=Clock())
+    shares = LaneAssignment(clock=Clock())
     shares.learn(mine, [mine])
     shares.learn(mine, places)
     return shares
 
 
-def lanes_of(shares: Shares) -> set[str]:
+def lanes_of(shares: LaneAssignment) -> set[str]:
     return {each for each in INTEGRATIONS if shares.term(each)}
 
 
@@ -53,7 +53,7 @@ def test_only_the_lanes_of_an_engine_that_goes_move() -> None:
 
 def test_an_engine_that_comes_to_others_has_nothing_at_first() -> None:
     clock = Clock()
-    shares = Shares(clock=clock)
+    shares = LaneAssignment(clock=clock)
     shares.learn(1, [0, 1])
     assert lanes_of(shares) == set()
     clock.now += JOINING
@@ -61,7 +61,7 @@ def test_an_engine_that_comes_to_others_has_nothing_at_first() -> None:
 
 
 def test_an_engine_that_is_alone_has_everything_from_its_first_count_on() -> None:
-    shares = Shares(clock=Clock())
+    shares = LaneAssignment(clock=Clock())
     shares.learn(4, [4])
     assert lanes_of(shares) == set(INTEGRATIONS)
 
@@ -81,7 +81,7 @@ class Present:
 
     def __init__(self, dsn: str) -> None:
         self.clock = Clock()
-        self.shares = Shares(clock=self.clock)
+        self.shares = LaneAssignment(clock=self.clock)
         listener = Listener(dsn, {}, EngineMembership(self.shares.learn, every=0.05))
         self.task = asyncio.create_task(listener.run())
 

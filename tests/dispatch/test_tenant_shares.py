@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.dispatch.quotas import TenantQuota
+from hookline.dispatch.tenant_shares import TenantQuota
 from hookline.domain.access import Tenant
 
 MOST, SHARE = 100, 0.2

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from hookline.metrics.families import FAMILIES, Kind
+from hookline.metrics.definitions import FAMILIES, Kind
 
 CLOSED = {"result", "reason", "status", "state", "transmission", "outcome", "error", "version"}
 

@@ -14,12 +14,12 @@ What counts, and when:
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
+from hookline.dispatch.deliver import transmission
 from hookline.dispatch.ingest import Receipt
-from hookline.dispatch.sending import transmission
 from hookline.domain.deliveries import (
     Delivered,
     DeliveryStatus,
@@ -33,7 +33,7 @@ from hookline.domain.health import HealthState
 from hookline.domain.targets import SqsTarget, WebhookTarget
 from hookline.errors import HooklineError, Overloaded, Unavailable
 from hookline.integrations.subscriptions import Subscription
-from hookline.metrics.families import (
+from hookline.metrics.definitions import (
     DELAY_BOUNDS,
     DURATION_BOUNDS,
     NO_REASON,
@@ -93,8 +93,11 @@ class _Way(_Histogram):
         self.ends: defaultdict[tuple[type[Outcome], ErrorKind | None], int] = defaultdict(int)
 
 
-class Counts:
-    """The counters of one process. Numbers are read and changed in its event loop alone."""
+class Counters:
+    """The counters of one process: observes ingest, the engine, circuit breakers and the queue.
+
+    Numbers are read and changed in its event loop alone.
+    """
 
     def __init__(self, directory: Directory) -> None:
         self._find = directory.find
@@ -127,29 +130,23 @@ class Counts:
         elif isinstance(error, Unavailable):
             self._refused[Refusal.DATABASE] += events
 
-    def watching(
-        self, saw: Callable[[Claimed, Settlement], None]
-    ) -> Callable[[Claimed, Settlement], None]:
-        """Return who is told of each attempt in place of `saw`: counts it, and tells `saw`."""
-        find, ways, delays = self._find, self._ways, self._delays  # looked up once, not each time
-
-        def attempted(job: Claimed, settlement: Settlement) -> None:
-            sent = settlement.sent
-            if sent is not None:
-                known = find(job.integration_id)
-                way = ways[type(None if known is None else known.target)]
-                took = sent.duration_ms / _MS
-                way.ends[type(settlement.outcome), sent.error] += 1
-                way.counts[bisect_left(way.bounds, took)] += 1
-                way.total += took
-                if not job.attempts:
-                    waited = sent.started_at.timestamp() - (job.id.int >> _ID_TIME) / _MS
-                    delays.counts[bisect_left(delays.bounds, waited)] += 1
-                    if waited > 0:  # ids are ahead of a clock that was put back
-                        delays.total += waited
-            saw(job, settlement)
-
-        return attempted
+    def attempted(self, job: Claimed, settlement: Settlement) -> None:
+        """Count an attempt: how long it took, how it ended, and, of a first one, how it waited."""
+        sent = settlement.sent
+        if sent is None:
+            return
+        known = self._find(job.integration_id)
+        way = self._ways[type(None if known is None else known.target)]
+        took = sent.duration_ms / _MS
+        way.ends[type(settlement.outcome), sent.error] += 1
+        way.counts[bisect_left(way.bounds, took)] += 1
+        way.total += took
+        if not job.attempts:
+            waited = sent.started_at.timestamp() - (job.id.int >> _ID_TIME) / _MS
+            delays = self._delays
+            delays.counts[bisect_left(delays.bounds, waited)] += 1
+            if waited > 0:  # ids are ahead of a clock that was put back
+                delays.total += waited
 
     def settled(self, batch: Sequence[Settlement], ours: Collection[UUID]) -> None:
         """Count deliveries that ended, and outcomes that were fenced off."""
@@ -174,7 +171,7 @@ class Counts:
         """Count deliveries that ended without having been claimed."""
         self._end(DeliveryStatus.SKIPPED, reason, deliveries)
 
-    def changed(self, state: HealthState) -> None:
+    def health_changed(self, state: HealthState) -> None:
         """Count a change of an integration's health, once it is written."""
         self._changes[state] = self._changes.get(state, 0) + 1
 

@@ -37,10 +37,10 @@ async def test_what_one_process_pauses_is_paused_in_all(
     one, other = processes
     target = await one.an_integration()
     await one.pause(target)
-    assert not other.watch.is_paused(target)
-    await other.watch.exchange()
-    assert other.watch.is_paused(target)
-    assert target in other.watch.paused()
+    assert not other.monitor.is_paused(target)
+    await other.monitor.sync()
+    assert other.monitor.is_paused(target)
+    assert target in other.monitor.paused()
 
 
 async def test_a_success_in_any_process_recovers_it_in_all_and_one_tells(
@@ -50,11 +50,11 @@ async def test_a_success_in_any_process_recovers_it_in_all_and_one_tells(
     target = await one.an_integration()
     await other.subscriptions.catch_up()
     await one.pause(target)
-    await other.watch.exchange()
+    await other.monitor.sync()
     for process in processes:
         process.saw(target, WELL)
-    assert await other.watch.exchange() == {target}, "it tells what may go on"
-    assert await one.watch.exchange() == {target}
+    assert await other.monitor.sync() == {target}, "it tells what may go on"
+    assert await one.monitor.sync() == {target}
     told = [kind for process in processes for kind, _ in await process.told()]
     assert told == ["integration:paused", "integration:recovered"]
 
@@ -66,8 +66,8 @@ async def test_a_target_that_goes_up_and_down_between_rounds_costs_no_write(
     for _ in range(200):
         process.saw(target, DOWN, times=3)
         process.saw(target, WELL)
-    await process.watch.exchange()
-    assert target not in process.watch.paused()
+    await process.monitor.sync()
+    assert target not in process.monitor.paused()
     assert await process.told() == []
     assert target not in await HealthRecords(transactions, RULES).load()
 
@@ -76,12 +76,12 @@ async def test_after_enabling_failures_are_counted_anew(process: Process) -> Non
     target = await process.an_integration()
     await process.pause(target)
     await process.change(target, enabled=True)
-    assert await process.watch.exchange() == {target}
+    assert await process.monitor.sync() == {target}
     process.saw(target, DOWN)
-    await process.watch.exchange()
+    await process.monitor.sync()
     process.saw(target, DOWN)
-    await process.watch.exchange()
-    assert not process.watch.is_paused(target)
+    await process.monitor.sync()
+    assert not process.monitor.is_paused(target)
 
 
 async def test_the_next_probe_is_due_by_the_databases_clock(
@@ -89,11 +89,11 @@ async def test_the_next_probe_is_due_by_the_databases_clock(
 ) -> None:
     target = await process.an_integration()
     await process.pause(target)
-    assert process.watch.probes_due() == []
-    assert await process.watch.take_probes([target]) == set()
-    later = process.watch._clock() + 31
-    monkeypatch.setattr(process.watch, "_clock", lambda: later)
-    assert target in process.watch.probes_due()
+    assert process.monitor.probes_due() == []
+    assert await process.monitor.take_probes([target]) == set()
+    later = process.monitor._clock() + 31
+    monkeypatch.setattr(process.monitor, "_clock", lambda: later)
+    assert target in process.monitor.probes_due()
 
 
 async def test_days_of_failing_disable_once(
@@ -103,13 +103,13 @@ async def test_days_of_failing_disable_once(
     target = await processes[0].an_integration()
     for process in processes:
         await process.subscriptions.catch_up()
-        process.watch._rules = rules
+        process.monitor._rules = rules
     for process in processes:
         process.saw(target, DOWN)
-        await process.watch.exchange()
+        await process.monitor.sync()
     for process in processes:
         process.saw(target, DOWN)
-        await process.watch.exchange()
+        await process.monitor.sync()
     told = [each for process in processes for each in await process.told()]
     [(kind, data)] = told
     assert kind == "integration:disabled"

@@ -1,0 +1,128 @@
+"""A process's delivery engine: its lanes, circuit breakers and background work, from settings."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+
+from hookline.background import Periodic, Tasks, keep_running
+from hookline.db.listener import EngineMembership
+from hookline.dispatch.circuit_breaker import CircuitBreakers, HealthMonitor
+from hookline.dispatch.cleanup import GoneTargets
+from hookline.dispatch.deliver import Deliverer
+from hookline.dispatch.engine import Engine
+from hookline.dispatch.notices import ExhaustedCounter
+from hookline.dispatch.observer import Observer
+from hookline.dispatch.record import Recorder
+from hookline.dispatch.rules import IntegrationRules
+from hookline.domain.health import HealthRules
+from hookline.domain.retries import RetryPolicies
+from hookline.domain.targets import TransmissionType
+from hookline.integrations.health import HealthRecords
+from hookline.integrations.outbox import Outbox
+from hookline.integrations.revision import Transactions
+from hookline.integrations.service import IntegrationService
+from hookline.integrations.subscriptions import Subscriptions
+from hookline.metrics.scrape import Delivering
+from hookline.queue.postgres import PostgresQueue
+from hookline.settings import Settings
+from hookline.sinks import Sink
+
+_MOST_BYTES_HELD = 128 * 1024 * 1024  # payloads in one process's hands at a time
+_COUNTED_WITHIN = 5.0  # seconds for counting the other engines before the first claim
+_SUPERSEDED = 5  # polls for one look for superseded deliveries: claims find most of them
+
+
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """An engine that is ready to start, and what is to be told of hints."""
+
+    delivering: Delivering
+    circuit_breakers: CircuitBreakers
+    breaking: Periodic
+    membership: EngineMembership
+
+    @property
+    def engine(self) -> Engine:
+        """The engine itself."""
+        return self.delivering.engine
+
+    async def start(self) -> None:
+        """Have it claim, once it is known what is paused and which other engines there are."""
+        await self.circuit_breakers.round()
+        await self.membership.known(within=_COUNTED_WITHIN)
+        self.engine.start()
+
+
+def open_engine(  # noqa: PLR0913 - the composition root hands over each part by name
+    settings: Settings,
+    *,
+    queue: PostgresQueue,
+    transactions: Transactions,
+    subscriptions: Subscriptions,
+    integrations: IntegrationService,
+    sinks: Mapping[TransmissionType, Sink],
+    tasks: Tasks,
+    observer: Observer,
+    stack: AsyncExitStack,
+) -> EngineParts:
+    """Make an engine; what the last attempts add is written once it is drained."""
+    health = _health_monitor(settings, transactions, subscriptions, integrations, observer, stack)
+    rules = IntegrationRules(
+        subscriptions, health, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD
+    )
+    subscriptions.tells(rules.integration_changed)
+    gone = GoneTargets(integrations, tasks, observer)
+    policies = RetryPolicies(
+        settings.retry_delays,
+        {"analytics": settings.retry_delays_analytics},
+        retry_after_cap=settings.retry_after_cap,
+    )
+    engine = Engine(
+        queue=queue,
+        lanes=rules.lanes,
+        deliverer=Deliverer(subscriptions, sinks, policies, on_gone=gone.disable),
+        recorder=Recorder(queue),
+        poll_interval=settings.poll_interval,
+        renew_interval=queue.lease_seconds / 3,
+        observers=(observer, health),
+    )
+    poll = settings.poll_interval
+    outdated = queue.outdated
+    keep_running(stack, Periodic("stale", outdated.end_stale, poll, first_after=poll))
+    seldom = _SUPERSEDED * poll
+    keep_running(stack, Periodic("superseded", outdated.end_superseded, seldom, first_after=seldom))
+    breakers = CircuitBreakers(health, rules.lanes, release=engine.release, wake=engine.wake)
+    return EngineParts(
+        Delivering(engine, rules.lanes, health),
+        breakers,
+        Periodic("circuit-breakers", breakers.round, poll),
+        EngineMembership(rules.engines_counted),
+    )
+
+
+def _health_monitor(  # noqa: PLR0913, PLR0917 - one line below the root
+    settings: Settings,
+    transactions: Transactions,
+    subscriptions: Subscriptions,
+    integrations: IntegrationService,
+    observer: Observer,
+    stack: AsyncExitStack,
+) -> HealthMonitor:
+    rules = HealthRules(
+        pause_after=settings.pause_after,
+        pause_seconds=settings.pause_after_seconds,
+        first_probe=settings.probe_interval,
+        longest_probe=settings.max_probe_interval,
+        disable_after=timedelta(days=settings.auto_disable_days),
+    )
+    exhausted = ExhaustedCounter(Outbox(transactions).count)
+    stack.push_async_callback(exhausted.aclose)
+    return HealthMonitor(
+        HealthRecords(transactions, rules),
+        rules,
+        subscriptions,
+        exhausted,
+        disable=integrations.disable_failing,
+        observer=observer,
+    )
