@@ -21,8 +21,8 @@ from bench import certificates, chart, report
 from bench.counters import Counter, Counters
 from bench.events import DIGITS, NUMBER_AT, Template, pbx_serial
 from bench.layout import Layout, spread
-from bench.receiver import QueueConnection, Receiver, Tally, WebhookConnection
-from bench.results import Sent, Spent, costs, of_drain, of_flow
+from bench.receiver import Desk, QueueConnection, Receiver, Tally, WebhookConnection
+from bench.results import Receipts, Sent, Spent, checks, costs, of_drain, of_flow
 from bench.scenarios import SCENARIOS
 from hookline.domain.events import Limits, parse_event
 from support.bench_figures import MILLISECOND, figures, received, sent
@@ -333,3 +333,13 @@ async def test_ctrl_c_ends_every_process_of_the_benchmark(terminal: Terminal) ->
 
     assert len(started) > 3  # service, Postgres, receiver, generator
     assert [each for each in started if runs(each)] == []
+
+
+def test_how_many_requests_an_origin_had_is_weighted_by_how_often(tmp_path: Path) -> None:
+    tally = Tally(Counters.make(tmp_path / "counters"))
+    desk = Desk(tally, workers=2, seconds=0.5)
+    assert all(desk.enter() >= 0.5 for _ in range(4))
+    desk.leave()
+    desk.enter()
+    found = {**received().report, "at_once": sorted(tally.at_once.items())}
+    assert checks(Receipts([], [], found))["at_once"] == {"p50": 3, "most": 4}

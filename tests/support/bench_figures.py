@@ -31,7 +31,7 @@ def received(*arrivals: tuple[int, int]) -> Receipts:
         "wrong": 0,
         "connections": 1,
         "resumed": 0,
-        "at_once": [[1, 1]],
+        "at_once": [],
     }
     times = [at * MILLISECOND for _, at in arrivals]
     return Receipts([number for number, _ in arrivals], times, report_)
