@@ -55,6 +55,21 @@ async def test_a_revoked_key_opens_nothing_and_stays_listed(api: Api) -> None:
     assert newest["revokedAt"]
 
 
+async def test_every_key_may_read_what_is_known_of_itself(api: Api) -> None:
+    pbx, until = a_pbx(), "2126-01-31T12:00:00Z"
+    for body in (
+        {"role": "admin", "name": "Operator"},
+        {"role": "manager", "pbx": pbx, "expiresAt": until},
+        {"role": "ingest", "company": "it_w7", "name": "PBX"},
+    ):
+        key = await made(api, **body)
+        answer = await api.get(f"{ALL}/current", key=key.pop("key"))
+        assert answer.status_code == 200
+        current = answer.json()
+        assert current | {"lastUsedAt": None} == key
+    assert (await api.get(f"{ALL}/current?pbx={pbx}")).status_code == 422
+
+
 async def test_a_key_may_revoke_itself(api: Api) -> None:
     key = await made(api, role="admin")
     assert (await api.delete(f"{ALL}/{key['id']}", key=key["key"])).status_code == 204

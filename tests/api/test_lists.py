@@ -1,5 +1,5 @@
 from factories import a_queue, a_webhook
-from support.api_client import Api
+from support.api_client import Api, Keys
 
 ALL = "/v1/integrations"
 
@@ -44,6 +44,32 @@ async def test_filters_choose(api: Api) -> None:
     assert await listed("enabled=false") == [queue]
     assert await listed("company=it_filters") == [webhook]
     assert await listed("company=it_filters&enabled=false") == []
+
+
+async def test_integrations_are_searched_by_name_url_and_id(api: Api, keys: Keys) -> None:
+    part = {"pbx": "search"}
+    [crm] = await create(api, 1, name="Kunden 100%", **part)
+    [other] = await create(api, 1, url="https://erp.Example.net/hook_1", **part)
+    queue = (await api.post(ALL, a_queue(**part))).json()["id"]
+    await create(api, 1, name="Kunden", pbx="another")
+
+    async def found(search: str, key: str = "") -> list[str]:
+        answer = await api.get(ALL, params={"search": search, **part}, key=key)
+        return [item["id"] for item in answer.json()["items"]]
+
+    assert await found("kUNDEN") == [crm]
+    assert await found("0%") == [crm]
+    assert await found("ERP.example") == [other]
+    assert await found("k_1") == [other]
+    assert await found("_") == [other]  # no wildcard
+    assert await found(queue[1:].upper()) == [queue]
+    assert await found("nobody's") == []
+    assert await found("hook", await keys.manager(pbx="another")) == []
+    for wrong in ("", "x" * 201, "a\nb"):
+        answer = await api.get(ALL, params={"search": wrong})
+        assert answer.json()["errors"][0]["path"] == "search"
+    first = (await api.get(f"{ALL}?pbx=search&search=e&limit=1")).json()["next"]
+    assert (await api.get(f"{ALL}?pbx=search&search=x&cursor={first}")).status_code == 422
 
 
 async def test_a_changed_cursor_is_refused(api: Api) -> None:

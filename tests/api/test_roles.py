@@ -73,6 +73,7 @@ TABLE = {
     "listPbxs": Row(lists=True),
     "deletePbx": Row(204, manager=False),
     "createKey": Row(201, {"role": "admin"}, manager=False),
+    "getCurrentKey": Row(ingest=True),
     "listKeys": Row(manager=False),
     "revokeKey": Row(204, manager=False),
     "getSystem": Row(manager=False),

@@ -16,10 +16,12 @@ _GUIDE: Final = Path(__file__).parents[2] / "docs" / "clients.md"
 _PATIENCE: Final = 100.0  # seconds; each takes about two
 
 SEEN: Final[dict[str, Any]] = {  # Any: a JSON document
+    "key": "admin",
     "groups": ["call", "conference", "chat", "analytics", "presence", "sms", "service"],
     "accessKeyId": "MPLE",
     "wrong": ["transmission.url", "events.call[0]"],
     "pages": [["Warehouse"], ["CRM"]],
+    "searched": ["Warehouse"],
     "secrets": {"shownOnce": True, "replaced": True, "oldSignsAlong": True},
     "batch": ["accepted", "duplicate", "invalid: /problems/invalid-input"],
     "test": ["delivered", 200],

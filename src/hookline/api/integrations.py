@@ -33,7 +33,15 @@ from hookline.domain.deliveries import ErrorKind, ResponseDefect, TlsReason, Ver
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.history.schemas import HINT, RESPONSE_DEFECT, StatusCode
-from hookline.integrations.fields import CompanyId, Document, Moment, PbxSerial, RequestDocument
+from hookline.integrations.fields import (
+    LONGEST_NAME,
+    PRINTABLE,
+    CompanyId,
+    Document,
+    Moment,
+    PbxSerial,
+    RequestDocument,
+)
 from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import (
     IntegrationCreate,
@@ -168,6 +176,14 @@ async def list_integrations(  # noqa: PLR0913 - each is a parameter of the query
     enabled: Annotated[
         Boolean | None, Query(description="Only those that are enabled, or that are not.")
     ] = None,
+    search: Annotated[
+        Annotated[str, Field(min_length=1, max_length=LONGEST_NAME), PRINTABLE] | None,
+        Query(
+            description="Only those with this in their name, their URL or their id, whatever the"
+            " case.",
+            examples=["crm"],
+        ),
+    ] = None,
     cursor: Cursor = None,
     limit: Limit = DEFAULT_LIMIT,
 ) -> IntegrationPage:
@@ -175,8 +191,8 @@ async def list_integrations(  # noqa: PLR0913 - each is a parameter of the query
 
     Only integrations inside the key's scope are listed.
     """
-    wanted = Wanted(pbx, company, type, enabled)
-    listing = ("integrations", pbx, company, type and type.value, enabled)
+    wanted = Wanted(pbx, company, type, enabled, search)
+    listing = ("integrations", pbx, company, type and type.value, enabled, search)
     found = await services.integrations.page(
         caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
     )

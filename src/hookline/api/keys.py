@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 
-from hookline.api.auth import Admin
+from hookline.api.auth import Admin, AnyRole
 from hookline.api.bounded_body import JsonRoute
 from hookline.api.openapi.examples import NEW_KEY
 from hookline.api.parameters import (
@@ -151,6 +151,15 @@ async def list_keys(  # noqa: PLR0913 - each is a parameter of the query
     shown = found[:limit]
     following = encode_cursor(listing, shown[-1].id) if len(found) > limit else None
     return ApiKeyPage(items=[_shown(record) for record in shown], next=following)
+
+
+@router.get("/current", responses=failures())
+async def get_current_key(caller: AnyRole, services: ServicesDep) -> ApiKey:
+    """Read what is known of the key that this request was sent with.
+
+    Every role may: a frontend shows by it whose data it shows, and until when its session lasts.
+    """
+    return _shown(await services.key_records.read(caller.key_id))
 
 
 @router.delete("/{keyId}", status_code=204, responses=failures(403, 404, 409, 422))

@@ -153,6 +153,14 @@ class KeyService:
             rows = (await session.scalars(query.limit(limit))).all()
         return [_record(row) for row in rows]
 
+    async def read(self, key_id: UUID) -> KeyRecord:
+        """Return what is known of a key; raise NotFound where there is none."""
+        async with self._transactions.reading() as session:
+            row = await session.get(ApiKey, key_id)
+        if row is None:
+            raise _no_such(key_id)
+        return _record(row)
+
     @rerunnable
     async def revoke(self, key_id: UUID) -> KeyRecord:
         """Make a key worthless, at once and in every process; idempotent.
@@ -162,7 +170,7 @@ class KeyService:
         async with self._transactions.changing() as change:
             row = await change.session.get(ApiKey, key_id)
             if row is None:
-                raise NotFound(f"There is no key {key_id}.")
+                raise _no_such(key_id)
             if row.hash == self._settings_hash:
                 raise Conflict(
                     "This is the admin key of the service's settings, without which it would not "
@@ -206,6 +214,10 @@ def _row(key: str, role: Role, name: str | None) -> ApiKey:
         role=role.value,
         created_at=datetime.now(UTC),
     )
+
+
+def _no_such(key_id: UUID) -> NotFound:
+    return NotFound(f"There is no key {key_id}.")
 
 
 def _record(row: ApiKey) -> KeyRecord:

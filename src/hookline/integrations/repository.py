@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, and_, func, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import Integration, Pbx
@@ -18,12 +18,16 @@ Versions = frozenset[int] | None
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which integrations a list is about; None: whatever it is."""
+    """Which integrations a list is about; None: whatever it is.
+
+    `search` is a part of the name, the URL or the id.
+    """
 
     pbx: str | None = None
     company: str | None = None
     type: str | None = None
     enabled: bool | None = None
+    search: str | None = None
 
 
 async def find(
@@ -54,6 +58,9 @@ async def page(
     for column, value in filters.items():
         if value is not None:
             query = query.where(column == value)
+    if wanted.search is not None:
+        columns = (Integration.name, Integration.url, Integration.id)
+        query = query.where(or_(*(c.icontains(wanted.search, autoescape=True) for c in columns)))
     return (await session.scalars(query)).all()
 
 

@@ -8,6 +8,7 @@ import hookline.client.api.DeliveriesApi;
 import hookline.client.api.EventTypesApi;
 import hookline.client.api.EventsApi;
 import hookline.client.api.IntegrationsApi;
+import hookline.client.api.KeysApi;
 import hookline.client.model.BatchStatus;
 import hookline.client.model.Delivery;
 import hookline.client.model.DeliveryStatus;
@@ -48,12 +49,14 @@ public final class Journey {
   private final EventTypesApi eventTypes;
   private final EventsApi events;
   private final DeliveriesApi deliveries;
+  private final KeysApi keys;
 
   private Journey(ApiClient client) {
     integrations = new IntegrationsApi(client);
     eventTypes = new EventTypesApi(client);
     events = new EventsApi(client);
     deliveries = new DeliveriesApi(client);
+    keys = new KeysApi(client);
   }
 
   public static void main(String[] arguments) throws Exception {
@@ -69,10 +72,12 @@ public final class Journey {
     Integration webhook = createWebhook();
     Integration queue = createQueue();
     Map<String, Object> seen = new LinkedHashMap<>();
+    seen.put("key", keys.getCurrentKey().getRole());
     seen.put("groups", groups());
     seen.put("accessKeyId", queue.getTransmission().getSqsTransmission().getAccessKeyId());
     seen.put("wrong", wrongFields());
     seen.put("pages", pages());
+    seen.put("searched", searched());
     seen.put("secrets", secrets(webhook));
     seen.put("batch", batch());
     seen.put("test", sendTest(webhook));
@@ -148,11 +153,17 @@ public final class Journey {
     List<List<String>> seen = new ArrayList<>();
     String cursor = null;
     do {
-      IntegrationPage page = integrations.listIntegrations(null, null, null, null, cursor, 1);
+      IntegrationPage page = integrations.listIntegrations(null, null, null, null, null, cursor, 1);
       seen.add(page.getItems().stream().map(Integration::getName).toList());
       cursor = page.getNext();
     } while (cursor != null);
     return seen;
+  }
+
+  private List<String> searched() throws ApiException {
+    IntegrationPage page =
+        integrations.listIntegrations(null, null, null, null, "wareH", null, null);
+    return page.getItems().stream().map(Integration::getName).toList();
   }
 
   private Map<String, Boolean> secrets(Integration webhook) throws ApiException {

@@ -28,7 +28,9 @@ from hookline_client.api.integrations import (
     test_integration,
     update_integration,
 )
+from hookline_client.api.keys import get_current_key
 from hookline_client.models import (
+    ApiKey,
     BatchReceipt,
     BatchStatus,
     Delivery,
@@ -73,10 +75,12 @@ def main() -> None:
         webhook = create_webhook(client)
         queue = create_queue(client)
         seen = {
+            "key": current_role(client),
             "groups": groups(client),
             "accessKeyId": access_key_id(queue),
             "wrong": wrong_fields(client),
             "pages": list(pages(client)),
+            "searched": searched(client),
             "secrets": secrets(client, webhook),
             "batch": batch(client),
             "test": send_test(client, webhook),
@@ -113,6 +117,12 @@ def create_queue(client: AuthenticatedClient) -> Integration:
     return made
 
 
+def current_role(client: AuthenticatedClient) -> str:
+    key = get_current_key.sync(client=client)
+    assert isinstance(key, ApiKey), key
+    return key.role
+
+
 def groups(client: AuthenticatedClient) -> list[str]:
     catalogue = list_event_types.sync(client=client)
     assert isinstance(catalogue, EventCatalogue), catalogue
@@ -144,6 +154,12 @@ def pages(client: AuthenticatedClient) -> Iterator[list[str]]:
         if page.next_ is None:
             return
         page = list_integrations.sync(client=client, limit=1, cursor=page.next_)
+
+
+def searched(client: AuthenticatedClient) -> list[str]:
+    page = list_integrations.sync(client=client, search="wareH")
+    assert isinstance(page, IntegrationPage), page
+    return [integration.name for integration in page.items]
 
 
 def secrets(client: AuthenticatedClient, webhook: Integration) -> dict[str, bool]:

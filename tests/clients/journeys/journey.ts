@@ -6,6 +6,7 @@ import { createClient } from "./client/client/index.js";
 import {
   createIntegration,
   deleteIntegration,
+  getCurrentKey,
   getDelivery,
   getEvent,
   getIntegration,
@@ -69,6 +70,11 @@ async function createQueue(): Promise<Integration> {
   return data;
 }
 
+async function currentRole(): Promise<string> {
+  const { data } = await getCurrentKey({ client, throwOnError: true });
+  return data.role;
+}
+
 async function groups(): Promise<string[]> {
   const { data } = await listEventTypes({ client, throwOnError: true });
   return data.groups.map((group) => group.name);
@@ -103,6 +109,11 @@ async function pages(): Promise<string[][]> {
     cursor = data.next ?? undefined;
   } while (cursor !== undefined);
   return seen;
+}
+
+async function searched(): Promise<string[]> {
+  const { data } = await listIntegrations({ client, query: { search: "wareH" }, throwOnError: true });
+  return data.items.map((integration) => integration.name);
 }
 
 async function secrets({ id, transmission }: Integration): Promise<Record<string, boolean>> {
@@ -258,10 +269,12 @@ export function lineOf(event: Webhooks["body"]): string {
 const webhook = await createWebhook();
 const queue = await createQueue();
 const seen = {
+  key: await currentRole(),
   groups: await groups(),
   accessKeyId: accessKeyId(queue),
   wrong: await wrongFields(),
   pages: await pages(),
+  searched: await searched(),
   secrets: await secrets(webhook),
   batch: await batch(),
   test: await sendTest(webhook),

@@ -210,6 +210,7 @@ ANSWERS: Final[dict[str, object]] = {
     "retryDelivery": PENDING,
     "createKey": {**KEY, "key": "hk_Xa3fPq0cYb2m7eQnVtJw5sKz9uLd1oRhGi4xTy6BEcA"},
     "listKeys": {"items": [KEY], "next": None},
+    "getCurrentKey": KEY,
     "getIntegrationStatistics": {"interval": "hour", "buckets": [BUSY, QUIET]},
     "getStatistics": {"interval": "hour", "buckets": [BUSY, QUIET]},
     "getStatisticsByIntegration": {

@@ -81,6 +81,11 @@ func createQueue() *api.Integration {
 	return create(made)
 }
 
+func currentRole() api.Role {
+	answer := must(client.GetCurrentKeyWithResponse(ctx))
+	return done(answer.JSON200, answer.Body).Role
+}
+
 func groups() (names []string) {
 	answer := must(client.ListEventTypesWithResponse(ctx, nil))
 	for _, group := range done(answer.JSON200, answer.Body).Groups {
@@ -120,6 +125,15 @@ func pages() (seen [][]string) {
 		}
 		parameters.Cursor = page.Next
 	}
+}
+
+func searched() (names []string) {
+	part := "wareH"
+	answer := must(client.ListIntegrationsWithResponse(ctx, &api.ListIntegrationsParams{Search: &part}))
+	for _, integration := range done(answer.JSON200, answer.Body).Items {
+		names = append(names, integration.Name)
+	}
+	return names
 }
 
 func secrets(webhook *api.Integration) map[string]bool {
@@ -230,10 +244,12 @@ func gone(queue *api.Integration) []any {
 func main() {
 	webhook, queue := createWebhook(), createQueue()
 	seen := map[string]any{}
+	seen["key"] = currentRole()
 	seen["groups"] = groups()
 	seen["accessKeyId"] = accessKeyID(queue)
 	seen["wrong"] = wrongFields()
 	seen["pages"] = pages()
+	seen["searched"] = searched()
 	seen["secrets"] = secrets(webhook)
 	seen["batch"] = batch()
 	seen["test"] = sendTest(webhook)

@@ -123,6 +123,14 @@ func pages() (seen [][]string) {
 	}
 }
 
+func searched() (names []string) {
+	found := must(client.IntegrationsAPI.ListIntegrations(ctx).Search("wareH").Execute())
+	for _, integration := range found.Items {
+		names = append(names, integration.Name)
+	}
+	return names
+}
+
 func secrets(webhook *hookline.Integration) map[string]bool {
 	first := webhook.Transmission.WebhookTransmission.GetSecret()
 	rotation := hookline.NewSecretRotationRequest()
@@ -228,10 +236,12 @@ func gone(queue *hookline.Integration) []any {
 func main() {
 	webhook, queue := createWebhook(), createQueue()
 	seen := map[string]any{}
+	seen["key"] = must(client.KeysAPI.GetCurrentKey(ctx).Execute()).Role
 	seen["groups"] = groups()
 	seen["accessKeyId"] = queue.Transmission.SqsTransmission.AccessKeyId
 	seen["wrong"] = wrongFields()
 	seen["pages"] = pages()
+	seen["searched"] = searched()
 	seen["secrets"] = secrets(webhook)
 	seen["batch"] = batch()
 	seen["test"] = sendTest(webhook)
