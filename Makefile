@@ -16,7 +16,7 @@ SECONDS ?= 60
 PROCESSES ?=
 WITH_PROCESSES = $(if $(PROCESSES),--processes $(PROCESSES))
 
-.PHONY: help run console demo test soak fuzz audit check openapi clients api-changelog format bench bench-smoke bench-results bench-compare bench-workers lock clean
+.PHONY: help run console demo test soak pictures fuzz audit check openapi clients api-changelog format bench bench-smoke bench-results bench-compare bench-workers lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made here
@@ -38,6 +38,9 @@ test: .venv/dev .venv/npm .venv/generator .venv/go .venv/java $(CONSOLE)  ## eve
 
 soak: .venv/dev  ## the tests that take long
 	@$(BIN)/python -m pytest -m soak
+
+pictures: .venv/dev $(CONSOLE)  ## the pictures in docs/console, of every page of the console
+	@rm -f docs/console/*.webp && PICTURES=$(CURDIR)/docs/console $(BIN)/python -m pytest -m soak tests/browser/test_pictures.py
 
 fuzz: .venv/dev  ## broken envelopes at the parser, for a minute (SECONDS=600 for longer)
 	@PYTHONPATH=tests $(BIN)/python -m support.fuzz $(SECONDS)

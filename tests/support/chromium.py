@@ -62,14 +62,23 @@ async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Pa
 
 async def violations(page: Page) -> Sequence[str]:
     """Return what axe finds wrong on a page, once nothing on it moves any more."""
+    return await _found(page, {"rules": _NOT_HELD_TO})
+
+
+async def contrasts(page: Page) -> Sequence[str]:
+    """Return which texts axe finds too pale: all that another colour scheme can spoil."""
+    return await _found(page, {"runOnly": ["color-contrast"]})
+
+
+async def _found(page: Page, options: dict[str, Any]) -> Sequence[str]:  # Any: axe's own options
     await expect(page.locator("[aria-busy=true]")).to_have_count(0)
     await page.evaluate(
         "() => Promise.allSettled(document.getAnimations().map((one) => one.finished))"
     )
-    await page.evaluate(_axe())
+    if not await page.evaluate("() => 'axe' in window"):
+        await page.evaluate(_axe())
     found: list[dict[str, Any]] = await page.evaluate(  # Any: axe's own report
-        "async (rules) => (await axe.run(document, {rules})).violations",
-        _NOT_HELD_TO,
+        "async (options) => (await axe.run(document, options)).violations", options
     )
     return [
         f"{each['id']}: {each['help']}: {[node['html'][:200] for node in each['nodes'][:3]]}"
