@@ -95,6 +95,13 @@ const keys = createRoute({
   component: lazyRouteComponent(() => import("./admin/KeysPage"), "KeysPage"),
 });
 
+const erasures = createRoute({
+  getParentRoute: () => root,
+  path: "/erasures",
+  validateSearch: z.object({ job: text }),
+  component: lazyRouteComponent(() => import("./admin/ErasuresPage"), "ErasuresPage"),
+});
+
 const system = createRoute({
   getParentRoute: () => root,
   path: "/system",
@@ -112,6 +119,7 @@ const tree = root.addChildren([
   event,
   pbxs,
   keys,
+  erasures,
   system,
 ]);
 

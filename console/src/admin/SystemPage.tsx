@@ -89,7 +89,9 @@ function Overview({ system }: { system: SystemOverview }) {
                 <Table.Th scope="col" visibleFrom="md">
                   {t("Version")}
                 </Table.Th>
-                <Table.Th scope="col">{t("Started")}</Table.Th>
+                <Table.Th scope="col" visibleFrom="sm">
+                  {t("Started")}
+                </Table.Th>
                 <Table.Th scope="col">{t("In flight")}</Table.Th>
                 <Table.Th scope="col">{t("Delivered")}</Table.Th>
               </Table.Tr>
@@ -100,7 +102,7 @@ function Overview({ system }: { system: SystemOverview }) {
                   <Table.Td>{engine.host}</Table.Td>
                   <Table.Td visibleFrom="md">{engine.pid}</Table.Td>
                   <Table.Td visibleFrom="md">{engine.version}</Table.Td>
-                  <Table.Td>
+                  <Table.Td visibleFrom="sm">
                     <Time at={engine.startedAt} />
                   </Table.Td>
                   <Table.Td>{number.format(engine.inFlight)}</Table.Td>

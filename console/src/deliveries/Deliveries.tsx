@@ -1,5 +1,5 @@
 // The log of deliveries as a table: of all integrations, or of one.
-import { Group, Select, Table, Text } from "@mantine/core";
+import { Box, Select, Table, Text } from "@mantine/core";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useSearch } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
@@ -15,7 +15,13 @@ import { useLiveDeliveries } from "./live";
 
 const STATUSES: readonly DeliveryStatus[] = ["pending", "delivered", "failed", "skipped"];
 
-export function Deliveries({ integrationId }: { integrationId?: string }) {
+interface Props {
+  integrationId?: string;
+  /** The integration's PBX, whose events it could have got. */
+  pbx?: string | null;
+}
+
+export function Deliveries({ integrationId, pbx }: Props) {
   const { t } = useTranslation();
   const search = useSearch({ strict: false });
   const query: NonNullable<ListDeliveriesData["query"]> = {
@@ -34,6 +40,16 @@ export function Deliveries({ integrationId }: { integrationId?: string }) {
   return (
     <>
       <Filters />
+      <Text size="sm" my="sm">
+        {t("Something is missing here?")}{" "}
+        <Link
+          to="/events"
+          search={{ ...(pbx && { pbx }), since: search.since, until: search.until }}
+          className="link"
+        >
+          {t("Look for the event: it says who got it, and who did not and why")}
+        </Link>
+      </Text>
       <Listing<Delivery>
         label={t("Deliveries")}
         list={list}
@@ -42,7 +58,7 @@ export function Deliveries({ integrationId }: { integrationId?: string }) {
           { title: t("Type of event") },
           ...(integrationId ? [] : [{ title: t("Integration"), visibleFrom: "md" as const }]),
           { title: t("Attempts"), visibleFrom: "md" },
-          { title: t("Outcome") },
+          { title: t("Outcome"), visibleFrom: "sm" },
         ]}
         row={(delivery) => (
           <Row key={delivery.id} delivery={delivery} alone={integrationId !== undefined} />
@@ -68,7 +84,12 @@ function Row({ delivery, alone }: { delivery: Delivery; alone: boolean }) {
           <Time at={delivery.createdAt} seconds />
         </Link>
       </Table.Td>
-      <Table.Td className="mono">{delivery.type}</Table.Td>
+      <Table.Td className="mono">
+        {delivery.type}
+        <Box hiddenFrom="sm" mt={4}>
+          <StatusBadge status={delivery.status} />
+        </Box>
+      </Table.Td>
       {!alone && (
         <Table.Td visibleFrom="md">
           <Link
@@ -81,7 +102,7 @@ function Row({ delivery, alone }: { delivery: Delivery; alone: boolean }) {
         </Table.Td>
       )}
       <Table.Td visibleFrom="md">{delivery.attempts.length}</Table.Td>
-      <Table.Td>
+      <Table.Td visibleFrom="sm">
         <StatusBadge status={delivery.status} />
         {delivery.reason && (
           <Text size="sm" c="dimmed" maw={320} visibleFrom="md">
@@ -100,19 +121,18 @@ function Filters() {
   const change = (part: Record<string, string | undefined>) =>
     void navigate({ to: ".", search: (before: object) => ({ ...before, ...part }), replace: true });
   return (
-    <Group align="flex-end" mb="md">
+    <div className="filters">
       <Select
         label={t("Outcome")}
         placeholder={t("Any")}
         clearable
-        w={160}
         value={search.status ?? null}
         onChange={(status) => change({ status: status ?? undefined })}
         data={STATUSES.map((status) => ({ value: status, label: statusText(t, status) }))}
       />
-      <EventTypeSelect value={search.event} width={260} onChange={change} />
+      <EventTypeSelect value={search.event} onChange={change} />
       <Period since={search.since} until={search.until} onChange={change} />
-    </Group>
+    </div>
   );
 }
 

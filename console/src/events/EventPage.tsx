@@ -1,4 +1,4 @@
-import { Paper, SimpleGrid, Stack, Table, Text, Timeline, Title } from "@mantine/core";
+import { Box, Paper, SimpleGrid, Stack, Table, Text, Timeline, Title } from "@mantine/core";
 import { useQueries, useQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
@@ -74,7 +74,9 @@ function Outcomes({ outcomes }: { outcomes: IntegrationOutcome[] }) {
         <Table.Thead>
           <Table.Tr>
             <Table.Th scope="col">{t("Integration")}</Table.Th>
-            <Table.Th scope="col">{t("Outcome")}</Table.Th>
+            <Table.Th scope="col" visibleFrom="sm">
+              {t("Outcome")}
+            </Table.Th>
             <Table.Th scope="col">{t("Why")}</Table.Th>
           </Table.Tr>
         </Table.Thead>
@@ -83,8 +85,11 @@ function Outcomes({ outcomes }: { outcomes: IntegrationOutcome[] }) {
             <Table.Tr key={outcome.integrationId}>
               <Table.Td>
                 <IntegrationName id={outcome.integrationId} />
+                <Box hiddenFrom="sm" mt={4}>
+                  <StatusBadge status={outcome.status} />
+                </Box>
               </Table.Td>
-              <Table.Td>
+              <Table.Td visibleFrom="sm">
                 <StatusBadge status={outcome.status} />
               </Table.Td>
               <Table.Td>

@@ -1,4 +1,4 @@
-import { Group, Table, TextInput } from "@mantine/core";
+import { Table, Text, TextInput } from "@mantine/core";
 import { useDebouncedCallback } from "@mantine/hooks";
 import { useInfiniteQuery } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
@@ -29,6 +29,11 @@ export function ListPage() {
   });
   return (
     <Page title={t("Events")}>
+      <Text size="sm">
+        {t(
+          "Find the event of a call or a person; its page says for each integration what became of it, and why it was not sent.",
+        )}
+      </Text>
       <Filters />
       <Listing<EventSummary>
         label={t("Events")}
@@ -81,18 +86,17 @@ function Filters() {
   const field = (name: "pbx" | "company" | "subject", label: string) => (
     <TextInput
       label={label}
-      w={155}
       defaultValue={search[name]}
       onChange={(event) => typed({ [name]: event.currentTarget.value.trim() || undefined })}
     />
   );
   return (
-    <Group align="flex-end">
+    <div className="filters">
       {field("subject", t("Subject (a call's id)"))}
       {field("pbx", "PBX")}
       {field("company", t("Company"))}
-      <EventTypeSelect value={search.event} width={210} onChange={change} />
+      <EventTypeSelect value={search.event} onChange={change} />
       <Period since={search.since} until={search.until} onChange={change} />
-    </Group>
+    </div>
   );
 }

@@ -10,6 +10,7 @@ import type { StatisticsBucket } from "../client";
 import { getIntegrationStatisticsOptions } from "../client/@tanstack/react-query.gen";
 import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
+import { milliseconds } from "../shared/format";
 import { Waiting } from "../shared/Listing";
 
 const AGAIN = 60_000; // milliseconds: the newest bucket grows while one looks
@@ -58,9 +59,13 @@ function Drawn({ buckets, interval }: { buckets: StatisticsBucket[]; interval: "
     [t("Delivered")]: bucket.delivered,
     [t("Failed")]: bucket.failed,
     [t("Not sent")]: bucket.skipped,
-    [t("Half within")]: bucket.attemptMs.p50,
-    [t("99 % within")]: bucket.attemptMs.p99,
   }));
+  const times = (of: "attemptMs" | "latencyMs") =>
+    buckets.map((bucket) => ({
+      at: format.format(new Date(bucket.start)),
+      [t("Half within")]: bucket[of].p50,
+      [t("99 % within")]: bucket[of].p99,
+    }));
   return (
     <>
       <Paper withBorder p="md">
@@ -91,22 +96,47 @@ function Drawn({ buckets, interval }: { buckets: StatisticsBucket[]; interval: "
           ]}
         />
       </Paper>
-      <Paper withBorder p="md">
-        <Title order={2} mb="xs">
-          {t("How long attempts took, in milliseconds")}
-        </Title>
-        <LineChart
-          h={220}
-          data={data}
-          dataKey="at"
-          connectNulls={false}
-          withLegend
-          series={[
-            { name: t("Half within"), color: "cyan.6" },
-            { name: t("99 % within"), color: "orange.6" },
-          ]}
-        />
-      </Paper>
+      <Times title={t("How long attempts took")} data={times("attemptMs")} />
+      <Times
+        title={t("How long it took from acceptance to delivery")}
+        data={times("latencyMs")}
+        description={t("Waiting and retries included.")}
+      />
     </>
+  );
+}
+
+interface TimesProps {
+  title: string;
+  description?: string;
+  data: Record<string, string | number | null>[];
+}
+
+function Times({ title, description, data }: TimesProps) {
+  const { t, i18n } = useTranslation();
+  return (
+    <Paper withBorder p="md">
+      <Title order={2} mb="xs">
+        {title}
+      </Title>
+      {description && (
+        <Text size="sm" mb="sm">
+          {description}
+        </Text>
+      )}
+      <LineChart
+        h={220}
+        data={data}
+        dataKey="at"
+        connectNulls={false}
+        withLegend
+        yAxisProps={{ width: 70 }}
+        valueFormatter={(value) => milliseconds(localeOf(i18n.language), value)}
+        series={[
+          { name: t("Half within"), color: "cyan.6" },
+          { name: t("99 % within"), color: "orange.6" },
+        ]}
+      />
+    </Paper>
   );
 }

@@ -1,4 +1,4 @@
-import { Alert, Button, Group, Paper, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
+import { Alert, Button, Paper, SimpleGrid, Stack, Tabs, Text } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { getRouteApi } from "@tanstack/react-router";
@@ -19,7 +19,7 @@ import { Confirm } from "../shared/Confirm";
 import { Copyable } from "../shared/Copyable";
 import { Waiting } from "../shared/Listing";
 import { Page } from "../shared/Page";
-import { disabledText, errorText, HealthBadge } from "../shared/states";
+import { disabledText, errorText, HealthBadge, healthText } from "../shared/states";
 import { Time } from "../shared/Time";
 import { EditForm } from "./EditForm";
 import { ReplayPanel } from "./ReplayPanel";
@@ -47,12 +47,15 @@ function Detail({ integration }: { integration: Integration }) {
     <Page title={integration.name} actions={<Actions integration={integration} />}>
       <Health integration={integration} />
       <Paper withBorder p="md">
-        <SimpleGrid cols={{ base: 1, xs: 2, md: 4 }}>
+        <SimpleGrid cols={{ base: 2, md: 5 }}>
           <Fact name={t("Integration id")}>
             <Copyable value={integration.id} label={t("Copy the id")} />
           </Fact>
           <Fact name="PBX">{integration.pbx ?? "–"}</Fact>
           <Fact name={t("Company")}>{integration.company ?? "–"}</Fact>
+          <Fact name={t("Health")}>
+            <HealthBadge health={integration.health} />
+          </Fact>
           <Fact name={t("Created")}>
             <Time at={integration.createdAt} />
           </Fact>
@@ -72,7 +75,7 @@ function Detail({ integration }: { integration: Integration }) {
           <Tabs.Tab value="secret">{t("Secret")}</Tabs.Tab>
         </Tabs.List>
         <Tabs.Panel value="deliveries">
-          <Deliveries integrationId={integration.id} />
+          <Deliveries integrationId={integration.id} pbx={integration.pbx ?? null} />
         </Tabs.Panel>
         <Tabs.Panel value="replay">
           <ReplayPanel integration={integration} />
@@ -99,18 +102,12 @@ function Detail({ integration }: { integration: Integration }) {
 function Health({ integration }: { integration: Integration }) {
   const { t } = useTranslation();
   const { health } = integration;
-  if (health.state === "healthy") {
-    return (
-      <Group>
-        <HealthBadge health={health} />
-      </Group>
-    );
-  }
+  if (health.state === "healthy") return null;
   return (
     <Alert
       color={health.state === "disabled" ? "gray" : "orange"}
       role="note"
-      title={<HealthBadge health={health} />}
+      title={healthText(t, health.state)}
     >
       <Stack gap={4}>
         {health.state === "disabled" && <Text size="sm">{disabledText(t, health)}</Text>}

@@ -15,9 +15,10 @@ import {
   updateIntegrationMutation,
 } from "../client/@tanstack/react-query.gen";
 import { Problem } from "../layout/Failures";
-import { ContentField, DeliveryFields, EventsField, TargetFields } from "./Fields";
+import { DeliveryFields } from "./DeliveryFields";
+import { ContentField, EventsField, TargetFields } from "./Fields";
 import { focusFirstError } from "./NewPage";
-import { placeErrors, same, schemaOf, toPatch, type Values, valuesOf } from "./values";
+import { placeErrors, same, schemaOf, toCreate, toPatch, type Values, valuesOf } from "./values";
 
 const STALE = 412;
 const COMPARED = [
@@ -26,6 +27,8 @@ const COMPARED = [
   "headers",
   "events",
   "filter",
+  "omit",
+  "delivery",
   "ordering",
   "rateLimit",
   "maxInFlight",
@@ -86,7 +89,7 @@ export function EditForm({ integration }: { integration: Integration }) {
     error && error.status !== STALE && (error.fields.length === 0 || placed?.others.length);
   return (
     <form onSubmit={form.onSubmit(submit, focusFirstError)} noValidate>
-      <Stack maw={760}>
+      <Stack className="form">
         {theirs && (
           <Conflict
             base={valuesOf(base)}
@@ -103,7 +106,7 @@ export function EditForm({ integration }: { integration: Integration }) {
         />
         <TargetFields form={form} creating={false} />
         <EventsField form={form} />
-        <ContentField key={loads} form={form} />
+        <ContentField key={loads} form={form} integrationId={integration.id} />
         <DeliveryFields form={form} />
         {shown && <Problem error={error} />}
         <Group>
@@ -191,6 +194,12 @@ function shown(t: TFunction, values: Values, field: (typeof COMPARED)[number]): 
         )
         .sort()
         .join("; ");
+    case "omit":
+      return values.omit.join(", ") || "–";
+    case "delivery": {
+      const policies = toCreate(values).delivery;
+      return policies ? JSON.stringify(policies) : "–";
+    }
     default:
       return String(values[field]) || "–";
   }
@@ -214,5 +223,9 @@ function fieldText(t: TFunction, field: (typeof COMPARED)[number]): string {
       return t("Most deliveries under way at once");
     case "filter":
       return t("Filter");
+    case "omit":
+      return t("Leave out");
+    case "delivery":
+      return t("Retries and age, by group of events");
   }
 }

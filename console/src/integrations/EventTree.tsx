@@ -180,7 +180,7 @@ function Row({ node, hasChildren, expanded, elementProps, value, toggle }: RowPr
         <div>
           <Group gap="xs" id={id}>
             <Text fw={hasChildren ? 600 : 400}>{node.label}</Text>
-            {type && <span className="mono">{type.name}</span>}
+            {type && <span className="mono break">{type.name}</span>}
             {type?.licensed && (
               <Badge size="sm" variant="outline" color="gray" tt="none">
                 {t("needs a licence")}

@@ -2,29 +2,36 @@
 import {
   ActionIcon,
   Button,
-  Collapse,
   Group,
   Input,
-  NumberInput,
   PasswordInput,
   SegmentedControl,
-  Select,
   Stack,
+  TagsInput,
   Text,
   TextInput,
 } from "@mantine/core";
 import type { UseFormReturnType } from "@mantine/form";
-import { useDisclosure } from "@mantine/hooks";
-import { ChevronDown, ChevronRight, Plus, Trash2 } from "lucide-react";
+import { useQuery } from "@tanstack/react-query";
+import { Plus, Trash2 } from "lucide-react";
+import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 
+import { listEventTypesOptions } from "../client/@tanstack/react-query.gen";
 import { EventTree } from "./EventTree";
 import { FilterField } from "./FilterField";
+import { FilterTrial } from "./FilterTrial";
+import { pathsOf, type Recipe, RECIPES } from "./pattern";
+import { isChosen, toggleType } from "./selection";
 import { header, type Values } from "./values";
 
 export type IntegrationForm = UseFormReturnType<Values>;
 
-export function TransmissionTypeField({ form }: { form: IntegrationForm }) {
+export interface FieldProps {
+  form: IntegrationForm;
+}
+
+export function TransmissionTypeField({ form }: FieldProps) {
   const { t } = useTranslation();
   return (
     <Input.Wrapper label={t("Transmission type")} labelElement="div" id="transmission-type">
@@ -46,7 +53,7 @@ export function TransmissionTypeField({ form }: { form: IntegrationForm }) {
   );
 }
 
-export function TargetFields({ form, creating }: { form: IntegrationForm; creating: boolean }) {
+export function TargetFields({ form, creating }: FieldProps & { creating: boolean }) {
   const { t } = useTranslation();
   if (form.values.type === "WEBHOOK") {
     return (
@@ -98,7 +105,7 @@ export function TargetFields({ form, creating }: { form: IntegrationForm; creati
   );
 }
 
-function Headers({ form }: { form: IntegrationForm }) {
+function Headers({ form }: FieldProps) {
   const { t } = useTranslation();
   return (
     <Input.Wrapper
@@ -147,65 +154,60 @@ function Headers({ form }: { form: IntegrationForm }) {
   );
 }
 
-export function EventsField({ form }: { form: IntegrationForm }) {
+export function EventsField({ form }: FieldProps) {
   const { error, value, onChange } = form.getInputProps("events");
   return <EventTree value={value} onChange={onChange} error={error} />;
 }
 
-export function ContentField({ form }: { form: IntegrationForm }) {
-  const { value, onChange, error } = form.getInputProps("filter");
-  return <FilterField value={value} onChange={onChange} error={error} />;
-}
-
-export function DeliveryFields({ form }: { form: IntegrationForm }) {
+/** Which of the chosen events, and what of them: filter and omissions, tried while they are edited. */
+export function ContentField({ form, integrationId }: FieldProps & { integrationId?: string }) {
   const { t } = useTranslation();
-  const { ordering, rateLimit, maxInFlight } = form.errors;
-  const [opened, { toggle }] = useDisclosure();
-  const shown = opened || [ordering, rateLimit, maxInFlight].some((error) => error !== undefined);
-  const Chevron = shown ? ChevronDown : ChevronRight;
+  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
+  const { events, filter, omit } = form.values;
+  const groups = useMemo(() => catalogue.data?.groups ?? [], [catalogue.data]);
+  const chosen = useMemo(
+    () =>
+      groups.flatMap((group) => group.types.filter(({ name }) => isChosen(events, group, name))),
+    [groups, events],
+  );
+  const examples = (chosen.length > 0 ? chosen : groups.flatMap(({ types }) => types)).map(
+    ({ example }) => example,
+  );
+
+  function choose(recipe: Recipe): void {
+    const { group, type } = RECIPES[recipe];
+    const of = groups.find(({ name }) => name === group);
+    if (of && !isChosen(events, of, type))
+      form.setFieldValue("events", toggleType(events, of, type));
+  }
+
   return (
-    <div>
-      <Button
-        variant="subtle"
-        color="gray"
-        px={0}
-        leftSection={<Chevron size={16} />}
-        onClick={toggle}
-        aria-expanded={shown}
-      >
-        {t("Order and pace")}
-      </Button>
-      <Collapse expanded={shown}>
-        <Stack>
-          <Select
-            label={t("Order")}
-            description={t(
-              "With order by subject, the events of one call are delivered strictly one after another.",
-            )}
-            allowDeselect={false}
-            data={[
-              { value: "none", label: t("None") },
-              { value: "subject", label: t("By subject") },
-            ]}
-            {...form.getInputProps("ordering")}
-          />
-          <NumberInput
-            label={t("Most deliveries a second")}
-            description={t("Empty: no limit.")}
-            min={0.1}
-            max={1000}
-            decimalScale={1}
-            {...form.getInputProps("rateLimit")}
-          />
-          <NumberInput
-            label={t("Most deliveries under way at once")}
-            min={1}
-            max={1000}
-            allowDecimal={false}
-            {...form.getInputProps("maxInFlight")}
-          />
-        </Stack>
-      </Collapse>
-    </div>
+    <>
+      <FilterField
+        value={filter}
+        onChange={(next) => form.setFieldValue("filter", next)}
+        error={form.errors.filter}
+        fields={pathsOf(examples, false)}
+        onRecipe={choose}
+      />
+      <TagsInput
+        label={t("Leave out")}
+        description={t(
+          "Parts that its copies do not hold, for privacy or for receivers that take no long bodies. * stands for each element of a list.",
+        )}
+        placeholder="data.flows.*.caller.phone"
+        data={pathsOf(examples, true).filter((path) => path.startsWith("data."))}
+        limit={20}
+        splitChars={[",", " "]}
+        acceptValueOnBlur
+        {...form.getInputProps("omit")}
+      />
+      <FilterTrial
+        filter={filter}
+        omit={omit}
+        types={new Set(chosen.map(({ name }) => name))}
+        integrationId={integrationId}
+      />
+    </>
   );
 }

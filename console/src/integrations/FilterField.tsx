@@ -5,14 +5,15 @@ import {
   Group,
   Input,
   JsonInput,
-  SegmentedControl,
+  Menu,
   Select,
+  SimpleGrid,
   Stack,
   Text,
   TextInput,
 } from "@mantine/core";
 import type { TFunction } from "i18next";
-import { Plus, Trash2 } from "lucide-react";
+import { Braces, ListFilter, Plus, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -21,6 +22,8 @@ import {
   type Operator,
   OPERATORS,
   type Pattern,
+  type Recipe,
+  RECIPES,
   toConditions,
   toPattern,
 } from "./pattern";
@@ -28,41 +31,38 @@ import {
 interface Props {
   /** The pattern as JSON; empty for none. */
   value: string;
+  /** Paths that events have, for the names of fields. */
+  fields: readonly string[];
   onChange: (value: string) => void;
+  /** A recipe's rows were put in; what types it is about is for the form. */
+  onRecipe: (recipe: Recipe) => void;
   error: React.ReactNode;
 }
 
 const WITHOUT_VALUE = new Set<Operator>(["exists", "missing"]);
-const FIELDS = [
-  "data.direction",
-  "data.duration",
-  "data.status",
-  "data.extension",
-  "data.flows.caller.phone",
-  "data.flows.callee.phone",
-  "data.flows.direction",
-];
 
-/** A content filter, as rows that must all match or as the pattern itself. */
-export function FilterField({ value, onChange, error }: Props) {
+/** A content filter: rows that must all match, and beside them the pattern itself; either can be edited. */
+export function FilterField({ value, fields, onChange, onRecipe, error }: Props) {
   const { t } = useTranslation();
-  const [rows, setRows] = useState<Condition[] | null>(() => rowsOf(value));
-  const [asJson, setAsJson] = useState(rows === null);
+  const [rows, setRows] = useState<readonly Condition[] | null>(() => rowsOf(value));
+  const [opened, setOpened] = useState(value !== "");
 
-  function change(next: Condition[]): void {
+  function change(next: readonly Condition[]): void {
     setRows(next);
+    setOpened(true);
     const pattern = toPattern(next);
     onChange(pattern === null ? "" : JSON.stringify(pattern, null, 2));
   }
 
-  function show(json: boolean): void {
-    if (!json) setRows(rowsOf(value));
-    setAsJson(json);
+  function write(json: string): void {
+    setRows(rowsOf(json));
+    onChange(json);
   }
 
-  const representable = rowsOf(value) !== null;
   return (
     <Input.Wrapper
+      className="wide"
+      maw={1080}
       label={t("Filter")}
       labelElement="div"
       description={t(
@@ -71,76 +71,124 @@ export function FilterField({ value, onChange, error }: Props) {
       error={error}
     >
       <Stack gap="xs" mt="xs">
-        <Group>
-          <SegmentedControl
+        {opened && (
+          <SimpleGrid cols={{ base: 1, md: 2 }}>
+            {rows === null ? (
+              <Text size="sm" c="dimmed">
+                {t("Rows cannot show this pattern; edit it as JSON.")}
+              </Text>
+            ) : (
+              <Rows rows={rows} fields={fields} onChange={change} />
+            )}
+            <JsonInput
+              aria-label={t("The filter as JSON")}
+              placeholder='{"data": {"flows": {"direction": ["INBOUND"]}}}'
+              autosize
+              minRows={4}
+              maxRows={20}
+              spellCheck={false}
+              classNames={{ input: "mono" }}
+              value={value}
+              onChange={write}
+            />
+          </SimpleGrid>
+        )}
+        <Group gap="xs">
+          <Button
             size="xs"
-            aria-label={t("How to edit the filter")}
-            value={asJson ? "json" : "rows"}
-            onChange={(shown) => show(shown === "json")}
-            data={[
-              { value: "rows", label: t("Rows"), disabled: asJson && !representable },
-              { value: "json", label: "JSON" },
-            ]}
-          />
-          {asJson && !representable && (
-            <Text size="sm" c="dimmed">
-              {t("Rows cannot show this pattern.")}
-            </Text>
+            variant="subtle"
+            leftSection={<Plus size={14} />}
+            disabled={rows === null}
+            onClick={() => change([...(rows ?? []), { field: "", operator: "is", value: "" }])}
+          >
+            {t("Add a row")}
+          </Button>
+          <Menu position="bottom-start">
+            <Menu.Target>
+              <Button size="xs" variant="subtle" leftSection={<ListFilter size={14} />}>
+                {t("Start from an example")}
+              </Button>
+            </Menu.Target>
+            <Menu.Dropdown>
+              {(Object.keys(RECIPES) as Recipe[]).map((recipe) => (
+                <Menu.Item
+                  key={recipe}
+                  onClick={() => {
+                    change(RECIPES[recipe].rows);
+                    onRecipe(recipe);
+                  }}
+                >
+                  {recipeText(t, recipe)}
+                </Menu.Item>
+              ))}
+            </Menu.Dropdown>
+          </Menu>
+          {!opened && (
+            <Button
+              size="xs"
+              variant="subtle"
+              leftSection={<Braces size={14} />}
+              onClick={() => setOpened(true)}
+            >
+              {t("Write JSON")}
+            </Button>
           )}
         </Group>
-        {asJson ? (
-          <JsonInput
-            aria-label={t("The filter as JSON")}
-            placeholder='{"data": {"direction": ["INBOUND"]}}'
-            autosize
-            minRows={4}
-            maxRows={20}
-            value={value}
-            onChange={onChange}
-          />
-        ) : (
-          <Rows rows={rows ?? []} onChange={change} />
-        )}
       </Stack>
     </Input.Wrapper>
   );
 }
 
-function Rows({ rows, onChange }: { rows: Condition[]; onChange: (rows: Condition[]) => void }) {
+interface RowsProps {
+  rows: readonly Condition[];
+  fields: readonly string[];
+  onChange: (rows: readonly Condition[]) => void;
+}
+
+function Rows({ rows, fields, onChange }: RowsProps) {
   const { t } = useTranslation();
   const put = (index: number, part: Partial<Condition>) =>
     onChange(rows.map((row, at) => (at === index ? { ...row, ...part } : row)));
   return (
-    <>
+    <Stack gap="xs">
+      {rows.length === 0 && (
+        <Text size="sm" c="dimmed">
+          {t("There is no row yet: all events of the chosen types pass.")}
+        </Text>
+      )}
       {rows.map((row, index) => (
-        <Group key={index} gap="xs" align="flex-start">
-          <Autocomplete
-            aria-label={t("Field of row {{number}}", { number: index + 1 })}
-            placeholder="data.direction"
-            flex="2 1 160px"
-            data={FIELDS}
-            value={row.field}
-            onChange={(field) => put(index, { field })}
-          />
-          <Select
-            aria-label={t("Operator of row {{number}}", { number: index + 1 })}
-            flex="1 1 130px"
-            allowDeselect={false}
-            value={row.operator}
-            onChange={(operator) => operator && put(index, { operator: operator as Operator })}
-            data={OPERATORS.map((operator) => ({
-              value: operator,
-              label: operatorText(t, operator),
-            }))}
-          />
-          <TextInput
-            aria-label={t("Value of row {{number}}", { number: index + 1 })}
-            placeholder="INBOUND"
-            flex="2 1 120px"
-            disabled={WITHOUT_VALUE.has(row.operator)}
-            value={row.value}
-            onChange={(event) => put(index, { value: event.currentTarget.value })}
-          />
+        <Group key={index} gap={6} align="flex-start" wrap="nowrap">
+          <Group gap={6} flex={1} grow preventGrowOverflow={false}>
+            <Autocomplete
+              aria-label={t("Field of row {{number}}", { number: index + 1 })}
+              placeholder="data.flows.direction"
+              miw={180}
+              data={[...fields]}
+              limit={20}
+              value={row.field}
+              onChange={(field) => put(index, { field })}
+            />
+            <Select
+              aria-label={t("Operator of row {{number}}", { number: index + 1 })}
+              miw={110}
+              allowDeselect={false}
+              value={row.operator}
+              onChange={(operator) => operator && put(index, { operator: operator as Operator })}
+              data={OPERATORS.map((operator) => ({
+                value: operator,
+                label: operatorText(t, operator),
+              }))}
+            />
+            {!WITHOUT_VALUE.has(row.operator) && (
+              <TextInput
+                aria-label={t("Value of row {{number}}", { number: index + 1 })}
+                placeholder="INBOUND"
+                miw={100}
+                value={row.value}
+                onChange={(event) => put(index, { value: event.currentTarget.value })}
+              />
+            )}
+          </Group>
           <ActionIcon
             size={36}
             variant="subtle"
@@ -152,17 +200,7 @@ function Rows({ rows, onChange }: { rows: Condition[]; onChange: (rows: Conditio
           </ActionIcon>
         </Group>
       ))}
-      <Group>
-        <Button
-          size="xs"
-          variant="subtle"
-          leftSection={<Plus size={14} />}
-          onClick={() => onChange([...rows, { field: "", operator: "is", value: "" }])}
-        >
-          {t("Add a row")}
-        </Button>
-      </Group>
-    </>
+    </Stack>
   );
 }
 
@@ -175,6 +213,19 @@ function rowsOf(value: string): Condition[] | null {
       : null;
   } catch {
     return null; // half-typed
+  }
+}
+
+function recipeText(t: TFunction, recipe: Recipe): string {
+  switch (recipe) {
+    case "missed":
+      return t("Only missed calls");
+    case "inbound":
+      return t("Only calls from outside");
+    case "external":
+      return t("No internal calls");
+    case "long":
+      return t("Only calls with ten seconds of talk or more");
   }
 }
 

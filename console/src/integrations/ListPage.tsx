@@ -1,18 +1,28 @@
-import { Badge, Button, Group, Select, Table, Text, TextInput } from "@mantine/core";
+import { Badge, Box, Button, Group, Select, Table, Text, TextInput } from "@mantine/core";
 import { useDebouncedCallback } from "@mantine/hooks";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useQueries } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { Plus } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
-import type { EventSelection, Integration, ListIntegrationsData } from "../client";
-import { listIntegrationsInfiniteOptions } from "../client/@tanstack/react-query.gen";
+import type {
+  EventSelection,
+  Integration,
+  IntegrationCounts,
+  ListIntegrationsData,
+} from "../client";
+import {
+  getStatisticsByIntegrationOptions,
+  listIntegrationsInfiniteOptions,
+} from "../client/@tanstack/react-query.gen";
 import { Empty, Listing } from "../shared/Listing";
 import { Page } from "../shared/Page";
+import { Sparkline } from "../shared/Sparkline";
 import { HealthBadge } from "../shared/states";
 
 const route = getRouteApi("/integrations");
 const TYPING = 300; // milliseconds after the last key until the list follows
+const AGAIN = 60_000; // milliseconds: the last hour's bar grows while one looks
 
 export function ListPage() {
   const { t } = useTranslation();
@@ -23,6 +33,7 @@ export function ListPage() {
     initialPageParam: {},
     getNextPageParam: (page) => page.next ?? undefined,
   });
+  const counts = useCounts(list.data?.pages.map(({ items }) => items) ?? []);
   const add = (
     <Button component={Link} to="/integrations/new" leftSection={<Plus size={16} />}>
       {t("Add new integration")}
@@ -36,12 +47,15 @@ export function ListPage() {
         list={list}
         columns={[
           { title: t("Name") },
-          { title: t("Type"), visibleFrom: "sm" },
-          { title: "PBX", visibleFrom: "md" },
-          { title: t("Types of events"), visibleFrom: "md" },
+          { title: t("Type"), visibleFrom: "md" },
+          { title: "PBX", visibleFrom: "lg" },
+          { title: t("Types of events"), visibleFrom: "lg" },
+          { title: t("Last 24 hours"), visibleFrom: "sm" },
           { title: t("Health") },
         ]}
-        row={(integration) => <Row key={integration.id} integration={integration} />}
+        row={(integration) => (
+          <Row key={integration.id} integration={integration} counts={counts.get(integration.id)} />
+        )}
         empty={
           filtered ? (
             <Empty title={t("No integration matches the filters")}>
@@ -62,9 +76,34 @@ export function ListPage() {
   );
 }
 
-function Row({ integration }: { integration: Integration }) {
+/** The counts of the last 24 hours: one request for each page of the list. */
+function useCounts(pages: readonly Integration[][]): Map<string, IntegrationCounts> {
+  return useQueries({
+    queries: pages
+      .filter((items) => items.length > 0)
+      .map((items) => ({
+        ...getStatisticsByIntegrationOptions({
+          query: { integrationId: items.map(({ id }) => id) },
+        }),
+        refetchInterval: AGAIN,
+        placeholderData: keepPreviousData,
+      })),
+    combine: (answers) =>
+      new Map(
+        answers.flatMap(({ data }) => data?.items ?? []).map((each) => [each.integrationId, each]),
+      ),
+  });
+}
+
+interface RowProps {
+  integration: Integration;
+  counts: IntegrationCounts | undefined;
+}
+
+function Row({ integration, counts }: RowProps) {
   const { t } = useTranslation();
   const { transmission } = integration;
+  const chart = counts && <Sparkline delivered={counts.delivered} failed={counts.failed} />;
   return (
     <Table.Tr>
       <Table.Td>
@@ -79,17 +118,23 @@ function Row({ integration }: { integration: Integration }) {
           {transmission.url}
         </Text>
       </Table.Td>
-      <Table.Td visibleFrom="sm" className="state-text">
+      <Table.Td visibleFrom="md" className="state-text">
         {transmission.type === "WEBHOOK" ? t("Webhook") : "AWS SQS"}
       </Table.Td>
-      <Table.Td visibleFrom="md" className="mono">
+      <Table.Td visibleFrom="lg" className="mono">
         {integration.pbx ?? integration.company}
       </Table.Td>
-      <Table.Td visibleFrom="md">
+      <Table.Td visibleFrom="lg">
         <Chosen events={integration.events} />
+      </Table.Td>
+      <Table.Td visibleFrom="sm" miw={152}>
+        {chart}
       </Table.Td>
       <Table.Td>
         <HealthBadge health={integration.health} />
+        <Box hiddenFrom="sm" mt="xs">
+          {chart}
+        </Box>
       </Table.Td>
     </Table.Tr>
   );
@@ -117,7 +162,7 @@ function Filters() {
     void navigate({ search: (before) => ({ ...before, ...part }), replace: true });
   const typed = useDebouncedCallback(change, TYPING);
   return (
-    <Group align="flex-end">
+    <div className="filters">
       <TextInput
         label="PBX"
         placeholder="000000000001"
@@ -134,7 +179,6 @@ function Filters() {
         label={t("Type")}
         placeholder={t("Any")}
         clearable
-        w={150}
         value={search.type ?? null}
         data={[
           { value: "WEBHOOK", label: t("Webhook") },
@@ -146,7 +190,6 @@ function Filters() {
         label={t("State")}
         placeholder={t("Any")}
         clearable
-        w={150}
         value={search.enabled ?? null}
         data={[
           { value: "true", label: t("Enabled") },
@@ -154,7 +197,7 @@ function Filters() {
         ]}
         onChange={(enabled) => change({ enabled: enabled ?? undefined })}
       />
-    </Group>
+    </div>
   );
 }
 

@@ -14,13 +14,8 @@ import { Problem } from "../layout/Failures";
 import { useSession } from "../session/session";
 import { Copyable } from "../shared/Copyable";
 import { Page } from "../shared/Page";
-import {
-  ContentField,
-  DeliveryFields,
-  EventsField,
-  TargetFields,
-  TransmissionTypeField,
-} from "./Fields";
+import { DeliveryFields } from "./DeliveryFields";
+import { ContentField, EventsField, TargetFields, TransmissionTypeField } from "./Fields";
 import { NOTHING, placeErrors, schemaOf, toCreate, type Values } from "./values";
 
 /** Add new integration: the form, then the secret of what it has made. */
@@ -68,7 +63,7 @@ function NewForm({ onMade }: { onMade: (integration: Integration) => void }) {
   const placed = error ? placeErrors(error.fields) : null;
   return (
     <form onSubmit={form.onSubmit(submit, focusFirstError)} noValidate>
-      <Stack maw={760}>
+      <Stack className="form">
         <TransmissionTypeField form={form} />
         <Group grow preventGrowOverflow={false} align="flex-start">
           <TextInput

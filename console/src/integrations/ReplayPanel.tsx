@@ -1,10 +1,10 @@
 import {
   Alert,
   Button,
-  Checkbox,
   Group,
   Paper,
   Progress,
+  Radio,
   Stack,
   Switch,
   Text,
@@ -12,7 +12,6 @@ import {
   Title,
 } from "@mantine/core";
 import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
-import type { TFunction } from "i18next";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -26,15 +25,13 @@ import {
 import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
 import { fromLocalInput, toLocalInput } from "../shared/format";
-import { statusText } from "../shared/states";
+import { jobStateText, RUNNING } from "../shared/states";
 import { Time } from "../shared/Time";
 
 const HOUR = 3_600_000; // milliseconds
 const AGAIN = 1_000; // milliseconds, while a replay runs
-const STATUSES = ["failed", "delivered", "skipped"] as const;
-const RUNNING = new Set<string>(["counting", "running"]);
 
-type Status = (typeof STATUSES)[number];
+type Which = "failed" | "all" | "skipped";
 
 /** Sends what an integration got, or missed, in a period again: counted first, then as a job. */
 export function ReplayPanel({ integration }: { integration: Integration }) {
@@ -42,7 +39,7 @@ export function ReplayPanel({ integration }: { integration: Integration }) {
   const queries = useQueryClient();
   const [since, setSince] = useState(() => toLocalInput(new Date(Date.now() - HOUR).toISOString()));
   const [until, setUntil] = useState("");
-  const [statuses, setStatuses] = useState<Status[]>(["failed"]);
+  const [which, setWhich] = useState<Which>("failed");
   const [missing, setMissing] = useState(false);
   const path = { integrationId: integration.id };
   const count = useMutation(startReplayMutation());
@@ -59,7 +56,7 @@ export function ReplayPanel({ integration }: { integration: Integration }) {
     return {
       since: fromLocalInput(since) ?? new Date(Date.now() - HOUR).toISOString(),
       until: fromLocalInput(until) ?? new Date().toISOString(),
-      ...(statuses.length > 0 && { statuses }),
+      ...(which !== "all" && { statuses: [which] }),
       ...(missing && { missing }),
     };
   }
@@ -103,20 +100,21 @@ export function ReplayPanel({ integration }: { integration: Integration }) {
           onChange={(event) => changed(() => setUntil(event.currentTarget.value))}
         />
       </Group>
-      <Checkbox.Group
-        label={t("Deliveries that ended so")}
-        description={t("None chosen: however they ended.")}
-        value={statuses}
-        onChange={(chosen) =>
-          changed(() => setStatuses(STATUSES.filter((status) => chosen.includes(status))))
-        }
+      <Radio.Group
+        label={t("Which deliveries")}
+        value={which}
+        onChange={(chosen) => changed(() => setWhich(chosen as Which))}
       >
-        <Group mt="xs">
-          {STATUSES.map((status) => (
-            <Checkbox key={status} value={status} label={statusText(t, status)} />
-          ))}
-        </Group>
-      </Checkbox.Group>
+        <Stack gap="xs" mt="xs">
+          <Radio value="failed" label={t("Only those that failed")} />
+          <Radio
+            value="all"
+            label={t("Everything of this period")}
+            description={t("Also what was delivered: the receiver gets it a second time.")}
+          />
+          <Radio value="skipped" label={t("Only those that were not sent")} />
+        </Stack>
+      </Radio.Group>
       <Switch
         label={t("Also events that it never got")}
         description={t(
@@ -134,6 +132,11 @@ export function ReplayPanel({ integration }: { integration: Integration }) {
             amount: `${counted.complete ? "" : "> "}${number.format(counted.total)}`,
           })}
         >
+          {counted.total === 0 && which === "failed" && (
+            <Text size="sm" mb="sm">
+              {t("Nothing failed in this period. To send all of it again, choose everything.")}
+            </Text>
+          )}
           <Group>
             <Button
               loading={start.isPending}
@@ -210,7 +213,7 @@ function Job({ replay }: { replay: Replay }) {
     <Paper withBorder p="md">
       <Stack gap="xs">
         <Group justify="space-between">
-          <Text fw={600}>{stateText(t, replay.state)}</Text>
+          <Text fw={600}>{jobStateText(t, replay.state)}</Text>
           {RUNNING.has(replay.state) && (
             <Button
               size="xs"
@@ -246,21 +249,4 @@ function Job({ replay }: { replay: Replay }) {
 
 function ago(milliseconds: number): string {
   return toLocalInput(new Date(Date.now() - milliseconds).toISOString());
-}
-
-function stateText(t: TFunction, state: string): string {
-  switch (state) {
-    case "counting":
-      return t("Counting");
-    case "running":
-      return t("Running");
-    case "done":
-      return t("Done");
-    case "cancelled":
-      return t("Stopped");
-    case "failed":
-      return t("Failed");
-    default:
-      return state;
-  }
 }

@@ -11,7 +11,8 @@ import {
 } from "../client/@tanstack/react-query.gen";
 import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
-import { Block } from "../shared/Block";
+import { Block, Fact } from "../shared/Block";
+import { Copyable } from "../shared/Copyable";
 import { milliseconds } from "../shared/format";
 import { errorText } from "../shared/states";
 
@@ -72,7 +73,19 @@ function Result({ result }: { result: TestResult }) {
           {attempt.error && ` · ${errorText(t, attempt.error, attempt.statusCode)}`}
           {attempt.tlsReason && ` (${attempt.tlsReason})`}
         </Text>
+        {attempt.hint && <Text size="sm">{attempt.hint}</Text>}
       </Alert>
+      {result.filteredBy && (
+        <Alert color="orange" role="note">
+          {t(
+            "The integration's filter does not let this example pass, because of {{path}}. A real event like it would not be sent.",
+            { path: result.filteredBy },
+          )}
+        </Alert>
+      )}
+      <Fact name="webhook-id">
+        <Copyable value={result.deliveryId} label={t("Copy the id")} />
+      </Fact>
       <Block title={t("The body that was sent")} text={result.body} />
       <Block title={t("The answer's body")} text={attempt.responseBody ?? ""} />
     </Stack>

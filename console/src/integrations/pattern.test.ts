@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 
-import { type Condition, toConditions, toPattern } from "./pattern";
+import { type Condition, pathsOf, RECIPES, toConditions, toPattern } from "./pattern";
 
 const CONDITIONS: Condition[] = [
   { field: "data.direction", operator: "is", value: "INBOUND" },
@@ -45,3 +45,18 @@ test.each(["INBOUND", "0039", "12", "1.5", "true", "null", ""])(
     expect(rows && toPattern(rows)).toEqual({ a: [text] });
   },
 );
+
+test("paths are suggested as filters and as omissions name them", () => {
+  const events = [{ id: "1", data: { flows: [{ caller: { phone: "230" } }], tags: ["a"] } }];
+  expect(pathsOf(events, false)).toEqual(["data.flows.caller.phone", "data.tags", "id"]);
+  expect(pathsOf(events, true)).toEqual([
+    "data.flows",
+    "data.flows.*.caller.phone",
+    "data.tags",
+    "id",
+  ]);
+});
+
+test.each(Object.values(RECIPES))("rows of the example about $type survive as JSON", ({ rows }) => {
+  expect(toConditions(toPattern(rows) ?? {})).toEqual(rows);
+});

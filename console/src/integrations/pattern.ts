@@ -123,3 +123,49 @@ function isOperator(value: unknown): value is Operator {
 function isPattern(value: unknown): value is Pattern {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
+
+/** The paths of all values in some events, for suggestions; `*` stands for an array's elements. */
+export function pathsOf(events: readonly unknown[], withStars: boolean): string[] {
+  const found = new Set<string>();
+  const visit = (value: unknown, path: readonly string[]): void => {
+    if (Array.isArray(value)) {
+      if (withStars && path.length > 0) found.add(path.join("."));
+      for (const element of value) visit(element, withStars ? [...path, "*"] : path);
+    } else if (isPattern(value)) {
+      for (const [key, inner] of Object.entries(value)) visit(inner, [...path, key]);
+    } else if (path.length > 0 && path.at(-1) !== "*") {
+      found.add(path.join("."));
+    }
+  };
+  for (const event of events) visit(event, []);
+  return [...found].sort();
+}
+
+/** What administrators ask for most: a type of event, and which of them. */
+export const RECIPES = {
+  missed: {
+    group: "analytics",
+    type: "call:completed",
+    rows: [
+      { field: "data.flows.direction", operator: "is", value: "INBOUND" },
+      { field: "data.flows.talkTime", operator: "=", value: "0" },
+      { field: "data.flows.talkTime", operator: "missing", value: "" },
+    ],
+  },
+  inbound: {
+    group: "analytics",
+    type: "call:completed",
+    rows: [{ field: "data.flows.direction", operator: "is", value: "INBOUND" }],
+  },
+  external: {
+    group: "analytics",
+    type: "call:completed",
+    rows: [{ field: "data.flows.direction", operator: "anything-but", value: "INTERNAL" }],
+  },
+  long: {
+    group: "analytics",
+    type: "call:completed",
+    rows: [{ field: "data.flows.talkTime", operator: ">=", value: "10000" }],
+  },
+} as const satisfies Record<string, { group: string; type: string; rows: Condition[] }>;
+export type Recipe = keyof typeof RECIPES;

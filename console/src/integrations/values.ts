@@ -5,7 +5,11 @@ import { z } from "zod/mini";
 
 import type { WrongField } from "../client";
 import type {
+  DeliveryByGroup,
+  DeliveryByGroupPatch,
   EventSelection,
+  GroupDelivery,
+  GroupDeliveryPatch,
   Integration,
   IntegrationCreate,
   IntegrationPatch,
@@ -19,6 +23,15 @@ export interface Header {
   readonly name: string;
   readonly value: string;
 }
+
+/** What a group's events are worth, as its fields hold it. */
+export interface Policy {
+  readonly retries: "default" | "none" | "own";
+  readonly retryDelays: string; // seconds, with commas between; of `own`
+  readonly maxAge: number | "";
+  readonly latest: boolean;
+}
+export const NO_POLICY: Policy = { retries: "default", retryDelays: "", maxAge: "", latest: false };
 
 export type Values = {
   pbx: string;
@@ -34,6 +47,8 @@ export type Values = {
   rateLimit: number | "";
   maxInFlight: number | "";
   filter: string; // JSON; empty for none
+  omit: string[];
+  delivery: Record<string, Policy>; // by group; left out: nothing of its own
 };
 
 export const NOTHING: Values = {
@@ -50,6 +65,8 @@ export const NOTHING: Values = {
   rateLimit: "",
   maxInFlight: "",
   filter: "",
+  omit: [],
+  delivery: {},
 };
 
 export function valuesOf(integration: Integration): Values {
@@ -70,6 +87,19 @@ export function valuesOf(integration: Integration): Values {
     rateLimit: integration.rateLimit ?? "",
     maxInFlight: integration.maxInFlight ?? "",
     filter: integration.filter ? JSON.stringify(integration.filter, null, 2) : "",
+    omit: integration.omit,
+    delivery: Object.fromEntries(
+      Object.entries(integration.delivery).map(([group, policy]) => [group, policyOf(policy)]),
+    ),
+  };
+}
+
+function policyOf({ retryDelays, maxAge, keep }: GroupDelivery): Policy {
+  return {
+    retries: retryDelays === undefined ? "default" : retryDelays.length === 0 ? "none" : "own",
+    retryDelays: retryDelays?.join(", ") ?? "",
+    maxAge: maxAge ?? "",
+    latest: keep === "latest",
   };
 }
 
@@ -89,8 +119,20 @@ export function schemaOf(t: TFunction, creating: boolean) {
     .custom<EventSelection>()
     .check(z.refine((chosen) => !isEmpty(chosen), t("Choose at least one type of event.")));
   const filter = z.string().check(z.refine(isJsonObject, t("Enter the filter as a JSON object.")));
+  const delivery = z.record(
+    z.string(),
+    z
+      .custom<Policy>()
+      .check(
+        z.refine(
+          ({ retries, retryDelays }) => retries !== "own" || delaysOf(retryDelays) !== null,
+          t("Enter one to three numbers of seconds, such as 5, 300, 3600."),
+        ),
+      ),
+  );
   const base = {
     url,
+    delivery,
     events,
     filter,
     headers: z.array(
@@ -109,9 +151,14 @@ export function schemaOf(t: TFunction, creating: boolean) {
 }
 
 function isJsonObject(text: string): boolean {
-  if (text.trim() === "") return true;
+  return filterOf(text) !== undefined;
+}
+
+/** The pattern that a text holds: null for none, undefined while it is half typed. */
+export function filterOf(text: string): Record<string, unknown> | null | undefined {
+  if (text.trim() === "") return null;
   const value = parsed(text);
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? value : undefined;
 }
 
 /** A JSON text's value; undefined while it is half typed. */
@@ -147,7 +194,32 @@ export function toCreate(values: Values): IntegrationCreate {
     ...(values.rateLimit !== "" && { rateLimit: values.rateLimit }),
     ...(values.maxInFlight !== "" && { maxInFlight: values.maxInFlight }),
     ...(values.filter.trim() && { filter: parsed(values.filter) ?? null }),
+    ...(values.omit.length > 0 && { omit: values.omit }),
+    ...(!same(deliveryOf(values), {}) && { delivery: deliveryOf(values) }),
   };
+}
+
+/** The policies that say anything, as the API takes them. */
+function deliveryOf(values: Values): DeliveryByGroup {
+  const policies = Object.entries(values.delivery).map(([group, policy]) => {
+    const { retries, retryDelays, maxAge, latest } = policy;
+    const made: GroupDelivery = {
+      ...(retries === "none" && { retryDelays: [] }),
+      ...(retries === "own" && { retryDelays: delaysOf(retryDelays) ?? [] }),
+      ...(maxAge !== "" && { maxAge }),
+      ...(latest && { keep: "latest" }),
+    };
+    return [group, made] as const;
+  });
+  return Object.fromEntries(policies.filter(([, policy]) => Object.keys(policy).length > 0));
+}
+
+/** Seconds before each retry; null where the text is no list of one to three numbers. */
+function delaysOf(text: string): number[] | null {
+  const parts = text.split(/[,;\s]+/).filter(Boolean);
+  const delays = parts.map(Number);
+  const well = delays.length >= 1 && delays.length <= 3 && delays.every((delay) => delay >= 0);
+  return well ? delays : null;
 }
 
 /** A merge patch with what differs from what the form was opened with, and nothing else. */
@@ -161,6 +233,9 @@ export function toPatch(before: Values, after: Values): IntegrationPatch {
   if (after.maxInFlight !== before.maxInFlight && after.maxInFlight !== "") {
     patch.maxInFlight = after.maxInFlight;
   }
+  if (!same(after.omit, before.omit)) patch.omit = after.omit;
+  const delivery = deliveryPatch(deliveryOf(before), deliveryOf(after));
+  if (Object.keys(delivery).length > 0) patch.delivery = delivery;
   if (after.filter !== before.filter)
     patch.filter = after.filter.trim() ? (parsed(after.filter) ?? null) : null;
   if (!same(after.events, before.events))
@@ -175,6 +250,17 @@ export function toPatch(before: Values, after: Values): IntegrationPatch {
   return patch;
 }
 
+/** Each group that differs, with null for each part of it that is gone; null for a whole one. */
+function deliveryPatch(before: DeliveryByGroup, after: DeliveryByGroup): DeliveryByGroupPatch {
+  const patch: DeliveryByGroupPatch = removed(before, after);
+  for (const [group, policy] of Object.entries(after)) {
+    const old = before[group] ?? {};
+    if (!same(old, policy))
+      patch[group] = { ...removed(old, policy), ...policy } as GroupDeliveryPatch;
+  }
+  return patch;
+}
+
 /** Put each of the service's errors at its field; return those that belong to none. */
 export function placeErrors(fields: readonly WrongField[]): {
   errors: FormErrors;
@@ -184,7 +270,9 @@ export function placeErrors(fields: readonly WrongField[]): {
   const others: WrongField[] = [];
   for (const field of fields) {
     const place = field.path.replace(/^transmission\./, "").split(/[.[]/)[0] ?? "";
-    if (place === "filter") errors[place] = `${field.path}: ${field.message}`;
+    if (place === "filter" || place === "omit") errors[place] = `${field.path}: ${field.message}`;
+    else if (place === "delivery")
+      errors[field.path.split(".").slice(0, 2).join(".")] = field.message;
     else if (place in NOTHING) errors[place] = field.message;
     else others.push(field);
   }

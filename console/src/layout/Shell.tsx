@@ -2,7 +2,17 @@ import { Alert, AppShell, Burger, Button, Group, NavLink, Stack, Text } from "@m
 import { useDisclosure } from "@mantine/hooks";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
-import { Activity, Gauge, KeyRound, LogOut, PhoneCall, Send, Server, Webhook } from "lucide-react";
+import {
+  Activity,
+  Eraser,
+  Gauge,
+  KeyRound,
+  LogOut,
+  PhoneCall,
+  Send,
+  Server,
+  Webhook,
+} from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 
@@ -84,6 +94,7 @@ function Navigation() {
     ...(admin
       ? [
           { to: "/keys", label: t("Keys"), icon: KeyRound },
+          { to: "/erasures", label: t("Erasure"), icon: Eraser },
           { to: "/system", label: t("System"), icon: Gauge },
         ]
       : []),

@@ -6,12 +6,11 @@ import { listEventTypesOptions } from "../client/@tanstack/react-query.gen";
 
 interface Props {
   value: string | undefined;
-  width: number;
   onChange: (part: { event: string | undefined }) => void;
 }
 
 /** A filter by one type of the catalogue's events; nothing chosen is any. */
-export function EventTypeSelect({ value, width, onChange }: Props) {
+export function EventTypeSelect({ value, onChange }: Props) {
   const { t } = useTranslation();
   const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
   return (
@@ -20,7 +19,6 @@ export function EventTypeSelect({ value, width, onChange }: Props) {
       placeholder={t("Any")}
       clearable
       searchable
-      w={width}
       value={value ?? null}
       onChange={(event) => onChange({ event: event ?? undefined })}
       data={(catalogue.data?.groups ?? []).map(({ title, types }) => ({

@@ -15,9 +15,7 @@ export function Time({ at, seconds = false }: { at: string | number; seconds?: b
       label={moment.toISOString().replace("T", " ").replace("Z", " UTC")}
       events={{ hover: true, focus: true, touch: true }}
     >
-      <time dateTime={moment.toISOString()} style={{ whiteSpace: "nowrap" }}>
-        {shown.format(moment)}
-      </time>
+      <time dateTime={moment.toISOString()}>{shown.format(moment)}</time>
     </Tooltip>
   );
 }

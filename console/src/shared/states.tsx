@@ -163,3 +163,23 @@ export function disabledText(t: TFunction, health: IntegrationHealth): string {
       return t("The integration is disabled.");
   }
 }
+
+/** The states of a job that still does something. */
+export const RUNNING: ReadonlySet<string> = new Set(["counting", "running"]);
+
+export function jobStateText(t: TFunction, state: string): string {
+  switch (state) {
+    case "counting":
+      return t("Counting");
+    case "running":
+      return t("Running");
+    case "done":
+      return t("Done");
+    case "cancelled":
+      return t("Stopped");
+    case "failed":
+      return t("Failed");
+    default:
+      return state;
+  }
+}
