@@ -38,9 +38,8 @@ from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.metrics.counters import Counters
-from hookline.metrics.processes import BEAT_EVERY, Heartbeat
-from hookline.metrics.scrape import Delivering
-from hookline.metrics.system import System
+from hookline.metrics.exposition import Delivering
+from hookline.metrics.system import BEAT_EVERY, Heartbeat, System
 from hookline.queue.overview import QueueOverview
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.recovery import ClockSkew

@@ -23,7 +23,7 @@ from hookline.integrations.outbox import Outbox
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.metrics.scrape import Delivering
+from hookline.metrics.exposition import Delivering
 from hookline.queue.postgres import PostgresQueue
 from hookline.settings import Settings
 from hookline.sinks import Sink

@@ -56,8 +56,8 @@ from hookline.integrations.revision import CHANNEL, Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.metrics.counters import Counters
+from hookline.metrics.exposition import Metrics
 from hookline.metrics.multiprocess import WRITE_EVERY, Tallies
-from hookline.metrics.scrape import Metrics
 from hookline.queue.port import PENDING_CHANNEL, Claimed
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.pool import PoolLimits

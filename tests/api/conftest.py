@@ -37,9 +37,8 @@ from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.metrics.counters import Counters
-from hookline.metrics.processes import Heartbeat
-from hookline.metrics.scrape import Metrics
-from hookline.metrics.system import System
+from hookline.metrics.exposition import Metrics
+from hookline.metrics.system import Heartbeat, System
 from hookline.queue.overview import QueueOverview
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.postgres import PostgresQueue

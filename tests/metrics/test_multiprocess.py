@@ -13,10 +13,10 @@ from hookline.dispatch.ingest import Receipt
 from hookline.domain.health import HealthState
 from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
-from hookline.metrics import scrape
+from hookline.metrics import exposition
 from hookline.metrics.counters import Counters
+from hookline.metrics.exposition import Metrics
 from hookline.metrics.multiprocess import Tallies, added
-from hookline.metrics.scrape import Metrics
 from support.engines import eventually
 from support.fakes import NoStreams
 from support.scraping import Scraped, parsed
@@ -193,7 +193,7 @@ async def test_while_the_database_is_away_the_rest_is_told(clock: Clock) -> None
 async def test_a_database_that_hangs_is_not_waited_for(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scrape, "_PATIENCE", 0.01)
+    monkeypatch.setattr(exposition, "_PATIENCE", 0.01)
 
     async def count_by_state() -> Mapping[HealthState, int]:
         await asyncio.Event().wait()

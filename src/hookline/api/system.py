@@ -14,8 +14,7 @@ from hookline.api.responses import failures
 from hookline.api.services import ServicesDep
 from hookline.domain.health import HealthState
 from hookline.integrations.fields import Document, IntegrationId, Moment
-from hookline.metrics.processes import ProcessState, Rates
-from hookline.metrics.system import SystemReport
+from hookline.metrics.system import ProcessState, Rates, SystemReport
 
 router = APIRouter(prefix="/v1/system", tags=["System"], route_class=JsonRoute)
 

@@ -9,7 +9,7 @@ from hookline.background import Periodic
 from hookline.db import connections
 from hookline.integrations.revision import Transactions
 from hookline.metrics.counters import Totals
-from hookline.metrics.processes import BEAT_EVERY, Heartbeat, Held, Rates
+from hookline.metrics.system import BEAT_EVERY, Heartbeat, Held, Rates
 from support.postgres_clients import ask
 
 NOTHING = Totals(0, 0, 0)

@@ -5,7 +5,7 @@ import pytest
 from hookline.api.services import Services
 from hookline.domain.catalogue import load_catalogue
 from hookline.errors import Overloaded
-from hookline.metrics import scrape as scraping
+from hookline.metrics import exposition as scraping
 from hookline.metrics.definitions import FAMILIES
 from support.engines import (
     ADMIN,
