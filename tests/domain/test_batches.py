@@ -47,11 +47,23 @@ def test_an_odd_item_is_handed_over_and_its_neighbours_stay_whole(odd: str) -> N
 
 
 @settings(max_examples=150, deadline=None)
-@given(st.lists(json_texts.documents, max_size=5), json_texts.strings, json_texts.documents)
-def test_both_ways_to_split_agree(items: list[str], key: str, other: str) -> None:
-    raw = f' {{ {key}:{other} ,\n"events" : [{" , ".join(items)} ] }} '.encode()
+@given(st.lists(json_texts.documents, max_size=5))
+def test_both_ways_to_split_agree(items: list[str]) -> None:
+    raw = f' {{ "events" :\n [{" , ".join(items)} ] }} '.encode()
     assert texts(finish(_Follower(raw, 5).items())) == [item.strip() for item in items]
     assert texts(split_batch(raw, at_most=5)) == [item.strip() for item in items]
+
+
+@settings(max_examples=50, deadline=None)
+@given(json_texts.strings, json_texts.documents)
+def test_any_other_member_is_refused_by_name(key: str, other: str) -> None:
+    name = json.loads(key)
+    with pytest.raises((InvalidInput, MalformedBody)) as refusal:
+        split_batch(f' {{ {key}:{other} ,"events":[] }} '.encode(), at_most=5)
+    if isinstance(refusal.value, InvalidInput):
+        assert [each.path for each in refusal.value.fields] == [name[:80] or "body"]
+    else:
+        assert name == "events"
 
 
 @settings(max_examples=150, deadline=None)
@@ -119,7 +131,7 @@ def test_a_body_that_has_no_items_to_find_is_malformed_as_a_whole(raw: bytes, pl
 
 
 @pytest.mark.parametrize(
-    "raw", [b"{}", b'{"events":null}', b'{"events":{}}', b'{"events":"\\ud800"}', b'{"Events":[]}']
+    "raw", [b"{}", b'{"events":null}', b'{"events":{}}', b'{"events":"\\ud800"}']
 )
 def test_a_batch_without_a_list_of_events_names_the_field(raw: bytes) -> None:
     with pytest.raises(InvalidInput) as refusal:
@@ -150,9 +162,30 @@ def test_many_commas_alone_are_no_reason_to_refuse() -> None:
 
 
 @pytest.mark.parametrize("odd", ["1", '"\\ud800"'])
-def test_the_last_of_two_lists_counts_as_in_javascript(odd: str) -> None:
-    raw = f'{{"events":[1,2],"\\u0065vents":[{odd}]}}'.encode()
-    assert texts(split_batch(raw, at_most=10)) == [odd]
+@pytest.mark.parametrize("again", ["events", "\\u0065vents"])
+def test_a_second_list_of_events_is_refused(again: str, odd: str) -> None:
+    raw = f'{{"events":[1,2], "{again}":[{odd}]}}'.encode()
+    with pytest.raises(MalformedBody, match=r"'events' stands a second time .* column 18"):
+        split_batch(raw, at_most=10)
+
+
+@pytest.mark.parametrize("odd", ["1", '"\\ud800"'])
+def test_other_members_are_named_all_at_once(odd: str) -> None:
+    raw = f'{{"pbx":"1","events":[{{"events":[{odd}]}}],"":{{"events":[]}}}}'.encode()
+    with pytest.raises(InvalidInput) as refusal:
+        split_batch(raw, at_most=10)
+    assert [problem.path for problem in refusal.value.fields] == ["pbx", "body"]
+
+
+def test_the_list_under_another_name_is_missing_and_unknown() -> None:
+    with pytest.raises(InvalidInput) as refusal:
+        split_batch(b'{"Events":[]}', at_most=10)
+    assert [problem.path for problem in refusal.value.fields] == ["events", "Events"]
+
+
+def test_a_key_that_is_not_utf8_is_told_so() -> None:
+    with pytest.raises(MalformedBody, match="not UTF-8 at byte 15"):
+        split_batch(b'{"events":[], "\xff":1}', at_most=10)
 
 
 @pytest.mark.parametrize("unit", ["[]", '{""}', '"",', "1,", "[", " "])

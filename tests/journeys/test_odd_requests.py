@@ -98,6 +98,9 @@ REFUSED = {
     "UTF-16 without a mark": (SEND, with_length(EVENT.decode().encode("utf-16le")), 400, "UTF-16"),
     "half an event": (SEND, with_length(EVENT[:40]), 400, "line 1, column"),
     "half a batch": (SEND_BATCH, with_length(BATCH[:-1]), 400, "byte"),
+    "a second list": (SEND_BATCH, with_length(BATCH[:-1] + b',"events":[]}'), 400, "second time"),
+    "a key of no UTF-8": (SEND_BATCH, with_length(b'{"\xff":1}'), 400, "UTF-8"),
+    "an unknown member": (SEND_BATCH, with_length(b'{"pbx":"1",' + BATCH[1:]), 422, "pbx: "),
     "an unknown parameter": (b"POST /v1/events?p_b=1 HTTP/1.1", with_length(EVENT), 422, "p_b"),
     "1_0 for 10": (b"GET /v1/integrations?limit=1_0 HTTP/1.1", b"\r\n", 422, "limit"),
 }

@@ -78,6 +78,8 @@ class EventCreate(BaseModel):
 class EventBatchCreate(BaseModel):
     """Up to 1,000 events."""
 
+    model_config = ConfigDict(extra="forbid")
+
     events: list[EventCreate] = Field(
         max_length=1000, description="The events, in the order in which they are answered."
     )

@@ -8,6 +8,7 @@ work, whatever the bytes are.
 import json
 import re
 from collections.abc import Generator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -16,6 +17,8 @@ from hookline.domain.documents import (
     _NO_BRACKETS,
     BYTE_ORDER_MARK,
     levels_of,
+    malformed,
+    not_utf8,
     refuse_other_encodings,
 )
 from hookline.errors import FieldProblem, InvalidInput, MalformedBody, TooLarge
@@ -31,6 +34,9 @@ _PART_COST: Final = 20  # bytes that take as long as a string
 _BRACKET_COST: Final = 20  # and as a bracket
 _MOST_MEMBERS: Final = 1_000  # of the batch's own object, which needs one
 _LONGEST_KEY: Final = 64 * 1024  # bytes of a key of that object
+_LONGEST_NAME: Final = 80  # characters of an unknown member that are said back
+_MOST_NAMED: Final = 20  # unknown members
+_NO_SUCH_FIELD: Final = "There is no such field; remove it."
 _NOT_A_LIST = FieldProblem("events", "Send a list of events.")
 
 # Possessive, so they never go back; bounded, so each match takes less than a step.
@@ -44,8 +50,13 @@ _NESTING = re.compile(  # some brackets, or the beginning of a long string, and 
 )
 
 
+# The batch's own object where it has `events` alone, once, as nearly all have it.
+_BEFORE_LIST = re.compile(rb'[ \t\n\r]*+\{[ \t\n\r]*+"events"[ \t\n\r]*+:[ \t\n\r]*+')
+_BEHIND_LIST = re.compile(rb"[ \t\n\r]*+\}[ \t\n\r]*+")
+
+
 class _Body(msgspec.Struct):
-    events: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    events: msgspec.Raw
 
 
 _BODY = msgspec.json.Decoder(_Body)
@@ -55,15 +66,17 @@ _ITEMS = msgspec.json.Decoder(list[msgspec.Raw])
 def split_batch(raw: bytes, *, at_most: int) -> Generator[None, None, list[bytes]]:
     """Return the bytes of each item of `{"events": [...]}`, in order, in steps of bounded work.
 
-    An item's bytes may be anything that has a beginning and an end. Raises MalformedBody,
-    InvalidInput where `events` is no list, and TooLarge with more than `at_most` items.
+    An item's bytes may be anything that has a beginning and an end. Raises MalformedBody, also
+    where `events` stands twice, InvalidInput where it is no list or has other members beside it,
+    and TooLarge with more than `at_most` items.
     """
-    if len(raw) > _AT_ONCE:
+    before = _BEFORE_LIST.match(raw)
+    if len(raw) > _AT_ONCE or before is None:
         return (yield from _Follower(raw, at_most).items())
     try:
         found = _BODY.decode(raw).events
-        if found is msgspec.UNSET:
-            raise InvalidInput(_NOT_A_LIST)
+        if not _BEHIND_LIST.fullmatch(raw, before.end() + len(memoryview(found))):
+            return (yield from _Follower(raw, at_most).items())
         items = _ITEMS.decode(found)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return (yield from _Follower(raw, at_most).items())
@@ -82,12 +95,13 @@ class _Follower:
         self._since = 0  # what was followed in this step, in bytes
 
     def items(self) -> Generator[None, None, list[bytes]]:
-        """Return the items of the last member that is called `events`."""
+        """Return the items of the member that is called `events`, the only one there may be."""
         yield from self._skip(_SPACE)
         if self._next_byte() != b"{":
             refuse_other_encodings(self._raw)
             raise MalformedBody('A batch is one JSON object: {"events": [...]}.')
         items: list[bytes] | None = None
+        unknown: dict[str, None] = {}
         members = 0
         self._at += 1
         yield from self._skip(_SPACE)
@@ -95,17 +109,26 @@ class _Follower:
             members += 1
             if members > _MOST_MEMBERS:
                 raise _too_many_members()
-            if (yield from self._key()) == "events":
+            at = self._at
+            if (key := (yield from self._key())) != "events":
+                unknown[key] = None
+                yield from self._value()
+            elif items is None:
                 items = yield from self._list()
             else:
-                yield from self._value()
+                what = "the name 'events' stands a second time in one object"
+                raise malformed(what, self._raw, at)
             yield from self._comma(b"}")
         self._at += 1
         yield from self._skip(_SPACE)
         if self._at != len(self._raw):
             raise _malformed("unexpected content after the batch", self._at)
-        if items is None:
-            raise InvalidInput(_NOT_A_LIST)
+        missing = () if items is not None else (_NOT_A_LIST,)
+        if items is None or unknown:
+            named = (
+                FieldProblem(name[:_LONGEST_NAME] or "body", _NO_SUCH_FIELD) for name in unknown
+            )
+            raise InvalidInput(*missing, *islice(named, _MOST_NAMED))
         return items
 
     def _key(self) -> Generator[None, None, str]:
@@ -116,6 +139,8 @@ class _Follower:
             raise _too_many_members()
         try:
             key = str(json.loads(self._raw[start : self._at].decode()))
+        except UnicodeDecodeError as error:
+            raise not_utf8(start + error.start) from error
         except ValueError as error:
             raise _malformed("expected a key in double quotes", start) from error
         yield from self._skip(_SPACE)
