@@ -2,9 +2,13 @@
 
 import contextlib
 import ctypes
+import time
+from collections.abc import Callable
 from typing import Final
 
 _M_MMAP_THRESHOLD: Final = -3  # mallopt(3)
+CHECK_EVERY: Final = 10.0  # seconds between looks at whether a process has become quiet
+_BUSY: Final = 0.2  # of a processor; a quiet process with its polls takes a few hundredths
 _LARGE: Final = 1024 * 1024  # bytes; glibc's own threshold grows to 32 MiB with what is freed
 
 
@@ -24,3 +28,31 @@ def return_free_pages() -> None:
     """
     with contextlib.suppress(AttributeError):  # other C libraries have no malloc_trim
         ctypes.CDLL(None).malloc_trim(0)
+
+
+class AfterLoad:
+    """Gives memory back once, when a busy process has become quiet: then nobody waits for it.
+
+    `check` is called at an interval. `used` and `clock` are seconds: of processor time, of all.
+    """
+
+    def __init__(
+        self,
+        give_back: Callable[[], None] = return_free_pages,
+        *,
+        used: Callable[[], float] = time.process_time,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._give_back = give_back
+        self._used, self._clock = used, clock
+        self._before = used(), clock()
+        self._was_busy = True  # it has just started
+
+    async def check(self) -> None:
+        """Look at how busy the process was since the last call."""
+        now = self._used(), self._clock()
+        busy = now[0] - self._before[0] > _BUSY * (now[1] - self._before[1])
+        self._before = now
+        if self._was_busy and not busy:
+            self._give_back()
+        self._was_busy = busy

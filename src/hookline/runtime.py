@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
+from hookline import memory
 from hookline.api.authentication_throttle import AuthenticationThrottle
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.monitoring import DatabaseAndEngine
@@ -87,6 +88,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
     Raises ConfigurationError or Unavailable, with a sentence.
     """
     async with AsyncExitStack() as stack:
+        keep_running(stack, Periodic("memory", memory.AfterLoad().check, memory.CHECK_EVERY))
         dsn = await open_database(settings, stack)
         records = await open_records(settings, dsn, stack)
         transactions = Transactions(records)
