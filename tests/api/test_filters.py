@@ -56,6 +56,31 @@ async def test_an_integrations_last_events_are_those_that_it_chose(api: Api) -> 
     assert json.loads(result["items"][0]["body"])["integrationId"] == made["id"]
 
 
+async def test_events_nest_as_deep_as_senders_may_nest_them(api: Api) -> None:
+    def nested(levels: int) -> Json:
+        value: object = "x"
+        for _ in range(levels):
+            value = {"a": value}
+        return an_event(data=value)
+
+    deepest = await tried(api, filter=None, events=[nested(63)])
+    assert deepest["passing"] == 1
+    answer = await api.post("/v1/filters/try", {"filter": None, "events": [nested(64)]})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["path"] == "events[0]"
+
+
+async def test_a_trial_warns_of_paths_that_no_example_has(api: Api) -> None:
+    flows = {"data": {"flows": {"direction": ["INBOUND"]}}}
+    result = await tried(api, filter=INBOUND, omit=["data.flows.*.caller.phone", "data.nowhere"])
+    assert [each["path"] for each in result["warnings"]] == ["filter.data.direction", "omit[1]"]
+    assert "data.direction; did you mean data.flows.direction?" in result["warnings"][0]["message"]
+    assert (await tried(api, filter=flows))["warnings"] == []
+    chat = await api.post("/v1/integrations", a_webhook(pbx=a_pbx(), events={"chat": "all"}))
+    of_chat = await tried(api, filter=flows, integrationId=chat.json()["id"])
+    assert [each["path"] for each in of_chat["warnings"]] == ["filter.data.flows.direction"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "path"),
     [

@@ -16,6 +16,7 @@ HEALTHY = {
     "disabledBy": None,
     "disabledAt": None,
 }
+ALL = "/v1/integrations"
 SWITCHED_OFF = {"state": "disabled", "disabledReason": "manual"}
 
 
@@ -372,3 +373,27 @@ async def test_a_fifo_queue_keeps_order_and_cannot_be_told_not_to(api: Api) -> N
         [error] = refused.json()["errors"]
         assert error["path"] == "ordering"
         assert "FIFO" in error["message"]
+
+
+async def test_a_path_that_no_example_of_a_chosen_type_has_is_kept_with_a_warning(api: Api) -> None:
+    pattern = {"data": {"flows": {"directon": ["INBOUND"]}}}
+    wanted = a_webhook(filter=pattern, omit=["data.chunkz", "data.chunks"], pbx="warned")
+    wanted["events"] = {"analytics": "all"}
+    created = await api.post(ALL, wanted, headers={"Idempotency-Key": "warned"})
+    made = created.json()
+    assert (created.status_code, made["filter"]) == (201, pattern)
+    assert [each["path"] for each in made["warnings"]] == ["filter.data.flows.directon", "omit[0]"]
+    assert "flows.directon; did you mean data.flows.direction?" in made["warnings"][0]["message"]
+    again = await api.post(ALL, wanted, headers={"Idempotency-Key": "warned"})
+    assert again.json() == made
+
+    path = f"{ALL}/{made['id']}"
+    assert "warnings" not in (await api.get(path)).json()
+    renamed = (await api.patch(path, {"name": "Renamed", "warnings": made["warnings"]})).json()
+    assert (renamed["name"], renamed["warnings"]) == ("Renamed", made["warnings"])
+    false = await api.patch(path, {"warnings": []})
+    assert [each["path"] for each in false.json()["errors"]] == ["warnings"]
+    mended = {"filter": {"data": {"flows": {"direction": ["INBOUND"]}}}, "omit": None}
+    assert "warnings" not in (await api.patch(path, mended)).json()
+    moved = (await api.patch(path, {"events": {"analytics": None, "chat": "all"}})).json()
+    assert [each["path"] for each in moved["warnings"]] == ["filter.data.flows.direction"]

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from email.message import Message
 from time import thread_time
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
@@ -22,6 +22,7 @@ from hookline.errors import MalformedBody, TooLarge, UnsupportedBody
 
 MOST_BYTES = 1024 * 1024  # an integration takes a few kilobytes
 _DEEPEST = 16  # an integration nests four levels
+_DEEPEST_WITH_EVENTS = 202  # the deepest event that settings allow, in a list in the body
 _JSON: Final = "application/json"
 _CHARSETS: Final = frozenset({"utf-8", "utf8", "us-ascii"})
 _ENCODINGS: Final = {
@@ -56,6 +57,8 @@ class JsonRoute(StrictRoute):
     Reads are bounded for each tenant.
     """
 
+    deepest: ClassVar[int] = _DEEPEST
+
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler."""
         self._with_charged_validation()
@@ -76,7 +79,7 @@ class JsonRoute(StrictRoute):
                 raw = await read_bounded(request, MOST_BYTES, held)
                 token = _SPENT.set(spent)
                 try:
-                    return await handle(_with_document(request, types, raw, spent))
+                    return await handle(_with_document(request, types, raw, spent, self.deepest))
                 finally:
                     _SPENT.reset(token)
                     services.rate_limits.charge_request_cpu(key_id, spent.seconds)
@@ -87,6 +90,12 @@ class JsonRoute(StrictRoute):
         """Have what validates the body note its CPU time."""
         for field in self.dependant.body_params:
             field.validate = _charged(field.validate)  # type: ignore[method-assign]  # no hook of FastAPI's
+
+
+class EventsRoute(JsonRoute):
+    """A route whose body holds whole events, which may nest deeper than other documents."""
+
+    deepest = _DEEPEST_WITH_EVENTS
 
 
 class _ReadRequest(Request):
@@ -144,13 +153,15 @@ def _announced(request: Request, most: int) -> int:
     return length
 
 
-def _with_document(request: Request, types: Sequence[str], raw: bytes, spent: _Spent) -> Request:
+def _with_document(
+    request: Request, types: Sequence[str], raw: bytes, spent: _Spent, deepest: int
+) -> Request:
     """Parse a body; the CPU time counts, also where the body is refused."""
     with spent.measuring():
         if not raw.strip():
             return _ReadRequest(request, b"", None)
         _refuse_other_types(request, types)
-        document = parse_unambiguous(raw, depth=_DEEPEST)
+        document = parse_unambiguous(raw, depth=deepest)
         if not isinstance(document, dict):
             raise MalformedBody("The body must be one JSON object.")
         return _ReadRequest(request, raw, document)

@@ -8,7 +8,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
 from hookline.api.auth import Admin, AnyRole
-from hookline.api.bounded_body import JsonRoute
+from hookline.api.bounded_body import EventsRoute
 from hookline.api.openapi.examples import EVENT_TYPE
 from hookline.api.parameters import Boolean
 from hookline.api.responses import failures
@@ -18,7 +18,7 @@ from hookline.errors import Forbidden
 from hookline.integrations.event_types import KeptType, UnknownType, WantedType
 from hookline.integrations.fields import PRINTABLE, Document, Moment, RequestDocument, Switch
 
-router = APIRouter(prefix="/v1/event-types", tags=["Event types"], route_class=JsonRoute)
+router = APIRouter(prefix="/v1/event-types", tags=["Event types"], route_class=EventsRoute)
 
 TypePath = Annotated[
     str,

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Body
 from pydantic import Field, WithJsonSchema
 
 from hookline.api.auth import Manager
-from hookline.api.bounded_body import JsonRoute
+from hookline.api.bounded_body import EventsRoute
 from hookline.api.openapi.examples import FILTER_TRIALS
 from hookline.api.responses import failures
 from hookline.api.services import ServicesDep
@@ -23,6 +23,7 @@ from hookline.integrations.fields import (
     OmitPaths,
     RequestDocument,
 )
+from hookline.integrations.serializers import FieldWarning, shown_warnings
 
 _GivenEvent = Annotated[
     Any,  # hookline.domain.events reads it, and names every wrong place in it
@@ -73,9 +74,13 @@ class FilterTrial(Document):
 
     passing: int = Field(ge=0, description="How many of the events pass.")
     items: list[TriedEvent] = Field(description="The events, in the order given; the newest first.")
+    warnings: list[FieldWarning] = Field(
+        description="Paths of `filter` and `omit` that no example of the integration's types, "
+        "or without an integration of any type, has."
+    )
 
 
-router = APIRouter(prefix="/v1/filters", tags=["Filters"], route_class=JsonRoute)
+router = APIRouter(prefix="/v1/filters", tags=["Filters"], route_class=EventsRoute)
 
 
 @router.post("/try", responses=failures(400, 403, 404, 413, 415, 422))
@@ -99,6 +104,7 @@ async def try_filter(
     return FilterTrial(
         passing=sum(each.refused_by is None for each in tried),
         items=[_shown(each) for each in tried],
+        warnings=shown_warnings(services.trials.warnings(pattern, omit, trial.integration_id)),
     )
 
 
@@ -109,7 +115,7 @@ async def _samples(
         message = "Send events along or name an integration, not both."
         raise InvalidInput(FieldProblem("integrationId", message))
     if trial.events is not None:
-        return given_events(trial.events)
+        return given_events(trial.events, services.limits)
     if trial.integration_id is None:
         return services.trials.examples()
     await services.integrations.check_manages(caller, trial.integration_id)

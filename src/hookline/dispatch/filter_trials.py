@@ -12,6 +12,7 @@ from hookline.domain.catalogue import Catalogue
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.filters import Filter
 from hookline.domain.omissions import without
+from hookline.domain.path_warnings import path_warnings
 from hookline.errors import FieldProblem, InvalidInput, MalformedBody, NotFound, TooLarge
 from hookline.history.repository import History
 from hookline.history.statements import WantedEvents
@@ -57,6 +58,16 @@ class FilterTrials:
         kinds = [kind for kind in self._catalogue.types if kind.example]
         return [Sample(parse_event(orjson.dumps(dict(k.example)), Limits())) for k in kinds]
 
+    def warnings(
+        self, pattern: Filter | None, omit: Sequence[str], integration_id: str | None
+    ) -> list[FieldProblem]:
+        """Warn of paths that no example has: of an integration's types, or of any."""
+        known = self._subscriptions.find(integration_id) if integration_id else None
+        kinds = self._catalogue.types
+        if known is not None:
+            kinds = tuple(kind for kind in kinds if known.selection.wants(kind.name, kind.group))
+        return path_warnings(pattern, omit, kinds)
+
     async def last_events(self, principal: Principal, integration_id: str) -> list[Sample]:
         """Return the last events, at most 100, that an integration would have got without a filter.
 
@@ -78,9 +89,9 @@ class FilterTrials:
         return [Sample(raw, each) for each, raw in payloads.items()]
 
 
-def given_events(documents: Sequence[object]) -> list[Sample]:
+def given_events(documents: Sequence[object], limits: Limits) -> list[Sample]:
     """Check events that were sent along. Raises InvalidInput with the place of what is wrong."""
-    return [Sample(_given(document, place)) for place, document in enumerate(documents)]
+    return [Sample(_given(document, place, limits)) for place, document in enumerate(documents)]
 
 
 def try_in_steps(
@@ -107,9 +118,9 @@ def try_in_steps(
     return tried
 
 
-def _given(document: object, place: int) -> Event:
+def _given(document: object, place: int, limits: Limits) -> Event:
     try:
-        return parse_event(orjson.dumps(document), Limits())
+        return parse_event(orjson.dumps(document), limits)
     except InvalidInput as error:
         raise InvalidInput(*_within(error, place)) from error
     except (MalformedBody, TooLarge) as error:

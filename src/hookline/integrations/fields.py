@@ -301,9 +301,11 @@ EventPattern = Annotated[
             "examples": [
                 {
                     "data": {
-                        "direction": ["INBOUND"],
-                        "duration": [{"numeric": [">=", 10]}],
-                        "flows": {"extension": ["230", {"prefix": "24"}]},
+                        "flows": {
+                            "direction": ["INBOUND"],
+                            "duration": [{"numeric": [">=", 10]}],
+                            "caller": {"phone": ["+4955500100", {"prefix": "+39"}]},
+                        }
                     }
                 }
             ],

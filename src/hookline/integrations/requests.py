@@ -317,5 +317,6 @@ FIXED_FIELDS = {
     "version": "Hookline counts the changes; leave it out.",
     "createdAt": "Hookline keeps the dates; leave it out.",
     "updatedAt": "Hookline keeps the dates; leave it out.",
+    "warnings": "Hookline warns; leave it out.",
 }
 """Fields that answers have and requests must not; why, for the person who sent one."""

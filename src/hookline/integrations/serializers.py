@@ -1,6 +1,7 @@
 """Integrations as the REST API shows them: the documents, and what makes them of rows."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Literal
@@ -16,7 +17,9 @@ from hookline.db.models import IntegrationHealth as HealthRow
 from hookline.domain import stored
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.deliveries import ErrorKind
+from hookline.domain.filters import parse_filter
 from hookline.domain.health import HealthState
+from hookline.domain.path_warnings import path_warnings
 from hookline.domain.selection import restore_selection
 from hookline.domain.stored import (
     disabled_reason_of,
@@ -25,6 +28,7 @@ from hookline.domain.stored import (
     ordering_chosen,
 )
 from hookline.domain.targets import TransmissionType, ordering_of
+from hookline.errors import FieldProblem
 from hookline.integrations.encryption import (
     open_headers,
     open_secret,
@@ -157,6 +161,19 @@ DeliveryByGroup = TypeAliasType(
 )
 
 
+class FieldWarning(Document):
+    """What may be wrong in a document that was taken as it is."""
+
+    path: str = Field(
+        description="Where it is, from the document's root.",
+        examples=["filter.data.flows.directon"],
+    )
+    message: str = Field(
+        description="What to look at.",
+        examples=["No example of the chosen event types has data.flows.directon; did you mean …"],
+    )
+
+
 class Integration(Document):
     """An integration: whose events it wants, which of them, and where its copies go."""
 
@@ -183,6 +200,17 @@ class Integration(Document):
     )
     created_at: Moment = Field(description="When it was created.")
     updated_at: Moment = Field(description="When it was last changed.")
+    warnings: list[FieldWarning] | None = Field(
+        None,
+        description="What may be wrong: paths of `filter` and `omit` that no example of a chosen "
+        "event type has. In the answers of creations and changes alone, and only if there is any.",
+        exclude_if=lambda value: not value,
+    )
+
+
+def shown_warnings(found: Iterable[FieldProblem]) -> list[FieldWarning]:
+    """Return warnings as answers show them."""
+    return [FieldWarning(path=each.path, message=each.message) for each in found]
 
 
 class IntegrationPage(Document):
@@ -225,23 +253,31 @@ class Serializer:
         self._catalogue = catalogue
 
     def integration(
-        self, row: Row, health: HealthRow | None = None, *, with_secret: bool = False
+        self,
+        row: Row,
+        health: HealthRow | None = None,
+        *,
+        with_secret: bool = False,
+        with_warnings: bool = False,
     ) -> Listed:
-        """Return what is shown of a row; a webhook's secret only where it is asked for.
+        """Return what is shown of a row; a webhook's secret and warnings only if asked for.
 
         A row that cannot be read is shown as far as it can be, with a health that says so: it must
         not cost a list the others. Why it cannot, the snapshot's log says.
         """
         try:
             open_target(row, self._keyring, datetime.now(UTC))  # what sending to it needs
-            return self._readable(row, health, with_secret=with_secret)
+            shown = self._readable(row, health, with_secret=with_secret)
+            if with_warnings:
+                shown.warnings = self._warnings(row)
+            return Listed(shown, row.sequence)
         except Exception:
             if with_secret:
                 raise
             return Listed(self._unreadable(row), row.sequence)
 
-    def _readable(self, row: Row, health: HealthRow | None, *, with_secret: bool) -> Listed:
-        shown = Integration(
+    def _readable(self, row: Row, health: HealthRow | None, *, with_secret: bool) -> Integration:
+        return Integration(
             id=row.id,
             pbx=row.pbx,
             company=row.company,
@@ -262,7 +298,12 @@ class Serializer:
             created_at=row.created_at,
             updated_at=row.updated_at,
         )
-        return Listed(shown, row.sequence)
+
+    def _warnings(self, row: Row) -> list[FieldWarning]:
+        selection = restore_selection(row.events, self._catalogue)
+        chosen = (each for each in self._catalogue.types if selection.wants(each.name, each.group))
+        pattern = None if row.filter is None else parse_filter(json.loads(row.filter))
+        return shown_warnings(path_warnings(pattern, row.omit, chosen))
 
     def _unreadable(self, row: Row) -> Integration:
         """Return what is sound in a row; nothing is checked of what is said of it."""

@@ -115,7 +115,7 @@ class IntegrationService:
             row.pbx, row.company, row.company_vouched = whose.pbx, whose.company, whose.vouched
             row.revision = change.revision
             change.session.add(row)
-            made = self._serializer.integration(row, with_secret=True)
+            made = self._serializer.integration(row, with_secret=True, with_warnings=True)
             if key is not None:
                 await keep_result(change.session, key, made, self._keyring)
         return made
@@ -163,7 +163,10 @@ class IntegrationService:
             health = await find_health(session, [integration_id])
             sent = patch.transmission.read_only if patch.transmission else {}
             shown = self._serializer.integration(
-                row, health.get(integration_id), with_secret="secret" in sent
+                row,
+                health.get(integration_id),
+                with_secret="secret" in sent,
+                with_warnings="warnings" in patch.read_only,
             )
             check_read_only(patch, shown.integration, checks)
             was_enabled, was_moved = row.enabled, row.disabled_reason == MOVED
@@ -178,7 +181,9 @@ class IntegrationService:
                 await _announce_disabled(session, row, health)
             if afresh and await clear_health(session, integration_id):
                 changed, health = True, {}
-            shown = self._serializer.integration(row, health.get(integration_id))
+            shown = self._serializer.integration(
+                row, health.get(integration_id), with_warnings=True
+            )
             if not changed:
                 await session.rollback()  # no new revision, and nobody is told of one
         return shown

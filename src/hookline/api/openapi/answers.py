@@ -95,13 +95,14 @@ ANSWERS: Final[dict[str, object]] = {
                 "eventId": None,
                 "type": "call:live:progress",
                 "passes": False,
-                "refusedBy": "data.direction",
-                "bytes": 161,
+                "refusedBy": "data.flows.direction",
+                "bytes": 183,
                 "body": '{"id":"1721836787.1","pbx":"000000000001","company":"it_w000001",'
                 '"time":1721836787753,"type":"call:live:progress","integrationId":"s95eum",'
-                '"data":{"direction":"OUTBOUND"}}',
+                '"data":{"flows":[{"direction":"OUTBOUND"}]}}',
             }
         ],
+        "warnings": [],
     },
     "testIntegration": {
         "eventType": "presence:telephony",

@@ -356,7 +356,7 @@ FILTER_TRIALS: Examples = {
     "events": {
         "summary": "On an event that is sent along",
         "value": {
-            "filter": {"data": {"direction": ["INBOUND"]}},
+            "filter": {"data": {"flows": {"direction": ["INBOUND"]}}},
             "events": [
                 {
                     "id": "1721836787.1",
@@ -364,7 +364,7 @@ FILTER_TRIALS: Examples = {
                     "company": "it_w000001",
                     "time": 1721836787753,
                     "type": "call:live:progress",
-                    "data": {"direction": "OUTBOUND"},
+                    "data": {"flows": [{"direction": "OUTBOUND"}]},
                 }
             ],
         },
