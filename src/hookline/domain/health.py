@@ -48,6 +48,9 @@ def evidence_of(verdict: Verdict) -> Evidence:
     return _EVIDENCE[verdict]
 
 
+_SLACK: Final = 60.0  # seconds
+
+
 @dataclass(frozen=True, slots=True)
 class HealthRules:
     """When an integration counts as failing, is paused, is probed and is switched off.
@@ -63,6 +66,11 @@ class HealthRules:
     first_probe: float = 30.0
     longest_probe: float = 900.0
     disable_after: timedelta = timedelta(days=5)
+
+    @property
+    def latest_probe(self) -> float:
+        """How many seconds from now a probe can be due at the most, unless the clock went back."""
+        return self.longest_probe + _SLACK
 
     def probe_interval(self, probes: int) -> float:
         """Return the seconds from a pause or its probe of this number until the next probe."""
@@ -156,7 +164,7 @@ def take(health: Health, step: Step, now: datetime, rules: HealthRules) -> Healt
     """Return the shared state after a step; the same object where the step comes too late."""
     match step:
         case Fail(since=since, error=error) if health.state is HealthState.HEALTHY:
-            return Health(HealthState.FAILING, since, error)
+            return Health(HealthState.FAILING, min(since, now), error)
         case Pause(error=error) if health.state is HealthState.FAILING:
             until = now + timedelta(seconds=rules.probe_interval(0))
             return replace(
@@ -172,9 +180,13 @@ def take_probe(health: Health, now: datetime, rules: HealthRules) -> Health:
     """Return the state once a probe is let through; the same object where none may go yet.
 
     The next one is due after a longer interval, whatever becomes of this one: a process that dies
-    with the probe in its hands delays nothing further.
+    with the probe in its hands delays nothing further. Where the time for it is later than it can
+    be, the clock went back since the last probe, and one may go.
     """
-    if health.paused_until is None or now < health.paused_until:
+    if health.paused_until is None:
+        return health
+    wait = (health.paused_until - now).total_seconds()
+    if 0 < wait <= rules.latest_probe:
         return health
     probes = health.probes + 1
     until = now + timedelta(seconds=rules.probe_interval(probes))

@@ -2,21 +2,33 @@
 
 A step that comes too late changes nothing, and its process is told so: of all processes that saw
 the same, one alone changes the state, probes, and announces it, in the transaction of the change.
-Times are the database's.
+What a step does is domain.health's to say; times are the database's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from math import inf
 from typing import Final
 
-from sqlalchemy import Double, Row, TextClause, case, cast, delete, func, select, text
+from sqlalchemy import Double, Row, case, cast, delete, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.errors import rerunnable
 from hookline.db.models import Integration, IntegrationHealth
 from hookline.domain import notices
-from hookline.domain.health import HEALTHY, Fail, Health, HealthRules, HealthState, Pause, Recover
+from hookline.domain.health import (
+    HEALTHY,
+    Fail,
+    Health,
+    HealthRules,
+    HealthState,
+    Pause,
+    Recover,
+    take,
+    take_probe,
+)
 from hookline.domain.stored import error_of, health_state_of
 from hookline.integrations.outbox import announce
 from hookline.integrations.revision import Transactions
@@ -25,60 +37,6 @@ HEALTH_CHANNEL: Final = "hookline_health"  # NOTIFY says that something changed:
 
 _ONE_WRITER = text("select pg_advisory_xact_lock(7524882318093774953)")  # no deadlocks: one by one
 _TELL = text("select pg_notify(:channel, '')")
-_COLUMNS = "integration_id, state, failing_since, last_error, paused_until, probes"
-_FAIL = text(
-    f"""
-    insert into integration_health (
-        integration_id, state, failing_since, last_error, last_error_at
-    )
-    select failed.id, 'failing', least(failed.since, now()), failed.error, now()
-    from unnest(cast(:ids as text[]), cast(:since as timestamptz[]), cast(:errors as text[]))
-        as failed (id, since, error)
-    join integrations on integrations.id = failed.id
-        and integrations.enabled and integrations.deleted_at is null
-    on conflict (integration_id) do nothing
-    returning {_COLUMNS}
-    """  # noqa: S608 - our own column names
-)
-_PAUSE = text(
-    f"""
-    update integration_health
-    set
-        state = 'paused',
-        last_error = failed.error,
-        last_error_at = now(),
-        paused_until = now() + make_interval(secs => cast(:interval as float8)),
-        probes = 0
-    from unnest(cast(:ids as text[]), cast(:errors as text[])) as failed (id, error)
-    where integration_id = failed.id and state = 'failing'
-    returning {_COLUMNS}
-    """  # noqa: S608 - our own column names
-)
-_RECOVER = text(
-    f"""
-    delete from integration_health
-    where integration_id = any(cast(:ids as text[]))
-    returning {_COLUMNS}
-    """  # noqa: S608 - our own column names
-)
-_PROBE = text(
-    """
-    update integration_health
-    set
-        probes = probes + 1,
-        paused_until = now() + make_interval(secs => least(
-            cast(:longest as float8),
-            cast(:first as float8) * power(2, least(probes + 1, 30))
-        ))
-    where integration_id = any(cast(:ids as text[]))
-        and (
-            paused_until <= now()
-            or paused_until > now() + make_interval(secs => cast(:latest as float8))
-        )
-    returning integration_id
-    """
-)
-_SLACK = 60.0  # seconds beyond the longest interval: then the clock went back since the last probe
 
 _STATE: Final = case(
     (Integration.enabled, func.coalesce(IntegrationHealth.state, HealthState.HEALTHY)),
@@ -111,7 +69,7 @@ class HealthRecords:
     async def load(self) -> dict[str, Known]:
         """Return every integration that is not healthy. Raises Unavailable."""
         left = cast(func.extract("epoch", IntegrationHealth.paused_until - func.now()), Double)
-        probe_in = case((left.is_(None), inf), (left > self._latest_probe, 0.0), else_=left)
+        probe_in = case((left.is_(None), inf), (left > self._rules.latest_probe, 0.0), else_=left)
         async with self._transactions.reading() as session:
             rows = (await session.execute(select(IntegrationHealth, probe_in))).all()
         return {row.integration_id: Known(health_of(row), seconds) for row, seconds in rows}
@@ -123,30 +81,26 @@ class HealthRecords:
         With each comes the health that it led to, and for a recovery the one that it ended.
         Raises Unavailable, and then nothing was changed.
         """
-        failed = {key: step for key, step in steps.items() if isinstance(step, Fail)}
-        paused = {key: step for key, step in steps.items() if isinstance(step, Pause)}
-        recovered = [key for key, step in steps.items() if isinstance(step, Recover)]
         changed: dict[str, Health] = {}
         async with self._transactions.noting() as session:
-            await session.execute(_ONE_WRITER)
-            if recovered:
-                changed |= await _run(session, _RECOVER, ids=recovered)
-            if failed:
-                changed |= await _run(
-                    session,
-                    _FAIL,
-                    ids=list(failed),
-                    since=[step.since for step in failed.values()],
-                    errors=[step.error for step in failed.values()],
-                )
-            if paused:
-                changed |= await _run(
-                    session,
-                    _PAUSE,
-                    ids=list(paused),
-                    errors=[step.error for step in paused.values()],
-                    interval=self._rules.probe_interval(0),
-                )
+            now, rows = await _locked(session, steps)
+            failed: dict[str, Health] = {}
+            for integration_id, step in steps.items():
+                before = health_before(rows, integration_id)
+                after = take(before, step, now, self._rules)
+                if after == before:
+                    continue
+                if isinstance(step, Fail):
+                    failed[integration_id] = after
+                    continue
+                row = rows[integration_id]
+                if isinstance(step, Recover):
+                    changed[integration_id] = before
+                    await session.delete(row)
+                else:
+                    changed[integration_id] = after
+                    _write(row, after, now)
+            changed |= await _begin_to_fail(session, failed, now)
             if changed:
                 await announce(session, _to_tell(steps, changed))
                 await session.execute(_TELL, {"channel": HEALTH_CHANNEL})
@@ -158,22 +112,16 @@ class HealthRecords:
 
         With that the next probe is due after a longer interval, whatever becomes of this one.
         """
+        taken: set[str] = set()
         async with self._transactions.noting() as session:
-            await session.execute(_ONE_WRITER)
-            taken = await session.execute(
-                _PROBE,
-                {
-                    "ids": list(integration_ids),
-                    "first": self._rules.first_probe,
-                    "longest": self._rules.longest_probe,
-                    "latest": self._latest_probe,
-                },
-            )
-            return set(taken.scalars())
-
-    @property
-    def _latest_probe(self) -> float:
-        return self._rules.longest_probe + _SLACK
+            now, rows = await _locked(session, integration_ids)
+            for integration_id, row in rows.items():
+                before = health_of(row)
+                after = take_probe(before, now, self._rules)
+                if after != before:
+                    row.paused_until, row.probes = after.paused_until, after.probes
+                    taken.add(integration_id)
+        return taken
 
 
 class StateCounts:
@@ -255,8 +203,45 @@ def _to_tell(
     return told
 
 
-async def _run(
-    session: AsyncSession, statement: TextClause, **parameters: object
+async def _locked(
+    session: AsyncSession, integration_ids: Collection[str]
+) -> tuple[datetime, dict[str, IntegrationHealth]]:
+    """Return the time, by the database's clock, and these rows, for nobody else to change."""
+    await session.execute(_ONE_WRITER)
+    now = (await session.execute(select(func.now()))).scalar_one()
+    query = select(IntegrationHealth).where(IntegrationHealth.integration_id.in_(integration_ids))
+    rows = await session.scalars(query.with_for_update())
+    return now, {row.integration_id: row for row in rows}
+
+
+def _write(row: IntegrationHealth, health: Health, now: datetime) -> None:
+    row.state, row.last_error, row.last_error_at = health.state, health.last_error, now
+    row.paused_until, row.probes = health.paused_until, health.probes
+
+
+async def _begin_to_fail(
+    session: AsyncSession, failed: Mapping[str, Health], now: datetime
 ) -> dict[str, Health]:
-    rows = await session.execute(statement, parameters)
-    return {row.integration_id: health_of(row) for row in rows}
+    """Write those that are enabled, and return them; who is disabled or deleted does not fail."""
+    if not failed:
+        return {}
+    enabled = await session.scalars(
+        select(Integration.id).where(
+            Integration.id.in_(failed), Integration.enabled, Integration.deleted_at.is_(None)
+        )
+    )
+    rows = [
+        {
+            "integration_id": each,
+            "state": failed[each].state,
+            "failing_since": failed[each].failing_since,
+            "last_error": failed[each].last_error,
+            "last_error_at": now,
+        }
+        for each in enabled
+    ]
+    if not rows:
+        return {}
+    written = insert(IntegrationHealth).values(rows).on_conflict_do_nothing()
+    ids = await session.scalars(written.returning(IntegrationHealth.integration_id))
+    return {each: failed[each] for each in ids}
