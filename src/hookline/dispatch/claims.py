@@ -1,0 +1,125 @@
+"""Claims: what waits in the database is polled, and leased as lanes have room and rates allow.
+
+Polling is the truth and notifications are hints: an engine that hears nothing finds everything at
+its next poll.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from hookline.dispatch.deliver import Deliverer
+from hookline.dispatch.lanes import Lanes
+from hookline.queue.port import Claimed, Lane, Queue
+
+_LOOK_SHARE = 20  # looks at thousands of lanes, two each time, take a tenth of the time at most
+_POLL_SHARE = 5  # a poll may take a sixth of the time at most, however many hints come
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claim asked for, when (by the lanes' clock), and the deliveries that it leased."""
+
+    asked: Sequence[Lane]
+    asked_at: float
+    jobs: Sequence[Claimed]
+
+
+_NOTHING = Claim((), 0.0, ())
+
+
+class Claims:
+    """Asks the queue for the lanes of a process; `poll_interval` is seconds."""
+
+    def __init__(
+        self, queue: Queue, lanes: Lanes, deliverer: Deliverer, *, poll_interval: float
+    ) -> None:
+        self._queue = queue
+        self._lanes = lanes
+        self._deliverer = deliverer
+        self._poll_interval = poll_interval
+        self._next_poll = 0.0
+        self._earliest_poll = 0.0
+
+    def poll_soon(self) -> None:
+        """Have the next poll come soon: polls may take a small part of the time."""
+        self._next_poll = self._earliest_poll
+
+    async def poll_when_due(self) -> list[Claimed]:
+        """Ask what waits where; return what lanes hold that is no longer theirs to start."""
+        now = self._lanes.moment()
+        if now < self._next_poll:
+            return []
+        self._next_poll = now + self._poll_interval
+        self._lanes.found(await self._queue.waiting(), asked_at=now)
+        after = self._lanes.clock()
+        self._earliest_poll = after + _POLL_SHARE * (after - now)
+        return self._lanes.misplaced()
+
+    async def claim(self) -> Claim | None:
+        """Lease what lanes have room for; None where no lane wants anything now.
+
+        What came with it is to be started before `refund` is called.
+        """
+        wanted, most_bytes = self._lanes.claimable(), self._lanes.bytes_to_claim
+        if await self._take_over():
+            return _NOTHING
+        if not wanted:
+            return None
+        asked = await self._acquire(wanted)
+        asked_at = self._lanes.moment()
+        jobs = await self._queue.claim(asked, most_bytes=most_bytes) if asked else []
+        try:
+            await self._deliverer.follow(jobs)
+        except Exception:
+            await self._queue.release(jobs)
+            raise
+        self._lanes.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
+        return Claim(asked, asked_at, jobs)
+
+    async def refund(self, claim: Claim) -> None:
+        """Refund the tokens of rate-limited lanes that had less to send."""
+        got = Counter(job.integration_id for job in claim.jobs)
+        unused = [
+            replace(lane, room=lane.room - got[lane.integration_id])
+            for lane in claim.asked
+            if lane.rate_limit is not None and got[lane.integration_id] < lane.room
+        ]
+        if unused:
+            await self._queue.refund_tokens(unused)
+
+    async def until_next(self) -> float:
+        """Return the seconds until a lane has work due, or until the next poll."""
+        began = self._lanes.clock()
+        due = self._lanes.next_due()
+        await asyncio.sleep(_LOOK_SHARE * (self._lanes.clock() - began))
+        until_poll = max(0.0, self._next_poll - self._lanes.clock())
+        return until_poll if due is None else min(due, until_poll)
+
+    async def _take_over(self) -> bool:
+        """Make lanes ours before they are claimed for; tell whether any became so."""
+        if not (asked := self._lanes.to_take_over()):
+            return False
+        ready = await self._queue.take_over([lane for lane, _ in asked])
+        self._lanes.took_over(asked, ready)
+        return bool(ready)
+
+    async def _acquire(self, wanted: Sequence[Lane]) -> Sequence[Lane]:
+        """Return what rates allow to be claimed now; what they do not waits unleased."""
+        limited = [lane for lane in wanted if lane.rate_limit is not None]
+        if not limited:
+            return wanted
+        tokens = await self._queue.acquire_tokens(limited)
+        allowed: list[Lane] = []
+        for lane in wanted:
+            of_lane = tokens.get(lane.integration_id)
+            if of_lane is None:
+                allowed.append(lane)
+                continue
+            self._lanes.not_before(lane.integration_id, of_lane.next_in)
+            if of_lane.granted:
+                allowed.append(replace(lane, room=of_lane.granted))
+        return allowed
