@@ -42,6 +42,7 @@ from hookline.metrics.exposition import Delivering
 from hookline.metrics.system import BEAT_EVERY, Heartbeat, System
 from hookline.queue.overview import QueueOverview
 from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.pbx_retention import PbxRetention
 from hookline.queue.recovery import ClockSkew
 from hookline.security.egress.connect import Proxy
 from hookline.security.egress.policy import EgressPolicy
@@ -109,10 +110,12 @@ async def keep_database(  # noqa: PLR0913, PLR0917 - one line below the root
         duplicate_window=duplicate_window_of(settings),
     )
     await keeper.make()
+    pbx_retention = PbxRetention(pool, retention_days=settings.retention_days)
     records = RecordRetention(transactions, days=settings.retention_days)
     jobs = JobRetention(Jobs(engine), days=settings.retention_days)
     for name, each in (
         ("partitions", keeper),
+        ("pbx-retention", pbx_retention),
         ("record-retention", records),
         ("job-retention", jobs),
     ):

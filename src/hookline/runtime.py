@@ -207,7 +207,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             keep_running(stack, Periodic("metrics", metrics.write, WRITE_EVERY))
         yield Services(
             integrations=integrations,
-            pbxs=PbxService(transactions),
+            pbxs=PbxService(transactions, retention_days=settings.retention_days),
             keys=keys,
             key_records=key_records,
             event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),

@@ -131,7 +131,7 @@ def services(  # noqa: PLR0917 - fixtures
     throttle = AuthenticationThrottle(directory, refusals=1_000_000)
     return Services(
         integrations=integrations,
-        pbxs=PbxService(transactions),
+        pbxs=PbxService(transactions, retention_days=30),
         keys=directory,
         key_records=KeyService(transactions),
         event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),

@@ -207,8 +207,9 @@ async def test_lists_go_on_page_by_page_up_to_the_limit(run: Run) -> None:
 
 async def test_pbxs_are_described_shown_and_deleted(run: Run) -> None:
     described = ("--company", "it_w1", "--license", "collaboration", "--presence-events")
-    put = await run("pbxs", "put", "a b", *described, "--json")
-    assert put.json["presenceEvents"] is True
+    put = await run("pbxs", "put", "a b", *described, "--retention-days", "7", "--json")
+    assert (put.json["presenceEvents"], put.json["retentionDays"]) == (True, 7)
+    assert "7 days" in (await run("pbxs", "show", "a b")).out
     assert "it_w1" in (await run("pbxs", "show", "a b")).out
     deleted = await run("pbxs", "delete", "a b")
     assert (deleted.code, deleted.out) == (0, "Deleted the record of a b.\n")

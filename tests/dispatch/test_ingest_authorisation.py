@@ -39,7 +39,7 @@ class Process:
         self.key_cache = KeyCache(transactions)
         self.authorisation = IngestAuthorisation(self.key_cache, self.subscriptions)
         self.keys = KeyService(transactions)
-        self.pbxs = PbxService(transactions)
+        self.pbxs = PbxService(transactions, retention_days=30)
         self.pool = pool
         queue = PostgresQueue(pool, lease_seconds=10.0, duplicate_window=WINDOW)
         self.ingest = Ingest(

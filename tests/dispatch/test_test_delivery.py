@@ -58,7 +58,7 @@ class Bench:
     def __init__(self, engine: AsyncEngine) -> None:
         transactions = Transactions(engine)
         catalogue, keyring = load_catalogue(), KeyRing.parse(generate_key())
-        self.pbxs = PbxService(transactions)
+        self.pbxs = PbxService(transactions, retention_days=30)
         self.integrations = IntegrationService(transactions, keyring, EgressPolicy([]), catalogue)
         self.sink = Recording()
         sinks = dict.fromkeys(TransmissionType, self.sink)

@@ -44,7 +44,7 @@ def service(transactions: Transactions, keyring: KeyRing) -> IntegrationService:
 
 @pytest.fixture(scope="module")
 def pbxs(transactions: Transactions) -> PbxService:
-    return PbxService(transactions)
+    return PbxService(transactions, retention_days=30)
 
 
 @pytest.fixture(scope="module")

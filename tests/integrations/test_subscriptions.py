@@ -38,7 +38,7 @@ class Bench:
         number = next(_numbers)
         self.pbx, self.company = f"{number:012}", f"it_w{number:06}"
         self.integrations = integrations
-        self.pbxs = PbxService(transactions)
+        self.pbxs = PbxService(transactions, retention_days=30)
         self.keyring = keyring
         self.transactions = transactions
         self.snapshot = self.another()

@@ -92,6 +92,22 @@ async def test_a_record_of_a_pbx_sent_back_whole_changes_nothing(service: Servic
     assert changed.headers["etag"] != made.headers["etag"]
 
 
+async def test_a_pbx_keeps_its_events_for_as_long_as_it_asks_and_no_longer_than_everybody(
+    service: Service,
+) -> None:
+    path, described = "/v1/pbxs/kept", {"company": "it_kept", "license": "x-bees"}
+    put = await service.api.put(path, described | {"retentionDays": 7})
+    assert (put.status_code, put.json()["retentionDays"]) == (200, 7)
+    listed = (await service.read("/v1/pbxs?company=it_kept"))["items"]
+    assert [each["retentionDays"] for each in listed] == [7]
+    beyond = await service.api.put(path, described | {"retentionDays": 31})
+    assert beyond.status_code == 422
+    [told] = beyond.json()["errors"]
+    assert told["path"] == "retentionDays"
+    assert told["message"].startswith("At most 30: the service keeps everybody's events for 30")
+    assert (await service.api.put(path, described)).json()["retentionDays"] is None
+
+
 @pytest.mark.parametrize(
     ("wrong", "path"),
     [

@@ -20,7 +20,14 @@ from support.filled_store import Sample
 _NOW = datetime.now(UTC)
 _NEW = 100  # events of one append, ten of them duplicates
 _FILLING = 60.0  # seconds that one statement of the filling may take
-_NAMES_DAYS = {"events": 1, "event_of": 1, "retry": 3}  # partitions that a statement names itself
+_NAMES_DAYS = {  # partitions that a statement names itself
+    "events": 1,
+    "event_of": 1,
+    "retry": 3,
+    "old_events": 1,
+    "remove_deliveries": 2,
+    "remove_events": 1,
+}
 _HOT = (
     "append",
     "originals",
@@ -43,6 +50,9 @@ _HOT = (
     "skip_stale",
     "skip_superseded",
     "replacement_keys",
+    "old_events",
+    "remove_deliveries",
+    "remove_events",
 )
 
 
@@ -81,6 +91,9 @@ def arguments(name: str, sample: Sample) -> list[object]:
             7,
         ],
         "replacement_keys": ["", UUID(int=0), 100],
+        "old_events": ["000000000001", UUID(int=sample.finished_event.int - 1), 100],
+        "remove_deliveries": [[sample.finished]],
+        "remove_events": [[sample.finished_event]],
         "skip": [sample.integrations[3], "deleted", 100, 7],
     }
     return every[name]

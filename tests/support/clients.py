@@ -28,6 +28,7 @@ SEEN: Final[dict[str, Any]] = {  # Any: a JSON document
     "retried": {"status": "delivered", "attempts": ["delivered", "delivered"], "listed": True},
     "changed": [False, 5, "manual", "/problems/stale"],
     "after": [204, 404, "/problems/not-found"],
+    "pbx": ["000000000002", "x-bees", 7],
 }
 """What every journey prints, in whichever language."""
 

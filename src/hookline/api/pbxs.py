@@ -1,4 +1,4 @@
-"""`/v1/pbxs`: a PBX's company, licence and presence events."""
+"""`/v1/pbxs`: a PBX's company, licence, presence events and retention."""
 
 from typing import Annotated
 
@@ -77,6 +77,10 @@ async def put_pbx(  # noqa: PLR0913 - each is a part of the request
     events, and `company` says whose the PBX is. Where that makes it another company's, integrations
     of the old company on it are disabled with the reason `moved`, which both companies see, and
     what waits for them ends as skipped. Described as the old company's again, they are enabled.
+
+    `retentionDays` is for the PBX's own events, with their deliveries and attempts: what is older
+    is removed within an hour, but for what is not delivered yet. A company's is set at each of
+    its PBXs.
     """
     put = await services.pbxs.put(caller, pbx, description, if_match)
     response.headers["ETag"] = version_tag(put.version)

@@ -172,6 +172,7 @@ class Pbx(Base):
     __tablename__ = "pbxs"
     __table_args__ = (
         CheckConstraint("license in ('x-bees', 'collaboration')", name="license"),
+        CheckConstraint("retention_days between 1 and 3650", name="retention_days"),
         Index("pbxs_revision_idx", "revision"),
         Index("pbxs_company_idx", "company"),
     )
@@ -181,6 +182,7 @@ class Pbx(Base):
     company: Mapped[str]
     license: Mapped[str]
     presence_events: Mapped[bool]
+    retention_days: Mapped[int | None] = mapped_column(Integer)  # None: as everybody's
     revision: Mapped[int] = mapped_column(BigInteger)  # the ETag as well
     updated_at: Mapped[datetime] = mapped_column(server_default=func.now())
     deleted_at: Mapped[datetime | None]  # such a row says nothing, but that snapshots forget it

@@ -24,6 +24,7 @@ from hookline.domain.group_policies import LONGEST_AGE, LONGEST_DELAY, MOST_RETR
 from hookline.domain.omissions import LONGEST_PATH, MOST_PATHS
 from hookline.domain.targets import Ordering
 
+MOST_RETENTION_DAYS = 3650  # what the table's own check allows
 MOST_IN_FLIGHT = 1000  # what the table's own check allows
 SLOWEST_RATE, FASTEST_RATE = 0.1, 1000.0  # deliveries a second, as the table's own check allows
 LONGEST_NAME = 200  # characters
@@ -158,6 +159,11 @@ RateLimit = Annotated[
         allow_inf_nan=False,
     ),
 ]
+RetentionDays = Annotated[int, Field(ge=1, le=MOST_RETENTION_DAYS, strict=True)]
+RETENTION_DAYS = (
+    "For how many days events of the PBX are kept, with their deliveries and attempts: at most the "
+    "service's own RETENTION_DAYS. `null`: as many as that."
+)
 RATE_LIMIT = (
     "How many deliveries a second the target gets at most, over all of Hookline's processes; "
     "what waits for its turn costs no attempt. `null`: as many as it takes."

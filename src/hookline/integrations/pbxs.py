@@ -22,7 +22,7 @@ from hookline.domain.notices import disabled
 from hookline.domain.stored import licence_of
 from hookline.errors import Conflict, FieldProblem, InvalidInput, NotFound, PreconditionFailed
 from hookline.integrations import repository
-from hookline.integrations.fields import Document, Moment, PbxSerial
+from hookline.integrations.fields import RETENTION_DAYS, Document, Moment, PbxSerial, RetentionDays
 from hookline.integrations.health import clear_health, find_health, health_before
 from hookline.integrations.outbox import announce
 from hookline.integrations.patch import READ_ONLY, says, switch
@@ -38,6 +38,7 @@ class PbxRecord(PbxFields):
     presence_events: bool = Field(
         description="Whether a `collaboration` PBX sends presence events."
     )
+    retention_days: RetentionDays | None = Field(description=RETENTION_DAYS, examples=[7])
     updated_at: Moment = Field(description="When the description was last changed.")
 
 
@@ -67,10 +68,14 @@ class WantedPbxs:
 
 
 class PbxService:
-    """The one writer of the table `pbxs`. Every method commits before it returns."""
+    """The one writer of the table `pbxs`. Every method commits before it returns.
 
-    def __init__(self, transactions: Transactions) -> None:
+    Nothing is kept for more than `retention_days`, so no PBX may ask for more.
+    """
+
+    def __init__(self, transactions: Transactions, *, retention_days: int) -> None:
         self._transactions = transactions
+        self._retention_days = retention_days
 
     @rerunnable
     async def put(
@@ -80,8 +85,9 @@ class PbxService:
 
         Where that makes it another company's, integrations of the old one on it are disabled.
         Raises PreconditionFailed for a stale version, and InvalidInput for read-only fields that
-        say otherwise.
+        say otherwise and for a retention beyond the service's own.
         """
+        self._check_retention(said)
         async with self._transactions.changing() as change:
             row = await change.session.get(Pbx, pbx)
             _check_version(row, allowed)
@@ -89,10 +95,11 @@ class PbxService:
             if row is None or row.deleted_at is not None:
                 row = row or Pbx(pbx=pbx)
                 row.sequence, row.deleted_at = new_uuid(), None
-            elif _says(row) == (said.company, said.license, said.presence_events):
+            elif _says(row) == _said(said):
                 return _versioned(row)
             row.company, row.license = said.company, said.license
             row.presence_events = said.presence_events
+            row.retention_days = said.retention_days
             row.updated_at = datetime.now(UTC)
             row.revision = change.revision
             change.session.add(row)
@@ -139,13 +146,28 @@ class PbxService:
             row.revision = change.revision
             await end_vouching(change, pbx)
 
+    def _check_retention(self, said: PbxPut) -> None:
+        most = self._retention_days
+        if said.retention_days is not None and said.retention_days > most:
+            raise InvalidInput(
+                FieldProblem(
+                    "retentionDays",
+                    f"At most {most}: the service keeps everybody's events for {most} days"
+                    " (RETENTION_DAYS). Leave it out, or send null, for as many.",
+                )
+            )
+
 
 async def _find(session: AsyncSession, principal: Principal, pbx: str) -> Pbx | None:
     return await session.scalar(select(Pbx).where(Pbx.pbx == pbx, pbxs_seen_by(principal)))
 
 
-def _says(row: Pbx) -> tuple[str, str, bool]:
-    return row.company, row.license, row.presence_events
+def _says(row: Pbx) -> tuple[object, ...]:
+    return row.company, row.license, row.presence_events, row.retention_days
+
+
+def _said(said: PbxPut) -> tuple[object, ...]:
+    return said.company, said.license, said.presence_events, said.retention_days
 
 
 def _check_version(row: Pbx | None, allowed: Versions) -> None:
@@ -180,6 +202,7 @@ def _versioned(row: Pbx) -> VersionedPbx:
             "company": row.company,
             "license": licence_of(row.license),
             "presenceEvents": row.presence_events,
+            "retentionDays": row.retention_days,
             "updatedAt": row.updated_at,
         }
     )

@@ -17,6 +17,7 @@ from hookline.integrations.fields import (
     HEADER_BOUNDS,
     MAX_IN_FLIGHT,
     RATE_LIMIT,
+    RETENTION_DAYS,
     SHOWN_OF_ACCESS_KEY,
     AccessKeyId,
     CompanyId,
@@ -34,6 +35,7 @@ from hookline.integrations.fields import (
     PbxSerial,
     RateLimit,
     RequestDocument,
+    RetentionDays,
     RetryDelays,
     SecretAccessKey,
     Switch,
@@ -289,6 +291,11 @@ class PbxFields(RequestDocument):
         default=False,
         description="Whether a `collaboration` PBX sends presence events. Without meaning for "
         "`x-bees`, which always does.",
+    )
+    retention_days: RetentionDays | None = Field(
+        default_factory=lambda: None,  # a default that isn't described: null has a meaning here
+        description=RETENTION_DAYS,
+        examples=[7],
     )
 
 

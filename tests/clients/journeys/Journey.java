@@ -9,6 +9,7 @@ import hookline.client.api.EventTypesApi;
 import hookline.client.api.EventsApi;
 import hookline.client.api.IntegrationsApi;
 import hookline.client.api.KeysApi;
+import hookline.client.api.PbxRecordsApi;
 import hookline.client.model.BatchStatus;
 import hookline.client.model.Delivery;
 import hookline.client.model.DeliveryStatus;
@@ -21,6 +22,9 @@ import hookline.client.model.IntegrationOutcome;
 import hookline.client.model.IntegrationPage;
 import hookline.client.model.IntegrationPatch;
 import hookline.client.model.InvalidInputProblem;
+import hookline.client.model.PbxLicence;
+import hookline.client.model.PbxPut;
+import hookline.client.model.PbxRecord;
 import hookline.client.model.Problem;
 import hookline.client.model.SecretRotationRequest;
 import hookline.client.model.SigningSecret;
@@ -50,6 +54,7 @@ public final class Journey {
   private final EventsApi events;
   private final DeliveriesApi deliveries;
   private final KeysApi keys;
+  private final PbxRecordsApi pbxs;
 
   private Journey(ApiClient client) {
     integrations = new IntegrationsApi(client);
@@ -57,6 +62,7 @@ public final class Journey {
     events = new EventsApi(client);
     deliveries = new DeliveriesApi(client);
     keys = new KeysApi(client);
+    pbxs = new PbxRecordsApi(client);
   }
 
   public static void main(String[] arguments) throws Exception {
@@ -84,6 +90,7 @@ public final class Journey {
     seen.put("retried", retry(webhook));
     seen.put("changed", change(webhook));
     seen.put("after", gone(queue));
+    seen.put("pbx", describe());
     return seen;
   }
 
@@ -256,5 +263,12 @@ public final class Journey {
     String body = refused(() -> integrations.getIntegration(queue.getId(), null));
     Problem missing = Problem.fromJson(body);
     return List.of(deleted, missing.getStatus(), missing.getType());
+  }
+
+  private List<Object> describe() throws ApiException {
+    PbxPut wanted =
+        new PbxPut().company("it_w000001").license(PbxLicence.X_BEES).retentionDays(7);
+    PbxRecord put = pbxs.putPbx("000000000002", wanted, null);
+    return List.of(put.getPbx(), put.getLicense(), put.getRetentionDays());
   }
 }

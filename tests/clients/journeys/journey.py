@@ -29,6 +29,7 @@ from hookline_client.api.integrations import (
     update_integration,
 )
 from hookline_client.api.keys import get_current_key
+from hookline_client.api.pbx_records import put_pbx
 from hookline_client.models import (
     ApiKey,
     BatchReceipt,
@@ -51,6 +52,9 @@ from hookline_client.models import (
     IntegrationPatch,
     Interval,
     InvalidInputProblem,
+    PbxLicence,
+    PbxPut,
+    PbxRecord,
     Problem,
     SecretRotationRequest,
     SigningSecret,
@@ -87,6 +91,7 @@ def main() -> None:
             "retried": retry(client, webhook),
             "changed": change(client, webhook),
             "after": gone(client, queue),
+            "pbx": describe(client),
         }
     sys.stdout.write(json.dumps(seen))
 
@@ -298,6 +303,13 @@ def gone(client: AuthenticatedClient, queue: Integration) -> list[object]:
     missing = get_integration.sync(queue.id, client=client)
     assert isinstance(missing, Problem), missing
     return [int(deleted.status_code), missing.status, missing.type_]
+
+
+def describe(client: AuthenticatedClient) -> list[object]:
+    body = PbxPut(company="it_w000001", license_=PbxLicence.X_BEES, retention_days=7)
+    put = put_pbx.sync("000000000002", client=client, body=body)
+    assert isinstance(put, PbxRecord), put
+    return [put.pbx, put.license_.value, put.retention_days]
 
 
 if __name__ == "__main__":

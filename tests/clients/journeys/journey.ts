@@ -16,6 +16,7 @@ import {
   listDeliveries,
   listEventTypes,
   listIntegrations,
+  putPbx,
   retryDelivery,
   rotateIntegrationSecret,
   sendEvent,
@@ -254,6 +255,13 @@ async function gone({ id }: Integration): Promise<unknown[]> {
   return [deleted.response.status, error?.status, error?.type];
 }
 
+async function describe(): Promise<unknown[]> {
+  const path = { pbx: "000000000002" };
+  const body = { company: "it_w000001", license: "x-bees" as const, retentionDays: 7 };
+  const { data } = await putPbx({ client, path, body, throwOnError: true });
+  return [data.pbx, data.license, data.retentionDays];
+}
+
 /** What a receiver writes: the type of the event tells what its data holds. */
 export function lineOf(event: Webhooks["body"]): string {
   switch (event.type) {
@@ -281,5 +289,6 @@ const seen = {
   retried: await retry(webhook),
   changed: await change(webhook),
   after: await gone(queue),
+  pbx: await describe(),
 };
 process.stdout.write(JSON.stringify(seen));

@@ -155,6 +155,7 @@ PBX: Answer = {
     "company": "it_w000001",
     "license": "collaboration",
     "presenceEvents": True,
+    "retentionDays": 7,
     "updatedAt": "2026-01-31T12:00:00Z",
 }
 DELIVERED: Answer = {**PENDING, "status": "delivered", "nextAttemptAt": None, "attempts": []}
@@ -339,6 +340,10 @@ PBX_DESCRIPTION: Examples = {
     "collaboration": {
         "summary": "A Collaboration PBX that sends presence events",
         "value": {"company": "it_w000001", "license": "collaboration", "presenceEvents": True},
+    },
+    "retention": {
+        "summary": "A PBX whose events are kept for a week",
+        "value": {"company": "it_w000001", "license": "x-bees", "retentionDays": 7},
     },
     "x-bees": {
         "summary": "An x-bees PBX",

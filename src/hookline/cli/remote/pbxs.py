@@ -56,11 +56,19 @@ def put_pbx(  # noqa: PLR0913 - each is an option of the command
     presence_events: Annotated[
         bool, typer.Option("--presence-events/--no-presence-events", help="For collaboration.")
     ] = False,
+    retention_days: Annotated[
+        int | None, typer.Option(help="Days that its events are kept; else as everybody's.")
+    ] = None,
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
     """Describe a PBX, in place of what was known of it."""
-    said = {"company": company, "license": license_, "presenceEvents": presence_events}
+    said = {
+        "company": company,
+        "license": license_,
+        "presenceEvents": presence_events,
+        "retentionDays": retention_days,
+    }
     with connected(server) as api:
         put = api.call("PUT", at("pbxs", pbx), said)
     terminal.show(put, as_json=as_json, facts=_facts(put), title="PBX")
@@ -83,5 +91,10 @@ def _facts(each: Object) -> list[tuple[str, object]]:
         ("company", each["company"]),
         ("license", each["license"]),
         ("presence events", each["presenceEvents"]),
+        ("retention", _retention(each["retentionDays"])),
         ("updated", terminal.time(each["updatedAt"])),
     ]
+
+
+def _retention(days: object) -> str:
+    return "as everybody's" if days is None else f"{days} days"

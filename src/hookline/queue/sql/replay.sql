@@ -1,10 +1,18 @@
--- replay: queue deliveries anew, for a job, as append does: behind what waits, in the order given.
-with incoming as (
+-- replay: queue deliveries anew, for a job, as append does: behind what waits, in the order given. Their
+-- events are locked until then, so that none is removed meanwhile; one that was is left out.
+with kept as (
+    select id
+    from events
+    where id = any(cast(:event_ids as uuid[]))
+    for key share
+),
+incoming as (
     select *
     from unnest(
         cast(:ids as uuid[]), cast(:event_ids as uuid[]), cast(:types as text[]),
         cast(:orderings as text[]), cast(:sizes as int[]), cast(:omitted as text[])
     ) with ordinality as each (id, event_id, type, ordering, payload_bytes, omit, place)
+    where event_id in (select id from kept)
 ),
 queued as (
     insert into pending (

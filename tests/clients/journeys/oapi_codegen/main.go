@@ -241,6 +241,16 @@ func gone(queue *api.Integration) []any {
 	return []any{deleted.StatusCode(), missing.Status, missing.Type}
 }
 
+func describe() []any {
+	days := 7
+	wanted := api.PbxPut{
+		Company: "it_w000001", License: api.XBees, RetentionDays: &days,
+	}
+	answer := must(client.PutPbxWithResponse(ctx, "000000000002", nil, wanted))
+	put := done(answer.JSON200, answer.Body)
+	return []any{put.Pbx, put.License, put.RetentionDays}
+}
+
 func main() {
 	webhook, queue := createWebhook(), createQueue()
 	seen := map[string]any{}
@@ -256,6 +266,7 @@ func main() {
 	seen["retried"] = retry(webhook)
 	seen["changed"] = change(webhook)
 	seen["after"] = gone(queue)
+	seen["pbx"] = describe()
 	if err := json.NewEncoder(os.Stdout).Encode(seen); err != nil {
 		panic(err)
 	}

@@ -233,6 +233,13 @@ func gone(queue *hookline.Integration) []any {
 	return []any{deleted.StatusCode, missing.Status, missing.Type}
 }
 
+func describe() []any {
+	wanted := hookline.NewPbxPut("it_w000001", hookline.PBXLICENCE_X_BEES)
+	wanted.SetRetentionDays(7)
+	put := must(client.PBXRecordsAPI.PutPbx(ctx, "000000000002").PbxPut(*wanted).Execute())
+	return []any{put.Pbx, put.License, put.RetentionDays.Get()}
+}
+
 func main() {
 	webhook, queue := createWebhook(), createQueue()
 	seen := map[string]any{}
@@ -248,6 +255,7 @@ func main() {
 	seen["retried"] = retry(webhook)
 	seen["changed"] = change(webhook)
 	seen["after"] = gone(queue)
+	seen["pbx"] = describe()
 	if err := json.NewEncoder(os.Stdout).Encode(seen); err != nil {
 		panic(err)
 	}
