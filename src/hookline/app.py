@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
@@ -90,6 +90,7 @@ def create_app(
     *,
     cors_origins: Sequence[str] = (),
     tracing: Tracing | None = None,
+    routers: Sequence[APIRouter] = _ROUTERS,
 ) -> FastAPI:
     """Return the application; its lifespan opens the services and closes them.
 
@@ -116,10 +117,15 @@ def create_app(
     )
     app.cors_origins = cors_origins
     app.tracing = tracing
-    for router in _ROUTERS:
+    for router in routers:
         for route in router.routes:
             app.router.routes.append(_named(route))
     return app
+
+
+def create_monitoring_app(services_factory: ServicesFactory) -> FastAPI:
+    """Return what a process without the API answers: `/livez`, `/readyz` and `/metrics`."""
+    return create_app(services_factory, routers=(monitoring.router,))
 
 
 def _named(route: BaseRoute) -> BaseRoute:

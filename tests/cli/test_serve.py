@@ -78,6 +78,26 @@ async def test_a_worker_runs_until_it_is_told_to_stop(made_terminal: Terminal) -
     assert await worker.stop(signal.SIGTERM) == 0
 
 
+async def test_a_worker_with_a_port_answers_probes_and_scrapes_there_and_nothing_else(
+    made_terminal: Terminal,
+) -> None:
+    worker = await made_terminal.start("worker", WORKER_PORT="0")
+    url = (await worker.says(r"running\. (http://127\.0\.0\.1:\d+)/metrics"))[1]
+
+    ready, alive, metrics = [await get(url, f"/{name}") for name in ("readyz", "livez", "metrics")]
+    assert [each.status_code for each in (ready, alive, metrics)] == [200, 200, 200]
+    assert {"name": "engine", "ok": True, "detail": "delivering"} in ready.json()["checks"]
+    assert "hookline_attempts_in_flight" in metrics.text
+    elsewhere = [await get(url, path) for path in ("/v1/integrations", "/docs", "/console/")]
+    assert [each.status_code for each in elsewhere] == [404, 404, 404]
+    assert elsewhere[0].headers["content-type"] == "application/problem+json"
+
+    port = url.rpartition(":")[2]
+    code, _, complaint = await made_terminal.run("worker", WORKER_PORT=port)
+    assert (code, "WORKER_PORT" in complaint) == (1, True)
+    assert await worker.stop(signal.SIGTERM) == 0
+
+
 async def test_a_request_that_never_ends_is_left_by_the_second_signal(
     made_terminal: Terminal,
 ) -> None:

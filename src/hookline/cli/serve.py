@@ -58,7 +58,11 @@ def serve(
 
 
 def worker() -> None:
-    """Run the delivery engine alone, beside `serve --no-engine` processes."""
+    """Run the delivery engine alone, beside `serve --no-engine` processes.
+
+    With HOOKLINE_WORKER_PORT it answers /metrics, /livez and /readyz there.
+    """
+    from hookline.server.server import listener  # noqa: PLC0415
     from hookline.server.signals import run_until_stopped  # noqa: PLC0415
     from hookline.settings import load_settings  # noqa: PLC0415
 
@@ -66,7 +70,11 @@ def worker() -> None:
     _log(settings)
     allow_many_sockets()
     return_large_buffers()
-    sys.exit(run_until_stopped(lambda stopping: _work(settings, stopping)))
+    if settings.worker_port is None:
+        sys.exit(run_until_stopped(lambda stopping: _work(settings, None, stopping)))
+    advice = "stop what is there, or set HOOKLINE_WORKER_PORT to another."
+    with listener(settings.host, settings.worker_port, advice=advice) as taken:
+        sys.exit(run_until_stopped(lambda stopping: _work(settings, taken, stopping)))
 
 
 async def _serve(run: "_Run", stopping: "Stopping") -> None:
@@ -166,20 +174,38 @@ async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None
         )
 
 
-async def _work(settings: "Settings", stopping: "Stopping") -> None:
+async def _work(settings: "Settings", taken: "socket.socket | None", stopping: "Stopping") -> None:
     gc.disable()  # as above
+    from hookline.app import create_monitoring_app  # noqa: PLC0415
     from hookline.runtime import open_runtime  # noqa: PLC0415
+    from hookline.server.server import address_of, answer  # noqa: PLC0415
 
-    asked = asyncio.Event()
     tracing = _tracing(settings)
-    async with (
-        _closing(tracing),
-        open_runtime(settings, engine=True, api=False, tracing=tracing),
-    ):
-        stopping.asks(asked.set)
+    monitoring = create_monitoring_app(
+        lambda: open_runtime(settings, engine=True, api=False, tracing=tracing)
+    )
+
+    def announce() -> None:
         _settle_memory()
-        terminal.say("Hookline's delivery engine is running.")
-        await asked.wait()
+        where = "" if taken is None else f" {address_of(taken)}/metrics tells how it does."
+        terminal.say(f"Hookline's delivery engine is running.{where}")
+
+    async with _closing(tracing), monitoring.router.lifespan_context(monitoring):
+        if taken is None:
+            asked = asyncio.Event()
+            stopping.asks(asked.set)
+            announce()
+            await asked.wait()
+        else:
+            grace = settings.shutdown_grace
+            await answer(
+                monitoring,
+                taken,
+                stopping,
+                grace=grace,
+                when_started=announce,
+                limits=_limits(settings),
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from hookline.db.address import parse
-from hookline.errors import ConfigurationError
-from hookline.security.keys import is_key
 from hookline.settings.validation import (
+    AdminKey,
+    DatabaseUrl,
     Delays,
+    HttpUrl,
     NameServers,
     Networks,
     Origins,
+    Port,
     Seconds,
+    SecretHttpUrl,
     Secrets,
     contradictions,
 )
@@ -36,7 +38,7 @@ class Settings(BaseSettings):
     )
 
     # Where it runs
-    database_url: SecretStr | None = Field(
+    database_url: DatabaseUrl | None = Field(
         None,
         description="postgresql:// address of a PostgreSQL 15 or newer. Unset: the bundled one"
         " under DATA_DIR, so that a checkout needs no server.",
@@ -56,7 +58,12 @@ class Settings(BaseSettings):
         min_length=1,
         description="Address to listen on. Loopback until somebody decides otherwise.",
     )
-    port: int = Field(8080, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
+    port: Port = Field(8080, description="Port to listen on; 0 takes a free one.")
+    worker_port: Port | None = Field(
+        None,
+        description="Port on which `hookline worker` answers /metrics, /livez and /readyz, at"
+        " HOST; 0 takes a free one. Unset: it listens on none.",
+    )
     trusted_proxies: Networks = Field(
         (),
         description="Networks (CIDR, comma-separated) of the reverse proxies in front, whose"
@@ -76,7 +83,7 @@ class Settings(BaseSettings):
     )
 
     # Secrets
-    admin_key: SecretStr | None = Field(
+    admin_key: AdminKey | None = Field(
         None,
         description="The first admin key, hk_ and at least 32 letters, digits, _ or -. Unset:"
         " generated once and kept in DATA_DIR/admin.key (mode 0600).",
@@ -104,12 +111,12 @@ class Settings(BaseSettings):
         description="Name servers to ask for targets' addresses, such as 10.0.0.2 or 10.0.0.2:5353,"
         " comma-separated. Unset: those of the system's resolv.conf.",
     )
-    egress_proxy: SecretStr | None = Field(
+    egress_proxy: SecretHttpUrl | None = Field(
         None,
         description="http:// address of a proxy that every webhook goes through. Never taken from"
         " HTTP_PROXY, which would bypass the guard.",
     )
-    sqs_endpoint_url: str | None = Field(
+    sqs_endpoint_url: HttpUrl | None = Field(
         None, description="Address of an emulator for every SQS call. Unset: AWS itself."
     )
     sqs_max_message_bytes: int = Field(
@@ -350,46 +357,6 @@ class Settings(BaseSettings):
         if not isinstance(value, str):
             return value
         return value.upper() if info.field_name == "log_level" else value.lower()
-
-    @field_validator("admin_key")
-    @classmethod
-    def _admin_key_is_one(cls, key: SecretStr | None) -> SecretStr | None:
-        if key is not None and not is_key(key.get_secret_value()):
-            raise ValueError(
-                "must be hk_ and 32 to 128 letters, digits, _ or -; `openssl rand -hex 24` makes"
-                " the latter"
-            )
-        return key
-
-    @field_validator("database_url")
-    @classmethod
-    def _is_postgres(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is None:
-            return None
-        try:
-            parse(url.get_secret_value())
-        except ConfigurationError as error:
-            sentence = str(error).removeprefix(f"{PREFIX}DATABASE_URL ").removesuffix(".")
-            raise ValueError(sentence) from None
-        return url
-
-    @field_validator("sqs_endpoint_url", "egress_proxy")
-    @classmethod
-    def _is_http(cls, url: str | SecretStr | None) -> str | SecretStr | None:
-        text = url.get_secret_value() if isinstance(url, SecretStr) else url
-        if text is not None and not text.startswith(("http://", "https://")):
-            raise ValueError("must start with http:// or https://")
-        return url
-
-    @field_validator("port", mode="before")
-    @classmethod
-    def _is_not_a_service_link(cls, value: object) -> object:
-        if isinstance(value, str) and value.startswith("tcp://"):
-            raise ValueError(
-                "holds what Kubernetes puts there for a Service named hookline; set the pod's"
-                " enableServiceLinks to false, or the variable itself"
-            )
-        return value
 
     @model_validator(mode="after")
     def _same_delays_where_only_the_one_is_set(self) -> Self:

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
+from hookline.db.address import parse
+from hookline.errors import ConfigurationError
+from hookline.security.keys import is_key
+
 if TYPE_CHECKING:
     from hookline.settings.model import Settings
 
@@ -50,9 +54,51 @@ def _name_server(text: str) -> str:
     return text
 
 
+def _postgres(url: SecretStr) -> SecretStr:
+    try:
+        parse(url.get_secret_value())
+    except ConfigurationError as error:
+        sentence = str(error).removeprefix("HOOKLINE_DATABASE_URL ").removesuffix(".")
+        raise ValueError(sentence) from None
+    return url
+
+
+def _admin_key(key: SecretStr) -> SecretStr:
+    if not is_key(key.get_secret_value()):
+        raise ValueError(
+            "must be hk_ and 32 to 128 letters, digits, _ or -; `openssl rand -hex 24` makes"
+            " the latter"
+        )
+    return key
+
+
+def _http(url: str) -> str:
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("must start with http:// or https://")
+    return url
+
+
+def _secret_http(url: SecretStr) -> SecretStr:
+    return SecretStr(_http(url.get_secret_value()))
+
+
+def _no_service_link(value: object) -> object:
+    if isinstance(value, str) and value.startswith("tcp://"):
+        raise ValueError(
+            "holds what Kubernetes puts there for a Service named hookline; set the pod's"
+            " enableServiceLinks to false, or the variable itself"
+        )
+    return value
+
+
 _PORTED = re.compile(r"(?:[0-9.]+|\[[^\]]+\]):[0-9]{1,5}")
 _MAX_PORT = 65_535
 _List = (NoDecode, BeforeValidator(_listed))
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_postgres)]
+AdminKey = Annotated[SecretStr, AfterValidator(_admin_key)]
+HttpUrl = Annotated[str, AfterValidator(_http)]
+SecretHttpUrl = Annotated[SecretStr, AfterValidator(_secret_http)]
+Port = Annotated[int, Field(ge=0, le=_MAX_PORT), BeforeValidator(_no_service_link)]
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks), *_List]
 NameServers = Annotated[tuple[Annotated[str, AfterValidator(_name_server)], ...], *_List]
 Secrets = Annotated[tuple[SecretStr, ...], *_List]
