@@ -1,7 +1,7 @@
 """One service and one browser for every journey; each test has a browser session of its own."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 from playwright.async_api import Browser, Page
@@ -9,6 +9,7 @@ from playwright.async_api import Browser, Page
 from support.api_client import Keys
 from support.chromium import browsing, find_program, opened
 from support.databases import Databases
+from support.moto_server import moto_server
 from support.receivers import Receiver, receiving
 from support.senders import minting
 from support.service import Service, Services, services
@@ -36,8 +37,15 @@ async def starter(
 
 
 @pytest.fixture(scope="session")
-async def service(starter: Services) -> Service:
-    return await starter.start(RETRY_DELAYS="0.05")
+def emulator() -> Iterator[str]:
+    """An SQS emulator's address, to which the service sends."""
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+async def service(starter: Services, emulator: str) -> Service:
+    return await starter.start(RETRY_DELAYS="0.05", SQS_ENDPOINT_URL=emulator)
 
 
 @pytest.fixture

@@ -1,12 +1,16 @@
 """Add new integration, as the administrator of a phone system does it."""
 
+import asyncio
+import json
 import re
 
 import pytest
 from playwright.async_api import Page, expect
 
-from factories import ACCESS_KEY_ID, PBX, QUEUE_URL, SECRET_ACCESS_KEY, Json
+from factories import ACCESS_KEY_ID, PBX, QUEUE_URL, SECRET_ACCESS_KEY, Json, an_event
+from support.receivers import Receiver
 from support.service import Service
+from support.sqs_consumer import Consumer
 
 
 async def test_a_webhook_for_missed_calls_is_added_with_the_keyboard_alone(
@@ -82,7 +86,11 @@ async def test_the_services_errors_stand_at_their_fields(admin: Page) -> None:
     await expect(url).to_be_focused()
 
 
-async def test_an_sqs_queue_is_added(admin: Page, service: Service) -> None:
+async def test_an_sqs_queue_is_added_and_gets_a_test_event(
+    admin: Page, service: Service, emulator: str
+) -> None:
+    consumer = Consumer(emulator)
+    queue = await asyncio.to_thread(consumer.create, "pbx-events")
     await admin.goto("/console/integrations/new")
     await admin.get_by_text("AWS SQS", exact=True).click()
     await admin.get_by_label("PBX").fill(PBX)
@@ -95,7 +103,39 @@ async def test_an_sqs_queue_is_added(admin: Page, service: Service) -> None:
     await expect(admin.get_by_role("heading", name="The queue was added")).to_be_visible()
     [made] = [each for each in await _integrations(service) if each["name"] == "The queue"]
     assert made["events"] == {"analytics": "all"}
-    assert made["transmission"]["type"] == "AWS_SQS"
+
+    await admin.get_by_role("link", name="Send a test event").click()
+    await admin.get_by_role("button", name="Send a test event").click()
+    await expect(admin.get_by_role("status").filter(has_text="Delivered")).to_be_visible()
+    [message] = await asyncio.to_thread(consumer.read, queue, 1)
+    await asyncio.to_thread(consumer.close)
+    assert json.loads(message["Body"])["integrationId"] == made["id"]
+
+
+async def test_the_example_for_missed_calls_is_tried_added_and_lets_these_alone_through(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    pbx = "000000000041"
+    await admin.goto("/console/integrations/new")
+    await admin.get_by_label("PBX").fill(pbx)
+    await admin.get_by_role("textbox", name="URL", exact=True).fill(
+        f"http://127.0.0.1:{receiver.port}/missed"
+    )
+    await admin.get_by_role("button", name="Start from an example").click()
+    await admin.get_by_role("menuitem", name="Only missed calls").click()
+    await expect(admin.get_by_text("0 of 1 example events pass")).to_be_visible()
+    await admin.get_by_role("combobox", name="Leave out").fill("data.flows.*.caller.phone")
+    await admin.keyboard.press("Enter")
+    await admin.get_by_role("button", name="Add", exact=True).click()
+    await expect(admin.get_by_role("heading", name="was added")).to_be_visible()
+
+    caller = {"phone": "+15955555123", "name": "Somebody"}
+    for subject, talked in (("taken", 9_000), ("missed", 0)):
+        flow = {"flowIndex": 0, "direction": "INBOUND", "talkTime": talked, "caller": caller}
+        receipt = await service.send(an_event(pbx=pbx, id=subject, data={"flows": [flow]}))
+        await service.settled(receipt["eventId"])
+    [got] = [json.loads(request.body) for request in receiver.requests]
+    assert (got["id"], got["data"]["flows"][0]["caller"]) == ("missed", {"name": "Somebody"})
 
 
 async def _integrations(service: Service) -> list[Json]:

@@ -129,6 +129,10 @@ async def test_the_failures_of_the_last_hour_are_counted_and_sent_again(
     await expect(admin.get_by_text("2 deliveries would be queued")).to_be_visible()
     await admin.get_by_role("button", name="Send them again").click()
     await expect(admin.get_by_text("2 of 2 queued: 2 delivered")).to_be_visible()
+    await admin.get_by_role("button", name="The last hour").click()
+    await admin.get_by_label("Everything of this period").check()
+    await admin.get_by_role("button", name="Count").click()
+    await expect(admin.get_by_text("2 deliveries would be queued")).to_be_visible()
     assert len(receiver.requests) == 4
 
 
@@ -176,14 +180,17 @@ async def test_a_calls_story_says_why_something_was_not_sent(
 ) -> None:
     pbx = "000000000008"
     await service.an_integration(receiver, name="Takes calls", pbx=pbx, events={"call": "all"})
-    await service.an_integration(receiver, name="Takes chats", pbx=pbx, events={"chat": "all"})
+    chats = {"name": "Takes chats", "pbx": pbx, "events": {"chat": "all"}}
+    quiet_one = await service.an_integration(receiver, **chats)
     for number, kind in enumerate(("call:live:progress", "call:live:completed")):
         await _send(service, pbx=pbx, id="the-call", type=kind, time=1_721_836_787_000 + number)
 
-    await admin.goto("/console/events")
+    await admin.goto(f"/console/integrations/{quiet_one['id']}")
+    await admin.get_by_role("link", name="Look for the event").click()
+    await expect(admin.get_by_role("textbox", name="PBX")).to_have_value(pbx)
     await admin.get_by_label("Subject (a call's id)").fill("the-call")
+    await admin.wait_for_url("**subject=the-call**")
     await expect(admin.get_by_role("table", name="Events").get_by_role("row")).to_have_count(3)
-    assert "subject=the-call" in admin.url
     await admin.get_by_role("table", name="Events").get_by_role("link").first.click()
     outcomes = admin.get_by_role("table", name="What became of it")
     await expect(outcomes.get_by_role("row", name="Takes calls")).to_contain_text("Delivered")
@@ -218,6 +225,27 @@ async def test_pbxs_and_keys_are_kept_by_admins(admin: Page, service: Service) -
     await row.get_by_role("button", name="Revoke").click()
     await admin.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     await expect(row).to_contain_text("Revoked")
+
+
+async def test_what_an_event_said_is_erased(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    pbx = "000000000009"
+    await service.an_integration(receiver, name="Saw it", pbx=pbx)
+    receipt = await _send(service, pbx=pbx, id="private")
+    await admin.goto("/console/erasures")
+    await admin.get_by_role("button", name="Erase", exact=True).click()
+    await expect(admin.get_by_text("Enter the PBX's serial.")).to_be_visible()
+    await admin.get_by_role("textbox", name="PBX serial").fill(pbx)
+    await admin.get_by_role("textbox", name="Subject").fill("private")
+    await admin.get_by_role("button", name="Erase", exact=True).click()
+    dialog = admin.get_by_role("dialog", name="Erase for ever?")
+    await expect(dialog).to_contain_text(f"PBX {pbx}, private")
+    await dialog.get_by_role("button", name="Erase").click()
+    await expect(admin.get_by_text("1 of 1 events erased")).to_be_visible()
+    erased = await service.read(f"/v1/events/{receipt['eventId']}")
+    assert erased["erasedAt"] is not None
+    assert "data" not in erased["event"]
 
 
 async def _send(service: Service, **changes: object) -> Json:
