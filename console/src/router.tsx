@@ -32,7 +32,13 @@ const home = createRoute({
 const integrations = createRoute({
   getParentRoute: () => root,
   path: "/integrations",
-  validateSearch: z.object({ pbx: text, company: text, type: text, enabled: text }),
+  validateSearch: z.object({
+    search: text,
+    pbx: text,
+    company: text,
+    type: text,
+    enabled: text,
+  }),
   component: lazyRouteComponent(() => import("./integrations/ListPage"), "ListPage"),
 });
 

@@ -68,7 +68,7 @@ export function DeliveryFields({ form }: FieldProps) {
             />
             <NumberInput
               label={t("Most deliveries under way at once")}
-              description={t("Empty: as the service does it by itself.")}
+              description={t("Empty: as many as the target takes well.")}
               min={1}
               max={1000}
               allowDecimal={false}

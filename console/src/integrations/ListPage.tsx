@@ -164,6 +164,12 @@ function Filters() {
   return (
     <div className="filters">
       <TextInput
+        label={t("Search")}
+        placeholder={t("Name, URL or id")}
+        defaultValue={search.search}
+        onChange={(event) => typed({ search: event.currentTarget.value.trim() || undefined })}
+      />
+      <TextInput
         label="PBX"
         placeholder="000000000001"
         defaultValue={search.pbx}
@@ -206,6 +212,7 @@ function queryOf(
 ): NonNullable<ListIntegrationsData["query"]> {
   const { pbx, company, type, enabled } = search;
   return {
+    ...(search.search && { search: search.search }),
     ...(pbx && { pbx }),
     ...(company && { company }),
     ...((type === "WEBHOOK" || type === "AWS_SQS") && { type }),

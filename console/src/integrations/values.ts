@@ -230,9 +230,8 @@ export function toPatch(before: Values, after: Values): IntegrationPatch {
   if (after.ordering !== before.ordering) patch.ordering = after.ordering;
   if (after.rateLimit !== before.rateLimit)
     patch.rateLimit = after.rateLimit === "" ? null : after.rateLimit;
-  if (after.maxInFlight !== before.maxInFlight && after.maxInFlight !== "") {
-    patch.maxInFlight = after.maxInFlight;
-  }
+  if (after.maxInFlight !== before.maxInFlight)
+    patch.maxInFlight = after.maxInFlight === "" ? null : after.maxInFlight;
   if (!same(after.omit, before.omit)) patch.omit = after.omit;
   const delivery = deliveryPatch(deliveryOf(before), deliveryOf(after));
   if (Object.keys(delivery).length > 0) patch.delivery = delivery;

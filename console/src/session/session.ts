@@ -1,7 +1,7 @@
 // The key of this tab's session: kept for the tab's life only, never in the address.
 import { useSyncExternalStore } from "react";
 
-import { roleOf } from "./role";
+import { getCurrentKey } from "../client";
 
 export type Role = "admin" | "manager" | "ingest";
 export interface Session {
@@ -43,8 +43,8 @@ export const session = {
   now: () => current,
   /** Ask the service what the key may do, and keep it; throws ApiError where it is refused. */
   async signIn(key: string): Promise<void> {
-    const role = await roleOf(key);
-    set({ key, role, expired: false });
+    const { data } = await getCurrentKey({ auth: key, throwOnError: true });
+    set({ key, role: data.role, expired: false });
   },
   signOut: () => set(null),
   expire: () => current && !current.expired && set({ ...current, expired: true }),
