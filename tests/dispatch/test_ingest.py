@@ -136,10 +136,10 @@ class TestAccepting:
         waiting = [row for row in await bench.pending(made) if row["lease"] is None]
         assert len(waiting) == 4
         assert bench.announced == 1
-        assert [lane.integration_id for lane in bench.lanes.claimable()] == []
+        assert [lane.integration_id for lane in bench.lanes.schedule.claimable()] == []
         for job in bench.started:
             bench.lanes.drop_reserved(made, len(job.event.payload))
-        assert [lane.integration_id for lane in bench.lanes.claimable()] == [made]
+        assert [lane.integration_id for lane in bench.lanes.schedule.claimable()] == [made]
 
     async def test_without_an_engine_everything_waits_and_is_announced(self, bench: Bench) -> None:
         made = await bench.make()

@@ -55,7 +55,7 @@ def lanes(clock: Clock, rules: Rules) -> Lanes:
 def claimed(lanes: Lanes, asked: list[Lane], count: int, *, size: int = 10) -> list[Claimed]:
     """Tell the lanes that a claim of one lane brought so many; return them."""
     jobs = [a_job(asked[0].integration_id, size=size) for _ in range(count)]
-    lanes.claimed(asked, jobs, lanes.moment(), most_bytes=NEVER_CUT)
+    lanes.schedule.claimed(asked, jobs, lanes.schedule.moment(), most_bytes=NEVER_CUT)
     return jobs
 
 
@@ -74,7 +74,7 @@ class TestReserving:
         assert (lanes.held, lanes.bytes_held) == (PLACES, PLACES * 10)
 
     def test_a_backlog_goes_before_what_is_new(self, lanes: Lanes, clock: Clock) -> None:
-        lanes.expect("a", due_in=5.0)
+        lanes.schedule.expect("a", due_in=5.0)
         assert lanes.reserve("a", 1)
         clock.now += 5
         assert not lanes.reserve("a", 1)
@@ -161,85 +161,85 @@ class TestAttempts:
 class TestClaiming:
     def test_nothing_is_claimed_where_nothing_is_known_to_wait(self, lanes: Lanes) -> None:
         lanes.reserve("a", 1)
-        assert lanes.claimable() == []
-        assert lanes.next_due() is None
-        assert not lanes.expecting
+        assert lanes.schedule.claimable() == []
+        assert lanes.schedule.next_due() is None
+        assert not lanes.schedule.expecting
 
     def test_due_lanes_ask_for_the_places_they_have(self, lanes: Lanes) -> None:
-        lanes.expect("a")
-        lanes.expect("later", due_in=3.0)
-        assert lanes.claimable() == [Lane("a", PLACES)]
+        lanes.schedule.expect("a")
+        lanes.schedule.expect("later", due_in=3.0)
+        assert lanes.schedule.claimable() == [Lane("a", PLACES)]
 
     def test_a_lane_asks_again_when_a_quarter_of_it_is_attempted(self, lanes: Lanes) -> None:
-        lanes.expect("a")
-        for job in claimed(lanes, lanes.claimable(), PLACES):
+        lanes.schedule.expect("a")
+        for job in claimed(lanes, lanes.schedule.claimable(), PLACES):
             lanes.admit(job)
-        assert lanes.claimable() == []
-        assert lanes.next_due() is None
+        assert lanes.schedule.claimable() == []
+        assert lanes.schedule.next_due() is None
         for _ in range(PLACES // 4 - 1):
             lanes.attempt_ended("a")
-        assert not lanes.wants_more("a")
-        assert lanes.claimable() == []
+        assert not lanes.schedule.wants_more("a")
+        assert lanes.schedule.claimable() == []
         lanes.attempt_ended("a")
-        assert lanes.wants_more("a")
-        assert lanes.next_due() == 0.0
-        assert lanes.claimable() == [Lane("a", PLACES // 4)]
+        assert lanes.schedule.wants_more("a")
+        assert lanes.schedule.next_due() == 0.0
+        assert lanes.schedule.claimable() == [Lane("a", PLACES // 4)]
 
     def test_what_waits_to_be_written_counts_among_all_that_is_held(
         self, clock: Clock, rules: Rules
     ) -> None:
         lanes = Lanes(rules.__getitem__, own_tenant, most_held=4, most_bytes=1_000_000, clock=clock)
-        lanes.expect("a")
+        lanes.schedule.expect("a")
         written = 0
-        while asked := lanes.claimable():
+        while asked := lanes.schedule.claimable():
             for job in claimed(lanes, asked, asked[0].room):
                 lanes.admit(job)
                 lanes.attempt_ended("a")
                 written += 1
         assert written == lanes.held == 4
-        assert not lanes.wants_more("a")
+        assert not lanes.schedule.wants_more("a")
         lanes.drop("a", 10)
-        assert lanes.wants_more("a")
-        assert lanes.claimable() == [Lane("a", 1)]
+        assert lanes.schedule.wants_more("a")
+        assert lanes.schedule.claimable() == [Lane("a", 1)]
 
     def test_a_lane_wants_more_once_its_rate_allows_it(
         self, lanes: Lanes, rules: Rules, clock: Clock
     ) -> None:
         rules["a"] = LaneRules(max_in_flight=2, ordered=False, rate_limit=1.0)
-        lanes.expect("a")
+        lanes.schedule.expect("a")
         lanes.not_before("a", 3.0)
-        assert not lanes.wants_more("a")
+        assert not lanes.schedule.wants_more("a")
         clock.now += 3.0
-        assert lanes.wants_more("a")
+        assert lanes.schedule.wants_more("a")
 
     def test_a_lane_that_gave_less_than_asked_has_no_more(self, lanes: Lanes) -> None:
-        lanes.expect("a")
-        claimed(lanes, lanes.claimable(), 3)
-        assert lanes.claimable() == []
+        lanes.schedule.expect("a")
+        claimed(lanes, lanes.schedule.claimable(), 3)
+        assert lanes.schedule.claimable() == []
         assert lanes.held == 3
 
     def test_a_claim_that_was_cut_at_its_bytes_tells_nothing_of_the_rest(
         self, lanes: Lanes
     ) -> None:
-        lanes.expect("a")
-        asked, job = lanes.claimable(), a_job("a", size=30)
-        lanes.claimed(asked, [job], lanes.moment(), most_bytes=30)
+        lanes.schedule.expect("a")
+        asked, job = lanes.schedule.claimable(), a_job("a", size=30)
+        lanes.schedule.claimed(asked, [job], lanes.schedule.moment(), most_bytes=30)
         assert lanes.admit(job) is job
-        assert lanes.claimable() == [Lane("a", PLACES - 1)]
+        assert lanes.schedule.claimable() == [Lane("a", PLACES - 1)]
 
     def test_what_becomes_due_during_a_claim_is_asked_for_again(self, lanes: Lanes) -> None:
-        lanes.expect("a")
-        asked, asked_at = lanes.claimable(), lanes.moment()
-        lanes.expect("a")
-        lanes.claimed(asked, [], asked_at, most_bytes=NEVER_CUT)
-        assert lanes.claimable() == [Lane("a", PLACES)]
+        lanes.schedule.expect("a")
+        asked, asked_at = lanes.schedule.claimable(), lanes.schedule.moment()
+        lanes.schedule.expect("a")
+        lanes.schedule.claimed(asked, [], asked_at, most_bytes=NEVER_CUT)
+        assert lanes.schedule.claimable() == [Lane("a", PLACES)]
 
     def test_a_retry_to_come_does_not_make_an_empty_lane_be_asked_again(self, lanes: Lanes) -> None:
-        lanes.expect("a")
-        asked, asked_at = lanes.claimable(), lanes.moment()
-        lanes.expect("a", due_in=30.0)
-        lanes.claimed(asked, [], asked_at, most_bytes=NEVER_CUT)
-        assert lanes.claimable() == []
+        lanes.schedule.expect("a")
+        asked, asked_at = lanes.schedule.claimable(), lanes.schedule.moment()
+        lanes.schedule.expect("a", due_in=30.0)
+        lanes.schedule.claimed(asked, [], asked_at, most_bytes=NEVER_CUT)
+        assert lanes.schedule.claimable() == []
 
     def test_lanes_are_asked_in_turn_when_places_are_short(
         self, clock: Clock, rules: Rules
@@ -247,10 +247,10 @@ class TestClaiming:
         lanes = Lanes(rules.__getitem__, own_tenant, most_held=2, most_bytes=100_000, clock=clock)
         for name in "abcd":
             hear_of(lanes, name)
-            lanes.expect(name)
+            lanes.schedule.expect(name)
         seen = []
         for _ in range(4):
-            asked = lanes.claimable()
+            asked = lanes.schedule.claimable()
             assert sum(each.room for each in asked) == 2
             seen += [each.integration_id for each in asked]
         assert seen == ["a", "b", "c", "d", "a", "b", "c", "d"]
@@ -258,58 +258,58 @@ class TestClaiming:
     def test_full_of_bytes_nothing_is_due_and_nothing_spins(self, lanes: Lanes) -> None:
         hear_of(lanes, "a")
         hear_of(lanes, "b")
-        lanes.expect("a")
+        lanes.schedule.expect("a")
         size = 100_000 // PLACES + 1
-        claimed(lanes, lanes.claimable(), PLACES, size=size)
-        lanes.expect("b")
-        assert lanes.claimable() == []
-        assert lanes.next_due() is None
+        claimed(lanes, lanes.schedule.claimable(), PLACES, size=size)
+        lanes.schedule.expect("b")
+        assert lanes.schedule.claimable() == []
+        assert lanes.schedule.next_due() is None
         lanes.drop_reserved("a", size)
-        assert lanes.next_due() == 0.0
-        assert lanes.claimable() == [Lane("b", PLACES)]
+        assert lanes.schedule.next_due() == 0.0
+        assert lanes.schedule.claimable() == [Lane("b", PLACES)]
 
     def test_the_nearest_due_time_is_told(self, lanes: Lanes) -> None:
-        lanes.expect("a", due_in=30.0)
-        lanes.expect("b", due_in=5.0)
-        lanes.expect("b", due_in=9.0)
-        assert lanes.next_due() == pytest.approx(5.0)
+        lanes.schedule.expect("a", due_in=30.0)
+        lanes.schedule.expect("b", due_in=5.0)
+        lanes.schedule.expect("b", due_in=9.0)
+        assert lanes.schedule.next_due() == pytest.approx(5.0)
 
 
 class TestPolling:
     def test_the_database_tells_what_waits(self, lanes: Lanes, clock: Clock) -> None:
-        lanes.found([Waiting("a", -1.0), Waiting("b", 4.0)], lanes.moment())
-        assert lanes.claimable() == [Lane("a", PLACES)]
+        lanes.schedule.found([Waiting("a", -1.0), Waiting("b", 4.0)], lanes.schedule.moment())
+        assert lanes.schedule.claimable() == [Lane("a", PLACES)]
         clock.now += 4
-        assert {each.integration_id for each in lanes.claimable()} == {"a", "b"}
+        assert {each.integration_id for each in lanes.schedule.claimable()} == {"a", "b"}
 
     def test_what_was_noted_since_the_question_stays(self, lanes: Lanes) -> None:
-        asked_at = lanes.moment()
-        lanes.expect("new")
-        lanes.found([], asked_at)
-        assert lanes.claimable() == [Lane("new", PLACES)]
+        asked_at = lanes.schedule.moment()
+        lanes.schedule.expect("new")
+        lanes.schedule.found([], asked_at)
+        assert lanes.schedule.claimable() == [Lane("new", PLACES)]
 
     def test_a_nearer_note_since_the_question_stays(self, lanes: Lanes) -> None:
-        asked_at = lanes.moment()
-        lanes.expect("a")
-        lanes.found([Waiting("a", 60.0)], asked_at)
-        assert lanes.claimable() == [Lane("a", PLACES)]
+        asked_at = lanes.schedule.moment()
+        lanes.schedule.expect("a")
+        lanes.schedule.found([Waiting("a", 60.0)], asked_at)
+        assert lanes.schedule.claimable() == [Lane("a", PLACES)]
 
     def test_an_old_note_gives_way(self, lanes: Lanes) -> None:
-        lanes.expect("a")
-        lanes.found([], lanes.moment())
-        assert lanes.claimable() == []
-        lanes.expect("b")
-        lanes.found([Waiting("b", 60.0)], lanes.moment())
-        assert lanes.next_due() == pytest.approx(60.0)
+        lanes.schedule.expect("a")
+        lanes.schedule.found([], lanes.schedule.moment())
+        assert lanes.schedule.claimable() == []
+        lanes.schedule.expect("b")
+        lanes.schedule.found([Waiting("b", 60.0)], lanes.schedule.moment())
+        assert lanes.schedule.next_due() == pytest.approx(60.0)
 
     def test_a_lane_with_deliveries_in_hand_is_never_forgotten(self, lanes: Lanes) -> None:
         lanes.reserve("a", 10)
         lanes.admit(a_job("a"))
-        lanes.found([], lanes.moment())
+        lanes.schedule.found([], lanes.schedule.moment())
         assert lanes.in_flight() == {"a": 1}
         lanes.attempt_ended("a")
         lanes.drop("a", 10)
-        lanes.found([], lanes.moment())
+        lanes.schedule.found([], lanes.schedule.moment())
         assert (lanes.held, lanes.bytes_held) == (0, 0)
 
     def test_letting_go_of_what_is_not_held_is_an_error_and_counts_nothing(

@@ -44,7 +44,7 @@ def a_job(to: str) -> Claimed:
 def claimed(lanes: Lanes, to: str, count: int) -> list[Claimed]:
     """Have so many deliveries claimed and admitted; return those that start."""
     jobs = [a_job(to) for _ in range(count)]
-    lanes.claimed([Lane(to, count + 1)], jobs, lanes.moment(), most_bytes=PLENTY)
+    lanes.schedule.claimed([Lane(to, count + 1)], jobs, lanes.schedule.moment(), most_bytes=PLENTY)
     return [job for job in jobs if lanes.admit(job)]
 
 
@@ -72,7 +72,7 @@ def given_back(lanes: Lanes, jobs: list[Claimed]) -> int:
 
 
 def asked(lanes: Lanes) -> dict[str, int]:
-    return {lane.integration_id: lane.room for lane in lanes.claimable()}
+    return {lane.integration_id: lane.room for lane in lanes.schedule.claimable()}
 
 
 def test_a_target_that_hangs_soon_holds_one_place() -> None:
@@ -117,14 +117,14 @@ def test_lanes_that_struggle_share_one_half_whatever_their_number() -> None:
         [job] = claimed(lanes, f"hang{number}", 1)
         lanes.slow_down(job.integration_id)
         ended(lanes, job)
-        lanes.expect(job.integration_id)
+        lanes.schedule.expect(job.integration_id)
     for name, room in asked(lanes).items():
         claimed(lanes, name, room)
     assert lanes.held == lanes.slow_held == 32
     assert asked(lanes) == {}
     assert not lanes.reserve("never1", 1), "nothing was ever heard of it: it waits for its half"
     assert lanes.reserve("well01", 1)
-    lanes.expect("well02")
+    lanes.schedule.expect("well02")
     assert "well02" in asked(lanes)
 
 
@@ -141,10 +141,10 @@ def test_a_tenant_whose_targets_hang_leaves_bytes_to_others() -> None:
     for number in range(200):
         while lanes.reserve(f"its{number}", 1):
             pass
-        lanes.expect(f"its{number}")
+        lanes.schedule.expect(f"its{number}")
     assert lanes.held == 18, "three quarters of its company's three quarters of 32 bytes"
     assert asked(lanes) == {}
-    assert lanes.next_due() is None
+    assert lanes.schedule.next_due() is None
     assert lanes.reserve("sib0", 1), "another PBX of the company has bytes"
     assert lanes.reserve("new0", 5)
     assert lanes.reserve("well01", 10), "and the other half is for targets that answer"
@@ -155,7 +155,7 @@ def test_lanes_whose_targets_say_nothing_share_one_half_before_they_time_out() -
     hear_of(lanes, "well01")
     hanging = [f"hang{number}" for number in range(200)]
     for name in hanging:
-        lanes.expect(name)
+        lanes.schedule.expect(name)
     while requests := asked(lanes):
         for name, room in requests.items():
             claimed(lanes, name, room)
@@ -175,8 +175,8 @@ def test_a_tenant_whose_targets_hang_leaves_places_to_its_company_and_to_others(
     for number in range(200):
         while lanes.reserve(f"its{number}", 1):
             pass
-        lanes.expect(f"late{number}")
-        lanes.expect(f"its{number}")
+        lanes.schedule.expect(f"late{number}")
+        lanes.schedule.expect(f"its{number}")
     assert lanes.slow_held == 18, "three quarters of its company's three quarters of 32"
     requests = asked(lanes)
     assert [name for name in requests if name.startswith("its")] == []
@@ -193,7 +193,7 @@ def test_a_lane_counts_for_whose_it_is_once_that_is_known() -> None:
     taken = [name for name in owners if lanes.reserve(name, 1)]
     assert taken == list("abcdef"), "nobody's integrations share what nobody's may hold"
     owners |= dict.fromkeys("abcde", Tenant("known", None))
-    lanes.found([], lanes.moment())
+    lanes.schedule.found([], lanes.schedule.moment())
     assert lanes.reserve("g", 1)
     assert lanes.slow_held == 7
 
@@ -217,7 +217,7 @@ def test_answers_are_remembered_for_minutes_of_quiet() -> None:
     hear_of(lanes, "seldom")
     for wait, slow in ((300.0, 0), (400.0, 1)):
         clock.now += wait
-        lanes.found([], lanes.moment())
+        lanes.schedule.found([], lanes.schedule.moment())
         assert lanes.reserve("seldom", 1)
         assert lanes.slow_held == slow
         lanes.drop("seldom", 1)
@@ -228,7 +228,7 @@ def test_an_answer_makes_a_silent_lane_like_any_other() -> None:
     lanes = Lanes(lambda _: WIDE, own_tenant, most_held=64, most_bytes=PLENTY, clock=clock)
     first, second = claimed(lanes, "quiet1", 2)
     clock.now += 1.0
-    lanes.expect("quiet1")
+    lanes.schedule.expect("quiet1")
     assert asked(lanes)
     assert lanes.slow_held == 2
     assert ended(lanes, first) is None
@@ -249,16 +249,16 @@ def test_lanes_that_do_well_leave_their_half_to_those_that_struggle() -> None:
 
 def test_a_paused_lane_is_neither_reserved_nor_claimed_for() -> None:
     lanes = lanes_of(lambda _: PAUSED)
-    lanes.expect("paused")
+    lanes.schedule.expect("paused")
     assert not lanes.reserve("paused", 1)
     assert asked(lanes) == {}
-    assert lanes.next_due() is None, "nobody wakes up for what may not go"
+    assert lanes.schedule.next_due() is None, "nobody wakes up for what may not go"
 
 
 def test_a_probe_is_one_delivery_and_one_alone() -> None:
     lanes = lanes_of(lambda _: PAUSED)
-    lanes.found([Waiting("paused", -1.0)], lanes.moment())
-    assert lanes.with_work_due(["paused", "others"]) == ["paused"]
+    lanes.schedule.found([Waiting("paused", -1.0)], lanes.schedule.moment())
+    assert lanes.schedule.with_work_due(["paused", "others"]) == ["paused"]
     lanes.let_probe("paused")
     assert asked(lanes) == {"paused": 1}
     [probe] = claimed(lanes, "paused", 1)
@@ -269,11 +269,11 @@ def test_a_probe_is_one_delivery_and_one_alone() -> None:
 
 def test_a_probe_that_finds_nothing_is_not_kept_for_later() -> None:
     lanes = lanes_of(lambda _: PAUSED)
-    lanes.expect("paused")
+    lanes.schedule.expect("paused")
     lanes.let_probe("paused")
-    request = lanes.claimable()
-    lanes.claimed(request, [], lanes.moment(), most_bytes=PLENTY)
-    lanes.expect("paused")
+    request = lanes.schedule.claimable()
+    lanes.schedule.claimed(request, [], lanes.schedule.moment(), most_bytes=PLENTY)
+    lanes.schedule.expect("paused")
     assert asked(lanes) == {}
 
 
@@ -288,28 +288,28 @@ def test_what_a_paused_lane_holds_is_set_aside_and_it_begins_anew_from_one() -> 
         assert ended(lanes, job) is None
     rules["target"] = WIDE
     lanes.update_rules()
-    lanes.expect("target")
+    lanes.schedule.expect("target")
     assert asked(lanes) == {"target": WIDE.capacity(1)}
     assert len(claimed(lanes, "target", 4)) == 1
 
 
 def test_a_paused_lane_is_forgotten_once_nothing_waits_for_it() -> None:
     lanes = lanes_of(lambda _: PAUSED)
-    lanes.expect("paused")
-    lanes.found([], lanes.moment())
-    assert lanes.with_work_due(["paused"]) == []
-    assert not lanes.expecting
+    lanes.schedule.expect("paused")
+    lanes.schedule.found([], lanes.schedule.moment())
+    assert lanes.schedule.with_work_due(["paused"]) == []
+    assert not lanes.schedule.expecting
 
 
 def test_a_limited_lane_holds_what_it_may_start_and_waits_for_its_turn() -> None:
     lanes = lanes_of(lambda _: LIMITED)
     assert not lanes.reserve("limit1", 1)
-    lanes.expect("limit1")
-    [request] = lanes.claimable()
+    lanes.schedule.expect("limit1")
+    [request] = lanes.schedule.claimable()
     assert (request.room, request.rate_limit) == (8, 5.0)
     lanes.not_before("limit1", 0.2)
-    assert lanes.claimable() == []
-    wait = lanes.next_due()
+    assert lanes.schedule.claimable() == []
+    wait = lanes.schedule.next_due()
     assert wait is not None
     assert round(wait, 6) == 0.2
 
@@ -320,15 +320,15 @@ def test_lanes_with_work_are_asked_for_in_turn() -> None:
     names = [f"large{number}" for number in range(20)] + ["small1"]
     hear_of(lanes, *names)
     for name in names:
-        lanes.expect(name)
+        lanes.schedule.expect(name)
     turns: list[str] = []
     for _ in names:
-        requests = lanes.claimable()
+        requests = lanes.schedule.claimable()
         turns += [request.integration_id for request in requests]
         jobs = [a_job(request.integration_id) for request in requests]
-        lanes.claimed(requests, jobs, 0.0, most_bytes=PLENTY)
+        lanes.schedule.claimed(requests, jobs, 0.0, most_bytes=PLENTY)
         for job in jobs:
             assert lanes.admit(job)
             ended(lanes, job)
-            lanes.expect(job.integration_id)
+            lanes.schedule.expect(job.integration_id)
     assert set(turns[: len(names)]) == set(names), "nobody had two turns before everybody had one"

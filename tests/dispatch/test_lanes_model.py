@@ -80,13 +80,13 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @rule(name=names, due_in=floats(0, 20))
     def work_is_expected(self, name: str, due_in: float) -> None:
-        self.lanes.expect(name, due_in)
+        self.lanes.schedule.expect(name, due_in)
 
     @rule(waiting=sampled_from([(), ("a",), ("a", "b"), NAMES]), due_in=floats(-5, 20))
     def a_poll_ends(self, waiting: tuple[str, ...], due_in: float) -> None:
-        self.lanes.found(
+        self.lanes.schedule.found(
             [Waiting(name, due_in, self.allowed[name].ordered) for name in waiting],
-            self.lanes.moment(),
+            self.lanes.schedule.moment(),
         )
         self.give_back(self.lanes.misplaced())
         for name in NAMES:
@@ -95,15 +95,15 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @rule(draws=data(), size=integers(0, 60), ready=booleans())
     def a_claim_ends(self, draws: DataObject, size: int, *, ready: bool) -> None:
-        asked, most_bytes = self.lanes.claimable(), self.lanes.bytes_to_claim
-        if to_take_over := self.lanes.to_take_over():
+        asked, most_bytes = self.lanes.schedule.claimable(), self.lanes.bytes_to_claim
+        if to_take_over := self.lanes.schedule.to_take_over():
             taken_over = [lane.integration_id for lane, _ in to_take_over] if ready else []
-            self.lanes.took_over(to_take_over, set(taken_over))
+            self.lanes.schedule.took_over(to_take_over, set(taken_over))
             return
         if not asked:
             return
         assert most_bytes > 0
-        asked_at = self.lanes.moment()
+        asked_at = self.lanes.schedule.moment()
         jobs: list[Claimed] = []
         for lane in asked:
             name = lane.integration_id
@@ -113,7 +113,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
                     self.lease(name)
                     jobs.append(a_job(name, size=size))
         self.largest_claimed = max(self.largest_claimed, size if jobs else 0)
-        self.lanes.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
+        self.lanes.schedule.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
         for job in jobs:
             self.admit(job)
 
@@ -160,8 +160,8 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def what_is_due_now_is_claimed_or_taken_over_or_found_to_be_due_later(self) -> None:
-        if self.lanes.next_due() == 0.0 and not self.lanes.claimable():
-            assert self.lanes.to_take_over() or self.lanes.next_due() != 0.0
+        if self.lanes.schedule.next_due() == 0.0 and not self.lanes.schedule.claimable():
+            assert self.lanes.schedule.to_take_over() or self.lanes.schedule.next_due() != 0.0
 
     def allow(self, name: str, **changes: int | None) -> None:
         self.allowed[name] = replace(self.allowed[name], **changes)

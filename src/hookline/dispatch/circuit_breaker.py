@@ -186,7 +186,7 @@ class CircuitBreakers:
         changed = self._health.paused() | resumed
         self._lanes.update_rules(changed)
         self._release(self._lanes.reset(changed))
-        due = self._lanes.with_work_due(self._health.probes_due())
+        due = self._lanes.schedule.with_work_due(self._health.probes_due())
         probes = await self._health.take_probes(due) if due else set()
         for integration_id in probes:
             self._lanes.let_probe(integration_id)

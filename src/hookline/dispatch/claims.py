@@ -50,11 +50,11 @@ class Claims:
 
     async def poll_when_due(self) -> list[Claimed]:
         """Ask what waits where; return what lanes hold that is no longer theirs to start."""
-        now = self._lanes.moment()
+        now = self._lanes.schedule.moment()
         if now < self._next_poll:
             return []
         self._next_poll = now + self._poll_interval
-        self._lanes.found(await self._queue.waiting(), asked_at=now)
+        self._lanes.schedule.found(await self._queue.waiting(), asked_at=now)
         after = self._lanes.clock()
         self._earliest_poll = after + _POLL_SHARE * (after - now)
         return self._lanes.misplaced()
@@ -64,20 +64,20 @@ class Claims:
 
         What came with it is to be started before `refund` is called.
         """
-        wanted, most_bytes = self._lanes.claimable(), self._lanes.bytes_to_claim
+        wanted, most_bytes = self._lanes.schedule.claimable(), self._lanes.bytes_to_claim
         if await self._take_over():
             return _NOTHING
         if not wanted:
             return None
         asked = await self._acquire(wanted)
-        asked_at = self._lanes.moment()
+        asked_at = self._lanes.schedule.moment()
         jobs = await self._queue.claim(asked, most_bytes=most_bytes) if asked else []
         try:
             await self._deliverer.follow(jobs)
         except Exception:
             await self._queue.release(jobs)
             raise
-        self._lanes.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
+        self._lanes.schedule.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
         return Claim(asked, asked_at, jobs)
 
     async def refund(self, claim: Claim) -> None:
@@ -94,17 +94,17 @@ class Claims:
     async def until_next(self) -> float:
         """Return the seconds until a lane has work due, or until the next poll."""
         began = self._lanes.clock()
-        due = self._lanes.next_due()
+        due = self._lanes.schedule.next_due()
         await asyncio.sleep(_LOOK_SHARE * (self._lanes.clock() - began))
         until_poll = max(0.0, self._next_poll - self._lanes.clock())
         return until_poll if due is None else min(due, until_poll)
 
     async def _take_over(self) -> bool:
         """Make lanes ours before they are claimed for; tell whether any became so."""
-        if not (asked := self._lanes.to_take_over()):
+        if not (asked := self._lanes.schedule.to_take_over()):
             return False
         ready = await self._queue.take_over([lane for lane, _ in asked])
-        self._lanes.took_over(asked, ready)
+        self._lanes.schedule.took_over(asked, ready)
         return bool(ready)
 
     async def _acquire(self, wanted: Sequence[Lane]) -> Sequence[Lane]:

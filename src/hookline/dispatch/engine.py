@@ -84,7 +84,7 @@ class Engine:
             self._leases.hold(job, leased_at)
             if (first := self._lanes.admit(job)) is not None:
                 self._start_attempts(first)
-            if self._lanes.wants_more(job.integration_id):
+            if self._lanes.schedule.wants_more(job.integration_id):
                 self._wake.set()
 
     def release(self, jobs: Sequence[Claimed]) -> None:
@@ -183,7 +183,7 @@ class Engine:
                 self._leases.drop(job)
             integration_id = job.integration_id
             job = self._lanes.attempt_ended(integration_id)
-            if self._lanes.wants_more(integration_id):
+            if self._lanes.schedule.wants_more(integration_id):
                 self._wake.set()
             if job is not None and self._starting:
                 self._start_attempts(job)
@@ -227,13 +227,13 @@ class Engine:
             return
         self._leases.drop(job)
         if isinstance(settlement.outcome, RetryAt):
-            self._lanes.expect(job.integration_id, settlement.outcome.delay)
+            self._lanes.schedule.expect(job.integration_id, settlement.outcome.delay)
         elif self._lanes.is_ordered(job.integration_id):
-            self._lanes.expect(job.integration_id)  # its successor may go now
+            self._lanes.schedule.expect(job.integration_id)  # its successor may go now
         self._wake_for_room()
 
     def _wake_for_room(self) -> None:
-        if self._lanes.expecting:
+        if self._lanes.schedule.expecting:
             self._wake.set()
 
     async def _release_later(self, jobs: Sequence[Claimed]) -> None:

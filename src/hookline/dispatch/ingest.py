@@ -257,7 +257,7 @@ class Ingest:
                     elsewhere = True
                 else:
                     waiting = True
-                    self._lanes.expect(delivery.integration_id)
+                    self._lanes.schedule.expect(delivery.integration_id)
         self._free_places(unused)
         self._start(started, asked_at)
         if waiting:
@@ -274,7 +274,7 @@ class Ingest:
     def _free_place(self, delivery: NewDelivery, stored: NewEvent) -> None:
         if self._lanes is not None:
             self._lanes.drop_reserved(delivery.integration_id, len(stored.event.payload))
-            if self._lanes.wants_more(delivery.integration_id):
+            if self._lanes.schedule.wants_more(delivery.integration_id):
                 self._wake()
 
     def _claimed(self, delivery: NewDelivery, event: Event, revision: int) -> Claimed:

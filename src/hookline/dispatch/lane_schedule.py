@@ -1,0 +1,204 @@
+"""When lanes have work due in the database, and which of them to claim for."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+from hookline.dispatch.capacity import Capacity
+from hookline.dispatch.lane import LaneRules, LaneState
+from hookline.domain.access import Tenant
+from hookline.queue.port import Claimed, Lane, Waiting
+
+_REMEMBERED = 600.0  # seconds for which an answer shows that a target is not one of those
+_NEVER = -1  # no term
+_LOOK_AGAIN = 0.2  # seconds until a lane that others still hold deliveries of is looked at again
+_TICK = 1e-9  # seconds between two moments that a coarse clock does not tell apart
+
+
+@dataclass(slots=True)
+class LaneSchedule:
+    """The lanes of a process, and what is known of their work in the database.
+
+    `rules_of` tells what an integration is allowed, `owner_of` whose it is. Times are those of
+    `moment`, in seconds.
+    """
+
+    rules_of: Callable[[str], LaneRules]
+    owner_of: Callable[[str], Tenant]
+    capacity: Capacity
+    clock: Callable[[], float]
+    lanes: dict[str, LaneState] = field(default_factory=dict)
+    _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
+    _not_ready: list[tuple[Lane, int]] = field(default_factory=list)
+    _latest: float = 0.0
+
+    def moment(self) -> float:
+        """Return the time; later calls return later times, whatever the clock's grain."""
+        self._latest = max(self.clock(), self._latest + _TICK)
+        return self._latest
+
+    def expect(self, integration_id: str, due_in: float = 0.0) -> None:
+        """Note that the database has, or will have in `due_in` seconds, work for a lane."""
+        lane = self.lane(integration_id)
+        due_at = self.clock() + due_in
+        nearer = lane.due_at is None or due_at < lane.due_at
+        if nearer:
+            self.note(integration_id, lane, due_at)
+        if nearer or due_in <= 0:  # a claim that is under way may have missed what is due now
+            lane.noted_at = self.moment()
+
+    @property
+    def expecting(self) -> bool:
+        """Whether the database is known to have work for any lane, now or later."""
+        return bool(self._noted)
+
+    def found(self, waiting: Sequence[Waiting], asked_at: float) -> None:
+        """Take the database's word, as of `asked_at`, for what waits where.
+
+        What was noted since then is newer and stays. Lanes without work or leases are forgotten,
+        some minutes after their targets were last heard of.
+        """
+        for each in waiting:
+            lane = self.lane(each.integration_id)
+            if lane.ordered is not None and lane.ordered is not each.ordered:
+                lane.taken_over = _NEVER  # its order was changed while this was being stored
+            due_at = asked_at + each.due_in
+            if lane.noted_at > asked_at and lane.due_at is not None:
+                due_at = min(due_at, lane.due_at)
+            self.note(each.integration_id, lane, due_at)
+        named = {each.integration_id for each in waiting}
+        for integration_id, lane in list(self.lanes.items()):
+            self.capacity.move(lane, self.owner_of(integration_id))
+            if integration_id not in named and lane.noted_at < asked_at:
+                self.note(integration_id, lane, None)
+                idle = lane.held == lane.releasing == 0
+                if idle and lane.heard_at < asked_at - _REMEMBERED:
+                    del self.lanes[integration_id]
+
+    def claimable(self) -> list[Lane]:
+        """Return the lanes with work due and a quarter of their places free, and what to ask for.
+
+        Lanes that were asked for go behind the others: what is left is given out in turn. Those
+        that are to be taken over first are left out, and told by `to_take_over`.
+        """
+        now = self.clock()
+        taken = 0
+        asked: list[Lane] = []
+        slow: list[
+            tuple[LaneState, int]
+        ] = []  # what is asked for counts as held until all is asked
+        for integration_id in list(self._noted):
+            lane = self.lanes[integration_id]
+            if lane.due_at is None or lane.due_at > now:
+                continue
+            if lane.slow and lane.share.room <= 0:
+                continue  # first of all: hundreds may wait for the slow half
+            rules = lane.rules
+            if rules.elsewhere or (rules.paused and not lane.probing):
+                del self._noted[integration_id]  # until it is probed, resumed or found again
+                continue
+            if lane.turn(lane.due_at) > now or lane.unsure:
+                continue
+            self.capacity.mark(lane, self.clock)
+            room = self.capacity.room(lane, taken)
+            if room > 0 and not lane.is_ready():
+                self._leave_out(integration_id, lane)
+            elif room > 0:
+                asked.append(Lane(integration_id, room, rules.ordered, rules.rate_limit))
+                taken += room
+                if lane.slow:
+                    lane.share.add(room)
+                    slow.append((lane, room))
+                del self._noted[integration_id]
+                self._noted[integration_id] = None
+        for lane, room in slow:
+            lane.share.add(-room)
+        return asked
+
+    def claimed(
+        self, asked: Sequence[Lane], jobs: Sequence[Claimed], asked_at: float, *, most_bytes: int
+    ) -> None:
+        """Hold what was claimed; a lane that gave less than was asked for has no more due.
+
+        Unless the claim was cut at its `most_bytes`: then nobody knows.
+        """
+        counts: dict[str, int] = {}
+        for job in jobs:
+            counts[job.integration_id] = counts.get(job.integration_id, 0) + 1
+            self.capacity.hold(self.lane(job.integration_id), len(job.event.payload))
+        if sum(len(job.event.payload) for job in jobs) >= most_bytes:
+            return
+        for request in asked:
+            lane = self.lane(request.integration_id)
+            got = counts.get(request.integration_id, 0)
+            if got < request.room and lane.noted_at < asked_at:
+                self.note(request.integration_id, lane, None)
+            if got == 0:
+                lane.probing = False
+
+    def next_due(self) -> float | None:
+        """Return in how many seconds a lane that can take it has work due; None: not known."""
+        due: list[float] = []
+        for integration_id in self._noted:
+            lane = self.lanes[integration_id]
+            if lane.due_at is None or lane.unsure or (lane.slow and lane.share.room <= 0):
+                continue
+            self.capacity.mark(lane, self.clock)
+            if self.capacity.room(lane) > 0:
+                due.append(lane.turn(lane.due_at))
+        return max(0.0, min(due) - self.clock()) if due else None
+
+    def wants_more(self, integration_id: str) -> bool:
+        """Tell whether to claim for a lane now."""
+        lane = self.lanes[integration_id]
+        if lane.due_at is None or lane.unsure or (lane.slow and lane.share.room <= 0):
+            return False
+        if self.capacity.room(lane) <= 0:
+            return False
+        return lane.turn(lane.due_at) <= self.clock()
+
+    def with_work_due(self, integration_ids: Iterable[str]) -> list[str]:
+        """Return those of these lanes that the database has work for now."""
+        now = self.clock()
+        return [
+            each
+            for each in integration_ids
+            if (lane := self.lanes.get(each)) and lane.due_at is not None and lane.due_at <= now
+            if not lane.rules.elsewhere
+        ]
+
+    def to_take_over(self) -> list[tuple[Lane, int]]:
+        """Return the lanes that `claimable` left out, to be taken over first, and in which term."""
+        found, self._not_ready = self._not_ready, []
+        return found
+
+    def took_over(self, asked: Sequence[tuple[Lane, int]], ready: set[str]) -> None:
+        """Note which lanes were taken over; the others' deliveries are still in others' hands."""
+        for request, term in asked:
+            lane = self.lane(request.integration_id)
+            if request.integration_id in ready:
+                lane.taken_over, lane.ordered = term, request.ordered
+            else:
+                lane.look_again_at = self.clock() + _LOOK_AGAIN
+
+    def note(self, integration_id: str, lane: LaneState, due_at: float | None) -> None:
+        """Note when the database may have work for a lane; None: it has none that is known."""
+        lane.due_at = due_at
+        if due_at is None:
+            self._noted.pop(integration_id, None)
+        else:
+            self._noted.setdefault(integration_id)
+
+    def _leave_out(self, integration_id: str, lane: LaneState) -> None:
+        """Have a lane taken over; where its order was changed, once what it holds has ended."""
+        if lane.held and not lane.is_current():
+            lane.look_again_at = self.clock() + _LOOK_AGAIN
+        else:
+            self._not_ready.append((Lane(integration_id, 0, lane.rules.ordered), lane.rules.term))
+
+    def lane(self, integration_id: str) -> LaneState:
+        """Return an integration's lane; there is one from now on."""
+        lane = self.lanes.get(integration_id)
+        if lane is None:
+            shares = self.capacity.shares_of(self.owner_of(integration_id))
+            lane = self.lanes[integration_id] = LaneState(self.rules_of(integration_id), *shares)
+        return lane
