@@ -212,7 +212,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             key_records=key_records,
             event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
             unknown_types=unknown_types,
-            ingest_authorisation=IngestAuthorisation(keys, subscriptions),
+            ingest_authorisation=IngestAuthorisation(keys, subscriptions, rate_limits.charge_cpu),
             authentication_throttle=throttle,
             rate_limits=rate_limits,
             bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),

@@ -136,7 +136,7 @@ def services(  # noqa: PLR0917 - fixtures
         key_records=KeyService(transactions),
         event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
         unknown_types=unknown_types,
-        ingest_authorisation=IngestAuthorisation(directory, subscriptions),
+        ingest_authorisation=IngestAuthorisation(directory, subscriptions, rate_limits.charge_cpu),
         authentication_throttle=throttle,
         rate_limits=rate_limits,
         bodies=BodyMemory(2**27, largest=2**24),

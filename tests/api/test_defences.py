@@ -138,7 +138,7 @@ async def elsewhere(
         wake=announced.announce,
         announce=announced.announce,
     )
-    authorisation = IngestAuthorisation(directory, subscriptions)
+    authorisation = IngestAuthorisation(directory, subscriptions, services.rate_limits.charge_cpu)
     own = replace(services, keys=directory, ingest_authorisation=authorisation, ingest=ingest)
     async with calling(create_app(lambda: nullcontext(own)), await keys.admin()) as api:
         yield api

@@ -6,12 +6,14 @@ from itertools import count
 import httpx
 import pytest
 
-from factories import an_event
+from factories import Json, a_webhook, an_event
 from hookline.api import bounded_body
 from hookline.api.fairness import TimeSlices
 from hookline.api.rate_limits import KeyRateLimits
 from hookline.api.services import Services
 from hookline.app import create_app
+from hookline.dispatch import ingest
+from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from support.api_client import Api, Keys
 from support.stories import a_pbx
 
@@ -41,7 +43,15 @@ async def bounded(services: Services, clock: Clock) -> AsyncIterator[Api]:
         clock=clock,
     )
     a_second_each = TimeSlices(lambda key_id, _: rate_limits.charge_cpu(key_id, 1.0))
-    parts = replace(services, rate_limits=rate_limits, time_slices=a_second_each)
+    authorisation = IngestAuthorisation(
+        services.keys, services.retries._subscriptions, rate_limits.charge_cpu
+    )
+    parts = replace(
+        services,
+        rate_limits=rate_limits,
+        time_slices=a_second_each,
+        ingest_authorisation=authorisation,
+    )
     app = create_app(lambda: nullcontext(parts))
     transport = httpx.ASGITransport(app)
     async with (
@@ -49,6 +59,12 @@ async def bounded(services: Services, clock: Clock) -> AsyncIterator[Api]:
         httpx.AsyncClient(transport=transport, base_url="http://bounded.test") as client,
     ):
         yield Api(client, "")
+
+
+@pytest.fixture
+def dear_matching(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "thread_time", count().__next__)  # a second for each step
+    monkeypatch.setattr(ingest, "_COPY", 0.01)  # seconds for a byte
 
 
 async def asked(api: Api, key: str, times: int) -> list[int]:
@@ -145,3 +161,26 @@ async def test_the_time_that_a_requests_body_takes_counts_as_requests(
     answers = [await bounded.post("/v1/integrations", {"no": 1}, key=key) for _ in range(3)]
     assert [answer.status_code for answer in answers] == [422, 429, 429]
     assert await asked(bounded, other, 1) == [200]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted"),
+    [
+        ({"filter": {"data": {"direction": ["INBOUND"]}}}, 2),
+        ({"filter": {"data": {"direction": ["OUTBOUND"]}}, "omit": ["data.text"]}, 2),  # no copy
+        ({"omit": ["data.text"]}, 1),
+        ({}, 3),
+    ],
+)
+@pytest.mark.usefixtures("dear_matching")
+async def test_what_filters_and_copies_of_an_event_take_counts_as_events(
+    api: Api, bounded: Api, keys: Keys, chosen: Json, accepted: int
+) -> None:
+    pbx = a_pbx()
+    assert (await api.post("/v1/integrations", a_webhook(pbx=pbx, **chosen))).status_code == 201
+    key, other = await keys.ingest(pbx=pbx), await keys.ingest()
+    data = {"direction": "INBOUND", "text": "x" * 200}
+    events = [an_event(pbx=pbx, id=f"{number}", data=data) for number in range(3)]
+    told = [(await bounded.post("/v1/events", each, key=key)).status_code for each in events]
+    assert told == [202] * accepted + [429] * (3 - accepted)
+    assert await sent(bounded, other, 1) == [202]

@@ -37,7 +37,9 @@ class Process:
         keyring = KeyRing.parse(generate_key())
         self.subscriptions = Subscriptions(transactions, load_catalogue(), keyring)
         self.key_cache = KeyCache(transactions)
-        self.authorisation = IngestAuthorisation(self.key_cache, self.subscriptions)
+        self.authorisation = IngestAuthorisation(
+            self.key_cache, self.subscriptions, lambda *_: None
+        )
         self.keys = KeyService(transactions)
         self.pbxs = PbxService(transactions, retention_days=30)
         self.pool = pool

@@ -5,7 +5,8 @@ revision than the current one; it is authorised again first. So a key that was r
 event arrived is refused, in every process, without a query for each event.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from uuid import UUID
 
 from msgspec.structs import replace
 
@@ -23,17 +24,26 @@ from hookline.errors import (
 from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.subscriptions import Subscriptions
 
+ChargeKey = Callable[[UUID, float], None]
+"""Is told the CPU seconds that a key's events took."""
+
 
 class IngestCaller:
     """A key that sends events, as of a revision."""
 
     def __init__(
-        self, principal: Principal, revision: int, keys: KeyCache, subscriptions: Subscriptions
+        self,
+        principal: Principal,
+        revision: int,
+        keys: KeyCache,
+        subscriptions: Subscriptions,
+        charge: ChargeKey,
     ) -> None:
         self.principal = principal
         self.revision = revision
         self._keys = keys
         self._subscriptions = subscriptions
+        self._charge = charge
 
     async def route_all(
         self, items: Sequence[Event | HooklineError]
@@ -93,11 +103,14 @@ class IngestCaller:
         Raises what ingest and `authorise_again` raise, and then nothing is stored.
         """
         for _ in range(MOST_REMATCHES):
-            answer = await ingest.accept_authorised(events, self.revision)
+            answer = await ingest.accept_authorised(events, self.revision, self._charge_key)
             if not isinstance(answer, Stale):
                 return answer
             await self.authorise_again(answer.revision, events)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
+
+    def _charge_key(self, seconds: float) -> None:
+        self._charge(self.principal.key_id, seconds)
 
     async def authorise_again(self, revision: int, events: Iterable[Event]) -> None:
         """Check again, as of a newer revision, that these routed events may be taken.
@@ -114,11 +127,15 @@ class IngestCaller:
 
 
 class IngestAuthorisation:
-    """Authorises keys to send events."""
+    """Authorises keys to send events.
 
-    def __init__(self, keys: KeyCache, subscriptions: Subscriptions) -> None:
+    `charge` is told the CPU seconds that matching a key's events takes.
+    """
+
+    def __init__(self, keys: KeyCache, subscriptions: Subscriptions, charge: ChargeKey) -> None:
         self._keys = keys
         self._subscriptions = subscriptions
+        self._charge = charge
 
     async def authorise(self, principal: Principal) -> IngestCaller:
         """Let a key send events, as of the revision that events are matched at.
@@ -132,7 +149,7 @@ class IngestAuthorisation:
             raise NotAuthenticated("This key has expired or was revoked.")
         if not principal.sends:
             raise Forbidden("This takes a key with the role 'ingest' or 'admin'.")
-        return IngestCaller(principal, revision, self._keys, self._subscriptions)
+        return IngestCaller(principal, revision, self._keys, self._subscriptions, self._charge)
 
 
 def _named(principal: Principal) -> str:

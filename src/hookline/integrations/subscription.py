@@ -1,8 +1,8 @@
 """What matching and delivery know of an integration, and who of them gets an event."""
 
 import json
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import orjson
@@ -80,13 +80,14 @@ class Match:
     reasons: Mapping[str, Sequence[str]]
     skipped: str | None  # the reasons as JSON text
     conditional: bool = False
+    copies: int = 0  # that leave something out, each list of paths counted once
 
     @classmethod
     def of(cls, wanted: Sequence[Subscription], reasons: Mapping[str, Sequence[str]]) -> "Match":
         """Return a match whose filters, if there are any, have not been asked yet."""
         skipped = orjson.dumps(reasons).decode() if reasons else None
         conditional = any(each.filter is not None for each in wanted)
-        return cls(tuple(wanted), reasons, skipped, conditional)
+        return cls(tuple(wanted), reasons, skipped, conditional, _copies(wanted))
 
     def passing(self, event: Event) -> Generator[None, None, "Match"]:
         """Ask the filters, in steps of bounded work; what they refuse is noted as `filtered`."""
@@ -107,10 +108,16 @@ class Match:
                 spent = 0
                 yield
         if not refused:
-            return Match(self.wanted, self.reasons, self.skipped)
+            return replace(self, conditional=False)
         refused += self.reasons.get(SkipReason.FILTERED, ())
         reasons = {**self.reasons, SkipReason.FILTERED.value: refused}
-        return Match(tuple(wanted), reasons, orjson.dumps(reasons).decode())
+        skipped = orjson.dumps(reasons).decode()
+        copies = self.copies and _copies(wanted)
+        return Match(tuple(wanted), reasons, skipped, copies=copies)
+
+
+def _copies(wanted: Iterable[Subscription]) -> int:
+    return len({each.omit for each in wanted if each.omit})
 
 
 def subscription_of(row: Integration, catalogue: Catalogue, keyring: KeyRing) -> Subscription:
