@@ -3,6 +3,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import AsyncIterator
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from hookline.db import connections
 from hookline.db.inspection import version_fault
 from hookline.db.migrate import LOCK, is_current, migrate, newest_revision
+from hookline.db.partitions import Partition
 from hookline.errors import ConfigurationError
 from support.databases import Databases
 from support.drift import differences
@@ -97,8 +99,8 @@ async def test_many_processes_may_start_at_once(address: str) -> None:
 async def test_waiting_for_another_to_migrate_may_outlast_a_statement(address: str) -> None:
     patient = connections.engine(address, pool_size=1, statement_timeout=0.5, patient=True)
     waits = (
-        "select true from pg_stat_activity where wait_event = 'advisory'"
-        " and datname = current_database() and now() - query_start > interval '1.6 s'"
+        "select true from pg_stat_activity where pid <> pg_backend_pid()"
+        " and datname = current_database() and now() - backend_start > interval '0.8 s'"
     )
     async with connection(address) as other:
         await other.execute("select pg_advisory_lock($1)", LOCK)
@@ -111,6 +113,35 @@ async def test_waiting_for_another_to_migrate_may_outlast_a_statement(address: s
     assert await is_current(patient)
     assert await ask(patient, "show statement_timeout") == "500ms"
     await patient.dispose()
+
+
+async def test_indexes_of_days_are_built_while_others_write(empty: AsyncEngine) -> None:
+    await migrate(empty, "0025")
+    day = Partition("events", date(2026, 1, 31))
+    event = text(
+        "insert into events (id, company, type, subject, time, payload, splice)"
+        " values (:id, 'c', 't', 's', 1, '', 1)"
+    ).bindparams(id=day.bounds[0])
+    invalid = "select count(*) from pg_index where not indisvalid"
+    half_built = f"create index {day.name}_subject_id_idx on {day.name} (id)"  # by who died of it
+    async with empty.begin() as opened:
+        for statement in (*filter(None, day.create().split(";")), half_built):
+            await opened.execute(text(statement))
+    async with empty.connect() as writer:
+        await writer.execute(event)
+        upgrading = asyncio.create_task(migrate(empty))
+        async with asyncio.timeout(20):
+            while not await ask(empty, "select to_regclass('events_subject_id_idx')"):
+                assert not upgrading.done()
+                await writer.rollback()
+                await asyncio.sleep(0)
+        await writer.execute(event)
+        await writer.commit()
+        await upgrading
+    assert await ask(empty, invalid) == 0
+    built = f"select pg_get_indexdef('{day.name}_subject_id_idx'::regclass)"
+    assert str(await ask(empty, built)).endswith("(subject, id)")
+    assert await differences(empty) is None
 
 
 async def test_a_database_that_a_newer_version_migrated_is_refused(empty: AsyncEngine) -> None:

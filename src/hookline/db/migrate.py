@@ -1,15 +1,22 @@
-"""Brings a database to this version's schema; safe to run from many processes at once."""
+"""Brings a database to this version's schema; safe to run from many processes at once.
 
+A migration makes an index of a partitioned table on the parent alone (`on only`). What the days'
+partitions lack of it is built here, concurrently, after the migrations' transaction: readers and
+writers go on, and what a process that died leaves half built is built anew.
+"""
+
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.schema import SchemaItem
 
 from hookline.db import connections
 from hookline.db.inspection import check_session, current_revision
 from hookline.db.partitions import is_partition
+from hookline.db.statements import statement
 from hookline.errors import ConfigurationError
 from hookline.logs import get_logger
 
@@ -17,6 +24,8 @@ if TYPE_CHECKING:
     from alembic.config import Config
 
 LOCK = 0x686F6F6B6C696E65  # "hookline" in ASCII: an advisory lock that nobody else takes
+_LOOK_AGAIN = 0.5  # seconds
+_MISSING_INDEXES = text(statement("db/missing_indexes"))
 _LOG = get_logger(__name__)
 
 
@@ -31,17 +40,48 @@ async def migrate(engine: AsyncEngine, target: str = "head") -> None:
         # An index on a large table takes minutes, and so does waiting for who makes it.
         usual = (await connection.execute(text("show statement_timeout"))).scalar()
         await connection.execute(text("set statement_timeout = 0"))
-        await connection.execute(text("select pg_advisory_lock(:key)"), {"key": LOCK})
-        await connection.commit()
+        await _lock(connection)
         try:
             await connection.run_sync(_run, target)
             await connection.commit()
+            await _build_indexes(connection)
         finally:
             await connection.rollback()
             await connection.execute(text("select pg_advisory_unlock(:key)"), {"key": LOCK})
             restore = text("select set_config('statement_timeout', :usual, false)")
             await connection.execute(restore, {"usual": usual})
             await connection.commit()
+
+
+async def _lock(connection: AsyncConnection) -> None:
+    """Wait for who migrates, without a transaction that the building of an index would wait for."""
+    query = text("select pg_try_advisory_lock(:key)")
+    while not await connection.scalar(query, {"key": LOCK}):
+        await connection.rollback()
+        await asyncio.sleep(_LOOK_AGAIN)
+    await connection.commit()
+
+
+async def _build_indexes(connection: AsyncConnection) -> None:
+    """Build and attach the indexes that partitions lack of their parents', one at a time."""
+    missing = (await connection.execute(_MISSING_INDEXES)).mappings().all()
+    await connection.commit()
+    if not missing:
+        return
+    session = (await connection.get_raw_connection()).driver_connection  # asyncpg: no transaction
+    assert session is not None  # noqa: S101 - the connection is open
+    for row in missing:
+        name = row["index"].replace(row["parent"], row["partition"], 1)
+        await session.execute(f'drop index concurrently if exists "{name}"')
+        await session.execute(
+            row["definition"]
+            .replace(
+                f"CREATE INDEX {row['index']} ON ONLY", f'CREATE INDEX CONCURRENTLY "{name}" ON', 1
+            )
+            .replace(f".{row['parent']} ", f".{row['partition']} ", 1)
+        )
+        await session.execute(f'alter index "{row["index"]}" attach partition "{name}"')
+        _LOG.info("database.index_built", index=name)
 
 
 async def migrate_at(dsn: str) -> None:

@@ -51,8 +51,10 @@ class AcceptedEvent(Base):
         # The type stands behind the id, so that a filter by it is tried within the index.
         Index("events_pbx_id_type_idx", "pbx", "id", "type"),
         Index("events_company_id_type_idx", "company", "id", "type"),
+        Index("events_pbx_type_id_idx", "pbx", "type", "id"),  # of a type that is rare there
+        Index("events_company_type_id_idx", "company", "type", "id"),
         Index("events_type_id_idx", "type", "id"),
-        Index("events_subject_idx", "subject"),
+        Index("events_subject_id_idx", "subject", "id"),
         {"postgresql_partition_by": "RANGE (id)"},
     )
 
@@ -201,6 +203,31 @@ class FinishedDelivery(Base):
             "id",
             "type",
             postgresql_where=text("status <> 'delivered'"),  # most are, and cost nothing here
+        ),
+        Index(
+            "deliveries_undelivered_type_idx",
+            "status",
+            "type",
+            "id",
+            postgresql_where=text("status <> 'delivered'"),
+        ),
+        Index(
+            "deliveries_undelivered_integration_idx",
+            "integration_id",
+            "status",
+            "id",
+            postgresql_where=text("status <> 'delivered'"),
+        ),
+        Index(
+            "deliveries_undelivered_integration_type_idx",
+            "integration_id",
+            "status",
+            "type",
+            "id",
+            postgresql_where=text("status <> 'delivered'"),
+        ),
+        Index(
+            "deliveries_integration_id_type_id_status_idx", "integration_id", "type", "id", "status"
         ),
         Index("deliveries_event_id_idx", "event_id"),
         {"postgresql_partition_by": "RANGE (id)"},

@@ -1,6 +1,6 @@
 """What a key may see, said in SQL: the same as `Principal.sees` says of one object."""
 
-from sqlalchemy import ColumnElement, and_, exists, false, or_, select, true
+from sqlalchemy import ColumnElement, SQLColumnExpression, and_, exists, false, or_, select, true
 
 from hookline.db.models import Integration, Pbx
 from hookline.db.queue_models import AcceptedEvent
@@ -55,10 +55,16 @@ def events_seen_by(principal: Principal) -> ColumnElement[bool]:
         return false()
     if principal.pbx is not None:
         return AcceptedEvent.pbx == principal.pbx
-    of_another = exists().where(
-        Pbx.pbx == AcceptedEvent.pbx, Pbx.company != principal.company, Pbx.deleted_at.is_(None)
-    )
+    assert principal.company is not None  # noqa: S101 - a manager has one or the other
     return and_(
         AcceptedEvent.company == principal.company,
-        or_(AcceptedEvent.pbx.is_(None), ~of_another),
+        or_(
+            AcceptedEvent.pbx.is_(None),
+            ~pbx_of_another(AcceptedEvent.pbx, principal.company),
+        ),
     )
+
+
+def pbx_of_another(pbx: SQLColumnExpression[str | None], company: str) -> ColumnElement[bool]:
+    """Return the condition that a PBX is on record as another company's."""
+    return exists().where(Pbx.pbx == pbx, Pbx.company != company, Pbx.deleted_at.is_(None))

@@ -17,6 +17,8 @@ from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
 from hookline.domain.ids import created_at, lowest_uuid
 
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no UUIDv7 names an earlier one
+_MANY_SCANS = 100  # of some 10 µs each
+_CLOCKS_DIFFER = timedelta(minutes=5)  # of processes, at the most
 _FIRST_DAYS = 8  # three of them are made ahead
 _MOST_DAYS = 64  # a plan over these takes some 20 ms
 
@@ -51,8 +53,10 @@ class Period:
 ALWAYS: Final = Period()
 
 
-def newest_first(wanted: IdRange, days: tuple[date, date] | None) -> Iterator[IdRange]:
-    """Split a range for a list that begins at its end: few days at first, then more and more.
+def newest_first(
+    wanted: IdRange, days: tuple[date, date] | None, *, first: int = _FIRST_DAYS
+) -> Iterator[IdRange]:
+    """Split a range for a list that begins at its end: `first` days, then more and more.
 
     `days` are the first and the last that have a partition.
     """
@@ -60,7 +64,7 @@ def newest_first(wanted: IdRange, days: tuple[date, date] | None) -> Iterator[Id
         yield wanted
         return
     oldest, newest = days
-    length, high = _FIRST_DAYS, wanted.high
+    length, high = first, wanted.high
     edge = newest + timedelta(days=1)
     if high is not None and high < _start(edge):
         edge = _day(high) + timedelta(days=1)
@@ -86,19 +90,34 @@ def oldest_first(low: UUID, days: tuple[date, date] | None) -> Iterator[IdRange]
     yield IdRange(low)
 
 
-async def read_newest(
+async def read_newest(  # noqa: PLR0913 - what is known, and what it takes
     connection: AsyncConnection,
     wanted: IdRange,
     limit: int,
     select: Callable[[IdRange, int], Row],
+    *,
+    known: Sequence[RowMapping] = (),
+    scans: int = 1,
 ) -> list[RowMapping]:
-    """Return the newest rows of a range of ids, going back over the days until they are enough."""
+    """Return the newest rows of a range of ids, going back over the days until they are enough.
+
+    `known` are its newest rows of another table, which count and are among what is returned.
+
+    `scans` is how many index scans a query takes for each day; where they are many, days are read
+    one by one at first, and what clocks ahead of this one's have made is not seen until it is time.
+    """
     rows: list[RowMapping] = []
-    for within in newest_first(wanted, await kept_days(connection)):
+    days = await kept_days(connection)
+    ranges = newest_first(wanted, days)
+    if scans > _MANY_SCANS and days is not None:
+        now = datetime.now(UTC) + _CLOCKS_DIFFER
+        high = min(each for each in (wanted.high, lowest_uuid(now)) if each is not None)
+        ranges = newest_first(IdRange(wanted.low, high), days, first=1)
+    for within in ranges:
         rows += await read_range(connection, select(within, limit - len(rows)))
-        if len(rows) >= limit:
+        if len(rows) + sum(within.low is None or row["id"] >= within.low for row in known) >= limit:
             break
-    return rows
+    return sorted((*rows, *known), key=lambda row: row["id"], reverse=True)[:limit]
 
 
 async def read_range(connection: AsyncConnection, query: Row) -> Sequence[RowMapping]:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from hookline.db.errors import unavailable_when_away
 from hookline.domain import stored
 from hookline.domain.access import Principal
+from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import created_at
 from hookline.errors import NotFound
 from hookline.history import statements
@@ -106,12 +107,23 @@ class History:
     ) -> list[Delivery]:
         """Return up to `limit` deliveries with ids below `before`, newest first."""
         async with self._snapshot() as connection:
-            rows = await read_newest(
-                connection,
-                wanted.created.ids(before),
-                limit,
-                lambda within, most: statements.deliveries(principal, wanted, within, most),
-            )
+            among = await _integrations(connection, principal, wanted.integration_id)
+            if among is not None and not among:
+                return []
+            within = wanted.created.ids(before)
+            rows: Sequence[RowMapping] = []
+            if not wanted.statuses or DeliveryStatus.PENDING in wanted.statuses:
+                query = statements.pending(among, wanted, within, limit)
+                rows = (await connection.execute(query)).mappings().all()
+            if wanted.statuses != {DeliveryStatus.PENDING}:
+                rows = await read_newest(
+                    connection,
+                    within,
+                    limit,
+                    lambda days, most: statements.deliveries(among, wanted, days, most),
+                    known=rows,
+                    scans=len(among or ()),
+                )
             return await _with_attempts(connection, rows)
 
     async def delivery(self, principal: Principal, delivery_id: UUID) -> Delivery:
@@ -142,6 +154,16 @@ class History:
                 yield await connection.execution_options(
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
+
+
+async def _integrations(
+    connection: AsyncConnection, principal: Principal, asked: str | None
+) -> list[str] | None:
+    """Return whose deliveries a key is shown, or those asked for among them; None: all."""
+    if principal.is_admin:
+        return None if asked is None else [asked]
+    query = statements.seen_integrations(principal, None if asked is None else [asked])
+    return list(await connection.scalars(query))
 
 
 async def _with_attempts(connection: AsyncConnection, rows: Sequence[RowMapping]) -> list[Delivery]:

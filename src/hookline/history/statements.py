@@ -1,7 +1,7 @@
 """The read side's SQL: each statement uses an index, and bounds on ids leave out partitions.
 
-A delivery moves from `pending` to `deliveries` and may move back; one statement reads both, so no
-delivery is missed or seen twice.
+A delivery moves from `pending` to `deliveries` and may move back; one statement, or one snapshot,
+reads both, so no delivery is missed or seen twice.
 """
 
 from collections.abc import Sequence
@@ -23,10 +23,12 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     null,
     or_,
     select,
     true,
+    tuple_,
     union_all,
 )
 from sqlalchemy.orm import InstrumentedAttribute
@@ -38,11 +40,12 @@ from hookline.db.queue_models import (
     FinishedDelivery,
     PendingDelivery,
 )
-from hookline.db.visibility import events_seen_by, integrations_seen_by
+from hookline.db.visibility import events_seen_by, integrations_seen_by, pbx_of_another
 from hookline.domain.access import Principal
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.history.ranges import ALWAYS, IdRange, Period, Row
 
+_LOWEST, _HIGHEST = UUID(int=0), UUID(int=(1 << 128) - 1)
 _Column = ColumnElement[Any] | InstrumentedAttribute[Any]  # Any: of whichever type
 DeliveryTable = type[PendingDelivery] | type[FinishedDelivery]
 
@@ -72,18 +75,28 @@ def events(principal: Principal, wanted: WantedEvents, within: IdRange, limit: i
     """Select the newest events of a range of ids, without their payloads."""
     table = AcceptedEvent
     query = select(table.id, table.pbx, table.company, table.type, table.subject, table.time).where(
-        events_seen_by(principal), *_bounds(table.id, within)
+        events_seen_by(principal)
     )
+    if principal.company is not None and wanted.pbx is not None:
+        query = query.where(~pbx_of_another(literal(wanted.pbx), principal.company))
     filters: dict[Any, str | None] = {
-        table.pbx: wanted.pbx,
-        table.company: wanted.company,
+        table.pbx: wanted.pbx or principal.pbx,
+        table.company: wanted.company or principal.company,
         table.type: wanted.type,
         table.subject: wanted.subject,
     }
-    for column, value in filters.items():
-        if value is not None:
-            query = query.where(column == value)
-    return query.order_by(table.id.desc()).limit(limit)
+    asked = {column: value for column, value in filters.items() if value is not None}
+    for column, value in asked.items():
+        query = query.where(column == value)
+    leading = (table.subject,) if wanted.subject is not None else (table.pbx, table.company)
+    columns: list[_Column] = []
+    columns += [column for column in leading if column in asked][:1]
+    if wanted.type is not None and wanted.subject is None:
+        columns.append(table.type)
+    if None not in {wanted.pbx or principal.pbx, wanted.company or principal.company}:
+        columns = []  # either may be the rare one: the planner's choice
+    key = [(column, literal(asked[column])) for column in columns]
+    return _newest(query, table.id, key, within, limit)
 
 
 def event(principal: Principal, event_id: UUID) -> Row:
@@ -122,25 +135,31 @@ def deliveries_of_event(event_id: UUID, within: IdRange) -> Row:
     return select(union_all(*arms).subquery())
 
 
-def seen_integrations(principal: Principal, among: Sequence[str]) -> Select[str]:
-    """Select those of some integrations that the key may see."""
-    return select(Integration.id).where(
-        Integration.id.in_(sorted(among)), integrations_seen_by(principal)
-    )
+def seen_integrations(principal: Principal, among: Sequence[str] | None = None) -> Select[str]:
+    """Select the integrations that the key may see, of all or of some."""
+    query: Select[str] = select(Integration.id).where(integrations_seen_by(principal))
+    return query if among is None else query.where(Integration.id.in_(sorted(among)))
 
 
-def deliveries(principal: Principal, wanted: WantedDeliveries, within: IdRange, limit: int) -> Row:
-    """Select the newest deliveries of a range of ids."""
-    finished = sorted(wanted.statuses - {DeliveryStatus.PENDING})
+def deliveries(
+    integrations: Sequence[str] | None, wanted: WantedDeliveries, within: IdRange, limit: int
+) -> Row:
+    """Select the newest finished deliveries of a range of ids; of these integrations, or of all."""
+    finished: list[DeliveryStatus | None] = [*sorted(wanted.statuses - {DeliveryStatus.PENDING})]
     pages = [
-        _arm(FinishedDelivery, principal, wanted, within, limit, status) for status in finished
+        _part(FinishedDelivery, integrations, wanted, within, limit, status)
+        for status in finished or [None]
     ]
-    if not wanted.statuses:
-        pages.append(_arm(FinishedDelivery, principal, wanted, within, limit))
-    if not wanted.statuses or DeliveryStatus.PENDING in wanted.statuses:
-        pages.append(_arm(PendingDelivery, principal, wanted, within, limit))
     all_of_them = union_all(*(select(page.subquery()) for page in pages)).subquery()
     return select(all_of_them).order_by(all_of_them.c.id.desc()).limit(limit)
+
+
+def pending(
+    integrations: Sequence[str] | None, wanted: WantedDeliveries, within: IdRange, limit: int
+) -> Row:
+    """Select the newest pending deliveries of a range of ids; of these integrations, or of all."""
+    page = _part(PendingDelivery, integrations, wanted, within, limit).subquery()
+    return select(page).order_by(page.c.id.desc()).limit(limit)
 
 
 def delivery(principal: Principal, delivery_id: UUID) -> Row:
@@ -201,9 +220,9 @@ def _next_attempt() -> Label[datetime | None]:
     return case((free, table.due_at)).label("next_attempt_at")
 
 
-def _arm(  # noqa: PLR0913, PLR0917 - what is wanted, of which table
+def _part(  # noqa: PLR0913, PLR0917 - what is wanted, of which table
     table: DeliveryTable,
-    principal: Principal,
+    integrations: Sequence[str] | None,
     wanted: WantedDeliveries,
     within: IdRange,
     limit: int,
@@ -211,24 +230,66 @@ def _arm(  # noqa: PLR0913, PLR0917 - what is wanted, of which table
 ) -> Row:
     """Select one table's part of a page, of one status where it is given.
 
-    For a tenant: each integration's part through the index on it, so that its list costs what its
-    own integrations do, whatever others have.
+    Of several integrations: each one's through the index on it, so that a tenant's list costs what
+    its own integrations do, whatever others have.
     """
-    part = select(*_columns(table)).where(*_bounds(table.id, within))
-    if wanted.type is not None:
-        part = part.where(table.type == wanted.type)
-    if status is not None:
-        part = part.where(FinishedDelivery.status == status.value)
-    part = part.order_by(table.id.desc()).limit(limit)
-    if principal.is_admin:
-        one = wanted.integration_id
-        return part if one is None else part.where(table.integration_id == one)
-    seen = select(Integration.id).where(integrations_seen_by(principal))
-    if wanted.integration_id is not None:
-        seen = seen.where(Integration.id == wanted.integration_id)
-    each = seen.subquery("seen")
-    of_each = part.where(table.integration_id == each.c.id).lateral()
+    if integrations is None:
+        return _of_one(table, None, wanted, within, limit, status)
+    if len(integrations) == 1:
+        return _of_one(table, literal(integrations[0]), wanted, within, limit, status)
+    each = func.unnest(cast(list(integrations), ARRAY(Text))).table_valued("id").render_derived()
+    of_each = _of_one(table, each.c.id, wanted, within, limit, status).lateral()
     return select(of_each).select_from(each.join(of_each, true()))
+
+
+def _of_one(  # noqa: PLR0913, PLR0917 - as above
+    table: DeliveryTable,
+    integration: ColumnElement[str] | None,
+    wanted: WantedDeliveries,
+    within: IdRange,
+    limit: int,
+    status: DeliveryStatus | None,
+) -> Row:
+    query = select(*_columns(table))
+    key: list[tuple[_Column, ColumnElement[str]]] = []
+    if integration is not None:
+        key.append((table.integration_id, integration))
+    if status is DeliveryStatus.DELIVERED:  # most are: these have no index of their own
+        query = query.where(FinishedDelivery.status == status.value)
+    elif status is not None:
+        query = query.where(FinishedDelivery.status != literal_column("'delivered'"))
+        key.append((FinishedDelivery.status, literal(status.value)))
+    if wanted.type is not None:
+        if table is FinishedDelivery:
+            key.append((table.type, literal(wanted.type)))
+        else:
+            query = query.where(table.type == wanted.type)
+    return _newest(query, table.id, key, within, limit)
+
+
+def _newest(
+    query: Row,
+    identifier: InstrumentedAttribute[UUID],
+    key: Sequence[tuple[_Column, ColumnElement[str]]],
+    within: IdRange,
+    limit: int,
+) -> Row:
+    """Order a query by its ids, the newest first, through the index that begins with a key.
+
+    The key is compared and ordered by as a row, which no other index is good for: whatever the
+    planner takes for rare or common, and statistics of a day that has just begun are wrong, it
+    reads nothing but the page.
+    """
+    query = query.where(*_bounds(identifier, within))  # leaves other days out
+    if key:
+        columns, values = zip(*key, strict=True)
+        row = tuple_(*columns, identifier)
+        high = tuple_(*values, literal(within.high or _HIGHEST))
+        query = query.where(
+            row >= tuple_(*values, literal(within.low or _LOWEST)),
+            row <= high if within.high is None else row < high,
+        ).order_by(*(column.desc() for column in columns))
+    return query.order_by(identifier.desc()).limit(limit)
 
 
 def _bounds(column: Any, within: IdRange) -> list[ColumnElement[bool]]:  # noqa: ANN401 - a mapped UUID column; its type differs with the access
