@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from hookline.errors import ConfigurationError
+from hookline.security.secrets import generate_key
 from hookline.settings import load_settings, start_secrets
 from hookline.settings.generated_secrets import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
 
@@ -44,14 +45,15 @@ def test_starts_at_the_same_moment_agree(directory: Path) -> None:
 
 
 def test_settings_win_and_then_nothing_is_kept(directory: Path) -> None:
+    keys = [generate_key(), generate_key()]
     settings = load_settings(
-        data_dir=directory / "data", admin_key="hk_" + "a" * 32, encryption_keys="one,two"
+        data_dir=directory / "data", admin_key="hk_" + "a" * 32, encryption_keys=",".join(keys)
     )
 
     secrets = start_secrets(settings)
 
     assert secrets.admin_key.get_secret_value() == "hk_" + "a" * 32
-    assert [key.get_secret_value() for key in secrets.encryption_keys] == ["one", "two"]
+    assert [key.get_secret_value() for key in secrets.encryption_keys] == keys
     assert not (directory / "data").exists()
 
 

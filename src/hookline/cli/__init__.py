@@ -61,11 +61,18 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run a command; what Hookline raises on purpose ends as its sentence and exit code 1."""
+    """Run a command; what Hookline raises or the system refuses is a sentence and exit code 1."""
     try:
         app()
     except HooklineError as error:
         sys.stderr.write(f"hookline: {error}\n")
+        sys.exit(1)
+    except OSError as error:  # what the system has too little of, or does not let this user do
+        where = "" if error.filename is None else f" {error.filename}"
+        why = error.strerror or type(error).__name__
+        sys.stderr.write(
+            f"hookline: The system refused{where}: {why}; `hookline doctor` looks for the cause.\n"
+        )
         sys.exit(1)
 
 

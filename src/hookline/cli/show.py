@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from hookline.cli import terminal
+from hookline.errors import ConfigurationError
 
 _MASK = "••••••••"
 
@@ -69,4 +70,8 @@ def openapi(
     if output is None:
         sys.stdout.write(text)
     else:
-        output.write_text(text, encoding="utf-8")
+        try:
+            output.write_text(text, encoding="utf-8")
+        except OSError as error:
+            message = f"{output} cannot be written ({error.strerror}); name another file."
+            raise ConfigurationError(message) from error

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -42,9 +43,11 @@ def listener(host: str, port: int, *, advice: str, shared: bool = False) -> sock
             taken.close()
             raise
     except OSError as error:
-        raise ConfigurationError(
-            f"{host}:{port} cannot be listened on ({error}); {advice}"
-        ) from error
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            advice = "name an address of this machine, such as 127.0.0.1 or 0.0.0.0."
+        why = error.strerror or "no reason is given"
+        message = f"{host}:{port} cannot be listened on ({why}); {advice}"
+        raise ConfigurationError(message) from error
     return taken
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from hookline.errors import ConfigurationError
-from hookline.security.keys import new_key
+from hookline.security.keys import is_key, new_key
 from hookline.settings.model import Settings
 
 ADMIN_KEY_FILE = "admin.key"
@@ -33,20 +33,41 @@ def start_secrets(settings: Settings) -> StartSecrets:
     """Return the secrets of the settings, with the embedded ones where the settings have none."""
     admin_key, is_new = settings.admin_key, False
     if admin_key is None:
-        admin_key, is_new = _kept(settings.data_dir / ADMIN_KEY_FILE, new_key)
-    keys = settings.encryption_keys or _kept_encryption_keys(settings.data_dir)
-    return StartSecrets(admin_key, keys, is_new)
+        path = settings.data_dir / ADMIN_KEY_FILE
+        admin_key, is_new = _kept(path, new_key)
+        if not is_key(admin_key.get_secret_value()):
+            raise ConfigurationError(
+                f"{path} holds no API key: restore it from a backup, or remove it, and the next"
+                " start makes another."
+            )
+    return StartSecrets(admin_key, encryption_keys(settings), is_new)
 
 
 def encryption_keys(settings: Settings) -> tuple[SecretStr, ...]:
     """Return the sealing keys alone: what a worker needs."""
-    return settings.encryption_keys or _kept_encryption_keys(settings.data_dir)
+    if not settings.encryption_keys:
+        return _kept_encryption_keys(settings.data_dir)
+    from hookline.security.secrets import KeyRing  # noqa: PLC0415 - 60 ms few commands need
+
+    KeyRing.parse(",".join(key.get_secret_value() for key in settings.encryption_keys))
+    return settings.encryption_keys
 
 
 def _kept_encryption_keys(data_dir: Path) -> tuple[SecretStr, ...]:
-    from hookline.security.secrets import generate_key  # noqa: PLC0415 - 60 ms few starts need
+    from hookline.security.secrets import (  # noqa: PLC0415 - as above
+        KeyRing,
+        generate_key,
+    )
 
-    kept, _ = _kept(data_dir / ENCRYPTION_KEYS_FILE, generate_key)
+    path = data_dir / ENCRYPTION_KEYS_FILE
+    kept, _ = _kept(path, generate_key)
+    try:
+        KeyRing.parse(kept.get_secret_value())
+    except ConfigurationError:  # its sentence names the variable
+        raise ConfigurationError(
+            f"{path} does not hold the keys that were kept there: restore it from a backup, since"
+            " without them no customer's secret opens."
+        ) from None
     return tuple(SecretStr(key) for key in kept.get_secret_value().split(",") if key)
 
 

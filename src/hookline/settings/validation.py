@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
@@ -63,6 +64,12 @@ def _postgres(url: SecretStr) -> SecretStr:
     return url
 
 
+def _origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError("must be an origin like https://pbx.example.com, without a path")
+    return text
+
+
 def _admin_key(key: SecretStr) -> SecretStr:
     if not is_key(key.get_secret_value()):
         raise ValueError(
@@ -75,6 +82,13 @@ def _admin_key(key: SecretStr) -> SecretStr:
 def _http(url: str) -> str:
     if not url.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
+    try:
+        parts = urlsplit(url)
+        named = parts.hostname and parts.port != 0
+    except ValueError:  # its text quotes the URL, which may hold a password
+        named = False
+    if not named:
+        raise ValueError("must name a host, like http://proxy.example.com:3128")
     return url
 
 
@@ -91,6 +105,7 @@ def _no_service_link(value: object) -> object:
     return value
 
 
+_ORIGIN = re.compile(r"https?://[a-z0-9.\-\[\]:]+")
 _PORTED = re.compile(r"(?:[0-9.]+|\[[^\]]+\]):[0-9]{1,5}")
 _MAX_PORT = 65_535
 _List = (NoDecode, BeforeValidator(_listed))
@@ -102,9 +117,7 @@ Port = Annotated[int, Field(ge=0, le=_MAX_PORT), BeforeValidator(_no_service_lin
 Networks = Annotated[tuple[IPv4Network | IPv6Network, ...], BeforeValidator(_networks), *_List]
 NameServers = Annotated[tuple[Annotated[str, AfterValidator(_name_server)], ...], *_List]
 Secrets = Annotated[tuple[SecretStr, ...], *_List]
-Origins = Annotated[
-    tuple[Annotated[str, Field(pattern=r"^https?://[a-z0-9.\-\[\]:]+$")], ...], *_List
-]
+Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], *_List]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=86_400)], ...], *_List]
 
