@@ -13,7 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.db.errors import AWAY, BUSY, rerun_when_rolled_back, unavailable
+from hookline.db.errors import rerun_when_rolled_back, unavailable_when_away
 from hookline.db.statements import of_days, statement
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.ids import lowest_uuid
@@ -59,15 +59,14 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def _unavailable_when_away(
+def _queue_method(
     method: Callable[P, Coroutine[Any, Any, R]],
 ) -> Callable[P, Coroutine[Any, Any, R]]:
     @wraps(method)
     async def guarded(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return await rerun_when_rolled_back(lambda: method(*args, **kwargs))
-        except (*AWAY, *BUSY) as error:
-            raise unavailable(error) from error
+            with unavailable_when_away():
+                return await rerun_when_rolled_back(lambda: method(*args, **kwargs))
         except asyncpg.CheckViolationError as error:
             if error.constraint_name is not None:  # a message would be in the server's language
                 raise
@@ -124,7 +123,7 @@ class PostgresQueue:
         self._lost_claims = LostClaims(pool, lease_seconds=lease_seconds)
         self.outdated = OutdatedDeliveries(pool, skipped=self._skipped)
 
-    @_unavailable_when_away
+    @_queue_method
     async def append(
         self, events: Sequence[NewEvent], deliveries: Sequence[NewDelivery], *, revision: int
     ) -> Appended | StaleSnapshot:
@@ -171,7 +170,7 @@ class PostgresQueue:
                 frozenset(row["behind"]),
             )
 
-    @_unavailable_when_away
+    @_queue_method
     async def take_over(self, lanes: Sequence[Lane]) -> set[str]:
         """Put what waits in these lanes into their order, once nobody else holds anything."""
         plain = {lane.integration_id for lane in lanes if not lane.ordered}
@@ -197,7 +196,7 @@ class PostgresQueue:
             if not await self._pool.fetchval(self._begin_order, ids, subjects):
                 return  # others hold them
 
-    @_unavailable_when_away
+    @_queue_method
     async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
         """Lease due deliveries under a token of their own."""
         lease = self._new_lease()
@@ -255,24 +254,24 @@ class PostgresQueue:
         while await connection.fetchval(self._refresh, named, _AT_ONCE) >= _AT_ONCE:
             continue
 
-    @_unavailable_when_away
+    @_queue_method
     async def acquire_tokens(self, lanes: Sequence[Lane]) -> dict[str, RateTokens]:
         """Let deliveries of rate-limited lanes go, as far as their rates allow."""
         rows = await self._pool.fetch(self._acquire_tokens, *rate_columns(lanes))
         return {row["integration_id"]: RateTokens(row["granted"], row["next_in"]) for row in rows}
 
-    @_unavailable_when_away
+    @_queue_method
     async def refund_tokens(self, unused: Sequence[Lane]) -> None:
         """Give back tokens that found nothing to deliver."""
         await self._pool.execute(self._refund_tokens, *rate_columns(unused))
 
-    @_unavailable_when_away
+    @_queue_method
     async def backlog(self) -> dict[str, int]:
         """Return how many deliveries are pending; of very many, as a sample of the table says."""
         rows = await self._pool.fetch(self._backlog)
         return {row["integration_id"]: row["waiting"] for row in rows}
 
-    @_unavailable_when_away
+    @_queue_method
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
         """Write outcomes and attempts, fenced by each delivery's lease."""
         tried = [(s, s.sent) for s in batch if s.sent is not None]
@@ -304,12 +303,12 @@ class PostgresQueue:
             self._observer.settled(batch, ours)
         return ours
 
-    @_unavailable_when_away
+    @_queue_method
     async def release(self, held: Sequence[Claimed]) -> None:
         """Give leases back, each fenced by its token."""
         await self._pool.execute(self._release, [c.id for c in held], [c.lease for c in held])
 
-    @_unavailable_when_away
+    @_queue_method
     async def renew(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
         """Extend leases, each fenced by its token."""
         rows = await self._pool.fetch(
@@ -320,7 +319,7 @@ class PostgresQueue:
         )
         return {row["id"] for row in rows}
 
-    @_unavailable_when_away
+    @_queue_method
     async def waiting(self) -> list[Waiting]:
         """Return the integrations that have pending deliveries."""
         await self._lost_claims.release()
@@ -329,7 +328,7 @@ class PostgresQueue:
         rows = await self._pool.fetch(self._waiting)
         return [Waiting(row["integration_id"], row["due_in"], row["ordered"]) for row in rows]
 
-    @_unavailable_when_away
+    @_queue_method
     async def retry(self, delivery_id: UUID, *, ordered: bool) -> bool:
         """Make a delivery due now."""
         sql = of_days(self._event_of, deliveries=delivery_id)
@@ -344,7 +343,7 @@ class PostgresQueue:
         except asyncpg.UndefinedTableError:  # a day that was dropped, or never was
             return False
 
-    @_unavailable_when_away
+    @_queue_method
     async def skip(self, integration_id: str, reason: SkipReason, *, limit: int) -> int:
         """End deliveries that nobody holds as skipped."""
         count: int = await self._pool.fetchval(self._skip, integration_id, reason, limit, _SKIPPED)
@@ -355,7 +354,7 @@ class PostgresQueue:
         if self._observer is not None:
             self._observer.skipped(reason, deliveries)
 
-    @_unavailable_when_away
+    @_queue_method
     async def announce(self, channel: str) -> None:
         """Tell every listening process, this one included, to look for due deliveries."""
         await self._pool.execute("select pg_notify($1, '')", channel)
