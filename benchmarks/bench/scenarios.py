@@ -182,6 +182,7 @@ SCENARIOS: Final = (
         waiting=100_000,
     ),
     Scenario(name="steady", summary="1,000 events a second, open loop", rate=1_000.0),
+    Scenario(name="quiet", summary="200 events a second, open loop", rate=200.0),
     Scenario(
         name="sqs",
         summary="100 events a request, to one queue",
