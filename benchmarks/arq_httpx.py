@@ -1,8 +1,7 @@
-"""The same delivery with arq and httpx: `arq_httpx.py fill COUNT | work`. Redis: BENCH_REDIS."""
+"""The same delivery with arq and httpx: see `delivery.command`. Redis: BENCH_REDIS."""
 
 import asyncio
 import os
-import sys
 from typing import Any
 
 import uvloop
@@ -10,7 +9,7 @@ from arq import create_pool, func
 from arq.connections import RedisSettings
 from arq.worker import Worker
 
-from delivery import IN_FLIGHT, Delivery, client
+from delivery import IN_FLIGHT, Delivery, command, on_schedule
 
 AT_ONCE = 100  # jobs that are enqueued at a time
 
@@ -30,18 +29,28 @@ async def fill(count: int) -> None:
     await redis.aclose()
 
 
+async def feed(rate: float, seconds: float) -> None:
+    delivery = Delivery.asked_for()
+    redis = await create_pool(_REDIS)
+    await on_schedule(
+        rate, seconds, lambda number: redis.enqueue_job("deliver", **delivery.job(number))
+    )
+    await redis.aclose()
+
+
 async def work() -> None:
-    async with client() as opened:
+    delivery = Delivery.asked_for()
+    async with delivery.client() as opened:
         worker = Worker(
             functions=[func(deliver, keep_result=0)],
             redis_settings=_REDIS,
             max_jobs=IN_FLIGHT,
             poll_delay=0.01,  # seconds; the default of 0.5 would leave it idle between batches
-            ctx={"client": opened, "delivery": Delivery.asked_for()},
+            ctx={"client": opened, "delivery": delivery},
             handle_signals=False,
         )
         await worker.async_run()
 
 
 if __name__ == "__main__":
-    uvloop.run(fill(int(sys.argv[2])) if sys.argv[1] == "fill" else work())
+    uvloop.run(command(fill, feed, work))

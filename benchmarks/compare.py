@@ -1,13 +1,15 @@
-"""How fast others drain the same deliveries, on this machine, in this run, beside Hookline.
+"""How others make the same deliveries, on this machine, in this run, beside Hookline.
 
-    .venv/bin/python benchmarks/compare.py [--seconds 10] [--processes 1] [--results FILE] [NAME]…
+    .venv/bin/python benchmarks/compare.py [--seconds 10] [--processes 1] [--tls] [--rate N]
+        [--results FILE] [NAME]…
 
-Deliveries wait; then the worker starts. All send the same bytes with the same signatures to the
-same receiver, and use the same Postgres with the same settings (arq: Redis with `appendfsync
-always`, so that what was taken is on disk as well). The environment needs the dependency group
-`bench`; graphile-worker needs Node and npm, which fetches it; arq needs `redis-server` (Debian's
-package). What is not there is left out, with a sentence. Each program runs in the same number of
-processes. FILE keeps what else it holds.
+Deliveries wait; then the worker starts. With --rate they are enqueued one by one instead, so many a
+second, while the worker runs: how late they come then, and what each costs. All send the same bytes
+with the same signatures to the same receiver, and use the same Postgres with the same settings
+(arq: Redis with `appendfsync always`, so that what was taken is on disk as well). The environment
+needs the dependency group `bench`; graphile-worker needs Node and npm, which fetches it; arq needs
+`redis-server` (Debian's package). What is not there is left out, with a sentence. Each program runs
+in the same number of processes. FILE keeps what else it holds.
 """
 
 import argparse
@@ -20,12 +22,12 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
 
-from bench import flows, report
+from bench import certificates, flows, report
 from bench.counters import Counters
 from bench.events import DIGITS, Template, pbx_serial
 from bench.layout import Layout, layout_of_this_machine
@@ -34,12 +36,12 @@ from bench.processes import BenchFailed, Helper, helper
 from bench.scenarios import SCENARIOS, Options
 from bench.telling import Lines
 from delivery import IN_FLIGHT
-from draining import drained
+from draining import drained, fed
 from hookline import logs
 from hookline.domain.events import Limits, parse_event
 from hookline.domain.ids import new_integration_id, new_webhook_secret
 from hookline.server.processes import running
-from results import Drained, comparison, write
+from results import Drained, Setting, comparison, write
 from stores import postgres, redis
 
 HERE = Path(__file__).parent
@@ -78,30 +80,41 @@ def available() -> list[Candidate]:
     return found
 
 
-async def hookline(layout: Layout, seconds: float, processes: int) -> Drained:
-    scenario = next(each for each in SCENARIOS if each.name == "drain")
+async def hookline(layout: Layout, setting: Setting) -> Drained:
+    name = "drain" if setting.rate is None else "steady"
+    scenario = next(each for each in SCENARIOS if each.name == name)
+    scenario = replace(scenario, tls=setting.tls, rate=setting.rate)
     with Lines("Hookline") as tell:
-        options = Options(seconds, IN_FLIGHT, processes)
+        options = Options(setting.seconds, IN_FLIGHT, setting.processes)
         found = await flows.run(scenario, layout, tell, options)
-    cost = found["cpu_us_per_delivery"]
-    rate, memory = found["delivered_per_s"], found["rss_mb"]
-    return Drained("Hookline", rate, cost["service"], cost["postgres"], memory)
+    cost, late = found["cpu_us_per_delivery"], found["end_to_end_ms"] or {}
+    return Drained(
+        "Hookline",
+        found["delivered_per_s"],
+        cost["service"],
+        cost["postgres"],
+        found["rss_mb"],
+        (late["p50"], late["p99"]) if late else None,
+    )
 
 
-async def drain(candidate: Candidate, layout: Layout, seconds: float, processes: int) -> Drained:
+async def measured(candidate: Candidate, layout: Layout, setting: Setting) -> Drained:
+    processes, seconds = setting.processes, setting.seconds
     async with AsyncExitStack() as stack:
         directory = stack.enter_context(passable_directory())
         counters = Counters.make(directory / "counters")
         receiver = await stack.enter_async_context(helper("receiver", "receiver", directory))
         layout.pin("receiver", [receiver.pid])
-        delivery = await prepared(receiver, directory)
+        delivery = await prepared(receiver, directory, tls=setting.tls)
         open_store = redis if candidate.redis else postgres
         store, named = await stack.enter_async_context(open_store(directory))
         layout.pin("postgres", [each.pid for each in family(store)])
         environment = os.environ | named | {"BENCH_DELIVERY": json.dumps(delivery)}
+        if "authority" in delivery:
+            environment["NODE_EXTRA_CA_CERTS"] = delivery["authority"]
         log = directory / "worker.log"
 
-        count = int(candidate.per_second * seconds * processes)
+        count = int(candidate.per_second * seconds * processes) if setting.rate is None else 0
         print(f"{candidate.name}: {count:,} deliveries wait …", flush=True)
         filling = (*candidate.command, "fill", str(count))
         async with running(filling, directory, log, environment) as filler:
@@ -114,12 +127,22 @@ async def drain(candidate: Candidate, layout: Layout, seconds: float, processes:
         ]
         layout.pin("service", [worker.pid for worker in workers])
         started = [psutil.Process(worker.pid) for worker in workers]
-        return await drained(candidate.name, counters, (started, store), count, seconds)
+        if setting.rate is None:
+            return await drained(candidate.name, counters, (started, store), count, seconds)
+        feeding = (*candidate.command, "feed", str(setting.rate), str(seconds))
+        feeder = await stack.enter_async_context(running(feeding, directory, log, environment))
+        return await fed(candidate.name, (started, store), feeder, setting, receiver, directory)
 
 
-async def prepared(receiver: Helper, directory: Path) -> dict[str, str]:
+async def prepared(receiver: Helper, directory: Path, *, tls: bool) -> dict[str, str]:
     """Open the receiver's port; return what a candidate sends there, and how it signs."""
-    ports = await receiver.ask("listen", counters=str(directory / "counters"), webhooks=1)
+    trusted, shown = certificates.make(directory, "127.0.0.1")
+    ports = await receiver.ask(
+        "listen",
+        counters=str(directory / "counters"),
+        webhooks=1,
+        tls=str(shown) if tls else None,
+    )
     integration, secret = new_integration_id(), new_webhook_secret()
     await receiver.ask("secrets", secrets={integration: secret})
     template = Template()
@@ -127,11 +150,11 @@ async def prepared(receiver: Helper, directory: Path) -> dict[str, str]:
     body = event.body_for(integration).decode()
     start = len(template.head)
     return {
-        "url": f"http://127.0.0.1:{ports['webhooks'][0]}/hook",
+        "url": f"{'https' if tls else 'http'}://127.0.0.1:{ports['webhooks'][0]}/hook",
         "secret": secret,
         "head": body[:start],
         "tail": body[start + DIGITS :],
-    }
+    } | ({"authority": str(trusted)} if tls else {})
 
 
 @contextmanager
@@ -143,20 +166,22 @@ def passable_directory() -> Iterator[Path]:
         yield directory
 
 
-async def compare(chosen: list[Candidate], seconds: float, processes: int) -> str:
-    layout = layout_of_this_machine(pinned=True, processes=processes)
-    machine = report.machine(layout, Options(seconds, processes=processes))
-    rows = [await hookline(layout, seconds, processes)]
+async def compare(chosen: list[Candidate], setting: Setting) -> str:
+    layout = layout_of_this_machine(pinned=True, processes=setting.processes)
+    machine = report.machine(layout, Options(setting.seconds, processes=setting.processes))
+    rows = [await hookline(layout, setting)]
     for candidate in chosen:
-        rows.append(await drain(candidate, layout, seconds, processes))
+        rows.append(await measured(candidate, layout, setting))
         print(f"{candidate.name}: {rows[-1].per_s:,.0f}/s", flush=True)
-    return comparison(machine, rows, seconds, processes)
+    return comparison(machine, rows, setting)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--processes", type=int, default=1, choices=range(1, 65), metavar="N")
+    parser.add_argument("--tls", action="store_true", help="the receiver speaks HTTPS")
+    parser.add_argument("--rate", type=float, help="deliveries a second, enqueued one by one")
     parser.add_argument("--results", type=Path)
     parser.add_argument("names", nargs="*", help="beginnings of names; all by default")
     options = parser.parse_args()
@@ -164,10 +189,11 @@ def main() -> None:
     chosen = available()
     if options.names:
         chosen = [each for each in chosen if each.name.lower().startswith(tuple(options.names))]
-    text = asyncio.run(compare(chosen, options.seconds, options.processes))
+    setting = Setting(options.seconds, options.processes, options.tls, options.rate)
+    text = asyncio.run(compare(chosen, setting))
     print(text)
     if options.results is not None:
-        write(options.results, "comparison", text)
+        write(options.results, setting.part, text)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,17 @@
 """One delivery as the compared programs make it: the same bytes, the same signatures, httpx.
 
-`BENCH_DELIVERY` holds the receiver's address, the secret, and the event around its number.
+`BENCH_DELIVERY` holds the receiver's address, the secret, the event around its number and, where
+the receiver speaks TLS, the file with the authority to trust.
 """
 
+import asyncio
 import json
 import os
+import ssl
+import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
-from time import time
+from time import monotonic, monotonic_ns, time
 from uuid import uuid4
 
 import httpx
@@ -23,6 +28,7 @@ class Delivery:
     secret: str = field(repr=False)
     head: str
     tail: str
+    authority: str | None = None
 
     @classmethod
     def asked_for(cls) -> "Delivery":
@@ -48,7 +54,34 @@ class Delivery:
         )
         answer.raise_for_status()
 
+    def client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
+        verify = ssl.create_default_context(cafile=self.authority)
+        return httpx.AsyncClient(timeout=TIMEOUT, limits=limits, trust_env=False, verify=verify)
 
-def client() -> httpx.AsyncClient:
-    limits = httpx.Limits(max_connections=IN_FLIGHT, max_keepalive_connections=IN_FLIGHT)
-    return httpx.AsyncClient(timeout=TIMEOUT, limits=limits, trust_env=False)
+
+async def on_schedule(
+    rate: float, seconds: float, enqueue: Callable[[int], Coroutine[None, None, object]]
+) -> None:
+    """Enqueue job after job, each when it is due; print when the first one was (nanoseconds)."""
+    print(monotonic_ns(), flush=True)
+    began = monotonic()
+    async with asyncio.TaskGroup() as group:
+        for number in range(int(rate * seconds)):
+            await asyncio.sleep(max(0.0, began + number / rate - monotonic()))
+            group.create_task(enqueue(number))
+
+
+async def command(
+    fill: Callable[[int], Awaitable[None]],
+    feed: Callable[[float, float], Awaitable[None]],
+    work: Callable[[], Awaitable[None]],
+) -> None:
+    """Do what the command line says: `fill COUNT`, `feed RATE SECONDS` or `work`."""
+    match sys.argv[1:]:
+        case ["fill", count]:
+            await fill(int(count))
+        case ["feed", rate, seconds]:
+            await feed(float(rate), float(seconds))
+        case _:
+            await work()

@@ -1,11 +1,9 @@
-"""The same delivery with Procrastinate and httpx: `procrastinate_httpx.py fill COUNT | work`."""
-
-import sys
+"""The same delivery with Procrastinate and httpx: see `delivery.command`."""
 
 import procrastinate
 import uvloop
 
-from delivery import IN_FLIGHT, Delivery, client
+from delivery import IN_FLIGHT, Delivery, command, on_schedule
 
 AT_ONCE = 1_000  # jobs in one call
 
@@ -25,12 +23,19 @@ async def fill(count: int) -> None:
             await deliver.batch_defer_async(*map(_DELIVERY.job, numbers))
 
 
+async def feed(rate: float, seconds: float) -> None:
+    async with app.open_async():
+        await on_schedule(
+            rate, seconds, lambda number: deliver.defer_async(**_DELIVERY.job(number))
+        )
+
+
 async def work() -> None:
     async with _CLIENT, app.open_async():
-        await app.run_worker_async(concurrency=IN_FLIGHT, listen_notify=False)
+        await app.run_worker_async(concurrency=IN_FLIGHT)
 
 
 if __name__ == "__main__":
     _DELIVERY = Delivery.asked_for()
-    _CLIENT = client()
-    uvloop.run(fill(int(sys.argv[2])) if sys.argv[1] == "fill" else work())
+    _CLIENT = _DELIVERY.client()
+    uvloop.run(command(fill, feed, work))

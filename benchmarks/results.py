@@ -24,6 +24,15 @@ What each figure means: [docs/benchmark.md](../docs/benchmark.md).
 <!-- comparison: written by `make bench-compare` -->
 <!-- end of comparison -->
 
+<!-- tls-comparison: written by `make bench-compare` -->
+<!-- end of tls-comparison -->
+
+<!-- steady-comparison: written by `make bench-compare` -->
+<!-- end of steady-comparison -->
+
+<!-- tls-steady-comparison: written by `make bench-compare` -->
+<!-- end of tls-steady-comparison -->
+
 <!-- scenarios: written by `make bench-results` -->
 <!-- end of scenarios -->
 
@@ -45,6 +54,32 @@ class Drained:
     worker_us: float
     store_us: float
     memory_mb: float  # of the largest process
+    late_ms: tuple[float, float] | None = None  # p50 and p99, where jobs come at a rate
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a comparison is made with."""
+
+    seconds: float
+    processes: int
+    tls: bool = False
+    rate: float | None = None  # jobs a second; None: they wait, and are drained
+
+    @property
+    def part(self) -> str:
+        """The name of its part of RESULTS.md."""
+        kind = "comparison" if self.rate is None else "steady-comparison"
+        return f"tls-{kind}" if self.tls else kind
+
+    @property
+    def command(self) -> str:
+        """What to type for the same figures on another machine."""
+        words = [f"--seconds {self.seconds:g}", f"--processes {self.processes}"]
+        words += ["--tls"] * self.tls
+        if self.rate is not None:
+            words.append(f"--rate {self.rate:g}")
+        return " ".join([".venv/bin/python benchmarks/compare.py", *words])
 
 
 def write(file: Path, name: str, part: str) -> None:
@@ -61,19 +96,19 @@ def with_part(text: str, name: str, part: str) -> str:
     return marks.sub(lambda found: f"{found[1]}\n{part.strip()}\n\n{found[2]}", text)
 
 
-def comparison(
-    machine: Mapping[str, Any], rows: Sequence[Drained], seconds: float, processes: int
-) -> str:
+def comparison(machine: Mapping[str, Any], rows: Sequence[Drained], setting: Setting) -> str:
     """Return the part that compares programs; the first row is Hookline's."""
     ours = rows[0].per_s
-    columns = ("drain", "deliveries/s", "Hookline is faster by")
+    steady = setting.rate is not None
+    own = ("p50 ms", "p99 ms") if steady else ("Hookline is faster by",)
+    columns = ("steady" if steady else "drain", "deliveries/s", *own)
     table = _table(
         (*columns, "µs worker", "µs store", "µs both", "MB a process"),
         (
             (
                 row.name,
                 f"{row.per_s:,.0f}",
-                f"{ours / row.per_s:.1f} ×",
+                *((f"{ours / row.per_s:.1f} ×",) if row.late_ms is None else _late(row.late_ms)),
                 *(f"{us:,.0f}" for us in (row.worker_us, row.store_us)),
                 f"{row.worker_us + row.store_us:,.0f}",
                 f"{row.memory_mb:,.0f}",
@@ -81,11 +116,19 @@ def comparison(
             for row in rows
         ),
     )
+    processes = setting.processes
     many = "one process" if processes == 1 else f"{processes} processes"
-    return f"""## The same deliveries with other programs
+    over = " over TLS" if setting.tls else ""
+    how = (
+        f"{setting.rate:g} a second are enqueued one by one;\nhow late each comes is told from when"
+        f" it was due. {many.capitalize()} each,"
+        if steady
+        else f"They wait; then the worker\nstarts: {many} each,"
+    )
+    return f"""## The same deliveries with other programs{", at a rate" if steady else ""}{over}
 
-Deliveries (1.4 kB, two signatures, one webhook on loopback) wait; then the worker starts: {many}
-each, with 64 deliveries in flight in each, one program after another in the same run. The store is
+Deliveries have 1.4 kB, two signatures and one webhook on loopback{over}. {how}
+with 64 deliveries in flight in each, one program after another in the same run. The store is
 the same Postgres with the same settings; for arq it is a Redis that has each command on disk before
 it answers. graphile-worker fetches and completes jobs in batches.
 
@@ -93,8 +136,12 @@ it answers. graphile-worker fetches and completes jobs in batches.
 
 {_circumstances(machine)}
 
-    .venv/bin/python benchmarks/compare.py --seconds {seconds:g} --processes {processes}
+    {setting.command}
 """
+
+
+def _late(late_ms: tuple[float, float]) -> tuple[str, ...]:
+    return tuple(f"{each:,.1f}" for each in late_ms)
 
 
 def workers(machine: Mapping[str, Any], rows: Sequence[Drained], count: int) -> str:

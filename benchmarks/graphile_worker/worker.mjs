@@ -1,6 +1,7 @@
-// The same delivery with graphile-worker and undici: `node worker.mjs fill COUNT | work`.
+// The same delivery with graphile-worker and undici: `node worker.mjs fill COUNT | feed RATE SECONDS | work`.
 // Postgres is named by PG… variables, the receiver by BENCH_URL, the event by BENCH_EVENT.
 import { createHmac, randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
 import { makeWorkerUtils, run } from "graphile-worker";
 import pg from "pg";
 import { Pool } from "undici";
@@ -22,6 +23,21 @@ async function fill(count) {
     });
     await utils.addJobs(jobs);
   }
+  await utils.release();
+}
+
+async function feed(rate, seconds) {
+  const utils = await makeWorkerUtils({ pgPool });
+  console.log(String(process.hrtime.bigint())); // CLOCK_MONOTONIC: when the first job is due
+  const began = performance.now();
+  const adding = [];
+  for (let index = 0; index < rate * seconds; index += 1) {
+    const early = began + (index / rate) * 1_000 - performance.now();
+    if (early > 0) await sleep(early);
+    const body = head + String(index).padStart(12, "0") + tail;
+    adding.push(utils.addJob("deliver", { id: randomUUID(), body }));
+  }
+  await Promise.all(adding);
   await utils.release();
 }
 
@@ -64,9 +80,9 @@ async function work() {
   await runner.promise;
 }
 
-const [what, count] = process.argv.slice(2);
-if (what === "fill") {
-  await fill(Number(count));
+const [what, ...numbers] = process.argv.slice(2);
+if (what === "fill" || what === "feed") {
+  await (what === "fill" ? fill : feed)(...numbers.map(Number));
   await pgPool.end();
 } else {
   await work();

@@ -1,10 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from results import EMPTY, Drained, comparison, main, scenarios, with_part, workers, write
+from results import EMPTY, Drained, Setting, comparison, main, scenarios, with_part, workers, write
 from support.bench_figures import figures
 from support.readme import ROOT
 
@@ -31,7 +32,7 @@ def measured(**each: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_each_part_keeps_the_other() -> None:
-    first = with_part(EMPTY, "comparison", comparison(MACHINE, ROWS, 10.0, 1))
+    first = with_part(EMPTY, "comparison", comparison(MACHINE, ROWS, Setting(10.0, 1)))
     both = with_part(first, "scenarios", scenarios(measured(single=figures(what="one by one"))))
 
     assert with_part(both, "comparison", "Nothing else.").count("| single | one by one |") == 1
@@ -110,9 +111,9 @@ def test_every_row_of_a_table_has_its_columns() -> None:
 
 
 def test_the_comparison_names_the_processes_of_each() -> None:
-    assert "one process\neach" in comparison(MACHINE, ROWS, 10.0, 1)
-    assert "2 processes\neach" in comparison(MACHINE, ROWS, 10.0, 2)
-    assert "--seconds 10 --processes 2" in comparison(MACHINE, ROWS, 10.0, 2)
+    assert "one process each" in comparison(MACHINE, ROWS, Setting(10.0, 1))
+    assert "2 processes each" in comparison(MACHINE, ROWS, Setting(10.0, 2))
+    assert "--seconds 10 --processes 2" in comparison(MACHINE, ROWS, Setting(10.0, 2))
 
 
 def test_the_command_shows_a_result_and_the_drawing_beside_it(
@@ -137,3 +138,17 @@ def test_the_kept_results_have_both_parts() -> None:
 
     for name in ("comparison", "scenarios"):
         assert with_part(text, name, "A") != text
+
+
+def test_a_comparison_at_a_rate_tells_how_late_deliveries_come() -> None:
+    rows = [replace(row, late_ms=(2.5, 11.0)) for row in ROWS]
+    setting = Setting(10.0, 1, tls=True, rate=200.0)
+
+    part = comparison(MACHINE, rows, setting)
+
+    assert "| Another | 300 | 2.5 | 11.0 | 3,000 | 500 | 3,500 | 60 |" in part
+    assert (
+        "    .venv/bin/python benchmarks/compare.py --seconds 10 --processes 1 --tls --rate 200\n"
+        in part
+    )
+    assert with_part(EMPTY, setting.part, part).count("at a rate over TLS") == 1
