@@ -48,6 +48,9 @@ def a_batcher(flushes: Flushes, *, largest: int = 500, writers: int = 1) -> Batc
     return Batcher(flushes, name="test", largest=largest, writers=writers)
 
 
+LONG = 3_600.0  # seconds that nobody waits for
+
+
 class Told:
     """Waits as a task would, without one: a future gets what a waiter is told."""
 
@@ -72,6 +75,39 @@ async def test_each_caller_gets_its_own_results_in_order(flushes: Flushes) -> No
     offered = [offer(batcher, [1, 2]), offer(batcher, []), offer(batcher, [3])]
     assert [await each for each in offered] == [["1!", "2!"], [], ["3!"]]
     assert flushes.batches == [[1, 2, 3]]
+
+
+async def test_a_batch_that_lingers_is_written_when_its_time_is_over(flushes: Flushes) -> None:
+    batcher = Batcher[int, str](flushes, name="test", linger=0.001)
+    first = offer(batcher, [1])
+    await asyncio.sleep(0)
+    second = offer(batcher, [2])
+    await asyncio.gather(first, second)
+    assert flushes.batches == [[1, 2]]
+
+
+async def test_an_urgent_submission_takes_those_that_linger_along(flushes: Flushes) -> None:
+    batcher = Batcher[int, str](flushes, name="test", linger=LONG)
+    first, urgent = offer(batcher, [1]), Told()
+    await asyncio.sleep(0)
+    batcher.offer([2], urgent, urgent=True)
+    assert [await first, await urgent.future] == [["1!"], ["2!"]]
+    assert flushes.batches == [[1, 2]]
+
+
+async def test_enough_submissions_do_not_linger(flushes: Flushes) -> None:
+    batcher = Batcher[int, str](flushes, name="test", linger=LONG)
+    await asyncio.gather(*(offer(batcher, [number]) for number in range(64)))
+    assert flushes.batches == [list(range(64))]
+
+
+async def test_nothing_lingers_while_somebody_waits_for_all_to_be_written(
+    flushes: Flushes,
+) -> None:
+    batcher = Batcher[int, str](flushes, name="test", linger=LONG)
+    offered = offer(batcher, [1])
+    await batcher.idle()
+    assert offered.done()
 
 
 async def test_what_comes_during_a_write_is_the_next_batch(flushes: Flushes) -> None:

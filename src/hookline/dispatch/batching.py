@@ -14,6 +14,7 @@ from hookline.logs import get_logger
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
+_ENOUGH = 64  # submissions that make a statement worth its while
 _BUSY = 2  # submissions in a batch from which on many callers are at work
 _LOG = get_logger(__name__)
 
@@ -39,12 +40,13 @@ class Batcher(Generic[ItemT, ResultT]):
     `flush` gets the items of whole submissions, in order, and returns one result for each item.
     At most `writers` flushes run at a time, each of about `largest` items. A writer that is busy
     leaves `pause` seconds for the next batch to gather, since a statement costs far more than a row
-    in it; who is alone never waits for a clock. When a flush of several submissions fails for a
-    reason other than the database's absence or its load, each is flushed alone, so that one bad
-    submission spoils no other.
+    in it; who is alone never waits for a clock. Where nobody waits for the results, every batch is
+    left `linger` seconds to gather instead, until `_ENOUGH` have or one of them is urgent.
+    When a flush of several submissions fails for a reason other than the database's absence or its
+    load, each is flushed alone, so that one bad submission spoils no other.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a bound of its own
         self,
         flush: Callable[[Sequence[ItemT]], Awaitable[list[ResultT]]],
         *,
@@ -52,12 +54,16 @@ class Batcher(Generic[ItemT, ResultT]):
         largest: int = 500,
         writers: int = 1,
         pause: float = 0.0,
+        linger: float = 0.0,
     ) -> None:
         self._flush = flush
         self._name = name
         self._largest = largest
         self._writers = writers
         self._pause = pause
+        self._linger = linger
+        self._urgent = False  # what has gathered is not to wait for more
+        self._gathering: asyncio.Future[None] | None = None  # done when a batch need not linger
         self._gathered: deque[_Submission[ItemT, ResultT]] = deque()
         self._writing: set[asyncio.Task[None]] = set()
 
@@ -70,15 +76,20 @@ class Batcher(Generic[ItemT, ResultT]):
         self.offer(items, waiter)
         return await waiter.done
 
-    def offer(self, items: Sequence[ItemT], waiter: Waiter[ResultT]) -> None:
-        """As `submit`, without waiting: the waiter is told."""
+    def offer(
+        self, items: Sequence[ItemT], waiter: Waiter[ResultT], *, urgent: bool = False
+    ) -> None:
+        """As `submit`, without waiting: the waiter is told. `urgent`: it does not linger."""
         self._gathered.append(_Submission(items, waiter))
+        if urgent or len(self._gathered) >= _ENOUGH:
+            self._hurry()
         if len(self._writing) < self._writers:
             self._start_writer()
 
     async def idle(self) -> None:
         """Return when nothing is being written and nothing waits to be."""
         while self._writing:
+            self._hurry()
             await asyncio.wait(self._writing)
 
     def _start_writer(self) -> None:
@@ -88,15 +99,36 @@ class Batcher(Generic[ItemT, ResultT]):
         try:
             await asyncio.sleep(0)  # everything that is ready in this turn of the loop joins
             while self._gathered:
+                await self._gather()
                 batch = self._take()
                 await self._write_batch(batch)
+                if self._linger:
+                    continue
                 if len(batch) >= _BUSY and len(self._gathered) < self._largest:
                     await asyncio.sleep(self._pause)
         finally:
             # At once, not in a callback: what is offered from here on needs a new writer.
             self._writing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
+    async def _gather(self) -> None:
+        """Linger, where this batcher does."""
+        if not self._linger or self._urgent or len(self._gathered) >= _ENOUGH:
+            return
+        loop = asyncio.get_running_loop()
+        self._gathering = loop.create_future()
+        timer = loop.call_later(self._linger, self._hurry)
+        try:
+            await self._gathering
+        finally:
+            timer.cancel()
+
+    def _hurry(self) -> None:
+        self._urgent = True
+        if self._gathering is not None and not self._gathering.done():
+            self._gathering.set_result(None)
+
     def _take(self) -> list[_Submission[ItemT, ResultT]]:
+        self._urgent = False
         taken = [self._gathered.popleft()]
         size = len(taken[0].items)
         while self._gathered and size + len(self._gathered[0].items) <= self._largest:

@@ -219,7 +219,8 @@ class Engine:
         lease = self._leases.token(job)
         if lease != settlement.lease:
             settlement = replace(settlement, lease=lease)
-        self._recorder.offer(job, settlement, self._written)
+        urgent = self._lanes.is_ordered(job.integration_id)  # its successor waits
+        self._recorder.offer(job, settlement, self._written, urgent=urgent)
 
     def _written(self, job: Claimed, settlement: Settlement, ours: bool) -> None:  # noqa: FBT001 - the recorder's answer
         if not ours and self._leases.token(job) != settlement.lease:

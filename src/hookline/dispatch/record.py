@@ -14,7 +14,7 @@ from hookline.errors import Unavailable
 from hookline.logs import get_logger
 from hookline.queue.port import Claimed, Queue, Settlement
 
-_PAUSE = 0.003  # seconds; nobody waits for an outcome to be written, only leases do
+_LINGER = 0.01  # seconds; nobody waits for an outcome to be written, only leases do
 _LOG = get_logger(__name__)
 
 Written = Callable[[Claimed, Settlement, bool], None]
@@ -31,13 +31,18 @@ class Recorder:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
         self._batcher = Batcher[Settlement, bool](
-            self._flush, name="record", largest=500, pause=_PAUSE
+            self._flush, name="record", largest=500, linger=_LINGER
         )
         self.stuck = False  # the database was away at the last try, and outcomes wait
 
-    def offer(self, job: Claimed, settlement: Settlement, written: Written) -> None:
-        """Have one outcome written; `written` is told then whether the lease was still ours."""
-        self._batcher.offer([settlement], _Offer(job, settlement, written))
+    def offer(
+        self, job: Claimed, settlement: Settlement, written: Written, *, urgent: bool = False
+    ) -> None:
+        """Have one outcome written; `written` is told then whether the lease was still ours.
+
+        `urgent`: another delivery waits for it.
+        """
+        self._batcher.offer([settlement], _Offer(job, settlement, written), urgent=urgent)
 
     async def idle(self) -> None:
         """Return when every outcome that was offered is written."""
