@@ -207,7 +207,7 @@ class House:
             born_lease=store.born_lease,
             start=self.engine.take,
             wake=self.engine.wake,
-            announce=self.engine.wake,
+            announce=lambda _: self.engine.wake(),
         )
 
     async def _connect(self, _origin: object, _tenant: object) -> Connection:

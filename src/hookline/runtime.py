@@ -4,7 +4,7 @@ Read `open_runtime` from top to bottom: database, records, queue, sinks, engine,
 end here; what is below gets plain values.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ from hookline.bootstrap import (
 )
 from hookline.db import connections
 from hookline.db.listener import Listener
+from hookline.dispatch.announcer import Announcer
 from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.cleanup import IntegrationCleanup
 from hookline.dispatch.filter_trials import FilterTrials
@@ -132,14 +133,12 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         stack.push_async_callback(tasks.aclose)
         cleanup = IntegrationCleanup(queue, sinks, test_sinks, tasks=tasks)
         subscriptions.tells(cleanup.integration_changed)
-        announcer, refresher = (
-            Debounced("announcer", partial(queue.announce, PENDING_CHANNEL)),
-            Debounced("snapshot-refresh", subscriptions.catch_up),
-        )
+        announcer = Announcer(partial(queue.announce, PENDING_CHANNEL))
+        refresher = Debounced("snapshot-refresh", subscriptions.catch_up)
         for each in (announcer, refresher):
             stack.push_async_callback(each.aclose)
         jobs, replays, runner = open_jobs(
-            settings, records, integrations, subscriptions, announcer.soon
+            settings, records, integrations, subscriptions, announcer.announce
         )
         parts = None
         if engine:
@@ -162,8 +161,8 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             delivering.lanes if delivering else None,
             born_lease=queue.born_lease,
             start=delivering.engine.take if delivering else _nothing_starts,
-            wake=delivering.engine.wake if delivering else announcer.soon,
-            announce=announcer.soon,
+            wake=delivering.engine.wake if delivering else announcer.announce,
+            announce=announcer.announce,
             backpressure=backpressure,
             unknown_types=unknown_types,
             observer=counters,
@@ -174,12 +173,12 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             partial(Notices(Outbox(transactions)).round, ingest.accept),
             settings.poll_interval,
         )
-        listened = {CHANNEL: refresher.soon, NOTICES_CHANNEL: notices.soon}
+        listened = {CHANNEL: _on_hint(refresher.soon), NOTICES_CHANNEL: _on_hint(notices.soon)}
         if parts:
             listened |= {
-                HEALTH_CHANNEL: parts.breaking.soon,
-                PENDING_CHANNEL: parts.engine.poll_soon,
-                JOBS_CHANNEL: runner.periodic.soon,
+                HEALTH_CHANNEL: _on_hint(parts.breaking.soon),
+                PENDING_CHANNEL: parts.engine.notified,
+                JOBS_CHANNEL: _on_hint(runner.periodic.soon),
             }
         keep_running(stack, Listener(dsn, listened, parts.membership if parts else None))
         if parts:
@@ -223,7 +222,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             history=history,
             statistics=statistics,
             streams=streams,
-            retries=ManualRetries(history, subscriptions, queue, announce=announcer.soon),
+            retries=ManualRetries(history, subscriptions, queue, announce=announcer.announce),
             jobs=jobs,
             replays=replays,
             trials=FilterTrials(history, subscriptions, catalogue),
@@ -276,6 +275,10 @@ def _rate_limits(settings: Settings) -> KeyRateLimits:
         changes_per_second=settings.changes_per_second,
         events_per_second=settings.events_per_second,
     )
+
+
+def _on_hint(soon: Callable[[], None]) -> Callable[[str], None]:
+    return lambda _payload: soon()
 
 
 def _nothing_starts(jobs: Sequence[Claimed], _leased_at: float) -> None:

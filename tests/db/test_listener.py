@@ -13,11 +13,13 @@ class Heard:
 
     def __init__(self) -> None:
         self.count = 0
+        self.last = ""
         self._changed = asyncio.Condition()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def __call__(self) -> None:
+    def __call__(self, payload: str) -> None:
         self.count += 1
+        self.last = payload
         task = asyncio.create_task(self._tell())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -53,9 +55,9 @@ async def test_a_notification_calls_its_channels_handler_alone(database: str) ->
     one, other = Heard(), Heard()
     async with listening(Listener(database, {"one": one, "other": other})):
         await other.until(1)
-        await ask(database, "select pg_notify('one', '')")
+        await ask(database, "select pg_notify('one', 'what')")
         await one.until(2)
-        assert other.count == 1
+        assert (one.last, other.count) == ("what", 1)
 
 
 async def test_a_connection_that_is_cut_is_made_again_at_once_and_as_often_as_it_takes(
@@ -79,12 +81,12 @@ async def test_a_handler_that_fails_does_not_end_the_listening(database: str) ->
     heard = Heard()
     failed = False
 
-    def fails_once() -> None:
+    def fails_once(payload: str) -> None:
         nonlocal failed
         if not failed:
             failed = True
             raise LookupError("a fault of ours")
-        heard()
+        heard(payload)
 
     async with listening(Listener(database, {"fails": fails_once})):
         await heard.until(1)

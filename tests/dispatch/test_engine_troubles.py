@@ -182,6 +182,17 @@ class TestIdling:
                 assert idle.queue.calls["claim"] == 0
             answered.set()
 
+    async def test_a_hint_that_names_lanes_asks_for_those_alone(
+        self, store: Store, a_worker: Callable[..., Worker]
+    ) -> None:
+        worker = a_worker(poll_interval=3600.0)
+        async with worker.running():
+            await worker.queue.until_called("waiting")
+            await store.add("crm")
+            worker.engine.notified("other1,crm")
+            await store.until_ended("crm", 1)
+            assert worker.queue.calls["waiting"] == 1
+
     async def test_a_hint_is_enough_to_find_work(
         self, store: Store, a_worker: Callable[..., Worker]
     ) -> None:

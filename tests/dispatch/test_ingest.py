@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -80,7 +80,7 @@ class Bench:
             announce=self.announce,
         )
 
-    def announce(self) -> None:
+    def announce(self, _lanes: Collection[str] = ()) -> None:
         self.announced += 1
 
     async def make(self, **changes: object) -> str:

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import timedelta
 
 import asyncpg
@@ -72,7 +72,7 @@ def nothing_starts(jobs: Sequence[Claimed], _leased_at: float) -> None:
     assert not jobs
 
 
-def nobody_waits() -> None:
+def nobody_waits(_lanes: Collection[str] = ()) -> None:
     raise AssertionError("nothing was to be delivered")
 
 

@@ -1,6 +1,6 @@
 """Stand-ins for what the management routes only pass on to."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
 from hookline.api.services import Check
@@ -17,7 +17,7 @@ class Announced:
     def __init__(self) -> None:
         self.times = 0
 
-    def announce(self) -> None:
+    def announce(self, _lanes: Collection[str] = ()) -> None:
         self.times += 1
 
     def started(self, jobs: Sequence[Claimed], _leased_at: float) -> None:

@@ -78,10 +78,11 @@ class EngineMembership:
 
 
 class Listener:
-    """Calls a channel's handler at each notification, and every handler after a reconnection.
+    """Calls a channel's handler with each payload, and every handler after a reconnection.
 
     A notification that was sent while nobody was connected is lost, so a new connection counts as
-    a notification on all channels. An engine's listener holds its `membership` by its session.
+    a notification without a payload on all channels. An engine's listener holds its `membership`
+    by its session.
     """
 
     name: Final = "listener"
@@ -89,7 +90,7 @@ class Listener:
     def __init__(
         self,
         dsn: str,
-        handlers: Mapping[str, Callable[[], None]],
+        handlers: Mapping[str, Callable[[str], object]],
         membership: EngineMembership | None = None,
     ) -> None:
         self._dsn = dsn
@@ -115,15 +116,15 @@ class Listener:
         connection = await connect(self._dsn, name="hookline listener", answer_timeout=5)
         try:
             stirred = asyncio.Event()
-            connection.add_termination_listener(_calling(stirred.set))
+            connection.add_termination_listener(lambda _: stirred.set())
             for channel, handler in self._handlers.items():
                 await connection.add_listener(channel, _calling(handler))
             if self._membership is not None:
-                await connection.add_listener(ENGINES_CHANNEL, _calling(stirred.set))
+                await connection.add_listener(ENGINES_CHANNEL, lambda *_: stirred.set())
                 await self._membership.join(connection)
             self._pause = _SHORTEST_PAUSE
             for handler in self._handlers.values():
-                handler()
+                handler("")
             while not connection.is_closed():
                 stirred.clear()
                 await self._prove(connection, stirred)
@@ -147,8 +148,8 @@ async def _happens(event: asyncio.Event, *, within: float) -> None:
             await event.wait()
 
 
-def _calling(handler: Callable[[], None]) -> Callable[..., None]:
-    def notified(*_: object) -> None:
-        handler()
+def _calling(handler: Callable[[str], object]) -> Callable[..., None]:
+    def notified(_connection: object, _pid: int, _channel: str, payload: str) -> None:
+        handler(payload)
 
     return notified

@@ -106,6 +106,16 @@ class Engine:
         self._claims.poll_soon()
         self._wake.set()
 
+    def notified(self, lanes: str) -> None:
+        """Take a notification of an Announcer: look at the lanes that are ours, or ask for all."""
+        if not lanes:
+            self.poll_soon()
+            return
+        for integration_id in lanes.split(","):
+            if not self._lanes.is_elsewhere(integration_id):
+                self._lanes.schedule.expect(integration_id)
+                self._wake.set()
+
     async def drain(self, grace: float) -> None:
         """Stop claiming, release what has not started, and let attempts end in `grace` seconds.
 

@@ -1,7 +1,7 @@
 """Many events in, one statement out; what is born leased starts at once."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from time import thread_time
 from uuid import UUID
 
@@ -83,7 +83,7 @@ class Ingest:
         born_lease: int,
         start: Callable[[Sequence[Claimed], float], None],
         wake: Callable[[], None],
-        announce: Callable[[], None],
+        announce: Callable[[Collection[str]], None],
         backpressure: Backpressure | None = None,
         unknown_types: UnknownTypes | None = None,
         observer: Observer | None = None,
@@ -244,7 +244,8 @@ class Ingest:
         """Start what was born leased, and announce what waits in the database."""
         started: list[Claimed] = []
         unused: list[_Planned] = []
-        waiting = elsewhere = False
+        waiting = False
+        elsewhere: set[str] = set()
         for each in planned:
             if each.stored.id not in result.fresh:
                 unused.append(each)
@@ -256,7 +257,7 @@ class Ingest:
                 if delivery.leased:
                     self._free_place(delivery, each.stored)
                 if self._lanes is None or self._lanes.is_elsewhere(delivery.integration_id):
-                    elsewhere = True
+                    elsewhere.add(delivery.integration_id)
                 else:
                     waiting = True
                     self._lanes.schedule.expect(delivery.integration_id)
@@ -265,7 +266,7 @@ class Ingest:
         if waiting:
             self._wake()
         if elsewhere:
-            self._announce()
+            self._announce(elsewhere)
 
     def _free_places(self, planned: Iterable[_Planned]) -> None:
         for each in planned:
