@@ -17,14 +17,15 @@ if TYPE_CHECKING:
 
 Attributes = Mapping[str, str | int]
 
-_HEADER: Final = "traceparent"  # https://www.w3.org/TR/trace-context/
+_PARENT: Final = "traceparent"  # https://www.w3.org/TR/trace-context/
+_STATE: Final = "tracestate"
 _MISSING: Final = (
     "HOOKLINE_TRACES is on, and OpenTelemetry is not installed: pip install 'hookline[otel]'."
 )
 
 
 class Tracing:
-    """Starts spans, and hands their context on as the text of a `traceparent` header."""
+    """Starts spans, and hands their context on as one text; `trace_headers` takes it apart."""
 
     def __init__(self, provider: "TracerProvider") -> None:
         from opentelemetry.trace.propagation.tracecontext import (  # noqa: PLC0415 - see above
@@ -61,7 +62,8 @@ class Tracing:
         from opentelemetry.context import Context  # noqa: PLC0415
 
         # Never the context of the task that happens to run this: deliveries are not their cause.
-        context = self._propagator.extract({_HEADER: parent} if parent else {}, Context())
+        carrier = dict(trace_headers(parent)) if parent else {}
+        context = self._propagator.extract(carrier, Context())
         with self._tracer.start_as_current_span(
             name,
             context=context,
@@ -72,15 +74,25 @@ class Tracing:
         ) as span:
             yield span
 
-    def traceparent(self) -> str | None:
-        """Return the current span as a header's value; None where there is none."""
+    def current(self) -> str | None:
+        """Return the context of the current span; None where there is none."""
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
-        return carrier.get(_HEADER)
+        return trace_context(carrier.get(_PARENT), carrier.get(_STATE))
 
     def close(self) -> None:
         """Send what is left, for a few seconds at the most."""
         self._provider.shutdown()
+
+
+def trace_context(traceparent: str | None, tracestate: str | None) -> str | None:
+    """Return one text of both headers: a `tracestate` means nothing without a `traceparent`."""
+    return f"{traceparent}\n{tracestate}" if traceparent and tracestate else traceparent
+
+
+def trace_headers(context: str) -> list[tuple[str, str]]:
+    """Return the headers that one text was made of."""
+    return list(zip((_PARENT, _STATE), context.split("\n"), strict=False))
 
 
 def fail(span: "Span", error_type: str) -> None:

@@ -15,6 +15,7 @@ from support.service import Services, eventually
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SENDER = "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{SENDER}-01"
+STATE = "vendor=a:b,rojo=00f067aa0ba902b7"
 
 
 @pytest.fixture
@@ -48,11 +49,13 @@ async def test_an_attempt_in_another_process_is_a_part_of_the_senders_trace(
     async with receiving(answering(status(503), status(200))) as target:
         front = await together.start("--no-engine", RETRY_DELAYS="0.05")
         await front.an_integration(target)
-        sent = await front.api.post("/v1/events", an_event(), headers={"traceparent": TRACEPARENT})
+        context = {"traceparent": TRACEPARENT, "tracestate": STATE}
+        sent = await front.api.post("/v1/events", an_event(), headers=context)
         assert sent.status_code == 202
         worker = await together.a_worker(RETRY_DELAYS="0.05")
         delivery = await front.settled_delivery(sent.json()["eventId"])
         assert len(delivery["attempts"]) == 2
+        assert {request.headers["tracestate"] for request in target.requests} == {STATE}
         received = [request.headers["traceparent"].split("-") for request in target.requests]
 
         async def of_the_trace() -> list[Span]:
@@ -78,11 +81,11 @@ async def test_receivers_are_told_nothing_where_traces_are_off(together: Service
     async with receiving() as target:
         service = await together.start()
         await service.an_integration(target)
-        headers = {"traceparent": TRACEPARENT}
+        headers = {"traceparent": TRACEPARENT, "tracestate": STATE}
         sent = await service.api.post("/v1/events", an_event(), headers=headers)
         await service.settled(sent.json()["eventId"])
         [request] = target.requests
-        assert "traceparent" not in request.headers
+        assert not {"traceparent", "tracestate"} & set(request.headers)
 
 
 def test_nothing_of_the_sdk_is_imported_where_traces_are_off() -> None:

@@ -19,7 +19,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from hookline.tracing import Tracing, fail
+from hookline.tracing import Tracing, fail, trace_context
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -56,6 +56,7 @@ def _completed(own: Headers) -> Headers:
 
 _UNTRACED: Final = frozenset({"/livez", "/readyz", "/metrics"})  # asked all the time, by machines
 _LONGEST_TRACEPARENT: Final = 55  # characters of a traceparent of version 00
+_LONGEST_TRACESTATE: Final = 512  # characters, as many as the standard asks to pass on
 
 
 class TracedRequests:
@@ -96,11 +97,13 @@ class TracedRequests:
 
 
 def _parent(scope: Scope) -> str | None:
+    """Return the caller's trace context; one that is too long or given twice is none."""
     sent = [value for name, value in scope["headers"] if name == b"traceparent"]
     if len(sent) != 1 or len(sent[0]) > _LONGEST_TRACEPARENT:
         return None
-    text: str = sent[0].decode("latin-1")
-    return text
+    state = b",".join(value for name, value in scope["headers"] if name == b"tracestate")
+    told = state.decode("latin-1") if len(state) <= _LONGEST_TRACESTATE else None
+    return trace_context(sent[0].decode("latin-1"), told)
 
 
 _HEAD: Final = "hookline.head"  # in the scope of a request that is answered as GET's would be

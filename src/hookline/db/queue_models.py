@@ -68,7 +68,8 @@ class AcceptedEvent(Base):
     splice: Mapped[int] = mapped_column(Integer)  # where `integrationId` goes in
     skipped: Mapped[str | None]  # JSON text: reason → integration ids
     erased_at: Mapped[datetime | None]  # its payload then holds what the other columns say
-    traceparent: Mapped[str | None]  # of the request that brought it, where traces are on
+    # Of the request that brought it, where traces are on; a tracestate stands in a second line.
+    traceparent: Mapped[str | None]
 
 
 class PendingDelivery(Base):

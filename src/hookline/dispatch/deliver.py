@@ -231,7 +231,7 @@ class Sender:
                 subject=event.subject,
                 pbx=event.pbx,
                 company=event.company,
-                traceparent=event.traceparent,
+                trace_context=event.trace_context,
                 attempt=number,
                 retry_reason=retry_reason,
                 replay=replay,

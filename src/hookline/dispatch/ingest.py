@@ -123,8 +123,8 @@ class Ingest:
         is told what filters took, and what copies that leave something out will take.
         """
         if self._tracing is not None:  # attempts become parts of the caller's trace
-            traceparent = self._tracing.traceparent()
-            events = [replace(event, traceparent=traceparent) for event in events]
+            context = self._tracing.current()
+            events = [replace(event, trace_context=context) for event in events]
         try:
             answer = await self._accept(events, revision, charge)
         except HooklineError as error:

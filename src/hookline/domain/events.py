@@ -66,7 +66,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     payload: bytes  # the canonical envelope, without `integrationId`
     splice: int  # where in `payload` the `integrationId` member goes
     hashed: tuple[str | None, UUID] | None = None  # its digest for one PBX, made with the payload
-    traceparent: str | None = None  # of the request that brought it, where traces are on
+    trace_context: str | None = None  # of the request that brought it, where traces are on
 
     def __repr__(self) -> str:
         """Show what routes it, and nothing of what it says."""

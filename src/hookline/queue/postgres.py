@@ -157,7 +157,7 @@ class PostgresQueue:
                 optional([d.max_age for d in deliveries]),
                 optional([d.replacement_key for d in deliveries]),
                 lists([d.omit for d in deliveries]),
-                optional_texts([e.event.traceparent for e in events]),
+                optional_texts([e.event.trace_context for e in events]),
             )
             if row["revision"] != revision:
                 return StaleSnapshot(row["revision"])

@@ -57,7 +57,7 @@ def claimed_row(row: asyncpg.Record, stored: asyncpg.Record, lease: int) -> Clai
         type=row["type"],
         payload=stored["payload"],
         splice=stored["splice"],
-        traceparent=stored["traceparent"],
+        trace_context=stored["traceparent"],
     )
     return Claimed(
         id=row["id"],

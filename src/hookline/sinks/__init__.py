@@ -22,7 +22,7 @@ class Shipment(msgspec.Struct, frozen=True, gc=False):
     replay: UUID | None = None  # the job that sends it again
     attempt: int = 1  # this one's number
     retry_reason: ErrorKind | None = None  # what went wrong with the attempt before it
-    traceparent: str | None = None  # of this attempt, where traces are on
+    trace_context: str | None = None  # of this attempt, where traces are on
 
     def __repr__(self) -> str:
         """Show what it is, and nothing of what it says."""

@@ -22,9 +22,9 @@ class TracedSink:
         """Send once; the receiver is told of the attempt's span."""
         name, attributes = _described(shipment)
         message = isinstance(shipment.target, SqsTarget)
-        parent = shipment.traceparent
+        parent = shipment.trace_context
         with self._tracing.calling(name, attributes, parent, message=message) as span:
-            own = replace(shipment, traceparent=self._tracing.traceparent())
+            own = replace(shipment, trace_context=self._tracing.current())
             sent = await self._sink.send(own)
             if sent.status_code is not None:
                 span.set_attribute("http.response.status_code", sent.status_code)

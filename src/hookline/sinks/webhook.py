@@ -26,6 +26,7 @@ from hookline.security.egress.transport import KEPT_BODY, GuardedTransport, Whol
 from hookline.security.egress.urls import origin_of, parse_url
 from hookline.security.signatures import Signer
 from hookline.sinks import Shipment
+from hookline.tracing import trace_headers
 
 log = get_logger(__name__)
 
@@ -146,8 +147,9 @@ class WebhookSink:
             own.append((b"x-hookline-replay", str(shipment.replay).encode()))
         if shipment.attempt > 1 and shipment.retry_reason is not None:
             own.append((b"webhook-retry-reason", shipment.retry_reason.encode()))
-        if shipment.traceparent is not None:
-            own.append((b"traceparent", shipment.traceparent.encode()))
+        if shipment.trace_context is not None:
+            headers = trace_headers(shipment.trace_context)
+            own += [(name.encode(), value.encode()) for name, value in headers]
         return httpx.Request(
             "POST",
             prepared.url,

@@ -7,6 +7,7 @@ from typing import Any
 from hookline.domain.targets import SqsTarget
 from hookline.security.signatures import x_signature
 from hookline.sinks import Shipment
+from hookline.tracing import trace_headers
 
 # SendMessage's reference: #x9, #xA, #xD, #x20–#xD7FF, #xE000–#xFFFD and #x10000–#x10FFFF.
 _REFUSED = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -46,7 +47,7 @@ def entry_for(shipment: Shipment, target: SqsTarget, *, group: str | None) -> tu
         "x-hookline-replay": "" if shipment.replay is None else str(shipment.replay),
         "webhook-attempt": str(shipment.attempt),
         "webhook-retry-reason": (shipment.retry_reason or "") if shipment.attempt > 1 else "",
-        "traceparent": shipment.traceparent or "",
+        **dict(trace_headers(shipment.trace_context or "")),
     }
     entry: Entry = {"MessageBody": body.decode(), "MessageAttributes": {}}
     size = len(body)
