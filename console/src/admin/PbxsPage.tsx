@@ -5,6 +5,7 @@ import {
   Button,
   Group,
   Modal,
+  NumberInput,
   Select,
   Stack,
   Switch,
@@ -77,6 +78,7 @@ export function PbxsPage() {
           { title: t("Company"), visibleFrom: "sm" },
           { title: t("Licence") },
           { title: t("Presence events") },
+          { title: t("Days kept"), visibleFrom: "md" },
           { title: t("Changed"), visibleFrom: "md" },
           ...(admin ? [{ title: t("Actions") }] : []),
         ]}
@@ -94,6 +96,7 @@ export function PbxsPage() {
             <Table.Td>
               {pbx.license === "x-bees" || pbx.presenceEvents ? t("Sent") : t("Not sent")}
             </Table.Td>
+            <Table.Td visibleFrom="md">{pbx.retentionDays ?? t("as the service")}</Table.Td>
             <Table.Td visibleFrom="md">
               <Time at={pbx.updatedAt} />
             </Table.Td>
@@ -140,6 +143,7 @@ interface Values {
   company: string;
   license: PbxLicence;
   presenceEvents: boolean;
+  retentionDays: number | "";
 }
 
 function Editor({ pbx, onClose }: { pbx: PbxRecord | null; onClose: () => void }) {
@@ -151,6 +155,7 @@ function Editor({ pbx, onClose }: { pbx: PbxRecord | null; onClose: () => void }
       company: pbx?.company ?? "",
       license: pbx?.license ?? "x-bees",
       presenceEvents: pbx?.presenceEvents ?? false,
+      retentionDays: pbx?.retentionDays ?? "",
     },
     validate: {
       pbx: (value) => (value.trim() ? null : t("Enter the PBX's serial.")),
@@ -168,10 +173,15 @@ function Editor({ pbx, onClose }: { pbx: PbxRecord | null; onClose: () => void }
         Object.fromEntries(asApiError(error).fields.map(({ path, message }) => [path, message])),
       ),
   });
-  function submit({ pbx: serial, company, license, presenceEvents }: Values): void {
+  function submit({ pbx: serial, company, license, presenceEvents, retentionDays }: Values): void {
     put.mutate({
       path: { pbx: serial.trim() },
-      body: { company: company.trim(), license, presenceEvents },
+      body: {
+        company: company.trim(),
+        license,
+        presenceEvents,
+        retentionDays: retentionDays === "" ? null : retentionDays,
+      },
     });
   }
   return (
@@ -214,6 +224,22 @@ function Editor({ pbx, onClose }: { pbx: PbxRecord | null; onClose: () => void }
             )}
             {...form.getInputProps("presenceEvents", { type: "checkbox" })}
           />
+          <NumberInput
+            label={t("Days that its events are kept")}
+            description={t("Empty: as many as the service keeps.")}
+            min={1}
+            max={3650}
+            allowDecimal={false}
+            {...form.getInputProps("retentionDays")}
+          />
+          {typeof form.values.retentionDays === "number" &&
+            form.values.retentionDays < (pbx?.retentionDays ?? Infinity) && (
+              <Alert color="orange" role="note">
+                {t(
+                  "Events of this PBX that are older are deleted for ever, with their deliveries.",
+                )}
+              </Alert>
+            )}
           <DialogActions action={t("Save")} mutation={put} onClose={onClose} />
         </Stack>
       </form>

@@ -14,7 +14,7 @@ import {
   getIntegrationQueryKey,
   updateIntegrationMutation,
 } from "../client/@tanstack/react-query.gen";
-import { Problem } from "../layout/Failures";
+import { Problem, Warnings } from "../layout/Failures";
 import { DeliveryFields } from "./DeliveryFields";
 import { ContentField, EventsField, TargetFields } from "./Fields";
 import { focusFirstError } from "./NewPage";
@@ -109,6 +109,7 @@ export function EditForm({ integration }: { integration: Integration }) {
         <ContentField key={loads} form={form} integrationId={integration.id} />
         <DeliveryFields form={form} />
         {shown && <Problem error={error} />}
+        {!changed && <Warnings warnings={save.data?.warnings ?? []} />}
         <Group>
           <Button type="submit" loading={save.isPending} disabled={!changed || theirs !== null}>
             {t("Save")}

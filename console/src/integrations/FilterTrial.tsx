@@ -34,9 +34,9 @@ export function FilterTrial({ filter, omit, types, integrationId }: Props) {
       const recent = integrationId
         ? (await tryFilter({ body: { ...body, integrationId }, signal, throwOnError: true })).data
         : undefined;
-      if (recent && recent.items.length > 0) return { items: recent.items, recent: true };
+      if (recent && recent.items.length > 0) return { ...recent, recent: true };
       const { data } = await tryFilter({ body, signal, throwOnError: true });
-      return { items: data.items, recent: false };
+      return { ...data, recent: false };
     },
     enabled: pattern !== undefined && (filter !== "" || omit.length > 0),
     placeholderData: keepPreviousData,
@@ -61,7 +61,16 @@ export function FilterTrial({ filter, omit, types, integrationId }: Props) {
   const items = trial.data.recent
     ? trial.data.items
     : trial.data.items.filter(({ type }) => types.has(type));
-  return <Tried items={items} recent={trial.data.recent} omitting={omit.length > 0} />;
+  return (
+    <>
+      {trial.data.warnings.map(({ path, message }) => (
+        <Text size="sm" key={path} className="break" role="status">
+          <b>{path}</b>: {message}
+        </Text>
+      ))}
+      <Tried items={items} recent={trial.data.recent} omitting={omit.length > 0} />
+    </>
+  );
 }
 
 interface TriedProps {

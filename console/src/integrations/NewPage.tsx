@@ -10,7 +10,7 @@ import { useTranslation } from "react-i18next";
 import { asApiError } from "../api/problems";
 import type { Integration } from "../client";
 import { createIntegrationMutation } from "../client/@tanstack/react-query.gen";
-import { Problem } from "../layout/Failures";
+import { Problem, Warnings } from "../layout/Failures";
 import { useSession } from "../session/session";
 import { Copyable } from "../shared/Copyable";
 import { Page } from "../shared/Page";
@@ -141,6 +141,7 @@ function Made({ integration }: { integration: Integration }) {
               {t("Messages are signed with the AWS secret that you have entered.")}
             </Alert>
           )}
+          <Warnings warnings={integration.warnings ?? []} />
           <Text>
             {t("Events are delivered from now on.")}{" "}
             <Link

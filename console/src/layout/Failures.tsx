@@ -3,6 +3,7 @@ import { type ErrorComponentProps, Link } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 
 import { asApiError } from "../api/problems";
+import type { FieldWarning } from "../client";
 
 export function NotThere() {
   const { t } = useTranslation();
@@ -20,6 +21,21 @@ export function NotThere() {
 
 export function PageFailed({ error, reset }: ErrorComponentProps) {
   return <Problem error={error} retry={reset} />;
+}
+
+/** Says what may be wrong in what the service has taken all the same. */
+export function Warnings({ warnings }: { warnings: readonly FieldWarning[] }) {
+  const { t } = useTranslation();
+  if (warnings.length === 0) return null;
+  return (
+    <Alert color="orange" role="status" title={t("It was saved, but look at this again")}>
+      {warnings.map(({ path, message }) => (
+        <Text size="sm" key={path} className="break">
+          <b>{path}</b>: {message}
+        </Text>
+      ))}
+    </Alert>
+  );
 }
 
 /** Says what went wrong, in the service's words where it has answered. */
