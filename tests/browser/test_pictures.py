@@ -15,7 +15,7 @@ from support.service import Service, Services
 
 _SIZES = {"phone": (390, 700), "tablet": (820, 800), "wide": (1440, 800)}
 """Widths, and heights at the least, in pixels."""
-_TALLEST = 2400  # pixels: a longer page is cut below
+_TALLEST = 3200  # pixels: a longer page is cut below
 _QUALITY = 60
 _MOST = 6_000_000  # bytes, of all pictures together
 

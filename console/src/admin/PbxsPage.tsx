@@ -77,7 +77,7 @@ export function PbxsPage() {
           { title: "PBX" },
           { title: t("Company"), visibleFrom: "sm" },
           { title: t("Licence") },
-          { title: t("Presence events") },
+          { title: t("Presence events"), visibleFrom: "md" },
           { title: t("Days kept"), visibleFrom: "md" },
           { title: t("Changed"), visibleFrom: "md" },
           ...(admin ? [{ title: t("Actions") }] : []),
@@ -93,7 +93,7 @@ export function PbxsPage() {
                 {licenceName(pbx.license)}
               </Badge>
             </Table.Td>
-            <Table.Td>
+            <Table.Td visibleFrom="md">
               {pbx.license === "x-bees" || pbx.presenceEvents ? t("Sent") : t("Not sent")}
             </Table.Td>
             <Table.Td visibleFrom="md">{pbx.retentionDays ?? t("as the service")}</Table.Td>

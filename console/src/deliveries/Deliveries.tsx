@@ -84,7 +84,7 @@ function Row({ delivery, alone }: { delivery: Delivery; alone: boolean }) {
           <Time at={delivery.createdAt} seconds />
         </Link>
       </Table.Td>
-      <Table.Td className="mono">
+      <Table.Td className="mono break">
         {delivery.type}
         <Box hiddenFrom="sm" mt={4}>
           <StatusBadge status={delivery.status} />

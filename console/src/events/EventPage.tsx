@@ -169,9 +169,10 @@ function Story({ subject, shown }: { subject: string; shown: string }) {
   const records = useQueries({
     queries: events.map(({ eventId }) => getEventOptions({ path: { eventId } })),
   });
+  if (list.isPending) return <Waiting />;
   if (list.isError) return <Problem error={list.error} />;
   return (
-    <>
+    <Stack aria-busy={records.some(({ isPending }) => isPending)}>
       <Title order={2}>{t("The whole story")}</Title>
       <Text size="sm" c="dimmed">
         {t("Every event of this subject, such as one call, and what each integration got of it.")}
@@ -205,7 +206,7 @@ function Story({ subject, shown }: { subject: string; shown: string }) {
           </Link>
         </Text>
       )}
-    </>
+    </Stack>
   );
 }
 

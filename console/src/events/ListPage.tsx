@@ -52,7 +52,7 @@ export function ListPage() {
                 <Time at={found.acceptedAt} seconds />
               </Link>
             </Table.Td>
-            <Table.Td className="mono">{found.type}</Table.Td>
+            <Table.Td className="mono break">{found.type}</Table.Td>
             <Table.Td visibleFrom="md" className="mono break">
               {found.subject}
             </Table.Td>

@@ -158,11 +158,11 @@ function Rows({ rows, fields, onChange }: RowsProps) {
       )}
       {rows.map((row, index) => (
         <Group key={index} gap={6} align="flex-start" wrap="nowrap">
-          <Group gap={6} flex={1} grow preventGrowOverflow={false}>
+          <Group gap={6} flex={1}>
             <Autocomplete
               aria-label={t("Field of row {{number}}", { number: index + 1 })}
               placeholder="data.flows.direction"
-              miw={180}
+              flex="3 1 150px"
               data={[...fields]}
               limit={20}
               value={row.field}
@@ -170,7 +170,7 @@ function Rows({ rows, fields, onChange }: RowsProps) {
             />
             <Select
               aria-label={t("Operator of row {{number}}", { number: index + 1 })}
-              miw={110}
+              flex="2 1 105px"
               allowDeselect={false}
               value={row.operator}
               onChange={(operator) => operator && put(index, { operator: operator as Operator })}
@@ -183,7 +183,7 @@ function Rows({ rows, fields, onChange }: RowsProps) {
               <TextInput
                 aria-label={t("Value of row {{number}}", { number: index + 1 })}
                 placeholder="INBOUND"
-                miw={100}
+                flex="2 1 90px"
                 value={row.value}
                 onChange={(event) => put(index, { value: event.currentTarget.value })}
               />
