@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from bench import abuse, backlog, fairness, phases, results
 from bench.counters import Counter
+from bench.events import matching_us
 from bench.layout import Layout
 from bench.results import Spent
 from bench.scenarios import Kind, Options, Scenario
@@ -49,7 +50,16 @@ async def _flow(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
             phases.whole(found, spent, gauge)
             | {"settled": settled, "errors": place.complaints()}
             | waiting
+            | _matching(scenario)
         )
+
+
+def _matching(scenario: Scenario) -> dict[str, float]:
+    """Measure what the filters take of an event, by themselves."""
+    if scenario.passing is None:
+        return {}
+    of_each = scenario.integrations // scenario.pbxs
+    return {"matching_us_per_event": matching_us(of_each, scenario.passing)}
 
 
 async def _drain(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:

@@ -39,6 +39,7 @@ class Scenario:
     window: int | None = None  # most deliveries on their way; None: no bound
     in_flight: int | None = 64  # maxInFlight: what these fast receivers are allowed; None: adapts
     integrations: int = 1
+    passing: int | None = None  # of a PBX's, whose filters let events pass; None: no filters
     pbxs: int = 1  # over which the integrations are spread evenly
     zipf: bool = False
     queue: bool = False  # SQS instead of a webhook
@@ -72,7 +73,7 @@ class Scenario:
     @property
     def fanout(self) -> int:
         """Deliveries of one event."""
-        return self.integrations // self.pbxs
+        return self.integrations // self.pbxs if self.passing is None else self.passing
 
     def for_a_run_of(self, seconds: float) -> "Scenario":
         """Return the scenario with less to prepare where it is measured for less than 10 s."""
@@ -87,7 +88,8 @@ class Scenario:
             return smaller
         pairs = 2 if self.kind is Kind.CROWD else 1
         pbxs = max(2, int(self.pbxs * share) // pairs * pairs)
-        return replace(smaller, pbxs=pbxs, integrations=pbxs * self.fanout)
+        of_each = self.integrations // self.pbxs
+        return replace(smaller, pbxs=pbxs, integrations=pbxs * of_each)
 
     def measured_for(self, seconds: float) -> float:
         """Return how long it is measured where others are measured for `seconds`."""
@@ -116,6 +118,14 @@ SCENARIOS: Final = (
         window=_WINDOW,
     ),
     Scenario(name="fanout", summary="1 event to 10 integrations", integrations=10, window=_WINDOW),
+    Scenario(
+        name="filters",
+        summary="as fanout: 10 of 100 integrations, each with a filter of four leaves",
+        integrations=100,
+        passing=10,
+        window=_WINDOW,
+        against="fanout",
+    ),
     Scenario(name="tls", summary="as single, over TLS", tls=True, against="single"),
     Scenario(
         name="origin",

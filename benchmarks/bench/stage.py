@@ -15,7 +15,7 @@ import httpx
 
 from bench import certificates
 from bench.counters import Counters
-from bench.events import pbx_serial
+from bench.events import pattern, pbx_serial
 from bench.layout import Layout
 from bench.measure import Gauge, gauge
 from bench.processes import BenchFailed, Helper, Service, helper, service
@@ -164,7 +164,10 @@ class Stage:
             scheme = "https" if self.scenario.tls and not hangs else "http"
             url = f"{scheme}://{_ADDRESS}:{port}/hooks/{index}"
             transmission = {"type": "WEBHOOK", "url": url}
-        return self._request(f"bench {index}", pbx_serial(pbx), transmission)
+        request = self._request(f"bench {index}", pbx_serial(pbx), transmission)
+        if self.scenario.passing is not None:
+            request["filter"] = pattern(passes=index // self.scenario.pbxs < self.scenario.passing)
+        return request
 
     def _request(self, name: str, pbx: bytes, transmission: dict[str, str]) -> dict[str, Any]:
         return {
