@@ -8,19 +8,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
 from uuid import UUID
 
 from hookline.domain.ids import created_at, lowest_uuid
 
 PARTITIONED = {"events": "id", "deliveries": "id", "attempts": "delivery_id"}
-OLDEST_AND_NEWEST: Final = """
-select min(child.relname), max(child.relname)
-from pg_inherits
-join pg_class as child on child.oid = pg_inherits.inhrelid
-where inhparent = 'events'::regclass
-"""
-"""The names of the events' first and last partition; the other tables have the same days."""
 
 _NAME = re.compile(r"(events|deliveries|attempts)_(\d{8})")
 
@@ -77,7 +69,7 @@ def parse(table: str) -> Partition | None:
 
 
 def days_between(oldest: str | None, newest: str | None) -> tuple[date, date] | None:
-    """Return the days that `OLDEST_AND_NEWEST` found; None where there is no partition yet."""
+    """Return the days that `kept_days.sql` found; None where there is no partition yet."""
     first, last = parse(oldest or ""), parse(newest or "")
     return None if first is None or last is None else (first.day, last.day)
 

@@ -13,13 +13,15 @@ from uuid import UUID
 from sqlalchemy import RowMapping, Select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
+from hookline.db.partitions import days_between
+from hookline.db.statements import statement
 from hookline.domain.ids import created_at, lowest_uuid
 
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no UUIDv7 names an earlier one
 _MANY_SCANS = 100  # of some 10 µs each
 _CLOCKS_DIFFER = timedelta(minutes=5)  # of processes, at the most
 _FIRST_DAYS = 8  # three of them are made ahead
+_KEPT_DAYS = text(statement("db/kept_days"))
 _MOST_DAYS = 64  # a plan over these takes some 20 ms
 
 
@@ -130,7 +132,7 @@ async def read_range(connection: AsyncConnection, query: Row) -> Sequence[RowMap
 
 async def kept_days(connection: AsyncConnection) -> tuple[date, date] | None:
     """Return the first and the last day that have a partition."""
-    return days_between(*(await connection.execute(text(OLDEST_AND_NEWEST))).one())
+    return days_between(*(await connection.execute(_KEPT_DAYS)).one())
 
 
 def _day(moment: UUID) -> date:

@@ -9,84 +9,20 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import TextClause, text
 
 from hookline.db.errors import rerunnable
-from hookline.db.partitions import OLDEST_AND_NEWEST, days_between
+from hookline.db.partitions import days_between
+from hookline.db.statements import statement
 from hookline.integrations.creation import KEPT_FOR
 from hookline.integrations.revision import Transactions
 from hookline.logs import get_logger
 
 _SLACK = timedelta(days=1)  # clocks differ, and a day's ids are made in its own minutes alone
 _AT_ONCE = 1_000  # rows a statement: short transactions
-_DELETED = text(
-    """
-    with gone as (
-        delete from integrations
-        where id = any(array(
-            select id
-            from integrations
-            where deleted_at < :edge
-                and not exists (select from pending where pending.integration_id = integrations.id)
-            limit :most
-        ))
-        returning id
-    ),
-    uncounted as (
-        delete from roll_ups where integration_id = any(array(select id from gone))
-    )
-    select id from gone
-    """
-)
-_ENDED = text(
-    """
-    delete from api_keys
-    where id = any(array(
-        select id
-        from api_keys
-        where coalesce(revoked_at, expires_at) < :edge
-            and (revoked_at is null or role <> 'admin')
-        limit :most
-    ))
-    returning id
-    """  # a revoked admin key stays: the settings could name it, and it would be made anew
-)
-_UNKNOWN_TYPES = text(
-    """
-    delete from unknown_event_types
-    where name = any(array(
-        select name
-        from unknown_event_types
-        where last_seen_at < :edge
-        limit :most
-    ))
-    returning name
-    """
-)
-_HEALTH = text(
-    """
-    delete from integration_health
-    where integration_id = any(array(
-        select integration_id
-        from integration_health
-        where not exists (
-            select from integrations
-            where integrations.id = integration_id and deleted_at is null
-        )
-        limit :most
-    ))
-    returning integration_id
-    """
-)
-_RESULTS = text(
-    """
-    delete from idempotency_keys
-    where (caller, digest) in (
-        select caller, digest
-        from idempotency_keys
-        where created_at <= :edge
-        limit :most
-    )
-    returning digest
-    """
-)
+_KEPT_DAYS = text(statement("db/kept_days"))
+_DELETED = text(statement("integrations/remove_deleted_integrations"))
+_ENDED = text(statement("integrations/remove_ended_keys"))
+_UNKNOWN_TYPES = text(statement("integrations/remove_unknown_types"))
+_HEALTH = text(statement("integrations/remove_health"))
+_RESULTS = text(statement("integrations/remove_idempotency_keys"))
 _LOG = get_logger(__name__)
 
 
@@ -114,7 +50,7 @@ class RecordRetention:
     async def _oldest_day(self) -> datetime:
         """Return a moment before all that is stored of events and deliveries."""
         async with self._transactions.reading() as session:
-            days = days_between(*(await session.execute(text(OLDEST_AND_NEWEST))).one())
+            days = days_between(*(await session.execute(_KEPT_DAYS)).one())
         oldest = datetime.now(UTC).date() if days is None else days[0]
         return datetime(oldest.year, oldest.month, oldest.day, tzinfo=UTC) - _SLACK
 
