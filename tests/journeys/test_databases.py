@@ -5,13 +5,41 @@ from pathlib import Path
 
 from factories import an_event
 from hookline.db.partitions import of_days
+from hookline.domain.ids import lowest_uuid
 from support import pgbouncer
 from support.databases import Databases
 from support.ledger import keeping_books
-from support.postgres_clients import connection
-from support.service import Services, gathered, services
+from support.postgres_clients import ask, connection
+from support.service import Services, eventually, gathered, services
 
 EVENTS = 100
+
+
+PAST_ITS_TIME = """
+insert into integrations (
+    id, sequence, pbx, company_vouched, name, enabled, type, url, events, version, revision, deleted_at
+)
+values (
+    'gone01', gen_random_uuid(), '1', true, 'gone', false, 'WEBHOOK', '', '{}', 1, 1,
+    now() - interval '70 days'
+);
+insert into api_keys (id, hash, hint, role, expires_at, revision)
+values (gen_random_uuid(), 'hash', 'hk_', 'ingest', now() - interval '40 days', 1);
+insert into rate_limits (integration_id, used_until) values ('gone01', now() - interval '40 days');
+insert into pbxs (pbx, sequence, company, license, presence_events, retention_days, revision)
+values ('week', gen_random_uuid(), 'it_week', 'x-bees', false, 7, 1);
+"""
+AN_EVENT = """
+insert into events (id, pbx, company, type, subject, time, payload, splice)
+values ($1, 'week', 'it_week', 'call:start', 'call-1', 0, '{}', 1)
+"""
+LEFT = """
+select
+    (select count(*) from integrations where id = 'gone01')
+    + (select count(*) from api_keys where hash = 'hash')
+    + (select count(*) from rate_limits)
+    + (select count(*) from events where pbx = 'week')
+"""
 
 
 async def everything_arrives(started: Services) -> None:
@@ -43,7 +71,7 @@ async def test_a_service_works_whatever_the_database_sets_for_its_sessions(
         await everything_arrives(started)
 
 
-async def test_a_dump_that_holds_old_days_keeps_neither_the_start_nor_senders_waiting(
+async def test_a_dump_that_holds_old_days_keeps_nobody_waiting_nor_other_rows_from_their_end(
     tmp_path: Path, databases: Databases
 ) -> None:
     old = of_days(datetime.now(UTC).date() - timedelta(days=ago) for ago in range(50, 60))
@@ -54,12 +82,16 @@ async def test_a_dump_that_holds_old_days_keeps_neither_the_start_nor_senders_wa
     ):
         for partition in old:
             await dump.execute(partition.create())
+        await dump.execute(PAST_ITS_TIME)
+        long_ago = lowest_uuid(datetime.now(UTC) - timedelta(days=55))
+        await dump.execute(AN_EVENT, long_ago)
         async with dump.transaction():
             await dump.execute("lock table events, deliveries, attempts in access share mode")
             service = await started.start()
             await service.send(an_event())
             await service.command.complains("partition.in_use")
             await service.send(an_event(id="another"))
+            await eventually(lambda: ask(dsn, LEFT), lambda left: left == 0)
         await service.stop()
 
 

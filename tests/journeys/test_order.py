@@ -5,14 +5,16 @@ import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
+from pathlib import Path
 
 import pytest
 
 from factories import Json, a_queue, an_event
+from support.databases import Databases
 from support.moto_server import moto_server
-from support.postgres_clients import connection
+from support.postgres_clients import ask, connection
 from support.receivers import OK, Exchange, Receiver, receiving, status
-from support.service import PATIENCE, Service, Services
+from support.service import PATIENCE, Service, Services, eventually, services
 from support.sqs_consumer import Consumer
 
 MOST = 1_000  # events of one batch
@@ -157,6 +159,7 @@ class Watch:
 
     def __init__(self, failing: int | None = None) -> None:
         self.failing = failing
+        self.down = False  # then it fails all
         self.under_way: set[int] = set()
         self.most_at_once = 0
         self.overlapped: list[int] = []
@@ -170,7 +173,7 @@ class Watch:
         self.most_at_once = max(self.most_at_once, len(self.under_way))
         await asyncio.sleep(0.001)
         self.under_way.discard(subject)
-        await exchange.say(status(503) if subject == self.failing else OK)
+        await exchange.say(status(503) if self.down or subject == self.failing else OK)
 
 
 async def test_a_subject_is_delivered_one_after_another_and_the_others_meanwhile(
@@ -194,6 +197,46 @@ async def test_a_subject_is_delivered_one_after_another_and_the_others_meanwhile
         )
 
 
+async def test_a_subject_keeps_its_order_within_a_rate(processes: list[Service]) -> None:
+    watch = Watch(failing=3)
+    async with receiving(watch) as receiver:
+        limits = {"maxInFlight": 16, "rateLimit": 100}
+        await processes[0].an_integration(receiver, ordering="subject", **limits)
+        sender = Sender(*processes)
+        await sender.batch(40)
+        await sender.singles(10)
+        await until_all_came(receiver, sender)
+        assert watch.overlapped == []
+        for order in by_subject(numbers(receiver)).values():
+            assert order == sorted(order)
+
+
+async def test_a_subject_keeps_its_order_through_a_pause_and_its_probes(together: Services) -> None:
+    settings = {"PAUSE_AFTER": "5", "PAUSE_AFTER_SECONDS": "0", "PROBE_INTERVAL": "0.2"}
+    processes = [await together.start(**SOON, **settings) for _ in range(2)]
+    watch = Watch()
+    watch.down = True
+    async with receiving(watch) as receiver:
+        made = await processes[0].an_integration(receiver, ordering="subject", maxInFlight=4)
+        path = f"/v1/integrations/{made['id']}"
+        sender = Sender(*processes)
+        await sender.batch(40)
+        await eventually(
+            lambda: processes[0].read(path), lambda read: read["health"]["state"] == "paused"
+        )
+        await sender.batch(20)
+        asked = len(receiver.requests)
+        await receiver.until_asked(asked + 2, within=PATIENCE)  # two probes at the least
+        watch.down = False
+        await until_all_came(receiver, sender)
+        assert watch.overlapped == []
+        for order in by_subject(numbers(receiver)).values():
+            assert order == sorted(order)
+        for event_id in sender.accepted[-SUBJECTS:]:
+            [outcome] = (await processes[0].settled(event_id)).values()
+            assert outcome["status"] == "delivered"
+
+
 async def test_a_subject_keeps_its_order_when_processes_die(
     processes: list[Service], together: Services
 ) -> None:
@@ -209,6 +252,33 @@ async def test_a_subject_keeps_its_order_when_processes_die(
         await until_all_came(receiver, sender)
         for order in by_subject(numbers(receiver)).values():
             assert order == sorted(order)
+
+
+async def test_a_lease_that_ran_out_during_a_slow_append_is_nobodys(
+    tmp_path: Path, databases: Databases
+) -> None:
+    """Its delivery is claimed anew, and the process that stored it does not send it as well."""
+    short = {"DELIVERY_TIMEOUT": "1", "LEASE_MARGIN": "1", "POLL_INTERVAL": "0.2"}  # 2 s in all
+    ran_out = (
+        "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
+        " and query like '-- append:%' and clock_timestamp() - query_start > interval '3 seconds')"
+    )
+    async with (
+        databases.migrated() as dsn,
+        services(tmp_path, DATABASE_URL=dsn) as started,
+        connection(dsn) as other,
+        receiving() as receiver,
+    ):
+        one, _ = [await started.start(**short) for _ in range(2)]
+        await one.an_integration(receiver)
+        async with other.transaction():
+            await other.execute("lock table pending in share mode")
+            sending = asyncio.create_task(one.send(an_event()))
+            await eventually(lambda: ask(dsn, ran_out), bool)
+        receipt = await sending
+        delivery = await one.settled_delivery(receipt["eventId"])
+        assert (delivery["status"], len(delivery["attempts"])) == ("delivered", 1)
+        assert len(receiver.requests) == 1
 
 
 async def test_order_that_is_asked_for_while_deliveries_wait_counts_for_them_too(

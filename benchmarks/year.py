@@ -1,0 +1,246 @@
+"""Whether tables that have grown for a year are as fast as new ones, and what a day's drop costs.
+
+    .venv/bin/python benchmarks/year.py [--days 365] [--rows 3000] [--today 200000] [--drops 20]
+
+Starts a Postgres of its own. First it measures new tables, with today's partitions alone and empty;
+then it fills a partition of each day with so many events, a delivery and an attempt of each, and
+today's with more, and measures again: an append of 50 events with a delivery each, a claim of 50,
+their settlement, and the first pages of events and deliveries. The least and the median of the
+rounds, in milliseconds.
+
+A row stands for itself where it is today's: what is appended, claimed and listed first lies in
+today's partitions. Of former days it is their number that could be felt, as no statement of these
+reads their rows: a year of ten million events a day has the same 365 partitions.
+
+Then senders append without a pause while days are dropped, and the 99th percentile of their times
+over the drops is printed beside that of a while without any.
+"""
+
+import argparse
+import asyncio
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+
+from hookline import logs
+from hookline.db import connections
+from hookline.db.embedded import EmbeddedPostgres
+from hookline.db.migrate import migrate_at
+from hookline.db.partitions import of_days
+from hookline.domain.access import Principal, Role
+from hookline.domain.deliveries import Delivered, Sent, Verdict
+from hookline.domain.events import Limits, parse_event
+from hookline.domain.ids import new_uuid
+from hookline.history.repository import History
+from hookline.history.statements import WantedDeliveries, WantedEvents
+from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent, Settlement
+from hookline.queue.postgres import PostgresQueue
+
+_ROUNDS = 60
+_BATCH = 50
+_SENDERS = 4
+_SECOND = 1.0  # for which appends are noted
+_WINDOW = timedelta(hours=48)
+_LANE = "bench0"
+_FILL = """
+with made as materialized (
+    select
+        uuidv7(make_interval(days => -$1::int)) as event_id,
+        uuidv7(make_interval(days => -$1::int)) as id, number,
+        now() - make_interval(days => $1::int) as moment
+    from generate_series(1, $2::int) as number
+),
+stored as (
+    insert into events (id, pbx, company, type, subject, time, payload, splice)
+    select
+        event_id, 'pbx-' || number % 1000, 'company-' || number % 100, 'call:completed',
+        'call-' || number, number, convert_to('{"data":"' || repeat('x', 600) || '"}', 'utf8'), 1
+    from made
+),
+finished as (
+    insert into deliveries (
+        id, event_id, integration_id, type, status, attempts, finished_at
+    )
+    select id, event_id, 'i' || number % 1000, 'call:completed', 'delivered', 1, moment from made
+)
+insert into attempts (delivery_id, number, started_at, duration_ms, outcome, status_code)
+select id, 1, moment, 20, 'delivered', 200 from made
+"""
+_TENANT = """
+insert into integrations (
+    id, sequence, pbx, company, company_vouched, name, enabled, type, url, events, version, revision
+)
+values ('i7', $1, 'pbx-7', 'company-7', true, 'one', true, 'WEBHOOK', '', '{}', 1, 1)
+"""
+
+
+class Senders:
+    """Appends batches one after another, as several senders would, and notes what each took."""
+
+    def __init__(self, queue: PostgresQueue) -> None:
+        self._queue = queue
+        self._number = 0
+        self.taken: list[float] = []
+
+    async def append(self) -> None:
+        events, deliveries = [], []
+        for _ in range(_BATCH):
+            self._number += 1
+            raw = (
+                f'{{"id":"call-{self._number}","pbx":"pbx-1","company":"company-1",'
+                f'"time":{time.time_ns() // 1000},"type":"call:completed","data":{{}}}}'
+            )
+            event = parse_event(raw.encode(), Limits())
+            events.append(NewEvent(new_uuid(), event, event.digest(event.pbx), skipped=None))
+            deliveries.append(
+                NewDelivery(
+                    id=new_uuid(),
+                    event_id=events[-1].id,
+                    integration_id=_LANE,
+                    event_type=event.type,
+                    ordering=None,
+                    leased=False,
+                )
+            )
+        began = time.perf_counter()
+        await self._queue.append(events, deliveries, revision=1)
+        self.taken.append((time.perf_counter() - began) * 1000)
+
+    async def forever(self) -> None:
+        while True:
+            await self.append()
+
+
+async def settle(queue: PostgresQueue, claimed: list[Claimed]) -> None:
+    now = datetime.now(UTC)
+    sent = Sent(Verdict.DELIVERED, now, 12, error=None, status_code=200, response=b"")
+    await queue.settle([Settlement(each.id, each.lease, Delivered(), 1, sent) for each in claimed])
+
+
+async def milliseconds(work: Callable[[], Awaitable[object]]) -> float:
+    began = time.perf_counter()
+    await work()
+    return (time.perf_counter() - began) * 1000
+
+
+async def measure(dsn: str, queue: PostgresQueue) -> dict[str, list[float]]:
+    engine = connections.engine(dsn)
+    history, admin = History(engine), Principal(new_uuid(), Role.ADMIN, "admin")
+    tenant = Principal(new_uuid(), Role.MANAGER, "tenant", pbx="pbx-7")
+    senders = Senders(queue)
+    found: dict[str, list[float]] = {}
+    for _ in range(_ROUNDS):
+        await senders.append()
+        claimed: list[Claimed] = []
+
+        async def claim() -> None:
+            claimed.extend(await queue.claim([Lane(_LANE, _BATCH)], most_bytes=1 << 24))  # noqa: B023 - awaited in its round
+
+        found.setdefault("claim", []).append(await milliseconds(claim))
+        if len(claimed) != _BATCH:
+            raise SystemExit(f"{len(claimed)} deliveries were claimed")
+        done = await milliseconds(lambda: settle(queue, claimed))  # noqa: B023 - as above
+        found.setdefault("settle", []).append(done)
+        for who, caller in (("admin", admin), ("tenant", tenant)):
+            events = lambda c=caller: history.events(c, WantedEvents(), before=None, limit=51)  # noqa: E731
+            sent = lambda c=caller: history.deliveries(c, WantedDeliveries(), before=None, limit=51)  # noqa: E731
+            found.setdefault(f"events of {who}", []).append(await milliseconds(events))
+            found.setdefault(f"deliveries of {who}", []).append(await milliseconds(sent))
+    await engine.dispose()
+    return {"append": senders.taken} | found
+
+
+def percentile(taken: list[float], share: float) -> float:
+    return sorted(taken)[int(len(taken) * share)]
+
+
+async def drops(pool: asyncpg.Pool, queue: PostgresQueue, days: int, count: int) -> None:
+    """Drop the oldest days while others append; print what these feel of it.
+
+    A second without a drop and a second that begins with one take turns, so that whatever else the
+    machine does falls on both.
+    """
+    senders = Senders(queue)
+    tasks = [asyncio.create_task(senders.forever()) for _ in range(_SENDERS)]
+    usual: list[float] = []
+    over: list[float] = []
+    try:
+        for number in range(count):
+            usual += await during(senders, asyncio.sleep(0))
+            keeper = PartitionKeeper(
+                pool, retention_days=days - 2 - number, duplicate_window=_WINDOW
+            )
+            over += await during(senders, keeper.keep())
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for name, taken in (("without a drop", usual), (f"over {count} drops", over)):
+        print(
+            f"append, {name}: median {percentile(taken, 0.5):.1f} ms,"
+            f" p99 {percentile(taken, 0.99):.1f} ms, most {max(taken):.1f} ms of {len(taken)}"
+        )
+
+
+async def during(senders: Senders, work: Awaitable[object]) -> list[float]:
+    """Return what appends took that ended within a second, or until the work is done."""
+    senders.taken.clear()
+    await asyncio.gather(work, asyncio.sleep(_SECOND))
+    return senders.taken[:]
+
+
+async def main(days: int, rows: int, today: int, count: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - Postgres has a user of its own here
+        server = EmbeddedPostgres(Path(folder) / "data", shelter=Path(folder) / "shelter")
+        dsn = await server.start()
+        try:
+            await migrate_at(dsn)
+            async with connections.pool(dsn, statement_timeout=600.0) as pool:
+                keeper = PartitionKeeper(pool, retention_days=3650, duplicate_window=_WINDOW)
+                await keeper.keep()
+                await pool.execute(_TENANT, new_uuid())
+                queue = PostgresQueue(pool, lease_seconds=60, duplicate_window=_WINDOW)
+                new = await measure(dsn, queue)
+                began = time.perf_counter()
+                first = datetime.now(UTC).date()
+                for partition in of_days(first - timedelta(days=day) for day in range(2, days)):
+                    await pool.execute(partition.create())
+                for day in range(1, days):
+                    await pool.execute(_FILL, day, rows)
+                await pool.execute(_FILL, 0, today)
+                await pool.execute("analyze")
+                size = await pool.fetchval("select pg_database_size(current_database())")
+                print(
+                    f"{days} days, {rows:,} events in each and {today:,} today:"
+                    f" {size / 1e9:.1f} GB, filled in {time.perf_counter() - began:.0f} s"
+                )
+                grown = await measure(dsn, queue)
+                for name, before in new.items():
+                    after = grown[name]
+                    print(
+                        f"{name}: new {min(before):.1f} (median {statistics.median(before):.1f}),"
+                        f" grown {min(after):.1f} ({statistics.median(after):.1f}) ms"
+                    )
+                await drops(pool, queue, days, count)
+        finally:
+            await server.stop()
+
+
+if __name__ == "__main__":
+    logs.configure(level="ERROR")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--days", type=int, default=365)
+    parser.add_argument("--rows", type=int, default=3_000)
+    parser.add_argument("--today", type=int, default=200_000)
+    parser.add_argument("--drops", type=int, default=20)
+    asked = parser.parse_args()
+    sys.exit(asyncio.run(main(asked.days, asked.rows, asked.today, asked.drops)))
