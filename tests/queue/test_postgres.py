@@ -38,6 +38,23 @@ class TestPostgresQueue(QueueContract):
         assert await living.take_over([Lane("death2", 0)]) == {"death2"}
         assert ids(await claim(living, "death2")) == [first, second]
 
+    async def test_a_subject_whose_lease_ran_out_takes_nobodys_room(
+        self, queue: PostgresQueue, partitioned: asyncpg.Pool
+    ) -> None:
+        subjects = ("first", "first", "second")
+        events = [an_event(subject, number=at) for at, subject in enumerate(subjects)]
+        stored = [a_delivery(event, "room01", ordered=True) for event in events]
+        await queue.append(events, stored, revision=REVISION)
+        [first] = await claim(queue, "room01", room=1, ordered=True)
+        await partitioned.execute(
+            "update pending set leased_until = now() - interval '1 second' where id = $1", first.id
+        )
+        assert await queue.retry(stored[1].id, ordered=True)  # has the subject looked at anew
+        [second] = await claim(queue, "room01", room=1, ordered=True)
+        assert second.id == stored[2].id
+        await queue.waiting()
+        assert ids(await claim(queue, "room01", ordered=True)) == [first.id]
+
     async def test_a_lease_that_ran_out_is_claimed_by_another_and_fences_the_first(
         self, partitioned: asyncpg.Pool
     ) -> None:

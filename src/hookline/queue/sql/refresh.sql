@@ -1,6 +1,7 @@
 -- refresh: find what is first of the subjects of these lanes that were changed, at most $2 of a lane:
 -- when it may go, and its position. While any of a subject is leased, that is when that lease would
--- run out. Subjects without deliveries go. Returns how many were looked at.
+-- run out; one that has, and is not freed yet, keeps its subject from those that are due. Subjects
+-- without deliveries go. Returns how many were looked at.
 -- One that is changed meanwhile is left for the next time, as in claim_ordered.
 with lane as (
     select *
@@ -47,11 +48,12 @@ found as (
         select
             coalesce(
                 (
-                    select max(held.leased_until)
+                    select greatest(max(held.leased_until), now() + interval '1 second')
                     from pending as held
                     where held.integration_id = subjects.integration_id
                         and held.ordering = subjects.ordering
                         and held.leased_until is not null
+                    having count(*) > 0
                 ),
                 pending.due_at
             ),
