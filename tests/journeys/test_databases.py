@@ -17,7 +17,8 @@ EVENTS = 100
 
 PAST_ITS_TIME = """
 insert into integrations (
-    id, sequence, pbx, company_vouched, name, enabled, type, url, events, version, revision, deleted_at
+    id, sequence, pbx, company_vouched, name, enabled, type, url, events, version, revision,
+    deleted_at
 )
 values (
     'gone01', gen_random_uuid(), '1', true, 'gone', false, 'WEBHOOK', '', '{}', 1, 1,
