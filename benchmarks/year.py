@@ -2,11 +2,10 @@
 
     .venv/bin/python benchmarks/year.py [--days 365] [--rows 3000] [--today 200000] [--drops 20]
 
-Starts a Postgres of its own. First it measures new tables, with today's partitions alone and empty;
-then it fills a partition of each day with so many events, a delivery and an attempt of each, and
-today's with more, and measures again: an append of 50 events with a delivery each, a claim of 50,
-their settlement, and the first pages of events and deliveries. The least and the median of the
-rounds, in milliseconds.
+Starts a Postgres of its own with two databases: one is new, in the other a partition of each day is
+filled with so many events, a delivery and an attempt of each, and today's with more. Rounds in both
+take turns: an append of 50 events with a delivery each, a claim of 50, their settlement, and the
+first pages of events and deliveries. The least and the median of the rounds, in milliseconds.
 
 A row stands for itself where it is today's: what is appended, claimed and listed first lies in
 today's partitions. Of former days it is their number that could be felt, as no statement of these
@@ -23,7 +22,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -50,6 +51,8 @@ _SENDERS = 4
 _SECOND = 1.0  # for which appends are noted
 _WINDOW = timedelta(hours=48)
 _LANE = "bench0"
+_ADMIN = Principal(new_uuid(), Role.ADMIN, "admin")
+_MANAGER = Principal(new_uuid(), Role.MANAGER, "manager", pbx="pbx-7")
 _FILL = """
 with made as materialized (
     select
@@ -131,31 +134,66 @@ async def milliseconds(work: Callable[[], Awaitable[object]]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-async def measure(dsn: str, queue: PostgresQueue) -> dict[str, list[float]]:
-    engine = connections.engine(dsn)
-    history, admin = History(engine), Principal(new_uuid(), Role.ADMIN, "admin")
-    tenant = Principal(new_uuid(), Role.MANAGER, "tenant", pbx="pbx-7")
-    senders = Senders(queue)
-    found: dict[str, list[float]] = {}
-    for _ in range(_ROUNDS):
-        await senders.append()
+class Store:
+    """A database, new or grown, and what each step of a round took in it."""
+
+    def __init__(self, dsn: str, pool: asyncpg.Pool) -> None:
+        self.queue = PostgresQueue(pool, lease_seconds=60, duplicate_window=_WINDOW)
+        self.senders = Senders(self.queue)
+        self.engine = connections.engine(dsn)
+        self.history = History(self.engine)
+        self.taken: dict[str, list[float]] = defaultdict(list)
+
+    async def round(self) -> None:
+        await self.senders.append()
         claimed: list[Claimed] = []
 
         async def claim() -> None:
-            claimed.extend(await queue.claim([Lane(_LANE, _BATCH)], most_bytes=1 << 24))  # noqa: B023 - awaited in its round
+            claimed.extend(await self.queue.claim([Lane(_LANE, _BATCH)], most_bytes=1 << 24))
 
-        found.setdefault("claim", []).append(await milliseconds(claim))
+        self.taken["claim"].append(await milliseconds(claim))
         if len(claimed) != _BATCH:
             raise SystemExit(f"{len(claimed)} deliveries were claimed")
-        done = await milliseconds(lambda: settle(queue, claimed))  # noqa: B023 - as above
-        found.setdefault("settle", []).append(done)
-        for who, caller in (("admin", admin), ("tenant", tenant)):
-            events = lambda c=caller: history.events(c, WantedEvents(), before=None, limit=51)  # noqa: E731
-            sent = lambda c=caller: history.deliveries(c, WantedDeliveries(), before=None, limit=51)  # noqa: E731
-            found.setdefault(f"events of {who}", []).append(await milliseconds(events))
-            found.setdefault(f"deliveries of {who}", []).append(await milliseconds(sent))
-    await engine.dispose()
-    return {"append": senders.taken} | found
+        self.taken["settle"].append(await milliseconds(lambda: settle(self.queue, claimed)))
+        for who in (_ADMIN, _MANAGER):
+            events = lambda c=who: self.history.events(c, WantedEvents(), before=None, limit=51)  # noqa: E731
+            sent = lambda c=who: self.history.deliveries(  # noqa: E731
+                c, WantedDeliveries(), before=None, limit=51
+            )
+            self.taken[f"events of {who.name}"].append(await milliseconds(events))
+            self.taken[f"deliveries of {who.name}"].append(await milliseconds(sent))
+
+
+async def compare(new: Store, grown: Store) -> None:
+    """Measure both in turn, so that whatever else the machine does falls on both."""
+    for _ in range(_ROUNDS):
+        await new.round()
+        await grown.round()
+    for store in (new, grown):
+        store.taken["append"] = store.senders.taken
+        await store.engine.dispose()
+    for name, before in new.taken.items():
+        after = grown.taken[name]
+        print(
+            f"{name}: new {min(before):.1f} (median {statistics.median(before):.1f}),"
+            f" grown {min(after):.1f} ({statistics.median(after):.1f}) ms"
+        )
+
+
+async def grow(pool: asyncpg.Pool, days: int, rows: int, today: int) -> None:
+    began = time.perf_counter()
+    first = datetime.now(UTC).date()
+    for partition in of_days(first - timedelta(days=day) for day in range(2, days)):
+        await pool.execute(partition.create())
+    for day in range(1, days):
+        await pool.execute(_FILL, day, rows)
+    await pool.execute(_FILL, 0, today)
+    await pool.execute("vacuum analyze")
+    size = await pool.fetchval("select pg_database_size(current_database())")
+    print(
+        f"{days} days, {rows:,} events in each and {today:,} today: {size / 1e9:.1f} GB,"
+        f" filled in {time.perf_counter() - began:.0f} s"
+    )
 
 
 def percentile(taken: list[float], share: float) -> float:
@@ -197,39 +235,30 @@ async def during(senders: Senders, work: Awaitable[object]) -> list[float]:
     return senders.taken[:]
 
 
+@asynccontextmanager
+async def prepared(dsn: str) -> AsyncIterator[asyncpg.Pool]:
+    """Migrate a database and make its partitions of these days."""
+    await migrate_at(dsn)
+    async with connections.pool(dsn, statement_timeout=600.0) as pool:
+        keeper = PartitionKeeper(pool, retention_days=3650, duplicate_window=_WINDOW)
+        await keeper.keep()
+        await pool.execute(_TENANT, new_uuid())
+        yield pool
+
+
 async def main(days: int, rows: int, today: int, count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103 - Postgres has a user of its own here
         server = EmbeddedPostgres(Path(folder) / "data", shelter=Path(folder) / "shelter")
         dsn = await server.start()
         try:
-            await migrate_at(dsn)
-            async with connections.pool(dsn, statement_timeout=600.0) as pool:
-                keeper = PartitionKeeper(pool, retention_days=3650, duplicate_window=_WINDOW)
-                await keeper.keep()
-                await pool.execute(_TENANT, new_uuid())
+            async with prepared(dsn) as pool:
+                await pool.execute("create database another")
+                beside = dsn.replace("@/hookline?", "@/another?")
+                async with prepared(beside) as empty:
+                    await grow(pool, days, rows, today)
+                    await compare(Store(beside, empty), Store(dsn, pool))
                 queue = PostgresQueue(pool, lease_seconds=60, duplicate_window=_WINDOW)
-                new = await measure(dsn, queue)
-                began = time.perf_counter()
-                first = datetime.now(UTC).date()
-                for partition in of_days(first - timedelta(days=day) for day in range(2, days)):
-                    await pool.execute(partition.create())
-                for day in range(1, days):
-                    await pool.execute(_FILL, day, rows)
-                await pool.execute(_FILL, 0, today)
-                await pool.execute("analyze")
-                size = await pool.fetchval("select pg_database_size(current_database())")
-                print(
-                    f"{days} days, {rows:,} events in each and {today:,} today:"
-                    f" {size / 1e9:.1f} GB, filled in {time.perf_counter() - began:.0f} s"
-                )
-                grown = await measure(dsn, queue)
-                for name, before in new.items():
-                    after = grown[name]
-                    print(
-                        f"{name}: new {min(before):.1f} (median {statistics.median(before):.1f}),"
-                        f" grown {min(after):.1f} ({statistics.median(after):.1f}) ms"
-                    )
                 await drops(pool, queue, days, count)
         finally:
             await server.stop()
