@@ -127,3 +127,22 @@ async def test_a_record_says_nothing_else_of_what_is_read_only(
     [error] = answer.json()["errors"]
     assert error["path"] == path
     assert "integration" not in error["message"].lower()
+
+
+async def test_an_event_type_sent_back_whole_changes_nothing(service: Service) -> None:
+    name = "call:live:whole"
+    path = f"/v1/event-types/{name}"
+    example = {"id": "1", "company": "c", "time": 1, "type": name, "data": {"b": 1, "a": 2}}
+    described = {"group": "call", "title": "Whole", "example": example}
+    made = await service.api.put(path, described | {"name": name, "builtIn": False})
+    assert made.status_code == 200, made.text
+    for document in (described, made.json()):
+        answer = await service.api.put(path, document)
+        assert (answer.status_code, answer.json()) == (200, made.json()), answer.text
+    wrong = made.json() | {"name": "other", "builtIn": True, "updatedAt": "2026-01-31T12:00:00Z"}
+    refused = await service.api.put(path, wrong)
+    assert refused.status_code == 422
+    assert [each["path"] for each in refused.json()["errors"]] == ["name", "builtIn", "updatedAt"]
+    changed = (await service.api.put(path, made.json() | {"title": "Other"})).json()
+    assert changed["title"] == "Other"
+    assert changed["updatedAt"] > made.json()["updatedAt"]

@@ -16,7 +16,8 @@ from hookline.api.services import ServicesDep
 from hookline.domain.catalogue import EventFormat, EventType, Group
 from hookline.errors import Forbidden
 from hookline.integrations.event_types import KeptType, UnknownType, WantedType
-from hookline.integrations.fields import PRINTABLE, Document, Moment, RequestDocument, Switch
+from hookline.integrations.fields import PRINTABLE, Document, Moment, Switch
+from hookline.integrations.requests import PatchDocument
 
 router = APIRouter(prefix="/v1/event-types", tags=["Event types"], route_class=EventsRoute)
 
@@ -97,8 +98,13 @@ class EventCatalogue(Document):
     )
 
 
-class EventTypePut(RequestDocument):
-    """An event type to add to the catalogue."""
+class EventTypePut(PatchDocument):
+    """An event type to add to the catalogue. One that was read may be sent back whole."""
+
+    @classmethod
+    def is_read_only(cls, name: str, value: object) -> bool:  # noqa: ARG003 - as declared above
+        """Tell what a type has besides."""
+        return name in {"name", "builtIn", "updatedAt"}
 
     group: Annotated[
         str,
@@ -186,6 +192,7 @@ async def put_event_type(
         format=description.format,
         licensed=description.licensed,
         example=description.example,
+        read_only=description.read_only,
     )
     return _custom(await services.event_types.put(type, wanted))
 

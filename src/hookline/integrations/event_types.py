@@ -6,8 +6,8 @@ batches.
 
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -67,6 +67,7 @@ class WantedType:
     format: EventFormat
     licensed: bool
     example: dict[str, Any]  # any JSON
+    read_only: Mapping[str, object] = field(default_factory=dict)  # as they were read
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +111,7 @@ class EventTypeService:
         async with self._transactions.changing() as change:
             row = await change.session.get(CustomEventType, name)
             if row is None or row.deleted_at is not None:
+                _check_read_only(name, wanted.read_only, None)
                 await _check_room(change.session)
                 row = row or CustomEventType(name=name)
                 row.deleted_at = None
@@ -118,6 +120,10 @@ class EventTypeService:
                     f"{name} is of the group {row.group}, where integrations may have chosen it:"
                     " delete it first to add it to another group."
                 )
+            else:
+                _check_read_only(name, wanted.read_only, row.updated_at)
+                if _says(row) == _said(wanted, example):
+                    return KeptType(event_type_of(row), row.updated_at)
             row.group, row.title, row.description = wanted.group, wanted.title, wanted.description
             row.format, row.licensed = wanted.format.value, wanted.licensed
             row.example = example
@@ -191,6 +197,36 @@ def event_type_of(row: CustomEventType) -> EventType:
         schema={},
         built_in=False,
     )
+
+
+def _says(row: CustomEventType) -> tuple[object, ...]:
+    return row.group, row.title, row.description, row.format, row.licensed, row.example
+
+
+def _said(wanted: WantedType, example: bytes) -> tuple[object, ...]:
+    form = wanted.format.value
+    return wanted.group, wanted.title, wanted.description, form, wanted.licensed, example
+
+
+def _check_read_only(name: str, sent: Mapping[str, object], updated_at: datetime | None) -> None:
+    """Refuse read-only fields that say something else than the type, as it is shown."""
+    right: Mapping[str, Callable[[object], bool]] = {
+        "name": lambda value: value == name,
+        "builtIn": lambda value: value is False,
+        "updatedAt": lambda value: updated_at is None or _moment(value) == updated_at,
+    }
+    wrong = [each for each, value in sent.items() if not right[each](value)]
+    if wrong:
+        told = "This is read-only, and reads otherwise than was sent; leave it out."
+        raise InvalidInput(*(FieldProblem(each, told) for each in wrong))
+
+
+def _moment(value: object) -> datetime | None:
+    try:
+        read = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return read if read is None or read.tzinfo is not None else read.replace(tzinfo=UTC)
 
 
 async def _check_room(session: AsyncSession) -> None:
