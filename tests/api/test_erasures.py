@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -26,7 +27,7 @@ def run(services: Services) -> Run:
     """Do what an engine's job runner does until its next look."""
     work: dict[JobKind, Work] = {
         JobKind.REPLAY: services.replays.replays,
-        JobKind.ERASURE: Erasures(),
+        JobKind.ERASURE: Erasures(stored_within=0.0),
     }
     return JobRunner(services.jobs, work, 1.0).round
 
@@ -102,6 +103,26 @@ async def test_only_one_subject_and_only_what_is_older(
     assert [each is not None for each in erased] == [True, True, False]
     [left] = await claim(queue, integration)
     assert str(left.event_id) == other
+
+
+async def test_what_is_stored_behind_the_cursor_meanwhile_is_erased(
+    api: Api, services: Services, pool: asyncpg.Pool, run: Run
+) -> None:
+    pbx = a_pbx()
+    seen = (await send(api, pbx=pbx, data={"n": 1}))["eventId"]
+    late = (await send(api, pbx=pbx, data={"n": 2}))["eventId"]
+    async with pool.acquire() as writer, writer.transaction():  # as if it were not committed yet
+        [stored] = await writer.fetch("delete from events where id = $1 returning *", UUID(late))
+    job = await start(api, pbx=pbx)
+    once = JobRunner(services.jobs, {JobKind.ERASURE: Erasures(stored_within=0.1)}, 1.0).round
+    while (found := await read(api, f"/v1/erasures/{job['id']}"))["error"] is None:
+        await once()
+    assert found["error"] == "Waiting for events that are being accepted."
+    assert (await read(api, f"/v1/events/{seen}"))["erasedAt"] is not None
+    await pool.execute("insert into events select ($1::events).*", stored)
+    done = await finished(api, job, run)
+    assert (done["state"], done["erased"], done["total"]) == ("done", 2, 2)
+    assert "data" not in (await read(api, f"/v1/events/{late}"))["event"]
 
 
 async def test_a_company_is_erased_with_its_pbxs(api: Api, run: Run) -> None:

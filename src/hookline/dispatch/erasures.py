@@ -3,15 +3,20 @@
 A page of events takes two transactions. The first one erases them: from its commit on no process is
 handed their payloads any more. The second one waits until what was under way has ended, and then
 clears the answers: nothing can add one behind it.
+
+An event has its id before it is stored, so one may be stored behind the cursor while the job runs.
+Where the job reaches up to the moment it was asked for, its last minute is looked at once more,
+after whatever was being accepted then is stored or refused.
 """
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
-from sqlalchemy import select, text, update
+from sqlalchemy import ColumnElement, Select, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from hookline.db.job_models import Job
 from hookline.db.queue_models import (
@@ -27,9 +32,14 @@ from hookline.domain.statistics import Ending, code_of
 from hookline.history.jobs import due_in, finish
 from hookline.history.ranges import kept_days
 
+_T = TypeVar("_T")
 _AT_ONCE = 500  # events in one page
 _COUNTED = 20_000  # the same while they are only counted
 _LOOK_AGAIN = 0.5  # seconds until it is looked again whether attempts under way have ended
+_STORED_WITHIN: Final = (
+    30.0  # seconds from an event's id to its commit: two statements of ten, at most
+)
+_LAST_MINUTE = timedelta(minutes=1)  # clocks of processes differ by less
 _SKIPPED: Final = code_of(Ending.SKIPPED, retried=False)
 _END_PENDING = text(statement("queue/erase_pending"))
 _ERASE = text(statement("queue/erase_payloads"))
@@ -72,7 +82,10 @@ def asked_of(job: Job) -> WantedErasure:
 
 
 class Erasures:
-    """The work on erasures."""
+    """The work on erasures. `stored_within`: seconds after which no older event is stored."""
+
+    def __init__(self, *, stored_within: float = _STORED_WITHIN) -> None:
+        self._stored_within = stored_within
 
     async def page(self, session: AsyncSession, job: Job) -> None:
         """Count, erase, or clean up behind, the next events."""
@@ -80,10 +93,32 @@ class Erasures:
         due_in(job, 0.0)
         if job.state == JobState.COUNTING:
             await _count(session, job)
+        elif job.cursor >= job.beyond:
+            await _begin_again(session, job)
         elif job.page_end is None:
-            await _erase(session, job)
+            if await _erase(session, job):
+                self._end(job)
         else:
             await _clean(session, job, job.page_end)
+
+    def _end(self, job: Job) -> None:
+        """End a job whose cursor has come to its end, or have it look at its last minute again."""
+        last_minute = UUID(int=lowest_uuid(asked_of(job).before - _LAST_MINUTE).int - 1)
+        if job.first >= last_minute or not _is_recent(job):
+            finish(job, JobState.DONE)
+            return
+        job.first = last_minute
+        job.error = "Waiting for events that are being accepted."
+        due_in(job, self._stored_within)
+
+
+async def _begin_again(session: AsyncSession, job: Job) -> None:
+    """Go back to where the last minute begins; what was erased of it counts anew."""
+    query = _selected(job, func.count(), after=job.first).where(
+        AcceptedEvent.erased_at.is_not(None)
+    )
+    job.worked_on -= await session.scalar(query) or 0
+    job.cursor = job.first
 
 
 async def _count(session: AsyncSession, job: Job) -> None:
@@ -92,20 +127,20 @@ async def _count(session: AsyncSession, job: Job) -> None:
     job.cursor = end
     if end >= job.beyond:
         job.state, job.cursor = JobState.RUNNING.value, job.first
-        if not job.total:
+        if not job.total and not _is_recent(job):
             finish(job, JobState.DONE)
 
 
-async def _erase(session: AsyncSession, job: Job) -> None:
+async def _erase(session: AsyncSession, job: Job) -> bool:
+    """Erase the next page; tell whether there is none any more."""
     ids, end = await _next(session, job, _AT_ONCE)
     if ids:
         await session.execute(_ERASE, {"ids": ids, "low": min(ids), "high": max(ids)})
         await session.execute(_END_PENDING, {"event_ids": ids, "code": _SKIPPED})
         job.page_end = max(ids)
-        return
+        return False
     job.cursor = end
-    if end >= job.beyond:
-        finish(job, JobState.DONE)
+    return end >= job.beyond
 
 
 async def _clean(session: AsyncSession, job: Job, end: UUID) -> None:
@@ -156,8 +191,24 @@ async def _next(
     after = max(job.cursor, lowest_uuid(datetime(*days[0].timetuple()[:3], tzinfo=UTC)))
     day = created_at(after).replace(hour=0, minute=0, second=0, microsecond=0)
     high = min(job.beyond, lowest_uuid(day + timedelta(days=1)))
+    query = _selected(job, AcceptedEvent.id, after=after, high=high)
+    query = query.order_by(AcceptedEvent.id).limit(most)
+    if up_to is not None:
+        query = query.where(AcceptedEvent.id <= up_to)
+    ids = list((await session.scalars(query)).all())
+    return ids, ids[-1] if len(ids) == most else high
+
+
+def _selected(
+    job: Job,
+    what: ColumnElement[_T] | InstrumentedAttribute[_T],
+    *,
+    after: UUID,
+    high: UUID | None = None,
+) -> Select[_T]:
+    """Select something of the events that a job is about, between two ids."""
     wanted, table = asked_of(job), AcceptedEvent
-    query = select(table.id).where(table.id > after, table.id < high).order_by(table.id).limit(most)
+    query = select(what).where(table.id > after, table.id < (high or job.beyond))
     for column, value in (
         (table.pbx, wanted.pbx),
         (table.company, wanted.company),
@@ -165,7 +216,9 @@ async def _next(
     ):
         if value is not None:
             query = query.where(column == value)
-    if up_to is not None:
-        query = query.where(table.id <= up_to)
-    ids = list((await session.scalars(query)).all())
-    return ids, ids[-1] if len(ids) == most else high
+    return query
+
+
+def _is_recent(job: Job) -> bool:
+    """Whether events of the job's last moments may have been under way when it was asked for."""
+    return asked_of(job).before > job.created_at - _LAST_MINUTE
