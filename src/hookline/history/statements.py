@@ -280,7 +280,8 @@ def _newest(
     planner takes for rare or common, and statistics of a day that has just begun are wrong, it
     reads nothing but the page.
     """
-    query = query.where(*_bounds(identifier, within))  # leaves other days out
+    if not key or identifier.class_ is not PendingDelivery:  # which has no days to leave out
+        query = query.where(*_bounds(identifier, within))
     if key:
         columns, values = zip(*key, strict=True)
         row = tuple_(*columns, identifier)

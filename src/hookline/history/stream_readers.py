@@ -6,14 +6,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
+from uuid import UUID
 
 from hookline.domain.access import Principal
 from hookline.errors import Overloaded
 from hookline.history.settled import Ended, Position
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 _MOST_WAITING: Final = 64 * 1024 * 1024  # bytes for all readers together
 _MOST_FOR_ONE: Final = 1024 * 1024
@@ -125,14 +123,18 @@ class Reader:
         return frames
 
 
+Holder = UUID | tuple[str, str]
+"""What has a share of the places: a key, by its id, or a PBX or company."""
+
+
 class Readers:
-    """All readers of a process; a key has half of the places at the most."""
+    """All readers of a process; a key, and all of a PBX or company, have half of the places."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._all: dict[Reader, None] = {}
         self._in_scope: defaultdict[tuple[str, str | None], dict[Reader, None]] = defaultdict(dict)
-        self._of_key: defaultdict[UUID, int] = defaultdict(int)
+        self._of: defaultdict[Holder, int] = defaultdict(int)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -142,30 +144,33 @@ class Readers:
 
     def add(self, reader: Reader) -> None:
         """Take a reader in; raise Overloaded where there is no place for it."""
-        key = reader.principal.key_id
         if len(self._all) >= self._most:
             message = f"This process has {self._most} streams open, the most that it may."
             raise Overloaded(message, retry_after=_RETRY_AFTER)
         share = max(1, self._most // 2)
-        if self._of_key[key] >= share:
-            message = f"This key has {share} streams open, the most that it may; close some."
-            raise Overloaded(message, retry_after=_RETRY_AFTER)
+        holders = _holders(reader.principal)
+        for name, holder in holders.items():
+            if self._of[holder] >= share:
+                message = f"{name} has {share} streams open, the most that it may; close some."
+                raise Overloaded(message, retry_after=_RETRY_AFTER)
         self._all[reader] = None
         self._in_scope[reader.scope][reader] = None
-        self._of_key[key] += 1
+        for holder in holders.values():
+            self._of[holder] += 1
 
     def remove(self, reader: Reader) -> bool:
         """Let a reader go; tell whether it was here."""
         if reader not in self._all:
             return False
         del self._all[reader]
-        key, scope = reader.principal.key_id, reader.scope
+        scope = reader.scope
         del self._in_scope[scope][reader]
-        self._of_key[key] -= 1
         if not self._in_scope[scope]:
             del self._in_scope[scope]
-        if not self._of_key[key]:
-            del self._of_key[key]
+        for holder in _holders(reader.principal).values():
+            self._of[holder] -= 1
+            if not self._of[holder]:
+                del self._of[holder]
         return True
 
     def that_may_see(self, owner: Owner) -> list[Reader]:
@@ -184,3 +189,13 @@ class Readers:
         """How many bytes may wait for one reader: fewer, the more of them there are."""
         share = _MOST_WAITING // max(1, len(self._all))
         return max(_LEAST_FOR_ONE, min(_MOST_FOR_ONE, share))
+
+
+def _holders(principal: Principal) -> dict[str, Holder]:
+    """Return whose places a stream of this key takes, by what they are called."""
+    holders: dict[str, Holder] = {"This key": principal.key_id}
+    if principal.pbx is not None:
+        holders[f"PBX {principal.pbx}"] = ("pbx", principal.pbx)
+    elif principal.company is not None:
+        holders[f"Company {principal.company}"] = ("company", principal.company)
+    return holders
