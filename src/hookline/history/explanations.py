@@ -95,21 +95,22 @@ async def _read_waiting(connection: AsyncConnection, pending: Sequence[RowMappin
         return _Waiting({}, {})
     heads = (await connection.execute(_heads([row["id"] for row in pending]))).mappings()
     behind = {row["id"]: row["head"] for row in heads if row["head"] != row["id"]}
-    ill = await connection.execute(_health(sorted({row["integration_id"] for row in pending})))
-    return _Waiting(behind, {row["integration_id"]: row for row in ill.mappings()})
+    found = await connection.execute(_health(sorted({row["integration_id"] for row in pending})))
+    return _Waiting(behind, {row["integration_id"]: row for row in found.mappings()})
 
 
 def _detail_of(row: RowMapping, attempts: Sequence[Attempt], waiting: _Waiting) -> OutcomeDetail:
     """Say why a delivery stands as it does."""
-    ill = waiting.health.get(row["integration_id"]) if row["status"] == "pending" else None
-    paused = ill is not None and ill["state"] == HealthState.PAUSED.value
+    health = waiting.health.get(row["integration_id"]) if row["status"] == "pending" else None
+    paused = health if health is not None and health["state"] == HealthState.PAUSED.value else None
     return OutcomeDetail(
         attempts=len(attempts),
         last_attempt=attempts[-1] if attempts else None,
         next_attempt_at=row["next_attempt_at"],
-        paused=paused,
-        failing_since=ill["failing_since"] if ill is not None and paused else None,
-        next_probe_at=ill["paused_until"] if ill is not None and paused else None,
+        paused=paused is not None,
+        paused_since=paused["last_error_at"] if paused else None,  # the last step was the pause
+        failing_since=paused["failing_since"] if paused else None,
+        next_probe_at=paused["paused_until"] if paused else None,
         behind=waiting.behind.get(row["id"]),
     )
 
@@ -136,9 +137,9 @@ def _heads(ids: Sequence[UUID]) -> Select[*tuple[Any, ...]]:  # Any: rows are re
 
 def _health(integration_ids: Sequence[str]) -> Select[*tuple[Any, ...]]:  # Any: as above
     table = IntegrationHealth
-    return select(table.integration_id, table.state, table.failing_since, table.paused_until).where(
-        table.integration_id.in_(integration_ids)
-    )
+    columns = (table.integration_id, table.state, table.failing_since, table.last_error_at)
+    query = select(*columns, table.paused_until)
+    return query.where(table.integration_id.in_(integration_ids))
 
 
 def _outcome(row: RowMapping, detail: OutcomeDetail) -> IntegrationOutcome:

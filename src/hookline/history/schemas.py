@@ -39,6 +39,18 @@ Pbx = Annotated[
         examples=["000000000001"],
     ),
 ]
+_REASONS = (
+    "Why it was `skipped` or has `failed`. Skipped: `not_selected`: the integration did not choose "
+    "the type; `disabled`: it was disabled; `licence`: the PBX's licence does not cover the type; "
+    "`filtered`: its filter let the event not pass; `deleted`: it was deleted before it was sent; "
+    "`unknown_type`: the type is in no catalogue; `stale`: it waited for longer than the "
+    "`maxAge` of its group; `superseded`: a newer event of its type and subject took its place, as "
+    "`keep: latest` asks for; `erased`: its payload was destroyed by an erasure. Failed: "
+    "`rejected`: the target answered with a status that is not retried; `gone`: it answered 410; "
+    "`exhausted`: the last retry failed; `blocked`: the target's address is not allowed; "
+    "`too_large`: the copy is larger than the target takes; `internal`: a fault of Hookline's own. "
+    "More reasons may be added."
+)
 OutcomeReason = TypeAliasType(
     "OutcomeReason",
     Annotated[
@@ -47,7 +59,7 @@ OutcomeReason = TypeAliasType(
             {
                 "title": "OutcomeReason",
                 "type": "string",
-                "description": "Why it was `skipped` or has `failed`. More reasons may be added.",
+                "description": _REASONS,
                 "enum": [*SkipReason, *FailReason],
                 "examples": ["not_selected"],
             }
@@ -157,6 +169,7 @@ class OutcomeDetail(Record):
     paused: bool = Field(
         description="Whether it waits because its integration is paused, but for probes."
     )
+    paused_since: Moment | None = Field(description="Since when the integration is paused.")
     failing_since: Moment | None = Field(
         description="Since when a paused integration's target has been failing."
     )
@@ -218,7 +231,9 @@ class EventRecord(Record):
     )
     event: Envelope
     outcomes: list[IntegrationOutcome] = Field(
-        description="Those with a delivery first, then those that did not get it and why."
+        description="The integrations that there were when it was accepted: those with a delivery "
+        "first, then those that did not get it and why. One that was made later is not listed "
+        "unless a replay with `missing` sent it the event."
     )
 
 

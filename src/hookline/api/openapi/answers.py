@@ -192,6 +192,7 @@ ANSWERS: Final[dict[str, object]] = {
                     },
                     "nextAttemptAt": None,
                     "paused": False,
+                    "pausedSince": None,
                     "failingSince": None,
                     "nextProbeAt": None,
                     "behind": None,
