@@ -38,9 +38,9 @@ async def test_what_was_under_way_is_delivered_again_and_nothing_else_is(
     gate = Gate(let_through=300)
     async with receiving(gate) as receiver:
         service = await at_home.start(**LATER)
-        integration = await service.an_integration(receiver)
+        under_way = 64
+        await service.an_integration(receiver, maxInFlight=under_way)
         await service.send_batch([numbered(number) for number in range(EVENTS)])
-        under_way = integration["maxInFlight"]
         await receiver.until_asked(300 + under_way, within=PATIENCE)
         await until_delivered(service, 300)
 
