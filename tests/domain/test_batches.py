@@ -1,5 +1,6 @@
 import json
 from collections.abc import Generator
+from unittest import mock
 
 import pytest
 from hypothesis import given, settings
@@ -52,6 +53,30 @@ def test_both_ways_to_split_agree(items: list[str]) -> None:
     raw = f' {{ "events" :\n [{" , ".join(items)} ] }} '.encode()
     assert texts(finish(_Follower(raw, 5).items())) == [item.strip() for item in items]
     assert texts(split_batch(raw, at_most=5)) == [item.strip() for item in items]
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(json_texts.documents, max_size=9),
+    st.integers(1, 200),
+    st.sampled_from(["", " ", "\n "]),
+)
+def test_items_that_begin_alike_are_the_same_however_many_are_taken_at_once(
+    inner: list[str], at_once: int, space: str
+) -> None:
+    nested = [f'{{"id":{each},"more":[{{"id":1}},{{"id":{each}}}]}}' for each in inner]
+    items = [*nested, *nested, "{}", *nested]
+    raw = f'{{"events":[{f"{space},{space}".join(items)}{space}]}}'.encode()
+    with mock.patch.object(batches, "_AT_ONCE", at_once):
+        assert texts(finish(_Follower(raw, len(items)).items())) == items
+        with pytest.raises(TooLarge):
+            finish(_Follower(raw, len(items) - 1).items())
+
+
+def test_an_odd_item_among_many_that_begin_alike_is_handed_over_whole() -> None:
+    alike = [f'{{"id":{number},"a":"}},{{\\"id\\":"}}' for number in range(20)]
+    items = [*alike, f'{{"id":{DEEP}}}', *alike, '{"id":nul}', *alike]
+    assert texts(finish(_Follower(batch(*items), 99).items())) == items
 
 
 @settings(max_examples=50, deadline=None)

@@ -33,6 +33,8 @@ _PAIRS: Final = 2  # times that pairs of brackets are left out: what is flat is 
 _PART_COST: Final = 20  # bytes that take as long as a string
 _BRACKET_COST: Final = 20  # and as a bracket
 _MOST_MEMBERS: Final = 1_000  # of the batch's own object, which needs one
+_LONGEST_HEAD: Final = 64  # bytes of an object's first key, and of what stands between items
+_GUESSES: Final = 8  # that may be wrong; each costs what `_AT_ONCE` says
 _LONGEST_KEY: Final = 64 * 1024  # bytes of a key of that object
 _LONGEST_NAME: Final = 80  # characters of an unknown member that are said back
 _MOST_NAMED: Final = 20  # unknown members
@@ -93,6 +95,7 @@ class _Follower:
         self._at_most = at_most
         self._at = 0
         self._since = 0  # what was followed in this step, in bytes
+        self._guesses = _GUESSES
 
     def items(self) -> Generator[None, None, list[bytes]]:
         """Return the items of the member that is called `events`, the only one there may be."""
@@ -162,8 +165,34 @@ class _Follower:
             start = self._at
             yield from self._value()
             items.append(self._raw[start : self._at])
+            end = self._at
             yield from self._comma(b"]")
+            between = self._raw[end : self._at]
+            while len(items) < self._at_most and (alike := self._several(between)):
+                items += map(bytes, alike[: self._at_most - len(items)])
+                yield
         self._at += 1
+        return items
+
+    def _several(self, between: bytes) -> list[msgspec.Raw]:
+        """Step over the next items, if they are objects that begin as the next one does; or none.
+
+        Where such a beginning stands is a guess. It is right if msgspec takes all in front of it:
+        then each bracket and string in there is closed.
+        """
+        raw, at = self._raw, self._at
+        head = raw[at : raw.find(b":", at, at + _LONGEST_HEAD) + 1]
+        if self._guesses == 0 or not head.startswith(b"{") or len(between) > _LONGEST_HEAD:
+            return []
+        end = raw.rfind(b"}%b%b" % (between, head), at, at + _AT_ONCE) + 1
+        try:
+            items = _ITEMS.decode(b"[%b]" % raw[at:end]) if end else []
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            items = []
+        if items:
+            self._at = end + len(between)
+        else:
+            self._guesses -= 1
         return items
 
     def _value(self) -> Generator[None]:
