@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Generator
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -46,6 +47,27 @@ async def test_the_loop_goes_round_between_any_two_steps() -> None:
         await asyncio.sleep(0)
         assert len(steps.taken) - before <= 1
     assert len(steps.taken) == 50
+
+
+async def test_a_long_step_leaves_more_rounds_to_others_than_a_short_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, rounds, seen = 0.0, 0, []
+    monkeypatch.setattr("hookline.api.fairness.time.thread_time", lambda: now)
+
+    def job() -> Generator[None]:
+        nonlocal now
+        for milliseconds in (0.0, 1.1, 3.1, 1_000.0, 0.0):
+            seen.append(rounds)
+            now += milliseconds / 1_000
+            yield
+
+    time_slices, _ = slices()
+    running = asyncio.create_task(time_slices.run(new_uuid(), job()))
+    while not running.done():
+        rounds += 1
+        await asyncio.sleep(0)
+    assert [after - before for before, after in pairwise(seen)] == [1, 5, 13, 17]
 
 
 async def test_every_step_is_charged_to_its_key_whatever_becomes_of_the_job() -> None:
