@@ -51,6 +51,50 @@ def a_batcher(flushes: Flushes, *, largest: int = 500, writers: int = 1) -> Batc
 LONG = 3_600.0  # seconds that nobody waits for
 
 
+async def test_owners_take_turns_however_much_one_of_them_offers(flushes: Flushes) -> None:
+    batcher = a_batcher(flushes, largest=3)
+    busy, other = frozenset({"busy"}), frozenset({"other"})
+    offered = [batcher.submit([number], owners=busy) for number in range(5)]
+    await asyncio.gather(*offered, batcher.submit([10], owners=other))
+    assert flushes.batches == [[0, 10, 1], [2, 3, 4]]
+
+
+async def test_nobody_waits_for_what_is_heavy_of_another(flushes: Flushes) -> None:
+    batcher = Batcher[int, str](flushes, name="test", heavy=10)
+    flushes.hold()
+    heavy = [
+        asyncio.create_task(batcher.submit([number], owners=frozenset({f"{number}"}), weight=10))
+        for number in (1, 2)
+    ]
+    await flushes.began.wait()
+    flushes.began.clear()
+    more = asyncio.create_task(batcher.submit([3], owners=frozenset({"3"}), weight=10))
+    own = asyncio.create_task(batcher.submit([4], owners=frozenset({"1", "4"})))
+    light = asyncio.create_task(batcher.submit([5], owners=frozenset({"5"})))
+    await flushes.began.wait()
+    assert flushes.batches == [[1, 2], [5]]  # both under way
+    flushes.open.set()
+    await asyncio.gather(*heavy, more, own, light)
+    assert flushes.batches[:2] == [[1, 2], [5]]
+    assert sorted(flushes.batches[2:]) == [[3], [4]]
+    assert flushes.most_under_way == 2
+
+
+async def test_what_is_light_begins_as_soon_as_something_heavy_does(flushes: Flushes) -> None:
+    batcher = Batcher[int, str](flushes, name="test", heavy=10)
+    flushes.hold()
+    offered = [
+        asyncio.create_task(batcher.submit([1], owners=frozenset({"1"}), weight=10)),
+        asyncio.create_task(batcher.submit([2], owners=frozenset({"2"}))),
+    ]
+    while len(flushes.batches) < 2:
+        await flushes.began.wait()
+        await asyncio.sleep(0)
+    assert flushes.batches == [[1], [2]]
+    flushes.open.set()
+    await asyncio.gather(*offered)
+
+
 class Told:
     """Waits as a task would, without one: a future gets what a waiter is told."""
 

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from math import inf
 from typing import Generic, Protocol, TypeVar, cast
 
 import msgspec
@@ -14,6 +15,8 @@ from hookline.logs import get_logger
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
 ResultT_contra = TypeVar("ResultT_contra", contravariant=True)
+Owners = frozenset[str]
+_NOBODY: Owners = frozenset()
 _ENOUGH = 64  # submissions that make a statement worth its while
 _BUSY = 2  # submissions in a batch from which on many callers are at work
 _LOG = get_logger(__name__)
@@ -32,18 +35,31 @@ class Waiter(Protocol[ResultT_contra]):
 class _Submission(msgspec.Struct, Generic[ItemT, ResultT]):
     items: Sequence[ItemT]
     waiter: Waiter[ResultT]
+    owners: Owners
+    weight: int
+
+
+class _Batch(msgspec.Struct, Generic[ItemT, ResultT]):
+    submissions: list[_Submission[ItemT, ResultT]]
+    owners: set[str]
+    weight: int
+    heavy: bool
 
 
 class Batcher(Generic[ItemT, ResultT]):
     """Group commit: an idle batcher writes at once, a busy one writes what has gathered.
 
     `flush` gets the items of whole submissions, in order, and returns one result for each item.
-    At most `writers` flushes run at a time, each of about `largest` items. A writer that is busy
-    leaves `pause` seconds for the next batch to gather, since a statement costs far more than a row
-    in it; who is alone never waits for a clock. Where nobody waits for the results, every batch is
-    left `linger` seconds to gather instead, until `_ENOUGH` have or one of them is urgent.
+    At most `writers` flushes run at a time, each of about `largest` in weight. A writer that is
+    busy leaves `pause` seconds for the next batch to gather, since a statement costs far more than
+    a row in it; who is alone never waits for a clock. Where nobody waits for the results, every
+    batch is left `linger` seconds to gather instead, until `_ENOUGH` have or one of them is urgent.
     When a flush of several submissions fails for a reason other than the database's absence or its
     load, each is flushed alone, so that one bad submission spoils no other.
+
+    Owners, of whom a submission may have several, take turns. Submissions of `heavy` weight go in
+    batches of their own, of which one is written beside the `writers`: nobody else waits for it.
+    Nothing of an owner is written in two batches at a time.
     """
 
     def __init__(  # noqa: PLR0913 - each is a bound of its own
@@ -55,6 +71,7 @@ class Batcher(Generic[ItemT, ResultT]):
         writers: int = 1,
         pause: float = 0.0,
         linger: float = 0.0,
+        heavy: float = inf,
     ) -> None:
         self._flush = flush
         self._name = name
@@ -64,27 +81,42 @@ class Batcher(Generic[ItemT, ResultT]):
         self._linger = linger
         self._urgent = False  # what has gathered is not to wait for more
         self._gathering: asyncio.Future[None] | None = None  # done when a batch need not linger
-        self._gathered: deque[_Submission[ItemT, ResultT]] = deque()
+        self._heavy = heavy
+        self._gathered: dict[Owners, deque[_Submission[ItemT, ResultT]]] = {}  # whose turn is first
+        self._count = self._weight = 0  # of all that is gathered
+        self._batches: list[_Batch[ItemT, ResultT]] = []  # being written
         self._writing: set[asyncio.Task[None]] = set()
 
-    async def submit(self, items: Sequence[ItemT]) -> Sequence[ResultT]:
+    async def submit(
+        self, items: Sequence[ItemT], *, owners: Owners = _NOBODY, weight: int | None = None
+    ) -> Sequence[ResultT]:
         """Have these items written with whatever else is due; return their results in order.
 
-        Raises what `flush` raised. A caller that is cancelled gives up the answer, not the write.
+        `weight`: how much work they are, where they are not as much as they are many. Raises what
+        `flush` raised. A caller that is cancelled gives up the answer, not the write.
         """
         waiter: _Caller[ResultT] = _Caller(asyncio.get_running_loop().create_future())
-        self.offer(items, waiter)
+        self.offer(items, waiter, owners=owners, weight=weight)
         return await waiter.done
 
     def offer(
-        self, items: Sequence[ItemT], waiter: Waiter[ResultT], *, urgent: bool = False
+        self,
+        items: Sequence[ItemT],
+        waiter: Waiter[ResultT],
+        *,
+        owners: Owners = _NOBODY,
+        weight: int | None = None,
+        urgent: bool = False,
     ) -> None:
         """As `submit`, without waiting: the waiter is told. `urgent`: it does not linger."""
-        self._gathered.append(_Submission(items, waiter))
-        if urgent or len(self._gathered) >= _ENOUGH:
+        weight = len(items) if weight is None else weight
+        queue = self._gathered.setdefault(owners, deque())
+        queue.append(_Submission(items, waiter, owners, weight))
+        self._count += 1
+        self._weight += weight
+        if urgent or self._count >= _ENOUGH:
             self._hurry()
-        if len(self._writing) < self._writers:
-            self._start_writer()
+        self._start_writer_if_needed()
 
     async def idle(self) -> None:
         """Return when nothing is being written and nothing waits to be."""
@@ -92,28 +124,35 @@ class Batcher(Generic[ItemT, ResultT]):
             self._hurry()
             await asyncio.wait(self._writing)
 
-    def _start_writer(self) -> None:
+    def _start_writer_if_needed(self) -> None:
+        most = self._writers + any(batch.heavy for batch in self._batches)
+        if len(self._writing) >= most:
+            return
         self._writing.add(asyncio.create_task(self._write(), name=f"{self._name}-writer"))
 
     async def _write(self) -> None:
         try:
             await asyncio.sleep(0)  # everything that is ready in this turn of the loop joins
-            while self._gathered:
-                await self._gather()
-                batch = self._take()
-                await self._write_batch(batch)
+            while await self._gather() and (batch := self._take()) is not None:
+                self._batches.append(batch)
+                if batch.heavy and self._gathered:
+                    self._start_writer_if_needed()  # what is light waits no longer
+                try:
+                    await self._write_batch(batch.submissions)
+                finally:
+                    self._batches.remove(batch)
                 if self._linger:
                     continue
-                if len(batch) >= _BUSY and len(self._gathered) < self._largest:
+                if len(batch.submissions) >= _BUSY and self._weight < self._largest:
                     await asyncio.sleep(self._pause)
         finally:
             # At once, not in a callback: what is offered from here on needs a new writer.
             self._writing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
-    async def _gather(self) -> None:
-        """Linger, where this batcher does."""
-        if not self._linger or self._urgent or len(self._gathered) >= _ENOUGH:
-            return
+    async def _gather(self) -> bool:
+        """Linger, where this batcher does; tell whether there is anything to write."""
+        if not self._gathered or not self._linger or self._urgent or self._count >= _ENOUGH:
+            return bool(self._gathered)
         loop = asyncio.get_running_loop()
         self._gathering = loop.create_future()
         timer = loop.call_later(self._linger, self._hurry)
@@ -121,20 +160,56 @@ class Batcher(Generic[ItemT, ResultT]):
             await self._gathering
         finally:
             timer.cancel()
+        return True
 
     def _hurry(self) -> None:
         self._urgent = True
         if self._gathering is not None and not self._gathering.done():
             self._gathering.set_result(None)
 
-    def _take(self) -> list[_Submission[ItemT, ResultT]]:
+    def _take(self) -> _Batch[ItemT, ResultT] | None:
+        """Take the next batch, one submission of each of those whose turn it is; None: all wait."""
         self._urgent = False
-        taken = [self._gathered.popleft()]
-        size = len(taken[0].items)
-        while self._gathered and size + len(self._gathered[0].items) <= self._largest:
-            taken.append(self._gathered.popleft())
-            size += len(taken[-1].items)
-        return taken
+        batch: _Batch[ItemT, ResultT] | None = None
+        took = True
+        while took:
+            took = False
+            for owners in list(self._gathered):
+                first = self._gathered[owners][0]
+                if batch is None and self._may_begin(first):
+                    batch = _Batch([], set(), 0, heavy=first.weight >= self._heavy)
+                elif batch is None or not self._may_join(first, batch):
+                    continue
+                self._move(owners, batch)
+                took = True
+        return batch
+
+    def _may_begin(self, first: _Submission[ItemT, ResultT]) -> bool:
+        """Whether a batch may begin with it: one heavy one at a time, and none of its owners'."""
+        heavy = first.weight >= self._heavy
+        return not any(
+            (heavy and each.heavy) or not each.owners.isdisjoint(first.owners)
+            for each in self._batches
+        )
+
+    def _may_join(self, first: _Submission[ItemT, ResultT], batch: _Batch[ItemT, ResultT]) -> bool:
+        return (
+            batch.heavy == (first.weight >= self._heavy)
+            and batch.weight + first.weight <= self._largest
+            and all(each.owners.isdisjoint(first.owners) for each in self._batches)
+        )
+
+    def _move(self, owners: Owners, batch: _Batch[ItemT, ResultT]) -> None:
+        """Move the first of these owners' submissions into a batch; others are next."""
+        queue = self._gathered.pop(owners)
+        taken = queue.popleft()
+        if queue:
+            self._gathered[owners] = queue
+        self._count -= 1
+        self._weight -= taken.weight
+        batch.submissions.append(taken)
+        batch.owners |= owners
+        batch.weight += taken.weight
 
     async def _write_batch(self, batch: list[_Submission[ItemT, ResultT]]) -> None:
         try:

@@ -29,6 +29,8 @@ from hookline.queue.port import (
 )
 from hookline.tracing import Tracing
 
+_LARGEST = 1_000  # events and deliveries that a statement stores, but for a larger request alone
+_HEAVY = 64  # of one request: others do not wait for the statement that stores it
 _PAUSE = 0.001  # seconds; what a sender waits longer under load buys half the statements
 _COPY = 5e-8  # seconds of CPU for a byte of a copy without what is omitted; calls take a third
 MOST_REMATCHES = 20  # times that records may change while events are authorised and matched
@@ -101,7 +103,7 @@ class Ingest:
         self._observer = observer or NoObserver()
         self._tracing = tracing
         self._batcher = Batcher[_Offer, Receipt | Stale](
-            self._flush, name="ingest", largest=500, pause=_PAUSE
+            self._flush, name="ingest", largest=_LARGEST, pause=_PAUSE, heavy=_HEAVY
         )
 
     async def accept(self, events: Sequence[Event]) -> list[Receipt]:
@@ -153,7 +155,11 @@ class Ingest:
         try:
             matched = zip(events, matches, strict=True)
             offers = [_Offer(event, authorised_at, match, revision) for event, match in matched]
-            answers = await self._batcher.submit(offers)
+            answers = await self._batcher.submit(
+                offers,
+                owners=frozenset(str(each.company or each) for each in tenants),
+                weight=len(offers) + sum(len(match.wanted) for match in matches),
+            )
             for tenant, answer in zip(tenants, answers, strict=True):
                 if isinstance(answer, Stale):
                     return answer  # as the others are: they were authorised together
