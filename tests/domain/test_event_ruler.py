@@ -92,7 +92,10 @@ PATTERNS = OBJECTS | st.tuples(OBJECTS, st.lists(OBJECTS, min_size=2, max_size=2
 
 @pytest.fixture(scope="module")
 def ruler() -> Iterator["subprocess.Popen[str]"]:
-    if missing := java.missing():
+    missing = java.missing()
+    if not missing and not [*JARS.glob("event-ruler-*.jar")]:
+        missing = ["event-ruler (make .venv/java)"]
+    if missing:
         told = f"AWS's event-ruler was NOT compared with: {' and '.join(missing)} not installed"
         (pytest.fail if "CI" in os.environ else pytest.skip)(told)
     with subprocess.Popen(
