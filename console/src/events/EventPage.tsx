@@ -51,6 +51,11 @@ function Shown({ record }: { record: EventRecord }) {
       </Paper>
       <Title order={2}>{t("What became of it")}</Title>
       <Outcomes outcomes={record.outcomes} />
+      <Text size="sm" c="dimmed">
+        {t(
+          "Integrations that were added later are not listed. To send it to one of them: Send again, also events that it never got.",
+        )}
+      </Text>
       <Story subject={subject} shown={record.eventId} />
       <Block title={t("The event")} text={JSON.stringify(event)} />
     </Page>
