@@ -1,5 +1,6 @@
 """A store as it looks after days of work, made by the server itself within seconds."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,7 +32,8 @@ _ROWS = """
         number,
         pg_temp.an_id(moment) as event_id,
         pg_temp.an_id(moment) as delivery_id,
-        'int' || lpad((number % {integrations})::text, 3, '0') as integration_id,
+        (select id from named where named.number = numbered.number % {integrations})
+            as integration_id,
         'call-' || number / 4 as subject,
         moment
     from (
@@ -102,16 +104,33 @@ async def make_days(pool: asyncpg.Pool) -> None:
 
 async def fill(connection: asyncpg.Connection) -> Sample:
     """Fill the store: finished deliveries over days, open ones of the last hours."""
+    named = [f"int{number:03}" for number in range(INTEGRATIONS)]
+    await _fill_finished(connection, named, FINISHED, OPEN)
+    await connection.execute(_PENDING, OPEN)
+    await connection.execute(_SUBJECTS)
+    return await _sample(connection)
+
+
+async def fill_finished(
+    connection: asyncpg.Connection, integrations: Sequence[str], deliveries: int
+) -> None:
+    """Fill the store with finished deliveries to these integrations, over days."""
+    await _fill_finished(connection, integrations, deliveries, 0)
+
+
+async def _fill_finished(
+    connection: asyncpg.Connection, integrations: Sequence[str], finished: int, left_open: int
+) -> None:
     await connection.execute(_ID)
+    await connection.execute("create temporary table named (number int primary key, id text)")
+    await connection.copy_records_to_table("named", records=list(enumerate(integrations)))
     await connection.execute(
-        _ROWS.format(total=FINISHED + OPEN, days=DAYS - 1, integrations=INTEGRATIONS)
+        _ROWS.format(total=finished + left_open, days=DAYS - 1, integrations=len(integrations))
     )
     for statement in (_EVENTS, _KEYS):
         await connection.execute(statement)
-    for statement in (_FINISHED, _ATTEMPTS, _PENDING):
-        await connection.execute(statement, OPEN)
-    await connection.execute(_SUBJECTS)
-    return await _sample(connection)
+    for statement in (_FINISHED, _ATTEMPTS):
+        await connection.execute(statement, left_open)
 
 
 async def _sample(connection: asyncpg.Connection) -> Sample:
