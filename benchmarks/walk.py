@@ -261,7 +261,11 @@ class Senders:
 
     async def authorise(self, _principal: Principal) -> IngestCaller:
         return IngestCaller(
-            self._principal, 1, cast("Any", None), cast("Any", self._house.directory)
+            self._principal,
+            1,
+            cast("Any", None),
+            cast("Any", self._house.directory),
+            lambda _key_id, _seconds: None,
         )
 
     def open(self) -> None:
