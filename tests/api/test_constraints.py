@@ -266,7 +266,7 @@ async def test_a_merge_patch_is_taken_where_something_is_patched_alone(
         (b'{"company": "a", "company": "a"}', 400),
         (b'{"events": {"call": "all", "\\u0063all": "all"}}', 400),
         (b'{"type": ' + b"[" * 100_000, 413),
-        (b'{"type": ' + b'{"a":' * 100 + b"1" + b"}" * 101, 413),
+        (b'{"type": ' + b'{"a":' * 300 + b"1" + b"}" * 301, 413),
         (b'{"type": 1e999}', 422),
         (b'{"type": ' + b"9" * 100_000 + b"}", 422),
         (b'{"type": "\\ud800"}', 422),

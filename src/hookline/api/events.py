@@ -73,6 +73,7 @@ async def send_event(request: Request) -> Response:
 
     Answered once the event is stored durably. It goes to the integrations of its PBX: the one that
     it names, or else the one that the key is bound to; without either to those of its company.
+    The body is read as JSON whatever its `Content-Type`: senders in the field name several.
     """
     services = services_of(request)
     sender = await authenticate_event_sender(request)
@@ -104,7 +105,8 @@ async def send_event_batch(request: Request) -> Response:
     """Send many events.
 
     Each event is judged by itself, as if it was sent alone: one that is wrong, or not the key's to
-    send, spoils no other. Answered once all others are stored durably.
+    send, spoils no other. Answered once all others are stored durably. The body is read as JSON
+    whatever its `Content-Type`.
     """
     services = services_of(request)
     sender = await authenticate_event_sender(request)
