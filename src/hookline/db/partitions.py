@@ -14,6 +14,7 @@ from hookline.domain.ids import created_at, lowest_uuid
 
 PARTITIONED = {"events": "id", "deliveries": "id", "attempts": "delivery_id"}
 
+_UNSAMPLED = {"events": "payload", "attempts": "response"}  # no row of pg_statistic quotes them
 _NAME = re.compile(r"(events|deliveries|attempts)_(\d{8})")
 
 
@@ -38,8 +39,10 @@ class Partition:
     def create(self) -> str:
         """Return the statements that make the partition; they fail where it exists."""
         low, high = self.bounds
+        column = _UNSAMPLED.get(self.table)
+        unsampled = f"alter table {self.name} alter {column} set statistics 0;" if column else ""
         return (
-            f"create table {self.name} (like {self.table} including all);"
+            f"create table {self.name} (like {self.table} including all);{unsampled}"
             f"alter table {self.table} attach partition {self.name}"
             f" for values from ('{low}') to ('{high}');"
         )
