@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from apitools import go, java
-from support.clients import JOURNEYS, SEEN, program, run, skip_without, surroundings
+from support.clients import (
+    ADMINISTRATION,
+    JOURNEYS,
+    READS,
+    SEEN,
+    program,
+    run,
+    skip_without,
+    surroundings,
+)
 from support.receivers import Receiver
 from support.service import Service
 
@@ -27,15 +36,14 @@ async def test_a_go_client_does_what_a_user_needs(
     skip_without(heading, missing)
     module = tmp_path / "module"
     shutil.copytree(await asyncio.to_thread(go.go_clients), module)
-    for name, text in {
-        "journey": (JOURNEYS / generator / "main.go").read_text(encoding="utf-8"),
-        "guide": program(heading, "go"),
-    }.items():
-        (module / name).mkdir()
-        (module / name / "main.go").write_text(text, encoding="utf-8")
+    shutil.copytree(JOURNEYS / generator, module / "journey")
+    (module / "guide").mkdir()
+    (module / "guide" / "main.go").write_text(program(heading, "go"), encoding="utf-8")
+    for name in ("journey", "guide"):
         await asyncio.to_thread(go.build_go, tmp_path / name, f"./{name}", module=module)
     around = surroundings(service, receiver, admin_key)
-    assert json.loads(await run(tmp_path / "journey", folder=tmp_path, **around)) == SEEN
+    seen = json.loads(await run(tmp_path / "journey", folder=tmp_path, **around))
+    assert seen == SEEN | ADMINISTRATION | READS
     assert (await run(tmp_path / "guide", folder=tmp_path, **around)).endswith(" [CRM CRM]\n")
 
 

@@ -51,6 +51,18 @@ ADMINISTRATION: Final[dict[str, Any]] = {  # Any: a JSON document
 }
 """What an administrator's journey prints."""
 
+READS: Final[dict[str, Any]] = {  # Any: a JSON document
+    "reads": {
+        "secret": 32,
+        "events": ["two", "one"],
+        "statistics": [True, True, True],
+        "filter": [0, "type"],
+        "pbxs": [["000000000002"], "it_w000001", 204],
+        "health": ["alive", "ready", True],
+    },
+}
+"""What the compiled journeys print of the calls that only read, and of a PBX that they delete."""
+
 
 def program(heading: str, fence: str) -> str:
     """Return the guide's only program in a language below a heading."""

@@ -267,6 +267,7 @@ func main() {
 	seen["changed"] = change(webhook)
 	seen["after"] = gone(queue)
 	seen["pbx"] = describe()
+	administer(seen, webhook)
 	if err := json.NewEncoder(os.Stdout).Encode(seen); err != nil {
 		panic(err)
 	}
