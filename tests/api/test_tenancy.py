@@ -136,6 +136,7 @@ async def test_a_pbx_is_read_as_it_was_described(api: Api) -> None:
     described = {"company": "it_w000040", "license": "collaboration", "presenceEvents": True}
     put = await api.put("/v1/pbxs/000000000040", described)
     record = put.json()
-    assert record == described | {"pbx": "000000000040", "updatedAt": record["updatedAt"]}
+    filled_in = {"pbx": "000000000040", "retentionDays": None, "updatedAt": record["updatedAt"]}
+    assert record == described | filled_in
     assert (await api.get("/v1/pbxs/000000000040")).json() == record
     assert (await api.get("/v1/pbxs/000000000041")).status_code == 404

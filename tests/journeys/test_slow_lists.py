@@ -2,6 +2,7 @@
 
 import asyncio
 
+from factories import a_webhook
 from support.postgres_clients import ask, connection
 from support.senders import minting
 from support.service import Service, Services, eventually
@@ -31,6 +32,8 @@ async def test_slow_lists_of_one_tenant_leave_connections_to_the_others(
     async with minting(together) as keys, connection(dsn) as client:
         greedy = [await keys.manager(pbx=GREEDY) for _ in range(2)]
         other = await keys.manager(pbx=OTHER)
+        made = await service.api.post("/v1/integrations", a_webhook(pbx=GREEDY))
+        assert made.status_code == 201, "without one there is nothing to look for"
         await client.execute("begin; lock table deliveries in access exclusive mode")
         slow = [
             asyncio.create_task(status(service, "/v1/deliveries", greedy[number % 2]))
