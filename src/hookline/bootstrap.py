@@ -28,7 +28,7 @@ from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
 from hookline.history.jobs import JobRetention, Jobs
 from hookline.history.repository import History
-from hookline.history.roll_ups import RollUps
+from hookline.history.roll_ups import FilteredEvents, RollUps
 from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import KeysInForce, Streams
 from hookline.integrations.event_types import UnknownTypes
@@ -61,7 +61,7 @@ from hookline.tracing import Tracing
 _FORGET_EVERY = 60.0  # seconds that a rotated secret may stay in memory beyond its grace period
 _RETENTION_EVERY = 1800.0  # seconds; days are made three ahead, so one run in three days would do
 _RETENTION_AFTER = 5.0  # seconds from the start to the first round: the process is ready then
-_COUNT_TYPES_EVERY = 10.0  # seconds between two batches of names of unknown event types
+_FLUSH_COUNTS_EVERY = 10.0  # seconds between two batches of what is counted of accepted events
 _COUNT_EVERY = 15.0  # seconds between counts of what was settled: readers add up the rest
 
 
@@ -228,11 +228,14 @@ def open_sinks(
     return {way: TracedSink(sink, tracing) for way, sink in opened.items()}
 
 
-def count_unknown_types(unknown: UnknownTypes, stack: AsyncExitStack) -> None:
-    """Have event types that are not in the catalogue counted in batches, until the stack closes."""
-    stack.push_async_callback(unknown.aclose)
-    every = _COUNT_TYPES_EVERY
-    keep_running(stack, Periodic("unknown-types", unknown.flush, every, first_after=every))
+def flush_counts(
+    unknown_types: UnknownTypes, filtered: FilteredEvents, stack: AsyncExitStack
+) -> None:
+    """Have what is counted of accepted events written in batches, until the stack closes."""
+    every = _FLUSH_COUNTS_EVERY
+    for name, counts in (("unknown-types", unknown_types), ("filtered-events", filtered)):
+        stack.push_async_callback(counts.aclose)
+        keep_running(stack, Periodic(name, counts.flush, every, first_after=every))
 
 
 def open_system(  # noqa: PLR0913 - one line below the root

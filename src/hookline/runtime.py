@@ -17,9 +17,9 @@ from hookline.api.rate_limits import KeyRateLimits
 from hookline.api.services import Services
 from hookline.background import Debounced, Periodic, Tasks, keep_running
 from hookline.bootstrap import (
-    count_unknown_types,
     delivery_connections,
     duplicate_window_of,
+    flush_counts,
     keep_database,
     keyring_of,
     lease_of,
@@ -48,6 +48,7 @@ from hookline.domain.access import Tenant
 from hookline.domain.catalogue import load_catalogue
 from hookline.engine_setup import open_engine
 from hookline.history.jobs import JOBS_CHANNEL
+from hookline.history.roll_ups import FilteredEvents
 from hookline.integrations.event_types import EventTypeService, UnknownTypes
 from hookline.integrations.health import HEALTH_CHANNEL, StateCounts
 from hookline.integrations.key_cache import USES_KEPT_EVERY, KeyCache
@@ -155,6 +156,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             )
         delivering = parts.delivering if parts else None
         unknown_types = UnknownTypes(transactions, catalogue)
+        filtered = FilteredEvents(records)
         ingest = Ingest(
             queue,
             subscriptions,
@@ -165,6 +167,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             announce=announcer.announce,
             backpressure=backpressure,
             unknown_types=unknown_types,
+            filtered=filtered,
             observer=counters,
             tracing=tracing,
         )
@@ -184,12 +187,12 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         if parts:
             await parts.start()
             stack.push_async_callback(parts.engine.drain, settings.shutdown_grace)
+        flush_counts(unknown_types, filtered, stack)
         stack.push_async_callback(ingest.idle)
         if parts:
             keep_running(stack, parts.breaking)
             keep_running(stack, runner.periodic)
         keep_running(stack, notices)
-        count_unknown_types(unknown_types, stack)
         history, statistics, streams = open_history(settings, records, keys, stack)
         throttle, rate_limits = AuthenticationThrottle(keys), _rate_limits(settings)
         metrics = Metrics(

@@ -19,7 +19,8 @@ from hookline.domain.deliveries import (
     SkipReason,
     Verdict,
 )
-from hookline.history.roll_ups import KEPT_FOR, RollUps
+from hookline.errors import Unavailable
+from hookline.history.roll_ups import KEPT_FOR, FilteredEvents, RollUps
 from hookline.queue.port import Settlement
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys
@@ -112,6 +113,44 @@ async def test_two_processes_that_count_at_once_count_each_settlement_once(
         await settle(queue, integration, Delivered())
     await asyncio.gather(*(roll_ups.keep() for _ in range(4)))
     assert totals(await statistics(api, f"integrations/{integration}/stats")) == (5, 0, 0, 0)
+
+
+async def test_events_that_filters_refuse_are_counted_beside_what_is_settled(
+    api: Api, engine: AsyncEngine, queue: PostgresQueue, roll_ups: RollUps
+) -> None:
+    pbx = a_pbx()
+    one, other = [await an_integration(api, pbx=pbx) for _ in range(2)]
+    await send(api, pbx=pbx)
+    await settle(queue, one, Delivered())
+    processes = [FilteredEvents(engine) for _ in range(2)]
+    for process in processes:
+        process.saw([one, other])
+        process.saw([one])
+    await asyncio.gather(*(process.flush() for process in processes), roll_ups.keep())
+    await processes[0].aclose()  # with nothing to add
+    assert totals(await statistics(api, f"integrations/{one}/stats")) == (1, 0, 4, 0)
+    assert totals(await statistics(api, f"integrations/{other}/stats")) == (0, 0, 2, 0)
+    assert totals(await statistics(api, "stats", f"pbx={pbx}")) == (1, 0, 6, 0)
+
+
+async def test_refused_events_are_counted_once_the_database_is_back(
+    api: Api, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    integration = await an_integration(api, pbx=a_pbx())
+    filtered = FilteredEvents(engine)
+    filtered.saw([integration])
+    with monkeypatch.context() as away:
+
+        def refuse(_engine: AsyncEngine) -> None:
+            raise ConnectionRefusedError
+
+        away.setattr(type(engine), "begin", refuse)
+        with pytest.raises(Unavailable):
+            await filtered.flush()
+        await filtered.aclose()
+    filtered.saw([integration])
+    await filtered.flush()
+    assert totals(await statistics(api, f"integrations/{integration}/stats")) == (0, 0, 2, 0)
 
 
 async def test_an_outcome_that_is_fenced_off_is_not_counted(api: Api, queue: PostgresQueue) -> None:

@@ -2,7 +2,7 @@
 
 from factories import Json, an_event
 from support.receivers import receiving
-from support.service import Service, Services
+from support.service import Service, Services, eventually
 
 INBOUND: Json = {
     "data": {
@@ -52,7 +52,9 @@ async def test_a_changed_filter_counts_from_the_next_event_in_every_process(
         patched = await first.api.patch(path, {"filter": INBOUND})
         assert (patched.status_code, patched.json()["filter"]) == (200, INBOUND)
         assert (await second.send(a_call("240")))["deliveries"] == 1
-        assert (await second.send(a_call("1")))["deliveries"] == 0
+        refused = a_call("9")
+        assert (await second.send(refused))["deliveries"] == 0
+        assert (await first.send(refused))["duplicate"]
 
         again = await second.api.patch(path, patched.json())  # as it was read
         assert (again.status_code, again.headers["etag"]) == (200, patched.headers["etag"])
@@ -66,6 +68,15 @@ async def test_a_changed_filter_counts_from_the_next_event_in_every_process(
             "filter.data.direction[0].prefx"
         ]
         assert (await first.send(a_call("3")))["deliveries"] == 1
+
+        assert await second.command.stop() == 0  # which flushes what it counted
+
+        async def skipped() -> int:
+            answer = await first.api.get(f"{path}/stats")
+            return sum(each["skipped"] for each in answer.json()["buckets"])
+
+        await eventually(skipped, lambda count: count >= 2)
+        assert await skipped() == 2, "one by each process, and no duplicate"
 
 
 async def test_events_of_any_shape_and_size_meet_any_filter(service: Service) -> None:

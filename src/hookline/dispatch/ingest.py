@@ -13,10 +13,12 @@ from hookline.dispatch.batching import Batcher
 from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.observer import NoObserver, Observer
 from hookline.domain.access import Tenant
+from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.group_policies import replacement_key
 from hookline.domain.ids import new_uuid
 from hookline.errors import HooklineError, Overloaded, QuotaExceeded
+from hookline.history.roll_ups import FilteredEvents
 from hookline.integrations.event_types import UnknownTypes
 from hookline.integrations.subscriptions import Match, Subscriptions
 from hookline.queue.port import (
@@ -64,6 +66,7 @@ class _Offer(msgspec.Struct, frozen=True, gc=False):
 class _Planned(msgspec.Struct, frozen=True, gc=False):
     stored: NewEvent
     deliveries: list[NewDelivery]
+    filtered: Sequence[str]  # integrations whose filters refused it
 
 
 class Ingest:
@@ -88,6 +91,7 @@ class Ingest:
         announce: Callable[[Collection[str]], None],
         backpressure: Backpressure | None = None,
         unknown_types: UnknownTypes | None = None,
+        filtered: FilteredEvents | None = None,
         observer: Observer | None = None,
         tracing: Tracing | None = None,
     ) -> None:
@@ -100,6 +104,7 @@ class Ingest:
         self._announce = announce
         self._backpressure = backpressure or Backpressure.none()
         self._unknown_types = unknown_types
+        self._filtered = filtered
         self._observer = observer or NoObserver()
         self._tracing = tracing
         self._batcher = Batcher[_Offer, Receipt | Stale](
@@ -200,6 +205,7 @@ class Ingest:
             result = await self._append(planned, revision)
             if isinstance(result, Appended):
                 self._hand_over(planned.values(), result, revision, asked_at)
+                self._count_filtered(planned.values(), result)
                 return _answers(digests, offers, planned, result, revision)
             await self._subscriptions.catch_up(beyond=revision)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
@@ -227,7 +233,8 @@ class Ingest:
                     omit=subscription.omit,
                 )
             )
-        return _Planned(NewEvent(event_id, event, digest, match.skipped), deliveries)
+        stored = NewEvent(event_id, event, digest, match.skipped)
+        return _Planned(stored, deliveries, match.reasons.get(SkipReason.FILTERED, ()))
 
     async def _append(
         self, planned: dict[UUID, _Planned], revision: int
@@ -273,6 +280,12 @@ class Ingest:
             self._wake()
         if elsewhere:
             self._announce(elsewhere)
+
+    def _count_filtered(self, planned: Iterable[_Planned], result: Appended) -> None:
+        if self._filtered is not None:
+            for each in planned:
+                if each.filtered and each.stored.id in result.fresh:
+                    self._filtered.saw(each.filtered)
 
     def _free_places(self, planned: Iterable[_Planned]) -> None:
         for each in planned:

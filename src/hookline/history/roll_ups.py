@@ -1,10 +1,12 @@
 """Counts the log of settlements into roll-ups by integration and hour, and forgets what is old.
 
 A settlement is logged in the statement that writes it, and counted in the transaction that marks
-its log entry: each counts once, whichever process dies when.
+its log entry: each counts once, whichever process dies when. Events that filters refused have no
+delivery and no settlement: they are counted in memory first and then in batches.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -16,7 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from hookline.db.errors import unavailable_when_away
 from hookline.db.statements import statement
 from hookline.domain.statistics import RollUp
+from hookline.errors import Unavailable
+from hookline.logs import get_logger
 
+MOST_FILTERED: Final = 50_000  # integrations and hours that a process holds between two batches
 ALL: Final = ""  # in place of an integration's id: all of them together
 KEPT_FOR: Final = timedelta(minutes=6)  # a stream is resumed within five
 _COUNTING: Final = 0x686F6F6B6C696E68  # an advisory lock of its own: one process counts at a time
@@ -30,11 +35,13 @@ Key = tuple[str, date]
 
 _DECODER = msgspec.msgpack.Decoder(Hours)
 _LOCK = text("select pg_try_advisory_xact_lock(:key)")
+_WAIT_FOR_LOCK = text("select pg_advisory_xact_lock(:key)")  # bounded by the statement timeout
 _COUNT = text(statement("history/count_settlements"))
 _LOAD = text(statement("history/roll_ups"))
 _STORE = text(statement("history/store_roll_ups"))
 _FORGET_LOG = text(statement("history/forget_settlements"))
 _FORGET_ROLL_UPS = text(statement("history/forget_roll_ups"))
+_LOG = get_logger(__name__)
 
 
 class RollUps:
@@ -72,6 +79,60 @@ class RollUps:
             async with self._engine.begin() as connection:
                 parameters = {"edge": edge, "most": _FORGOTTEN_AT_ONCE}
                 removed = (await connection.execute(statement, parameters)).rowcount
+
+
+class FilteredEvents:
+    """Counts the events that filters refused, as skipped, by integration and hour."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+        self._seen: Counter[tuple[datetime, str]] = Counter()
+        self._dropped = 0
+        self._flushing = asyncio.Lock()
+
+    def saw(self, integrations: Iterable[str], now: datetime | None = None) -> None:
+        """Count an event that was stored, for those whose filters refused it; returns at once."""
+        hour = (now or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
+        seen = self._seen
+        for integration_id in integrations:
+            key = hour, integration_id
+            if key in seen or len(seen) < MOST_FILTERED:
+                seen[key] += 1
+            else:
+                self._dropped += 1
+
+    async def flush(self) -> None:
+        """Add what was counted to the roll-ups. Raises Unavailable, and then it is kept."""
+        async with self._flushing:
+            if self._dropped:
+                _LOG.warning("filtered_events.not_counted", events=self._dropped)
+                self._dropped = 0
+            keys = list(self._seen)
+            for start in range(0, len(keys), _WRITTEN_AT_ONCE):
+                taken = {key: self._seen[key] for key in keys[start : start + _WRITTEN_AT_ONCE]}
+                with unavailable_when_away():
+                    await self._store(taken)
+                for key, times in taken.items():
+                    self._seen[key] -= times
+                    if not self._seen[key]:  # else more came meanwhile
+                        del self._seen[key]
+
+    async def aclose(self) -> None:
+        """Add what was counted last."""
+        try:
+            await self.flush()
+        except Unavailable:
+            _LOG.warning("filtered_events.database_away", events=self._seen.total())
+
+    async def _store(self, taken: Mapping[tuple[datetime, str], int]) -> None:
+        changes: dict[Key, Hours] = {}
+        for (hour, integration_id), times in taken.items():
+            for counts_for in (integration_id, ALL):
+                hours = changes.setdefault((counts_for, hour.date()), {})
+                hours.setdefault(hour.hour, RollUp()).skipped += times
+        async with self._engine.begin() as connection:
+            await connection.execute(_WAIT_FOR_LOCK, {"key": _COUNTING})
+            await _add(connection, changes)
 
 
 def counted(rows: Iterable[RowMapping]) -> dict[Key, Hours]:

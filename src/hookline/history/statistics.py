@@ -26,6 +26,11 @@ _ADDED_AT_ONCE: Final = 200  # of those, between two looks at what else this pro
 _Add = Callable[[str, datetime, RollUp], None]
 """Takes what was counted of an integration in the hour that begins then."""
 
+_FILTERED: Final = (
+    "events that were not queued because of the integration's filter (`filtered`): those count "
+    "within some ten seconds. Events that it did not get for another reason (`not_selected`, "
+    "`disabled`, `licence`, `unknown_type`) are not counted."
+)
 _UNCOUNTED = text(statement("history/uncounted_settlements"))
 
 
@@ -44,8 +49,7 @@ class StatisticsBucket(Record):
     failed: int = Field(ge=0, description="Deliveries that ended as `failed`.")
     skipped: int = Field(
         ge=0,
-        description="Deliveries that were queued and ended as `skipped`; not the events that an "
-        "integration did not want in the first place.",
+        description="Deliveries that were queued and ended as `skipped`, and " + _FILTERED,
     )
     retries: int = Field(ge=0, description="Attempts that were not their delivery's first.")
     attempt_ms: Percentiles = Field(description="How long attempts took, whatever their outcome.")
@@ -73,7 +77,7 @@ class IntegrationCounts(Record):
     integration_id: IntegrationId
     delivered: _Counts = Field(description=_COUNTS + "as `delivered`.")
     failed: _Counts = Field(description=_COUNTS + "as `failed`.")
-    skipped: _Counts = Field(description=_COUNTS + "as `skipped`.")
+    skipped: _Counts = Field(description=_COUNTS + "as `skipped`, and " + _FILTERED)
 
 
 class StatisticsByIntegration(Record):
@@ -136,7 +140,8 @@ class StatisticsReader:
     async def read(self, principal: Principal, wanted: WantedStatistics) -> Statistics:
         """Return every bucket of the period, oldest first. Raises NotFound and InvalidInput.
 
-        It is exact: a settlement counts as soon as it is written, and once.
+        It is exact of deliveries: a settlement counts as soon as it is written, and once. Events
+        that filters refused count once they are flushed.
         """
         starts = wanted.starts(datetime.now(UTC))
         found: dict[datetime, RollUp] = {start: RollUp() for start in starts}
