@@ -2,7 +2,7 @@
 # What it needs: HOOKLINE_DATABASE_URL and HOOKLINE_ENCRYPTION_KEYS; without them it says so and
 # ends. Mount a volume at /var/lib/hookline, or set HOOKLINE_ADMIN_KEY, to keep the first admin key.
 # A container of `hookline worker` answers no HTTP: run it with --no-healthcheck.
-FROM python:3.13-slim AS base
+FROM python:3.14-slim AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 
 FROM node:24-slim AS console
