@@ -11,9 +11,7 @@ which is what it takes on a machine that does nothing else.
 
 import argparse
 import asyncio
-import os
 import statistics
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -25,8 +23,6 @@ from sqlalchemy import text
 
 from hookline import logs
 from hookline.db import connections
-from hookline.db.embedded import EmbeddedPostgres
-from hookline.db.migrate import migrate_at
 from hookline.db.partitions import of_days
 from hookline.domain.access import Principal, Role
 from hookline.domain.deliveries import DeliveryStatus
@@ -34,6 +30,7 @@ from hookline.domain.ids import new_uuid
 from hookline.history.ranges import Period
 from hookline.history.repository import History
 from hookline.history.statements import WantedDeliveries, WantedEvents
+from own_postgres import own_postgres
 
 _TENANTS = 1_000
 _MANY = 500  # tenants from here on are PBXs of one company, with four integrations each
@@ -239,27 +236,13 @@ async def measure(dsn: str) -> list[tuple[Taken, str]]:
 
 async def main(total: int, days: int) -> None:
     logs.configure(level="WARNING")
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - Postgres has a user of its own here
-        home = Path(folder)
-        postgres = EmbeddedPostgres(
-            home / "data",
-            shelter=home / "shelter",
-            settings={"fsync": "off", "shared_buffers": "2GB", "max_wal_size": "8GB"},
-        )
-        dsn = await postgres.start()
-        try:
-            await migrate_at(dsn)
-            connection = await asyncpg.connect(dsn)
-            began = time.perf_counter()
-            await fill(connection, total, days)
-            print(
-                f"{total:,} events over {days} days, filled in {time.perf_counter() - began:.0f} s"
-            )
-            await connection.close()
-            found = await measure(dsn)
-        finally:
-            await postgres.stop()
+    async with own_postgres(fsync="off", shared_buffers="2GB", max_wal_size="8GB") as dsn:
+        connection = await asyncpg.connect(dsn)
+        began = time.perf_counter()
+        await fill(connection, total, days)
+        print(f"{total:,} events over {days} days, filled in {time.perf_counter() - began:.0f} s")
+        await connection.close()
+        found = await measure(dsn)
     over = sum(taken.cpu > _GOAL for taken, _ in found)
     print(f"{len(found)} lists, {over} above {_GOAL} ms of CPU; the slowest, wall and CPU:")
     for taken, name in found[:25]:

@@ -9,22 +9,17 @@ held: all sessions together may hold some 6,400 (`max_locks_per_transaction`), o
 
 import argparse
 import asyncio
-import os
 import sys
-import tempfile
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import asyncpg
 
 from hookline import logs
 from hookline.db import connections
-from hookline.db.embedded import EmbeddedPostgres
-from hookline.db.migrate import migrate_at
 from hookline.db.partitions import of_days
 from hookline.domain.deliveries import Delivered, Sent, Verdict
 from hookline.domain.events import Event
@@ -32,6 +27,7 @@ from hookline.domain.ids import new_uuid
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent, Settlement
 from hookline.queue.postgres import PostgresQueue
+from own_postgres import own_postgres
 
 _ROUNDS = 20
 _AT_ONCE = 20  # deliveries of each call
@@ -166,19 +162,8 @@ async def measure(dsn: str, days: int) -> str:
 
 async def main(every: list[int]) -> None:
     for days in every:
-        with tempfile.TemporaryDirectory() as folder:
-            os.chmod(folder, 0o711)  # noqa: PTH101, S103 - Postgres has a user of its own here
-            server = EmbeddedPostgres(
-                Path(folder) / "data",
-                shelter=Path(folder) / "shelter",
-                settings={"fsync": "off"},
-            )
-            dsn = await server.start()
-            try:
-                await migrate_at(dsn)
-                print(await measure(dsn, days), flush=True)
-            finally:
-                await server.stop()
+        async with own_postgres(fsync="off") as dsn:
+            print(await measure(dsn, days), flush=True)
 
 
 if __name__ == "__main__":

@@ -9,21 +9,17 @@ Prints the least milliseconds of several claims, and of the poll that finds the 
 
 import argparse
 import asyncio
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from pathlib import Path
 
 from hookline import logs
 from hookline.db import connections
-from hookline.db.embedded import EmbeddedPostgres
-from hookline.db.migrate import migrate_at
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.port import Claimed, Lane
 from hookline.queue.postgres import PostgresQueue
+from own_postgres import own_postgres
 
 _ROUNDS = 20
 _DUE = 10  # subjects whose first delivery may go
@@ -84,19 +80,10 @@ async def measure(dsn: str, waiting: int, *, one_subject: bool) -> str:
 
 
 async def main(waiting: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - Postgres has a user of its own here
-        server = EmbeddedPostgres(Path(folder) / "data", shelter=Path(folder) / "shelter")
-        dsn = await server.start()
-        try:
-            await migrate_at(dsn)
-            for one_subject in (False, True):
-                kind = "one subject" if one_subject else "as many subjects"
-                print(
-                    f"{waiting:,} of {kind}: {await measure(dsn, waiting, one_subject=one_subject)}"
-                )
-        finally:
-            await server.stop()
+    async with own_postgres() as dsn:
+        for one_subject in (False, True):
+            kind = "one subject" if one_subject else "as many subjects"
+            print(f"{waiting:,} of {kind}: {await measure(dsn, waiting, one_subject=one_subject)}")
 
 
 if __name__ == "__main__":

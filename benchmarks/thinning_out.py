@@ -9,13 +9,10 @@ are stale, of 100 integrations; then ten of every subject wait, of which the new
 
 import argparse
 import asyncio
-import os
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -24,10 +21,9 @@ import psutil
 from bench.measure import processor_time
 from hookline import logs
 from hookline.db import connections
-from hookline.db.embedded import EmbeddedPostgres
-from hookline.db.migrate import migrate_at
 from hookline.queue.outdated import OutdatedDeliveries
 from hookline.queue.partitions import PartitionKeeper
+from own_postgres import own_postgres
 
 _FILL = """
 with made as materialized (
@@ -95,18 +91,11 @@ async def measure(dsn: str, server: psutil.Process, waiting: int, *, stale: bool
 
 
 async def main(waiting: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - Postgres has a user of its own here
-        server = EmbeddedPostgres(Path(folder) / "data", shelter=Path(folder) / "shelter")
-        dsn = await server.start()
-        try:
-            await migrate_at(dsn)
-            [root] = (each for each in psutil.Process().children() if "postgres" in each.name())
-            for stale in (True, False):
-                kind = "stale" if stale else "replaced"
-                print(f"{kind}: {await measure(dsn, root, waiting, stale=stale)}", flush=True)
-        finally:
-            await server.stop()
+    async with own_postgres() as dsn:
+        [root] = (each for each in psutil.Process().children() if "postgres" in each.name())
+        for stale in (True, False):
+            kind = "stale" if stale else "replaced"
+            print(f"{kind}: {await measure(dsn, root, waiting, stale=stale)}", flush=True)
 
 
 if __name__ == "__main__":

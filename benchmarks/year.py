@@ -17,22 +17,18 @@ over the drops is printed beside that of a while without any.
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import asyncpg
 
 from hookline import logs
 from hookline.db import connections
-from hookline.db.embedded import EmbeddedPostgres
 from hookline.db.migrate import migrate_at
 from hookline.db.partitions import of_days
 from hookline.domain.access import Principal, Role
@@ -44,6 +40,7 @@ from hookline.history.statements import WantedDeliveries, WantedEvents
 from hookline.queue.partitions import PartitionKeeper
 from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent, Settlement
 from hookline.queue.postgres import PostgresQueue
+from own_postgres import own_postgres
 
 _ROUNDS = 60
 _BATCH = 50
@@ -247,21 +244,14 @@ async def prepared(dsn: str) -> AsyncIterator[asyncpg.Pool]:
 
 
 async def main(days: int, rows: int, today: int, count: int) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - Postgres has a user of its own here
-        server = EmbeddedPostgres(Path(folder) / "data", shelter=Path(folder) / "shelter")
-        dsn = await server.start()
-        try:
-            async with prepared(dsn) as pool:
-                await pool.execute("create database another")
-                beside = dsn.replace("@/hookline?", "@/another?")
-                async with prepared(beside) as empty:
-                    await grow(pool, days, rows, today)
-                    await compare(Store(beside, empty), Store(dsn, pool))
-                queue = PostgresQueue(pool, lease_seconds=60, duplicate_window=_WINDOW)
-                await drops(pool, queue, days, count)
-        finally:
-            await server.stop()
+    async with own_postgres() as dsn, prepared(dsn) as pool:
+        await pool.execute("create database another")
+        beside = dsn.replace("@/hookline?", "@/another?")
+        async with prepared(beside) as empty:
+            await grow(pool, days, rows, today)
+            await compare(Store(beside, empty), Store(dsn, pool))
+        queue = PostgresQueue(pool, lease_seconds=60, duplicate_window=_WINDOW)
+        await drops(pool, queue, days, count)
 
 
 if __name__ == "__main__":
