@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from fastapi import Request
 
+from hookline.api.rate_limits import TokenBucket
 from hookline.errors import Overloaded
 from hookline.logs import get_logger
-from hookline.security.token_bucket import TokenBucket
 
 if TYPE_CHECKING:
     from hookline.integrations.key_cache import KeyCache

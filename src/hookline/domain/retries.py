@@ -5,6 +5,8 @@ restart neither forgives nor forgets an attempt. Nothing here sleeps: a retry is
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from typing import Final
 
@@ -32,6 +34,8 @@ DEFAULT_DELAYS: Final = (5.0, 30.0, 120.0)  # seconds before the first, second a
 DEFAULT_JITTER: Final = 0.1  # up to a tenth longer, so that a recovering target is not hit at once
 DEFAULT_RETRY_AFTER_CAP: Final = 3600.0  # seconds: a target may ask for a pause, not for oblivion
 
+_LONGEST_HEADER: Final = 64  # characters of a Retry-After; the longest valid date has 33
+_LONGEST_PAUSE: Final = 31_536_000.0  # a year, in seconds: enough for every cap above it
 _REMEMBERED: Final = 1_024  # policies of different delays; others are made anew
 _USELESS: Final = {  # verdicts that no retry can better
     Verdict.REJECTED: FailReason.REJECTED,
@@ -123,3 +127,31 @@ class RetryPolicies:
         if own is None:
             own = self._by_group.get(group, self._default) if group else self._default
         return self._policy(own)
+
+
+def parse_retry_after(value: str, now: datetime) -> float | None:
+    """Return the seconds that a `Retry-After` (RFC 9110, 10.2.3) asks for; None: it says nothing.
+
+    `now` is aware. Never negative, never more than a year, never an error, whatever bytes a
+    target sends.
+    """
+    text = value.strip()
+    if not text or not text.isascii():
+        return None
+    if text.isdigit():
+        return min(float(text), _LONGEST_PAUSE)
+    moment = _date(text)
+    if moment is None:
+        return None
+    return min(max((moment - now).total_seconds(), 0.0), _LONGEST_PAUSE)
+
+
+def _date(text: str) -> datetime | None:
+    if len(text) > _LONGEST_HEADER:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+        # an HTTP date is always GMT; the parser leaves the zone out where the text does
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None

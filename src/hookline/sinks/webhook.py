@@ -17,7 +17,7 @@ import msgspec
 from hookline import __version__
 from hookline.deadlines import Deadline, Deadlines
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, Sent, TlsReason, Verdict
-from hookline.domain.retry_after import parse_retry_after
+from hookline.domain.retries import parse_retry_after
 from hookline.domain.targets import Target, WebhookTarget
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
