@@ -40,6 +40,7 @@ async def _look(page: Page, name: str, wrong: dict[str, object]) -> None:
     if found := await violations(page):
         wrong[name] = found
     await page.emulate_media(color_scheme="dark")
+    await expect(page.locator("html")).to_have_attribute("data-mantine-color-scheme", "dark")
     if found := await contrasts(page):
         wrong[f"{name}, dark"] = found
     await page.emulate_media(color_scheme="light")

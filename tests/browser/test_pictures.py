@@ -8,7 +8,7 @@ from typing import Literal
 import pytest
 from playwright.async_api import Browser, Page, expect
 
-from support.chromium import opened
+from support.chromium import come_to_rest, opened
 from support.console_pages import PAGES, fill, show
 from support.receivers import Receiver
 from support.service import Service, Services
@@ -71,9 +71,7 @@ async def _take(page: Page, folder: Path, name: str, scheme: str) -> list[int]:
             whole = min(height, _TALLEST)
             await page.set_viewport_size({"width": pixels, "height": whole})
         await page.evaluate("() => scrollTo(0, 0)")
-        await page.evaluate(
-            "() => Promise.allSettled(document.getAnimations().map((one) => one.finished))"
-        )
+        await come_to_rest(page)
         taken = await devtools.send(
             "Page.captureScreenshot", {"format": "webp", "quality": _QUALITY}
         )

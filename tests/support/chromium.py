@@ -19,6 +19,16 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome
 _NOT_HELD_TO = {  # it takes the items inside a tree's item for the label of that item
     "label-content-name-mismatch": {"enabled": False}
 }
+_COME_TO_REST = """async () => {
+    const frame = () => new Promise(requestAnimationFrame);
+    let moving;
+    do {
+        await frame();
+        await frame();
+        moving = document.getAnimations();
+        await Promise.allSettled(moving.map((one) => one.finished));
+    } while (moving.length > 0);
+}"""  # a style that has just changed starts its transitions with the next frame
 _REFUSED = "Failed to load resource"  # how Chromium tells of every answer of 400 and more
 
 
@@ -70,11 +80,14 @@ async def contrasts(page: Page) -> Sequence[str]:
     return await _found(page, {"runOnly": ["color-contrast"]})
 
 
+async def come_to_rest(page: Page) -> None:
+    """Wait until no animation and no transition runs on a page."""
+    await page.evaluate(_COME_TO_REST)
+
+
 async def _found(page: Page, options: dict[str, Any]) -> Sequence[str]:  # Any: axe's own options
     await expect(page.locator("[aria-busy=true]")).to_have_count(0)
-    await page.evaluate(
-        "() => Promise.allSettled(document.getAnimations().map((one) => one.finished))"
-    )
+    await come_to_rest(page)
     if not await page.evaluate("() => 'axe' in window"):
         await page.evaluate(_axe())
     found: list[dict[str, Any]] = await page.evaluate(  # Any: axe's own report
