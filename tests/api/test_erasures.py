@@ -185,6 +185,17 @@ async def test_erased_events_are_not_replayed(api: Api, queue: PostgresQueue, ru
     assert (await api.post(path, asked)).json()["total"] == 0
 
 
+async def test_all_erasures_are_listed_newest_first_and_page_by_page(api: Api, run: Run) -> None:
+    pbx = a_pbx()
+    await an_integration(api, pbx=pbx)
+    asked = [await finished(api, await start(api, pbx=pbx, subject=f"{n}"), run) for n in range(3)]
+    first = await read(api, "/v1/erasures?limit=2")
+    assert first["items"] == [asked[2], asked[1]]
+    second = await read(api, f"/v1/erasures?limit=1&cursor={first['next']}")
+    assert second["items"] == [asked[0]]
+    assert (await api.get("/v1/erasures?cursor=nonsense")).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("wrong", "paths"),
     [

@@ -87,6 +87,7 @@ TABLE = {
     "getDelivery": Row(),
     "retryDelivery": Row(202),
     "startErasure": Row(202, {"pbx": "of nobody"}, manager=False),
+    "listErasures": Row(manager=False),
     "getErasure": Row(manager=False),
     "startReplay": Row(body={"since": SINCE, "until": UNTIL, "dryRun": True}),
     "listReplays": Row(),

@@ -49,4 +49,6 @@ async def test_every_attempt_of_a_delivery_leaves_out_what_its_first_one_did(
         result = (await service.api.post(f"{path}/test", {"type": "call:completed"})).json()
         assert result["filteredBy"] == "data.flows"
         assert "flows" not in json.loads(result["body"])["data"]
-        assert tested.requests[0].body.decode() == result["body"]
+        [request] = tested.requests
+        assert request.body.decode() == result["body"]
+        assert request.headers == result["headers"]

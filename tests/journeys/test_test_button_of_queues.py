@@ -44,7 +44,9 @@ async def test_each_outcome_of_one_test_message_is_told_in_full(
     assert result["attempt"]["responseBody"].startswith("MessageId ")
     [entry] = fake.taken[QUEUE]
     assert entry["MessageBody"] == result["body"]
-    signature = entry["MessageAttributes"]["X-SIGNATURE"]["StringValue"]
+    attributes = entry["MessageAttributes"]
+    assert result["headers"] == {name: each["StringValue"] for name, each in attributes.items()}
+    signature = result["headers"]["X-SIGNATURE"]
     assert is_signed(result["body"], signature, SECRET_ACCESS_KEY)
 
     fake.misbehave(error("AccessDeniedException", "not allowed to send"))

@@ -24,7 +24,7 @@ SEEN: Final[dict[str, Any]] = {  # Any: a JSON document
     "searched": ["Warehouse"],
     "secrets": {"shownOnce": True, "replaced": True, "oldSignsAlong": True},
     "batch": ["accepted", "duplicate", "invalid: /problems/invalid-input"],
-    "test": ["delivered", 200],
+    "test": ["delivered", 200, "1"],
     "retried": {"status": "delivered", "attempts": ["delivered", "delivered"], "listed": True},
     "changed": [False, 5, "manual", "/problems/stale"],
     "after": [204, 404, "/problems/not-found"],
@@ -47,7 +47,7 @@ ADMINISTRATION: Final[dict[str, Any]] = {  # Any: a JSON document
     },
     "system": {"api": True, "current": True, "pending": 0, "oldestDue": None},
     "replays": [0, 0, 204],
-    "erasures": ["000000000009", "nobody"],
+    "erasures": ["000000000009", "nobody", True],
 }
 """What an administrator's journey prints."""
 

@@ -136,6 +136,11 @@ class TestResult(Document):
         description="The exact body that was sent and signed.",
         examples=['{"id":"1721836787.1","company":"it_w000001","integrationId":"s95eum"}'],
     )
+    headers: dict[str, str] = Field(
+        description="The headers of the request, the integration's own among them; of AWS_SQS the "
+        "attributes of the message. Empty where no request could be made.",
+        examples=[{"content-type": "application/json", "webhook-attempt": "1"}],
+    )
     attempt: TestAttempt
 
 
@@ -342,5 +347,6 @@ def _shown(tested: Tested) -> TestResult:
         delivery_id=tested.delivery_id,
         filtered_by=tested.filtered_by,
         body=tested.body.decode(),
+        headers=dict(sent.headers),
         attempt=attempt,
     )

@@ -30,7 +30,7 @@ from hookline.dispatch.replays import WantedReplay
 from hookline.domain.jobs import EndStatus, JobKind, JobState
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.history.jobs import new_job
-from hookline.history.schemas import Erasure, Replay, ReplayCount, ReplayPage
+from hookline.history.schemas import Erasure, ErasurePage, Replay, ReplayCount, ReplayPage
 from hookline.integrations.fields import (
     PRINTABLE,
     CompanyId,
@@ -247,6 +247,25 @@ async def start_erasure(
     )
     response.headers["Location"] = f"/v1/erasures/{job.id}"
     return _erasure(job)
+
+
+@erasures.get("", responses=failures(403, 422))
+async def list_erasures(
+    *,
+    _caller: Admin,
+    services: ServicesDep,
+    cursor: Cursor = None,
+    limit: Limit = DEFAULT_LIMIT,
+) -> ErasurePage:
+    """List erasures, newest first.
+
+    Finished ones are listed for as long as events are kept.
+    """
+    listing = ("erasures",)
+    found = await services.jobs.erasures(before=decode_cursor(listing, cursor), limit=limit + 1)
+    items = found[:limit]
+    following = encode_cursor(listing, items[-1].id) if len(found) > limit else None
+    return ErasurePage(items=[_erasure(job) for job in items], next=following)
 
 
 @erasures.get("/{erasure_id}", responses=failures(403, 404, 422))

@@ -217,6 +217,7 @@ class Sender:
         number: int = 1,
         retry_reason: ErrorKind | None = None,
         replay: UUID | None = None,
+        tells_headers: bool = False,
     ) -> Sent:
         """Send one copy once; a fault of ours is a result as well."""
         started = datetime.now(UTC)
@@ -235,6 +236,7 @@ class Sender:
                 attempt=number,
                 retry_reason=retry_reason,
                 replay=replay,
+                tells_headers=tells_headers,
             )
             return await self._sinks[transmission(target)].send(shipment)
         except Exception:  # noqa: BLE001 - a fault of ours must end as an outcome as well

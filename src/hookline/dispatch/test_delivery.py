@@ -80,7 +80,12 @@ class Tester:
         delivery_id = new_uuid()
         with self._under_way.one_more(integration_id, self._subscriptions.owner_of(integration_id)):
             sent = await self._sender.attempt(
-                subscription, delivery_id, delivery_id, event, omit=subscription.omit
+                subscription,
+                delivery_id,
+                delivery_id,
+                event,
+                omit=subscription.omit,
+                tells_headers=True,
             )
         copy = await self._sender.copies.of(delivery_id, event, subscription.omit)
         wanted = subscription.filter

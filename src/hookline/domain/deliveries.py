@@ -124,6 +124,7 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
     response_defect: ResponseDefect | None = None
     tls_reason: TlsReason | None = None
     body_bytes: int | None = None  # of a copy that was too large
+    headers: tuple[tuple[str, str], ...] = ()  # that were sent, of a shipment that asks for them
 
 
 def hint_of(body_bytes: int | None) -> str | None:

@@ -76,14 +76,7 @@ class Jobs:
         self, principal: Principal, integration_id: str, *, before: UUID | None, limit: int
     ) -> Sequence[Job]:
         """Return up to `limit` replays of an integration older than `before`, newest first."""
-        query: Select[Job] = (
-            select(Job)
-            .where(Job.integration_id == integration_id, Job.kind == JobKind.REPLAY)
-            .order_by(Job.id.desc())
-            .limit(limit)
-        )
-        if before is not None:
-            query = query.where(Job.id < before)
+        query = _newest(JobKind.REPLAY, Job.integration_id == integration_id, before, limit)
         with unavailable_when_away():
             async with self._sessions() as session:
                 seen = select(Integration.id).where(
@@ -94,6 +87,13 @@ class Jobs:
                 jobs = (await session.scalars(query)).all()
                 await _with_outcomes(session, jobs)
         return jobs
+
+    async def erasures(self, *, before: UUID | None, limit: int) -> Sequence[Job]:
+        """Return up to `limit` erasures older than `before`, newest first."""
+        query = _newest(JobKind.ERASURE, Job.integration_id.is_(None), before, limit)
+        with unavailable_when_away():
+            async with self._sessions() as session:
+                return (await session.scalars(query)).all()
 
     async def cancel(self, principal: Principal, job_id: UUID, kind: JobKind) -> Job:
         """Have nothing more done of a job; one that is finished stays as it is."""
@@ -217,6 +217,16 @@ def finish(job: Job, state: JobState, error: str | None = None) -> None:
 def due_in(job: Job, seconds: float) -> None:
     """Have a job worked on again after so many seconds, by the database's clock."""
     job.next_at = func.now() + timedelta(seconds=seconds)
+
+
+def _newest(
+    kind: JobKind, whose: ColumnElement[bool], before: UUID | None, limit: int
+) -> Select[Job]:
+    """Return a query over the index of integrations' jobs, in which erasures have none."""
+    query: Select[Job] = select(Job).where(whose, Job.kind == kind)
+    if before is not None:
+        query = query.where(Job.id < before)
+    return query.order_by(Job.id.desc()).limit(limit)
 
 
 async def _check_room(session: AsyncSession, kind: str) -> None:

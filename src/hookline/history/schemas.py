@@ -310,3 +310,10 @@ class Erasure(Record):
     created_by: str = Field(description="The name of the key that asked for it, or its id.")
     finished_at: Moment | None = Field(description="When it ended; `null` before that.")
     error: str | None = Field(description="Why it has `failed`, or what it is waiting for.")
+
+
+class ErasurePage(Record):
+    """One page of erasures, newest first."""
+
+    items: list[Erasure] = Field(description="The page's erasures.")
+    next: Next

@@ -23,6 +23,7 @@ class Shipment(msgspec.Struct, frozen=True, gc=False):
     attempt: int = 1  # this one's number
     retry_reason: ErrorKind | None = None  # what went wrong with the attempt before it
     trace_context: str | None = None  # of this attempt, where traces are on
+    tells_headers: bool = False  # what comes of it says which headers were sent
 
     def __repr__(self) -> str:
         """Show what it is, and nothing of what it says."""

@@ -75,11 +75,14 @@ class WebhookSink:
             raise TypeError(f"the webhook sink can't send to {type(target).__name__}")
         started_at, began = datetime.now(UTC), time.perf_counter()
         answer = _Answer()
+        headers: tuple[tuple[str, str], ...] = ()
         error: ErrorKind | None = None
         tls: TlsReason | None = None
         try:
             with self._deadlines.start() as deadline:
                 request = self._request(target, shipment, int(started_at.timestamp()), deadline)
+                if shipment.tells_headers:
+                    headers = tuple((n.decode(), v.decode()) for n, v in request.headers.raw)
                 await self._exchange(request, answer)
                 if deadline.expired:
                     error = ErrorKind.TIMEOUT
@@ -94,8 +97,8 @@ class WebhookSink:
         duration = round((time.perf_counter() - began) * 1000)
         sent = _sent(answer, error, tls, started_at, duration)
         if sent.verdict is Verdict.TOO_LARGE:
-            return msgspec.structs.replace(sent, body_bytes=len(shipment.body))
-        return sent
+            sent = msgspec.structs.replace(sent, body_bytes=len(shipment.body))
+        return msgspec.structs.replace(sent, headers=headers) if headers else sent
 
     async def _exchange(self, request: httpx.Request, answer: "_Answer") -> None:
         """Send the request, and read a bounded part of its response as the bytes come."""

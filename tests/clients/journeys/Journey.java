@@ -31,6 +31,7 @@ import hookline.client.model.SigningSecret;
 import hookline.client.model.SqsTransmissionCreate;
 import hookline.client.model.TestAttempt;
 import hookline.client.model.TestRequest;
+import hookline.client.model.TestResult;
 import hookline.client.model.TransmissionCreate;
 import hookline.client.model.WebhookTransmissionCreate;
 import hookline.client.model.WrongField;
@@ -206,8 +207,10 @@ public final class Journey {
 
   private List<Object> sendTest(Integration webhook) throws ApiException {
     TestRequest wanted = new TestRequest().type("call:completed");
-    TestAttempt attempt = integrations.testIntegration(webhook.getId(), wanted).getAttempt();
-    return List.of(attempt.getOutcome(), attempt.getStatusCode());
+    TestResult result = integrations.testIntegration(webhook.getId(), wanted);
+    TestAttempt attempt = result.getAttempt();
+    String number = result.getHeaders().get("webhook-attempt");
+    return List.of(attempt.getOutcome(), attempt.getStatusCode(), number);
   }
 
   private Map<String, Object> retry(Integration webhook) throws Exception {

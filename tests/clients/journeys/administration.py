@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 from hookline_client import AuthenticatedClient
-from hookline_client.api.erasures import get_erasure, start_erasure
+from hookline_client.api.erasures import get_erasure, list_erasures, start_erasure
 from hookline_client.api.event_types import (
     delete_event_type,
     list_event_types,
@@ -33,6 +33,7 @@ from hookline_client.models import (
     CustomEventType,
     Erasure,
     ErasureCreate,
+    ErasurePage,
     EventCatalogue,
     EventCreate,
     EventExample,
@@ -158,7 +159,9 @@ def erasures(client: AuthenticatedClient) -> list[object]:
     assert isinstance(job, Erasure), job
     read = get_erasure.sync(job.id, client=client)
     assert isinstance(read, Erasure), read
-    return [read.pbx, read.subject]
+    listed = list_erasures.sync(client=client)
+    assert isinstance(listed, ErasurePage), listed
+    return [read.pbx, read.subject, job.id in [each.id for each in listed.items]]
 
 
 def replace_dry_run(asked: ReplayCreate) -> ReplayCreate:

@@ -14,6 +14,7 @@ import {
   listEventTypes,
   listIntegrations,
   listKeys,
+  listErasures,
   listReplays,
   putEventType,
   revokeKey,
@@ -105,7 +106,8 @@ async function replays(): Promise<unknown[]> {
 async function erasures(): Promise<unknown[]> {
   const { data: job } = await startErasure({ ...options, body: { pbx: PBX, subject: "nobody" } });
   const { data: read } = await getErasure({ ...options, path: { erasureId: job.id } });
-  return [read.pbx, read.subject];
+  const { data: listed } = await listErasures(options);
+  return [read.pbx, read.subject, listed.items.some(({ id }) => id === job.id)];
 }
 
 const seen = {

@@ -211,7 +211,8 @@ def batch(client: AuthenticatedClient) -> list[str]:
 def send_test(client: AuthenticatedClient, webhook: Integration) -> list[object]:
     result = test_integration.sync(webhook.id, client=client, body=TestRequest("call:completed"))
     assert isinstance(result, TestResult), result
-    return [result.attempt.outcome.value, result.attempt.status_code]
+    sent = result.headers.additional_properties
+    return [result.attempt.outcome.value, result.attempt.status_code, sent["webhook-attempt"]]
 
 
 def retry(client: AuthenticatedClient, webhook: Integration) -> dict[str, object]:

@@ -167,7 +167,7 @@ async function sendTest({ id }: Integration): Promise<unknown[]> {
     body: { type: "call:completed" },
     throwOnError: true,
   });
-  return [data.attempt.outcome, data.attempt.statusCode];
+  return [data.attempt.outcome, data.attempt.statusCode, data.headers["webhook-attempt"]];
 }
 
 async function retry(webhook: Integration): Promise<Record<string, unknown>> {

@@ -111,6 +111,17 @@ ANSWERS: Final[dict[str, object]] = {
         "body": '{"id":"it_w000001_230","pbx":"000000000001","company":"it_w000001",'
         '"time":1721832358745,"type":"presence:telephony","integrationId":"s95eum",'
         '"data":{"extension":"230","status":"ringing"}}',
+        "headers": {
+            "host": "crm.example.com",
+            "content-type": "application/json",
+            "user-agent": "Hookline/0.2.0",
+            "content-length": "187",
+            "x-signature": "8e0c5a3d6a7f0be2b1b7d8c0a36a1f5b2c4d9e7f1a0b3c5d7e9f1a2b4c6d8e0f",
+            "webhook-id": DELIVERY,
+            "webhook-timestamp": "1769860800",
+            "webhook-attempt": "1",
+            "webhook-signature": "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4=",
+        },
         "attempt": {
             "number": 1,
             "startedAt": "2026-01-31T12:00:00Z",
@@ -126,6 +137,7 @@ ANSWERS: Final[dict[str, object]] = {
     },
     "startErasure": {**ERASURE, "state": "counting", "total": None, "erased": 0}
     | {"finishedAt": None},
+    "listErasures": {"items": [ERASURE], "next": None},
     "getErasure": ERASURE,
     "startReplay": {**REPLAY, "state": "counting", "total": None, "queued": 0, "delivered": 0}
     | {"failed": 0},

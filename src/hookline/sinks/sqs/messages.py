@@ -62,5 +62,12 @@ def entry_for(shipment: Shipment, target: SqsTarget, *, group: str | None) -> tu
     return entry, size
 
 
+def attributes_of(shipment: Shipment, target: SqsTarget) -> tuple[tuple[str, str], ...]:
+    """Return the names and values of the attributes that a shipment's message has."""
+    entry, _ = entry_for(shipment, target, group=None)
+    attributes = entry["MessageAttributes"]
+    return tuple((name, attributes[name]["StringValue"]) for name in attributes)
+
+
 def _escape(refused: re.Match[str]) -> str:
     return f"\\u{ord(refused[0]):04x}"

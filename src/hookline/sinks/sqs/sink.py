@@ -15,7 +15,7 @@ from hookline.security.egress.policy import EgressPolicy
 from hookline.sinks import Shipment
 from hookline.sinks.sqs.clients import AwsMaker, Client, ClientCache, ClientKey
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
-from hookline.sinks.sqs.messages import entry_for, group_of
+from hookline.sinks.sqs.messages import attributes_of, entry_for, group_of
 from hookline.sinks.sqs.outcomes import Answer, no_key, stopping, unanswered
 from hookline.sinks.sqs.urls import QueueUrl, parse_queue_url
 
@@ -77,6 +77,7 @@ class SqsSink:
             response=_without_secret(answer.response, target),
             tls_reason=answer.tls,
             body_bytes=len(shipment.body) if answer.verdict is Verdict.TOO_LARGE else None,
+            headers=attributes_of(shipment, target) if shipment.tells_headers else (),
         )
 
     async def forget(self, target: Target) -> None:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,7 +136,10 @@ func erasures() []any {
 	var id uuid.UUID = done(started.JSON202, started.Body).Id
 	answer := must(client.GetErasureWithResponse(ctx, id))
 	read := done(answer.JSON200, answer.Body)
-	return []any{read.Pbx, read.Subject}
+	list := must(client.ListErasuresWithResponse(ctx, nil))
+	items := done(list.JSON200, list.Body).Items
+	listed := slices.ContainsFunc(items, func(each api.Erasure) bool { return each.Id == id })
+	return []any{read.Pbx, read.Subject, listed}
 }
 
 func reads(webhook *api.Integration) map[string]any {

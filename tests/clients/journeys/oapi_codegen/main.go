@@ -173,8 +173,9 @@ func batch() (told []string) {
 func sendTest(webhook *api.Integration) []any {
 	wanted := api.TestRequest{Type: "call:completed"}
 	answer := must(client.TestIntegrationWithResponse(ctx, webhook.Id, wanted))
-	attempt := done(answer.JSON200, answer.Body).Attempt
-	return []any{attempt.Outcome, attempt.StatusCode}
+	result := done(answer.JSON200, answer.Body)
+	attempt := result.Attempt
+	return []any{attempt.Outcome, attempt.StatusCode, result.Headers["webhook-attempt"]}
 }
 
 func retry(webhook *api.Integration) map[string]any {

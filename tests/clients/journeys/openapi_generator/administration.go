@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -137,7 +138,9 @@ func erasures() []any {
 	wanted.SetSubject("nobody")
 	job := must(client.ErasuresAPI.StartErasure(ctx).ErasureCreate(*wanted).Execute())
 	read := must(client.ErasuresAPI.GetErasure(ctx, job.Id).Execute())
-	return []any{read.Pbx.Get(), read.Subject.Get()}
+	items := must(client.ErasuresAPI.ListErasures(ctx).Execute()).Items
+	listed := slices.ContainsFunc(items, func(each hookline.Erasure) bool { return each.Id == job.Id })
+	return []any{read.Pbx.Get(), read.Subject.Get(), listed}
 }
 
 func reads(webhook *hookline.Integration) map[string]any {

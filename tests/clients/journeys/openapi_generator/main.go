@@ -168,7 +168,8 @@ func batch() (told []string) {
 func sendTest(webhook *hookline.Integration) []any {
 	result := must(client.IntegrationsAPI.TestIntegration(ctx, webhook.Id).
 		TestRequest(*hookline.NewTestRequest("call:completed")).Execute())
-	return []any{result.Attempt.Outcome, result.Attempt.StatusCode.Get()}
+	attempt := result.Attempt
+	return []any{attempt.Outcome, attempt.StatusCode.Get(), result.Headers["webhook-attempt"]}
 }
 
 func retry(webhook *hookline.Integration) map[string]any {
