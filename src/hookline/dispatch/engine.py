@@ -8,10 +8,9 @@ from msgspec.structs import replace
 
 from hookline.background import Periodic, Tasks
 from hookline.dispatch.batching import Batcher
-from hookline.dispatch.claims import Claims
+from hookline.dispatch.claims import Claims, Leases
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.lanes import Lanes
-from hookline.dispatch.leases import Leases
 from hookline.dispatch.observer import AttemptObserver
 from hookline.dispatch.record import Recorder
 from hookline.domain.deliveries import RetryAt, Verdict
