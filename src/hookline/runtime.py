@@ -34,8 +34,7 @@ from hookline.bootstrap import (
     open_system,
 )
 from hookline.db import connections
-from hookline.db.listener import Listener
-from hookline.dispatch.announcer import Announcer
+from hookline.db.listener import Announcer, Listener
 from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.cleanup import IntegrationCleanup
 from hookline.dispatch.filter_trials import FilterTrials

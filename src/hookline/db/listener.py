@@ -1,22 +1,24 @@
-"""Notifications, on a connection of their own, and how many engines share the database.
+"""Notifications, sent and heard, and how many engines share the database.
 
 Notifications are hints: losing one costs a poll. Each engine holds an advisory lock for as long as
 its listener's session lasts: no table and no row, so a process that dies leaves with its session.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 import asyncpg
 
-from hookline.background import Periodic
+from hookline.background import Debounced, Periodic
 from hookline.db.connections import connect
 from hookline.db.errors import AWAY, BUSY
 from hookline.db.statements import statement
+from hookline.errors import Unavailable
 from hookline.logs import get_logger
 
+_LONGEST = 7_000  # bytes of a notification; PostgreSQL takes less than 8,000
 _SHORTEST_PAUSE = 0.1  # seconds
 _LONGEST_PAUSE = 5.0  # seconds between tries to connect
 _HEARTBEAT = 15.0  # seconds between proofs that the connection is still there
@@ -153,3 +155,38 @@ def _calling(handler: Callable[[str], object]) -> Callable[..., None]:
         handler(payload)
 
     return notified
+
+
+class Announcer:
+    """Gathers announcements into few calls of `notify`, which is told the lanes, comma-separated.
+
+    An empty notification has every engine ask the database what waits where. One that names lanes
+    costs only the engine that has them.
+    """
+
+    def __init__(self, notify: Callable[[str], Awaitable[None]]) -> None:
+        self._notify = notify
+        self._lanes: set[str] = set()
+        self._unnamed = False
+        self._debounced = Debounced("announcer", self._announce)
+
+    def announce(self, integration_ids: Collection[str] = ()) -> None:
+        """Have work announced soon, in these integrations' lanes or in any; return at once."""
+        self._lanes.update(integration_ids)
+        self._unnamed = self._unnamed or not integration_ids
+        self._debounced.soon()
+
+    async def aclose(self) -> None:
+        """Finish what was announced; where the database is away, it is left."""
+        await self._debounced.aclose()
+
+    async def _announce(self) -> None:
+        lanes, unnamed = self._lanes, self._unnamed
+        self._lanes, self._unnamed = set(), False
+        named = "" if unnamed else ",".join(lanes)
+        try:
+            await self._notify(named if len(named) <= _LONGEST else "")
+        except Unavailable:
+            self._lanes |= lanes
+            self._unnamed = self._unnamed or unnamed
+            raise

@@ -1,4 +1,4 @@
-from hookline.dispatch.announcer import Announcer
+from hookline.db.listener import Announcer
 from hookline.errors import Unavailable
 
 
