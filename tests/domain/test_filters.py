@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookline.domain.filter_values import Work
+from hookline.domain.filter_matchers import Work
 from hookline.domain.filters import parse_filter
 from hookline.errors import InvalidInput
 

@@ -11,8 +11,15 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Final
 
-from hookline.domain.filter_matchers import parse_matcher
-from hookline.domain.filter_values import MISSING, Literals, Problems, Test, Work, of_value
+from hookline.domain.filter_matchers import (
+    MISSING,
+    Literals,
+    Problems,
+    Test,
+    Work,
+    of_value,
+    parse_matcher,
+)
 from hookline.errors import FieldProblem, InvalidInput
 
 MOST_BYTES: Final = 4 * 1024  # of the pattern as compact JSON

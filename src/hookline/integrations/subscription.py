@@ -11,7 +11,7 @@ from hookline.db.models import Integration
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
-from hookline.domain.filter_values import MOST_STEPS, Work
+from hookline.domain.filter_matchers import MOST_STEPS, Work
 from hookline.domain.filters import Filter, parse_filter
 from hookline.domain.group_policies import GroupPolicies, restore_policies
 from hookline.domain.selection import ALL, Selection, restore_selection
