@@ -1,6 +1,6 @@
 import pytest
 
-from hookline.domain.licences import Licence, PbxPolicy, allows
+from hookline.domain.selection import Licence, PbxPolicy, allows
 
 
 @pytest.mark.parametrize(

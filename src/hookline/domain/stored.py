@@ -20,7 +20,7 @@ from hookline.domain.deliveries import (
     TlsReason,
 )
 from hookline.domain.health import HealthState
-from hookline.domain.licences import Licence
+from hookline.domain.selection import Licence
 from hookline.domain.targets import Ordering
 
 WordT = TypeVar("WordT", bound=StrEnum)
