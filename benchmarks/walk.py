@@ -40,9 +40,8 @@ from hookline.dispatch.lanes import LaneRules, Lanes
 from hookline.dispatch.record import Recorder
 from hookline.domain.access import Principal, Role, Tenant
 from hookline.domain.events import Event, Limits, parse_event
-from hookline.domain.group_policies import NO_POLICY, GroupPolicy
 from hookline.domain.ids import new_uuid
-from hookline.domain.retries import RetryPolicies
+from hookline.domain.retries import NO_POLICY, GroupPolicy, RetryPolicies
 from hookline.domain.selection import ALL, Selection
 from hookline.domain.targets import TransmissionType, WebhookTarget
 from hookline.integrations.subscription import Match, Subscription

@@ -19,8 +19,7 @@ from hookline.domain.deliveries import (
     SkipReason,
     Verdict,
 )
-from hookline.domain.group_policies import GroupPolicy
-from hookline.domain.retries import RetryPolicies
+from hookline.domain.retries import GroupPolicy, RetryPolicies
 from hookline.domain.targets import SqsTarget, TransmissionType, WebhookTarget
 from hookline.queue.port import Claimed
 from hookline.sinks import Shipment

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from hookline.domain.deliveries import RetryAt, SkipReason
-from hookline.domain.group_policies import replacement_key
+from hookline.domain.retries import replacement_key
 from hookline.queue.outdated import OutdatedDeliveries
 from hookline.queue.postgres import PostgresQueue
 from support.queue_contract import REVISION, a_delivery, an_event, claim, ids, settled

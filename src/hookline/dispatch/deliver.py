@@ -22,9 +22,8 @@ from hookline.domain.deliveries import (
     Verdict,
 )
 from hookline.domain.events import Event
-from hookline.domain.group_policies import NO_POLICY
 from hookline.domain.omissions import without
-from hookline.domain.retries import RetryPolicies
+from hookline.domain.retries import NO_POLICY, RetryPolicies
 from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
 from hookline.integrations.subscriptions import Subscription
 from hookline.logs import get_logger

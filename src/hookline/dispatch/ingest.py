@@ -15,8 +15,8 @@ from hookline.dispatch.observer import NoObserver, Observer
 from hookline.domain.access import Tenant
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
-from hookline.domain.group_policies import replacement_key
 from hookline.domain.ids import new_uuid
+from hookline.domain.retries import replacement_key
 from hookline.errors import HooklineError, Overloaded, QuotaExceeded
 from hookline.history.roll_ups import FilteredEvents
 from hookline.integrations.event_types import UnknownTypes

@@ -1,14 +1,17 @@
-"""The retry policy: what one attempt's result means for its delivery, given the attempts so far.
+"""Retry policies, a group's own too: what one attempt's result means, given those so far.
 
 The strategies are tenacity's; the count that they look at is the durable one of the database, so a
 restart neither forgives nor forgets an attempt. Nothing here sleeps: a retry is a due time.
 """
 
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
+from uuid import UUID
 
 from tenacity import (
     RetryCallState,
@@ -29,7 +32,12 @@ from hookline.domain.deliveries import (
     Sent,
     Verdict,
 )
+from hookline.domain.ids import uuid_of
 
+LATEST: Final = "latest"
+MOST_RETRIES: Final = 3  # what receivers are told
+LONGEST_DELAY: Final = 86_400.0  # seconds: a day
+LONGEST_AGE: Final = 2_592_000.0  # seconds: 30 days
 DEFAULT_DELAYS: Final = (5.0, 30.0, 120.0)  # seconds before the first, second and third retry
 DEFAULT_JITTER: Final = 0.1  # up to a tenth longer, so that a recovering target is not hit at once
 DEFAULT_RETRY_AFTER_CAP: Final = 3600.0  # seconds: a target may ask for a pause, not for oblivion
@@ -155,3 +163,41 @@ def _date(text: str) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPolicy:
+    """What an integration asked for of one group's events.
+
+    `retry_delays`: seconds before each retry; None leaves the service's own. `max_age`: seconds
+    after acceptance for which an event is sent. `keep_latest`: of several that wait, of one type
+    and subject, only the newest is sent.
+    """
+
+    retry_delays: tuple[float, ...] | None = None
+    max_age: float | None = None
+    keep_latest: bool = False
+
+
+GroupPolicies = Mapping[str, GroupPolicy]
+"""By a group's name; what an integration says nothing of is left out."""
+
+NO_POLICY: Final = GroupPolicy()
+
+
+def restore_policies(document: Mapping[str, Mapping[str, Any]]) -> GroupPolicies:
+    """Understand `delivery` as it is stored: as the API shows it, without what is left out."""
+    return {
+        group: GroupPolicy(
+            retry_delays=tuple(parts["retryDelays"]) if "retryDelays" in parts else None,
+            max_age=parts.get("maxAge"),
+            keep_latest=parts.get("keep") == LATEST,
+        )
+        for group, parts in document.items()
+    }
+
+
+def replacement_key(event_type: str, subject: str) -> UUID:
+    """Return what events share that replace one another: a digest of their type and subject."""
+    named = f"{event_type}\0{subject}".encode(errors="surrogatepass")
+    return uuid_of(hashlib.sha256(named).digest()[:16])

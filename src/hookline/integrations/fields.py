@@ -20,8 +20,8 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError
 from typing_extensions import TypeAliasType
 
-from hookline.domain.group_policies import LONGEST_AGE, LONGEST_DELAY, MOST_RETRIES
 from hookline.domain.omissions import LONGEST_PATH, MOST_PATHS
+from hookline.domain.retries import LONGEST_AGE, LONGEST_DELAY, MOST_RETRIES
 from hookline.domain.targets import Ordering
 
 MOST_RETENTION_DAYS = 3650  # what the table's own check allows

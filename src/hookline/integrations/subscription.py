@@ -13,7 +13,7 @@ from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.filter_matchers import MOST_STEPS, Work
 from hookline.domain.filters import Filter, parse_filter
-from hookline.domain.group_policies import GroupPolicies, restore_policies
+from hookline.domain.retries import GroupPolicies, restore_policies
 from hookline.domain.selection import ALL, Selection, restore_selection
 from hookline.domain.stored import ordering_chosen
 from hookline.domain.targets import (

@@ -18,7 +18,7 @@ from hookline.domain.access import Tenant
 from hookline.domain.catalogue import Catalogue, EventType
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
-from hookline.domain.group_policies import NO_POLICY, GroupPolicy
+from hookline.domain.retries import NO_POLICY, GroupPolicy
 from hookline.domain.selection import PbxPolicy, allows
 from hookline.domain.stored import licence_of
 from hookline.domain.targets import (
