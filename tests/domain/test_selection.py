@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hookline.domain.catalogue import load_catalogue
-from hookline.domain.selection import Selection, parse_selection, restore_selection
+from hookline.domain.selection import (
+    Licence,
+    PbxPolicy,
+    Selection,
+    allows,
+    parse_selection,
+    restore_selection,
+)
 from hookline.errors import InvalidInput
 
 CATALOGUE = load_catalogue()
@@ -166,3 +173,32 @@ def test_a_stored_type_that_the_catalogue_lost_stays_chosen() -> None:
     assert selection.wants("sms:vanished", "sms")
     assert selection.as_document() == {**stored, "sms": ["sms:status", "sms:vanished"]}
     assert list(selection.as_document()) == ["sms", "fax"]
+
+
+@pytest.mark.parametrize(
+    ("licence", "presence_events", "sent"),
+    [
+        (Licence.X_BEES, True, True),
+        (Licence.X_BEES, False, True),
+        (Licence.COLLABORATION, True, True),
+        (Licence.COLLABORATION, False, False),
+    ],
+)
+def test_a_covered_event_goes_out_by_licence_and_setting(
+    licence: Licence, *, presence_events: bool, sent: bool
+) -> None:
+    pbx = PbxPolicy(company="it_w000001", licence=licence, presence_events=presence_events)
+    assert allows(pbx, licensed=True) is sent
+
+
+def test_a_pbx_that_was_never_described_sends_covered_events() -> None:
+    assert allows(None, licensed=True)
+
+
+@pytest.mark.parametrize("licence", list(Licence))
+def test_an_event_that_is_not_covered_always_goes_out(licence: Licence) -> None:
+    assert allows(PbxPolicy("it_w000001", licence, presence_events=False), licensed=False)
+
+
+def test_licences_are_named_as_the_api_names_them() -> None:
+    assert [str(licence) for licence in Licence] == ["x-bees", "collaboration"]

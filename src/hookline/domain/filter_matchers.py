@@ -9,7 +9,6 @@ from typing import Final
 
 from hookline.errors import FieldProblem
 
-
 MISSING: Final = object()
 Test = Callable[[object, "Work"], bool]
 _SEARCHED, _FOLDED = 8, 4  # bits: so many characters searched, or folded, are a step more
