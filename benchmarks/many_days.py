@@ -24,7 +24,7 @@ from hookline.db.partitions import of_days
 from hookline.domain.deliveries import Delivered, Sent, Verdict
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
-from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.retention import PartitionKeeper
 from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent, Settlement
 from hookline.queue.postgres import PostgresQueue
 from own_postgres import own_postgres

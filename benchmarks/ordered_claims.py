@@ -16,7 +16,7 @@ from datetime import timedelta
 
 from hookline import logs
 from hookline.db import connections
-from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.retention import PartitionKeeper
 from hookline.queue.port import Claimed, Lane
 from hookline.queue.postgres import PostgresQueue
 from own_postgres import own_postgres

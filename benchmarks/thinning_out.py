@@ -22,7 +22,7 @@ from bench.measure import processor_time
 from hookline import logs
 from hookline.db import connections
 from hookline.queue.outdated import OutdatedDeliveries
-from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.retention import PartitionKeeper
 from own_postgres import own_postgres
 
 _FILL = """

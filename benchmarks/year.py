@@ -37,7 +37,7 @@ from hookline.domain.events import Limits, parse_event
 from hookline.domain.ids import new_uuid
 from hookline.history.repository import History
 from hookline.history.statements import WantedDeliveries, WantedEvents
-from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.retention import PartitionKeeper
 from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent, Settlement
 from hookline.queue.postgres import PostgresQueue
 from own_postgres import own_postgres

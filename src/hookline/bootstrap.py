@@ -41,9 +41,8 @@ from hookline.metrics.counters import Counters
 from hookline.metrics.exposition import Delivering
 from hookline.metrics.system import BEAT_EVERY, Heartbeat, System
 from hookline.queue.overview import QueueOverview
-from hookline.queue.partitions import PartitionKeeper
-from hookline.queue.pbx_retention import PbxRetention
 from hookline.queue.recovery import ClockSkew
+from hookline.queue.retention import PartitionKeeper, PbxRetention
 from hookline.security.egress.connect import Proxy
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from hookline.db.connections import pool
-from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.retention import PartitionKeeper
 from support.scripted_engine import Store, Worker
 from support.sink_script import Book, Script
 

@@ -5,7 +5,7 @@ import asyncpg
 import pytest
 
 from hookline.db.connections import pool
-from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.retention import PartitionKeeper
 from hookline.queue.postgres import PostgresQueue
 from support.databases import Databases
 

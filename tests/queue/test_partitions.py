@@ -4,7 +4,7 @@ import asyncpg
 from structlog.testing import capture_logs
 
 from hookline.domain.deliveries import Delivered
-from hookline.queue.partitions import _DROPPING, PartitionKeeper
+from hookline.queue.retention import _DROPPING, PartitionKeeper
 from hookline.queue.postgres import PostgresQueue
 from support.queue_contract import REVISION, a_delivery, an_event, claim, settled
 

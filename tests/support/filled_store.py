@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from hookline.db.partitions import Partition
-from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.retention import PartitionKeeper
 
 FINISHED = 200_000
 OPEN = 10_000

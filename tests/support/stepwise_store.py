@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hookline.db.connections import pool
-from hookline.queue.partitions import PartitionKeeper
+from hookline.queue.retention import PartitionKeeper
 
 if TYPE_CHECKING:
     import asyncpg
