@@ -24,9 +24,9 @@ from hookline.db.partitions import of_days
 from hookline.domain.deliveries import Delivered, Sent, Verdict
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
-from hookline.queue.retention import PartitionKeeper
 from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent, Settlement
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.retention import PartitionKeeper
 from own_postgres import own_postgres
 
 _ROUNDS = 20

@@ -16,9 +16,9 @@ from datetime import timedelta
 
 from hookline import logs
 from hookline.db import connections
-from hookline.queue.retention import PartitionKeeper
 from hookline.queue.port import Claimed, Lane
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.retention import PartitionKeeper
 from own_postgres import own_postgres
 
 _ROUNDS = 20

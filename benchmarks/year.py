@@ -37,9 +37,9 @@ from hookline.domain.events import Limits, parse_event
 from hookline.domain.ids import new_uuid
 from hookline.history.repository import History
 from hookline.history.statements import WantedDeliveries, WantedEvents
-from hookline.queue.retention import PartitionKeeper
 from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent, Settlement
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.retention import PartitionKeeper
 from own_postgres import own_postgres
 
 _ROUNDS = 60

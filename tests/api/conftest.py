@@ -40,8 +40,8 @@ from hookline.metrics.counters import Counters
 from hookline.metrics.exposition import Metrics
 from hookline.metrics.system import Heartbeat, System
 from hookline.queue.overview import QueueOverview
-from hookline.queue.retention import PartitionKeeper
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.retention import PartitionKeeper
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing, generate_key

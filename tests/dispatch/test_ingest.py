@@ -20,9 +20,9 @@ from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.queue.retention import PartitionKeeper
 from hookline.queue.port import Appended, Claimed, NewDelivery, NewEvent, StaleSnapshot
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.retention import PartitionKeeper
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing, generate_key
 from support.jobs import own_tenant

@@ -20,9 +20,9 @@ from hookline.integrations.pbxs import PbxService
 from hookline.integrations.requests import PbxPut
 from hookline.integrations.revision import Transactions
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.queue.retention import PartitionKeeper
 from hookline.queue.port import Claimed
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.retention import PartitionKeeper
 from hookline.security.secrets import KeyRing, generate_key
 from support.stories import a_pbx
 

@@ -5,8 +5,8 @@ import asyncpg
 import pytest
 
 from hookline.db.connections import pool
-from hookline.queue.retention import PartitionKeeper
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.retention import PartitionKeeper
 from support.databases import Databases
 
 WINDOW = timedelta(hours=48)

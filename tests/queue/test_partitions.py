@@ -4,8 +4,8 @@ import asyncpg
 from structlog.testing import capture_logs
 
 from hookline.domain.deliveries import Delivered
-from hookline.queue.retention import _DROPPING, PartitionKeeper
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.retention import _DROPPING, PartitionKeeper
 from support.queue_contract import REVISION, a_delivery, an_event, claim, settled
 
 WINDOW = timedelta(hours=48)

@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from hookline.db.statements import of_days, statement
 from hookline.domain.deliveries import Delivered
 from hookline.domain.ids import new_uuid
-from hookline.queue.retention import _REMOVING, PbxRetention
 from hookline.queue.port import NewEvent
 from hookline.queue.postgres import PostgresQueue
+from hookline.queue.retention import _REMOVING, PbxRetention
 from support.queue_contract import REVISION, a_delivery, an_event, claim, settled
 
 NOW = datetime.now(UTC)

@@ -3,13 +3,14 @@
 Seen by the command line, the app and the runtime alone; everything below them gets plain values.
 """
 
-from hookline.settings.generated_secrets import (
+from hookline.settings.loading import (
     ADMIN_KEY_FILE,
     StartSecrets,
     encryption_keys,
+    load_settings,
+    source_of,
     start_secrets,
 )
-from hookline.settings.loading import load_settings, source_of
 from hookline.settings.model import PREFIX, Settings
 
 __all__ = [
