@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 
 from hookline import memory
-from hookline.api.authentication_throttle import AuthenticationThrottle
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.monitoring import DatabaseAndEngine
-from hookline.api.rate_limits import KeyRateLimits
+from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
 from hookline.api.services import Services
 from hookline.background import Debounced, Periodic, Tasks, keep_running
 from hookline.bootstrap import (

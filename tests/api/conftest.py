@@ -9,9 +9,8 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hookline.api.authentication_throttle import AuthenticationThrottle
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
-from hookline.api.rate_limits import KeyRateLimits
+from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
 from hookline.api.services import Services
 from hookline.api.stream import delivery_frame
 from hookline.app import create_app

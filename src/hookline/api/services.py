@@ -6,9 +6,8 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
-from hookline.api.authentication_throttle import AuthenticationThrottle
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
-from hookline.api.rate_limits import KeyRateLimits
+from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
 from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation

@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from hookline.api.authentication_throttle import network_of
+from hookline.api.rate_limits import network_of
 from hookline.background import Periodic
 
 if TYPE_CHECKING:
