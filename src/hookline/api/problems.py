@@ -1,7 +1,8 @@
 """Which error becomes which status, as RFC 9457 `application/problem+json`.
 
 Nothing of a request's values is repeated besides the paths of wrong fields, and nothing of ours
-leaks: an unexpected error is logged here and answered with a sentence.
+leaks: an unexpected error is logged here and answered with a sentence. pydantic's own words never
+come through: they speak of Python's types, and change with its versions.
 """
 
 import json

@@ -1,10 +1,14 @@
-"""Rate limits of keys: how much one may ask of one process each second.
+"""Rate limits of keys, how much one may ask of a process each second, and of wrong keys.
 
 Each key has buckets of its own, so who asks for more than its share is told to wait, and nobody
 else is. An event counts as one, alone or in a batch, and so does the CPU time that a large body
 takes; every other request counts as one, and the CPU time that parsing its body takes as more.
 One that may change something counts among the changes as well: each of those has every process
 match events anew.
+
+Whoever tries keys is slowed down by address. A valid key passes all the same, so nobody behind the
+same address is locked out. For the others, what memory knows decides, so guessing costs the
+database nothing.
 """
 
 import time

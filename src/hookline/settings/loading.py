@@ -1,4 +1,8 @@
-"""Reads the settings, makes missing secrets, and says in one sentence what is wrong."""
+"""Reads the settings, makes missing secrets, and says in one sentence what is wrong.
+
+Secrets are kept in a file and never overwritten: a lost encryption key is every encrypted secret
+lost. Safe when several processes start at once; all of them get the one that came first.
+"""
 
 import difflib
 import os
