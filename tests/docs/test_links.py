@@ -11,12 +11,13 @@ DOCUMENTS = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_to_files_and_headings_that_exist(document: Path) -> None:
-    links = LINK.findall(without_code(document.read_text(encoding="utf-8")))
-    inside = [link for link in links if not re.match(r"[a-z]+:", link)]
+def test_links_lead_to_files_and_headings_that_exist(subtests: pytest.Subtests) -> None:
+    for document in DOCUMENTS:
+        with subtests.test(str(document.relative_to(ROOT))):
+            links = LINK.findall(without_code(document.read_text(encoding="utf-8")))
+            inside = [link for link in links if not re.match(r"[a-z]+:", link)]
 
-    assert [link for link in inside if not leads_somewhere(document, link)] == []
+            assert [link for link in inside if not leads_somewhere(document, link)] == []
 
 
 def leads_somewhere(document: Path, link: str) -> bool:

@@ -32,34 +32,37 @@ def expressions() -> Iterator[str]:
     yield from (target["expr"] for panel in PANELS for target in panel["targets"])
 
 
-@pytest.mark.parametrize("expression", sorted(set(expressions())))
-def test_an_expression_names_what_there_is(expression: str) -> None:
-    named = set(METRIC.findall(expression))
-    assert named
-    assert named <= FAMILIES.keys() | PARTS.keys() | NOT_OURS
-    for metric, selector in re.findall(r"(hookline_\w+)\{([^}]*)\}", expression):
-        family = FAMILIES[PARTS.get(metric, metric)]
-        for label, value in re.findall(r'(\w+)!?=~?"([^"]*)"', selector):
-            if label != "job":
-                position = family.labels.index(label)
-                assert value in {values[position] for values in family.series}
+def test_an_expression_names_what_there_is(subtests: pytest.Subtests) -> None:
+    for expression in sorted(set(expressions())):
+        with subtests.test(expression):
+            named = set(METRIC.findall(expression))
+            assert named
+            assert named <= FAMILIES.keys() | PARTS.keys() | NOT_OURS
+            for metric, selector in re.findall(r"(hookline_\w+)\{([^}]*)\}", expression):
+                family = FAMILIES[PARTS.get(metric, metric)]
+                for label, value in re.findall(r'(\w+)!?=~?"([^"]*)"', selector):
+                    if label != "job":
+                        position = family.labels.index(label)
+                        assert value in {values[position] for values in family.series}
 
 
-@pytest.mark.parametrize("expression", sorted(set(expressions())))
-def test_what_grows_is_asked_for_its_rate_and_nothing_else_is(expression: str) -> None:
-    ranged = set(re.findall(r"(?:rate|increase)\((\w+)", expression))
-    for metric in set(METRIC.findall(expression)) - NOT_OURS:
-        family = FAMILIES[PARTS.get(metric, metric)]
-        assert (metric in ranged) is (family.kind is not Kind.GAUGE), metric
-        assert metric in PARTS or family.kind is not Kind.HISTOGRAM
+def test_what_grows_is_asked_for_its_rate_and_nothing_else_is(subtests: pytest.Subtests) -> None:
+    for expression in sorted(set(expressions())):
+        with subtests.test(expression):
+            ranged = set(re.findall(r"(?:rate|increase)\((\w+)", expression))
+            for metric in set(METRIC.findall(expression)) - NOT_OURS:
+                family = FAMILIES[PARTS.get(metric, metric)]
+                assert (metric in ranged) is (family.kind is not Kind.GAUGE), metric
+                assert metric in PARTS or family.kind is not Kind.HISTOGRAM
 
 
-@pytest.mark.parametrize("expression", sorted(set(expressions())))
-def test_sums_are_kept_apart_by_labels_that_the_metrics_have(expression: str) -> None:
-    metrics = set(METRIC.findall(expression)) - NOT_OURS
-    labels = {label for name in metrics for label in FAMILIES[PARTS.get(name, name)].labels}
-    for kept in re.findall(r"by \(([^)]*)\)", expression):
-        assert set(kept.split(", ")) <= labels | {"le"}
+def test_sums_are_kept_apart_by_labels_that_the_metrics_have(subtests: pytest.Subtests) -> None:
+    for expression in sorted(set(expressions())):
+        with subtests.test(expression):
+            metrics = set(METRIC.findall(expression)) - NOT_OURS
+            labels = {label for name in metrics for label in FAMILIES[PARTS.get(name, name)].labels}
+            for kept in re.findall(r"by \(([^)]*)\)", expression):
+                assert set(kept.split(", ")) <= labels | {"le"}
 
 
 def test_every_metric_is_on_the_dashboard() -> None:

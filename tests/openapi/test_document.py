@@ -15,40 +15,41 @@ def test_operations_have_one_name_each_that_a_person_would_choose() -> None:
     assert all(name.isalpha() and name[0].islower() for name in OPERATIONS)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_is_described_with_its_errors(name: str) -> None:
-    operation = OPERATIONS[name]
+def test_an_operation_is_described_with_its_errors(subtests: pytest.Subtests) -> None:
     known = {tag["name"] for tag in DOCUMENT["tags"]}
-    assert set(operation["tags"]) <= known
-    assert operation["summary"]
-    assert not operation["summary"].endswith(".")
-    assert operation["description"]
-    assert all(response["description"] for response in operation["responses"].values())
-    if name in WITHOUT_A_KEY:
-        return
-    assert operation["security"]
-    assert {"401", "500", "503"} <= set(operation["responses"])
-    for status, response in operation["responses"].items():
-        if int(status) >= 400:
-            assert list(response["content"]) == ["application/problem+json"]
-    assert "422" in operation["responses"] or not operation.get("requestBody")
+    for name, operation in OPERATIONS.items():
+        with subtests.test(name):
+            assert set(operation["tags"]) <= known
+            assert operation["summary"]
+            assert not operation["summary"].endswith(".")
+            assert operation["description"]
+            assert all(response["description"] for response in operation["responses"].values())
+            if name in WITHOUT_A_KEY:
+                continue
+            assert operation["security"]
+            assert {"401", "500", "503"} <= set(operation["responses"])
+            for status, response in operation["responses"].items():
+                if int(status) >= 400:
+                    assert list(response["content"]) == ["application/problem+json"]
+            assert "422" in operation["responses"] or not operation.get("requestBody")
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_a_parameter_is_described_and_never_null(name: str) -> None:
-    for parameter in OPERATIONS[name].get("parameters", []):
-        assert parameter["description"]
-        assert "anyOf" not in parameter["schema"]
-        assert "_" not in parameter["name"]
+def test_a_parameter_is_described_and_never_null(subtests: pytest.Subtests) -> None:
+    for name, operation in OPERATIONS.items():
+        with subtests.test(name):
+            for parameter in operation.get("parameters", []):
+                assert parameter["description"]
+                assert "anyOf" not in parameter["schema"]
+                assert "_" not in parameter["name"]
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
-def test_a_schema_and_each_of_its_fields_is_described(name: str) -> None:
-    schema = SCHEMAS[name]
-    assert schema.get("description"), name
-    for field, described in schema.get("properties", {}).items():
-        assert "description" in described or "$ref" in described, field
-        assert "_" not in field
+def test_a_schema_and_each_of_its_fields_is_described(subtests: pytest.Subtests) -> None:
+    for name, schema in SCHEMAS.items():
+        with subtests.test(name):
+            assert schema.get("description")
+            for field, described in schema.get("properties", {}).items():
+                assert "description" in described or "$ref" in described, field
+                assert "_" not in field
 
 
 def test_unions_are_told_apart_by_a_field_or_have_a_name() -> None:

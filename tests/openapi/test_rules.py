@@ -6,7 +6,7 @@ import pytest
 
 from factories import sample_events
 from hookline.domain.access import Role
-from hookline.domain.catalogue import EventType, load_catalogue
+from hookline.domain.catalogue import load_catalogue
 from support.openapi import (
     DOCUMENT,
     OPERATIONS,
@@ -35,10 +35,6 @@ def requested() -> set[str]:
     return found
 
 
-def by_name(kind: EventType) -> str:
-    return kind.name
-
-
 def test_it_is_read_in_the_order_of_its_tags() -> None:
     told = [tag["name"] for tag in DOCUMENT["tags"]]
     order = [tag for tag, _ in groupby(each["tags"][0] for each in OPERATIONS.values())]
@@ -55,25 +51,28 @@ def test_every_example_of_an_answer_or_a_request_fits() -> None:
     assert checked > 150
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_shows_an_answer_for_each_status(name: str) -> None:
-    for status, response in OPERATIONS[name]["responses"].items():
-        for content in response.get("content", {}).values():
-            if content["schema"] != {"$ref": "#/components/schemas/ReadinessReport"}:
-                assert "example" in content, f"{status}: add one to hookline.api.openapi.answers"
+def test_an_operation_shows_an_answer_for_each_status(subtests: pytest.Subtests) -> None:
+    readiness = {"$ref": "#/components/schemas/ReadinessReport"}
+    for name, operation in OPERATIONS.items():
+        with subtests.test(name):
+            for status, response in operation["responses"].items():
+                for content in response.get("content", {}).values():
+                    if content["schema"] != readiness:
+                        told = f"{status}: add one to hookline.api.openapi.answers"
+                        assert "example" in content, told
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_says_which_keys_it_takes(name: str) -> None:
-    operation = OPERATIONS[name]
-    if name in WITHOUT_A_KEY:
-        assert operation["security"] == []
-        assert "x-roles" not in operation
-    else:
-        assert operation["security"] == [{"bearer": []}]
-        assert operation["x-roles"][0] == "admin"
-        assert set(operation["x-roles"]) <= set(Role)
-        assert all(f"`{role}`" in operation["description"] for role in operation["x-roles"])
+def test_an_operation_says_which_keys_it_takes(subtests: pytest.Subtests) -> None:
+    for name, operation in OPERATIONS.items():
+        with subtests.test(name):
+            if name in WITHOUT_A_KEY:
+                assert operation["security"] == []
+                assert "x-roles" not in operation
+            else:
+                assert operation["security"] == [{"bearer": []}]
+                assert operation["x-roles"][0] == "admin"
+                assert set(operation["x-roles"]) <= set(Role)
+                assert all(f"`{role}`" in operation["description"] for role in operation["x-roles"])
 
 
 def test_there_is_one_scheme_of_keys_so_that_clients_have_one_setter() -> None:
@@ -81,38 +80,42 @@ def test_there_is_one_scheme_of_keys_so_that_clients_have_one_setter() -> None:
     assert [name for name, scheme in schemes.items() if scheme["type"] == "http"] == ["bearer"]
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
-def test_what_is_inside_has_a_name_of_its_own(name: str) -> None:
-    for path, node in nodes(SCHEMAS[name]):
-        inner = path != "#" and "/properties/" in path
-        assert not (inner and "enum" in node), f"{path}: name it with a TypeAliasType"
-        assert not (inner and "properties" in node), f"{path}: name it with a TypeAliasType"
+def test_what_is_inside_has_a_name_of_its_own(subtests: pytest.Subtests) -> None:
+    for name, schema in SCHEMAS.items():
+        with subtests.test(name):
+            for path, node in nodes(schema):
+                inner = path != "#" and "/properties/" in path
+                assert not (inner and "enum" in node), f"{path}: name it with a TypeAliasType"
+                assert not (inner and "properties" in node), f"{path}: name it with a TypeAliasType"
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
-def test_numbers_have_bounds(name: str) -> None:
-    asked = name in requested()
-    for path, node in nodes(SCHEMAS[name]):
-        if node.get("type") in ("integer", "number") and "const" not in node:
-            assert "minimum" in node, path
-            assert "maximum" in node or not asked, path
+def test_numbers_have_bounds(subtests: pytest.Subtests) -> None:
+    asked = requested()
+    for name, schema in SCHEMAS.items():
+        with subtests.test(name):
+            for path, node in nodes(schema):
+                if node.get("type") in ("integer", "number") and "const" not in node:
+                    assert "minimum" in node, path
+                    assert "maximum" in node or name not in asked, path
 
 
-@pytest.mark.parametrize("name", sorted(requested()))
-def test_texts_that_are_asked_have_a_form_or_an_end(name: str) -> None:
-    for path, node in nodes(SCHEMAS[name]):
-        if node.get("type") == "string":
-            assert node.keys() & {"maxLength", "const", "enum", "format", "pattern"}, path
+def test_texts_that_are_asked_have_a_form_or_an_end(subtests: pytest.Subtests) -> None:
+    for name in sorted(requested()):
+        with subtests.test(name):
+            for path, node in nodes(SCHEMAS[name]):
+                if node.get("type") == "string":
+                    assert node.keys() & {"maxLength", "const", "enum", "format", "pattern"}, path
 
 
-@pytest.mark.parametrize("name", SCHEMAS)
-def test_a_duration_names_its_unit(name: str) -> None:
-    for field, described in SCHEMAS[name].get("properties", {}).items():
-        if described.get("type") in ("integer", "number") and (
-            "time" in field.lower() or "duration" in field.lower() or field == "offset"
-        ):
-            text = described["description"].lower()
-            assert any(unit in text for unit in UNITS), field
+def test_a_duration_names_its_unit(subtests: pytest.Subtests) -> None:
+    for name, schema in SCHEMAS.items():
+        with subtests.test(name):
+            for field, described in schema.get("properties", {}).items():
+                if described.get("type") in ("integer", "number") and (
+                    "time" in field.lower() or "duration" in field.lower() or field == "offset"
+                ):
+                    text = described["description"].lower()
+                    assert any(unit in text for unit in UNITS), field
 
 
 def test_answers_may_gain_fields_and_requests_may_not() -> None:
@@ -136,20 +139,21 @@ def test_unions_of_objects_have_a_discriminator() -> None:
             }, path
 
 
-@pytest.mark.parametrize("kind", CATALOGUE.types, ids=by_name)
-def test_a_webhook_describes_every_event_type_of_the_catalogue(kind: EventType) -> None:
-    received = DOCUMENT["webhooks"][kind.name]["post"]
-    headers = {part["$ref"].rpartition("/")[2] for part in received["parameters"]}
-    assert headers == DOCUMENT["components"]["parameters"].keys()
-    content = received["requestBody"]["content"]["application/json"]
-    assert list(content["example"])[-2:] == ["integrationId", "data"]
-    newer = {**content["example"], "fromNewerFirmware": 1}
-    newer["data"] = {**newer["data"], "fromNewerFirmware": {"of": "any kind"}}
-    assert errors_of(content["schema"], newer) == []
-    for field in ("integrationId", "company", "time", "data"):
-        without = {name: value for name, value in newer.items() if name != field}
-        assert errors_of(content["schema"], without)
-    assert errors_of(content["schema"], {**newer, "type": "call:other"})
+def test_a_webhook_describes_every_event_type_of_the_catalogue(subtests: pytest.Subtests) -> None:
+    for kind in CATALOGUE.types:
+        with subtests.test(kind.name):
+            received = DOCUMENT["webhooks"][kind.name]["post"]
+            headers = {part["$ref"].rpartition("/")[2] for part in received["parameters"]}
+            assert headers == DOCUMENT["components"]["parameters"].keys()
+            content = received["requestBody"]["content"]["application/json"]
+            assert list(content["example"])[-2:] == ["integrationId", "data"]
+            newer = {**content["example"], "fromNewerFirmware": 1}
+            newer["data"] = {**newer["data"], "fromNewerFirmware": {"of": "any kind"}}
+            assert errors_of(content["schema"], newer) == []
+            for field in ("integrationId", "company", "time", "data"):
+                without = {name: value for name, value in newer.items() if name != field}
+                assert errors_of(content["schema"], without)
+            assert errors_of(content["schema"], {**newer, "type": "call:other"})
 
 
 def test_there_is_a_webhook_for_nothing_else() -> None:

@@ -25,12 +25,13 @@ def test_nothing_needs_to_be_set(directory: Path) -> None:
     assert not settings.egress_allowed_networks
 
 
-@pytest.mark.parametrize("field", Settings.model_fields)
-def test_every_setting_says_what_it_is_for(field: str) -> None:
-    description = Settings.model_fields[field].description
+def test_every_setting_says_what_it_is_for(subtests: pytest.Subtests) -> None:
+    for field in Settings.model_fields:
+        with subtests.test(field):
+            description = Settings.model_fields[field].description
 
-    assert description is not None
-    assert description.endswith(".")
+            assert description is not None
+            assert description.endswith(".")
 
 
 def test_lists_are_comma_separated(monkeypatch: pytest.MonkeyPatch) -> None:
