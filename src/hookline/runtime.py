@@ -39,9 +39,8 @@ from hookline.dispatch.cleanup import IntegrationCleanup
 from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
-from hookline.dispatch.manual_retry import ManualRetries
+from hookline.dispatch.manual import MOST_AT_ONCE, ManualRetries, Tester
 from hookline.dispatch.notices import Notices
-from hookline.dispatch.test_delivery import MOST_AT_ONCE, Tester
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import load_catalogue
 from hookline.engine_setup import open_engine

@@ -19,7 +19,7 @@ from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
-from hookline.dispatch.manual_retry import ManualRetries
+from hookline.dispatch.manual import ManualRetries
 from hookline.dispatch.replays import ReplayRequests, Replays
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Limits

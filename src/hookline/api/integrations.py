@@ -28,7 +28,7 @@ from hookline.api.responses import (
     failures,
 )
 from hookline.api.services import ServicesDep
-from hookline.dispatch.test_delivery import Tested
+from hookline.dispatch.manual import Tested
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, TlsReason, Verdict, hint_of
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput

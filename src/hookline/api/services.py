@@ -11,9 +11,8 @@ from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
 from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
-from hookline.dispatch.manual_retry import ManualRetries
+from hookline.dispatch.manual import ManualRetries, Tested
 from hookline.dispatch.replays import ReplayRequests
-from hookline.dispatch.test_delivery import Tested
 from hookline.domain.events import Limits
 from hookline.history.jobs import Jobs
 from hookline.history.repository import History

@@ -1,10 +1,10 @@
-"""Test deliveries: the catalogue's example of a type, sent once and now, and nothing stored.
+"""Test deliveries and manual retries: sent because somebody asked for it.
 
 They share nothing with deliveries that those could wait for, and few are under way at a time.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -14,16 +14,20 @@ from uuid import UUID
 import orjson
 
 from hookline.dispatch.deliver import Sender
-from hookline.domain.access import Tenant
+from hookline.domain.access import Principal, Tenant
 from hookline.domain.catalogue import Catalogue, EventType
 from hookline.domain.deliveries import Sent
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.ids import new_uuid
 from hookline.domain.targets import TransmissionType
-from hookline.errors import FieldProblem, InvalidInput, NotFound, Overloaded
+from hookline.errors import Conflict, FieldProblem, InvalidInput, NotFound, Overloaded
+from hookline.history.repository import History
+from hookline.history.schemas import Delivery
 from hookline.integrations.subscriptions import Subscription, Subscriptions
+from hookline.queue.port import Queue
 from hookline.sinks import Sink
 
+_MOST_TRIES = 3  # a delivery that settles while it is made due is neither here nor there, briefly
 MOST_AT_ONCE: Final = 32  # test deliveries under way in a process
 _MOST_PER_INTEGRATION = 2
 _MOST_PER_TENANT = 4
@@ -144,3 +148,45 @@ def _bounds(integration_id: str, owner: Tenant) -> dict[str, int]:
 def _of_company(subject: str, example: str, company: str) -> str:
     """Return the subject as the company's own: a user's is `<company>_<extension>`."""
     return company + subject.removeprefix(example) if subject.startswith(example) else subject
+
+
+class ManualRetries:
+    """Makes deliveries due now; `announce` tells whoever claims that something is."""
+
+    def __init__(
+        self,
+        history: History,
+        subscriptions: Subscriptions,
+        queue: Queue,
+        *,
+        announce: Callable[[], None],
+    ) -> None:
+        self._history = history
+        self._subscriptions = subscriptions
+        self._queue = queue
+        self._announce = announce
+
+    async def retry(self, principal: Principal, delivery_id: UUID) -> Delivery:
+        """Have one more attempt made, whatever became of the delivery; return it as it is then.
+
+        A pending one is only made due: asking twice changes nothing. Raises NotFound, or Conflict
+        where the integration is deleted or disabled, or the event is past its retention.
+        """
+        delivery = await self._history.delivery(principal, delivery_id)
+        await self._subscriptions.refresh()
+        ordered = self._ordered(delivery.integration_id)
+        for _ in range(_MOST_TRIES):
+            if await self._queue.retry(delivery_id, ordered=ordered):
+                delivery = await self._history.delivery(principal, delivery_id)
+                self._announce()
+                return delivery
+        raise Conflict("The event was erased, or is past its retention: it can't be sent again.")
+
+    def _ordered(self, integration_id: str) -> bool:
+        """Tell whether the integration keeps order; raise Conflict where it gets nothing."""
+        subscription = self._subscriptions.find(integration_id)
+        if subscription is None:
+            raise Conflict("The integration was deleted; its deliveries can't be sent again.")
+        if not subscription.enabled:
+            raise Conflict("The integration is disabled; enable it first, then retry.")
+        return subscription.ordered
