@@ -8,8 +8,8 @@ from typing import Final
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hookline.cli.checks import Finding, failed, ok, warning
 from hookline.cli.database import dsn_of
+from hookline.cli.doctor import Finding, failed, ok, warning
 from hookline.db import connections, partitions
 from hookline.db.errors import explained
 from hookline.db.inspection import DatabaseFacts, faults, read_facts, refuse_shared_sessions

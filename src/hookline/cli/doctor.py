@@ -2,18 +2,29 @@
 
 import asyncio
 import json
+import resource
+import shutil
+import ssl
 import sys
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+from urllib.parse import urlsplit
 
 import typer
 
+from hookline import logs
 from hookline.cli import terminal
 from hookline.errors import ConfigurationError
+from hookline.security.egress.connect import Proxy
+from hookline.security.egress.tls import client_tls
+from hookline.settings import Settings, load_settings
+from hookline.settings.loading import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from hookline.cli.checks import Finding
 
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
@@ -38,14 +49,7 @@ def doctor(
 
 
 def _examined() -> "Sequence[Finding]":
-    from hookline import logs  # noqa: PLC0415
-    from hookline.cli.checks import (  # noqa: PLC0415
-        failed,
-        machine,
-        ok,
-    )
-    from hookline.cli.checks_database import database  # noqa: PLC0415
-    from hookline.settings import load_settings  # noqa: PLC0415
+    from hookline.cli.checks_database import database  # noqa: PLC0415 - it imports this module
 
     try:
         settings = load_settings()
@@ -67,3 +71,157 @@ def _lines(found: "Sequence[Finding]") -> list[str]:
         if each.advice is not None:
             lines.append(f"{'':<8} {'':<{widest}}  → {each.advice}")
     return lines
+
+
+class Status(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"  # the service works, for now or in part
+    FAILED = "failed"  # the service does not start, or not do its work
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` says how to mend it."""
+
+    name: str
+    status: Status
+    detail: str
+    advice: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it keeps the service from its work."""
+        return self.status is Status.FAILED
+
+    def document(self) -> dict[str, str | None]:
+        """Return it as JSON has it."""
+        return {
+            "name": self.name,
+            "status": self.status.value,
+            "detail": self.detail,
+            "advice": self.advice,
+        }
+
+
+def ok(name: str, detail: str) -> Finding:
+    """Return that something is well."""
+    return Finding(name, Status.OK, detail)
+
+
+def warning(name: str, detail: str, advice: str) -> Finding:
+    """Return that something is not as it should be, and that the service works all the same."""
+    return Finding(name, Status.WARNING, detail, advice)
+
+
+def failed(name: str, detail: str, advice: str) -> Finding:
+    """Return that something keeps the service from its work."""
+    return Finding(name, Status.FAILED, detail, advice)
+
+
+_OTHER_FILES: Final = 128  # that a process has open besides connections: libraries, logs, sockets
+_LEAST_DISK: Final = 1024**3  # bytes: 1 GiB; a day of a busy service
+_FOR_OTHERS: Final = 0o077  # permissions of the group and of everybody
+_PATIENCE: Final = 3.0  # seconds for a connection
+
+
+async def machine(settings: Settings) -> list[Finding]:
+    """Look at this machine."""
+    return [
+        _file_descriptors(settings),
+        *_disk(settings),
+        *_secret_files(settings),
+        _authorities(settings),
+        *await _ways_out(settings),
+    ]
+
+
+def _file_descriptors(settings: Settings) -> Finding:
+    """Look at the hard limit: the service raises its own to that."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    targets = settings.max_in_flight + settings.max_idle_connections
+    needed = settings.max_connections + targets + 2 * settings.database_pool_size + _OTHER_FILES
+    if most == resource.RLIM_INFINITY or most >= needed:
+        told = "no limit" if most == resource.RLIM_INFINITY else f"{most:,}"
+        return ok("file descriptors", f"{told}; the settings may need {needed:,}")
+    return warning(
+        "file descriptors",
+        f"a process may open {most:,} and the settings may need {needed:,}",
+        f"set LimitNOFILE={needed} in the systemd unit, `ulimit -Hn {needed}` in the shell, or"
+        " lower MAX_CONNECTIONS, MAX_IN_FLIGHT and MAX_IDLE_CONNECTIONS.",
+    )
+
+
+def _disk(settings: Settings) -> Iterator[Finding]:
+    """Only the bundled database lies on this machine's disk."""
+    if not settings.embedded:
+        return
+    there = next(path for path in _upwards(settings.data_dir) if path.exists())
+    free = shutil.disk_usage(there).free
+    told = f"{free / 1024**3:,.1f} GiB free for {settings.data_dir}"
+    if free >= _LEAST_DISK:
+        yield ok("disk", told)
+    else:
+        yield warning(
+            "disk", told, "free space, or lower RETENTION_DAYS: a full disk stops the service."
+        )
+
+
+def _upwards(path: Path) -> Iterator[Path]:
+    whole = path.absolute()
+    return iter((whole, *whole.parents))
+
+
+def _secret_files(settings: Settings) -> Iterator[Finding]:
+    for name in (ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE):
+        path = settings.data_dir / name
+        if path.exists():
+            mode = path.stat().st_mode
+            if mode & _FOR_OTHERS:
+                told = f"{path} can be read by others (mode {mode & 0o777:o})"
+                yield warning("secret files", told, f"run `chmod 600 {path}`.")
+            else:
+                yield ok("secret files", f"{path} is this user's alone")
+
+
+def _authorities(settings: Settings) -> Finding:
+    try:
+        count = len(client_tls(settings.egress_ca_file).get_ca_certs())
+        folder = ssl.get_default_verify_paths().capath
+    except ConfigurationError as error:
+        return failed("egress authorities", str(error), "correct EGRESS_CA_FILE.")
+    if not count and not (folder and any(Path(folder).glob("*"))):
+        return warning(
+            "egress authorities",
+            "no certificate authority of the system was found",
+            "install the system's CA certificates (ca-certificates), or set EGRESS_CA_FILE.",
+        )
+    return ok("egress authorities", f"{count or 'those of ' + str(folder)} are trusted for targets")
+
+
+async def _ways_out(settings: Settings) -> list[Finding]:
+    found: list[Finding] = []
+    if settings.egress_proxy is not None:
+        proxy = Proxy.parse(settings.egress_proxy.get_secret_value())
+        found.append(await _reached("egress proxy", proxy.host, proxy.port, "EGRESS_PROXY"))
+    if settings.sqs_endpoint_url is not None:
+        parts = urlsplit(settings.sqs_endpoint_url)
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        found.append(await _reached("SQS endpoint", parts.hostname or "", port, "SQS_ENDPOINT_URL"))
+    return found
+
+
+async def _reached(name: str, host: str, port: int, setting: str) -> Finding:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            _, writer = await asyncio.open_connection(host, port)
+    except OSError as error:  # TimeoutError is one
+        why = error.strerror or "it does not answer"
+        return failed(
+            name,
+            f"{host}:{port} cannot be reached ({why})",
+            f"start what listens there, open the way to it, or correct {setting}.",
+        )
+    writer.close()
+    return ok(name, f"{host}:{port} answers")
