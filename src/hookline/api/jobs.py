@@ -22,7 +22,7 @@ from hookline.api.parameters import (
 )
 from hookline.api.responses import failures, job_started, job_started_or_counted
 from hookline.api.services import ServicesDep
-from hookline.db.job_models import Job
+from hookline.db.models import Job
 from hookline.dispatch import erasures as erasure_jobs
 from hookline.dispatch import replays as replay_jobs
 from hookline.dispatch.erasures import WantedErasure

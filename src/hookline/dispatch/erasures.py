@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Select, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute
 
-from hookline.db.job_models import Job
+from hookline.db.models import Job
 from hookline.db.queue_models import (
     AcceptedEvent,
     DeliveryAttempt,

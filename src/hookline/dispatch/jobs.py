@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.background import Periodic
-from hookline.db.job_models import Job
+from hookline.db.models import Job
 from hookline.domain.jobs import JobKind
 from hookline.errors import Unavailable
 from hookline.history.jobs import Jobs

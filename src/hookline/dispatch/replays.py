@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from hookline.db.job_models import Job
+from hookline.db.models import Job
 from hookline.db.queue_models import PendingDelivery
 from hookline.db.statements import statement
 from hookline.domain.access import Principal

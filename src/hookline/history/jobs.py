@@ -16,8 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from hookline.db.errors import unavailable_when_away
-from hookline.db.job_models import Job, JobOutcome
-from hookline.db.models import Integration
+from hookline.db.models import Integration, Job, JobOutcome
 from hookline.db.statements import statement
 from hookline.db.visibility import integrations_seen_by
 from hookline.domain.access import Principal
