@@ -46,7 +46,7 @@ from hookline.domain.selection import ALL, Selection
 from hookline.domain.targets import TransmissionType, WebhookTarget
 from hookline.integrations.subscription import Match, Subscription
 from hookline.queue.port import Appended, Claimed, Lane, NewDelivery, NewEvent, Settlement, Waiting
-from hookline.security.egress.connection import Connection
+from hookline.security.egress.connect import Connection
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.pool import PoolLimits
 from hookline.security.egress.transport import KEPT_BODY, READ_BODY, GuardedTransport

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from hookline.security.egress.connection import Connection
+from hookline.security.egress.connect import Connection
 from hookline.security.egress.errors import ConnectionLost
 from hookline.security.egress.pool import Pool, PoolLimits
 from hookline.security.egress.urls import Origin

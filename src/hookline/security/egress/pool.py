@@ -7,7 +7,7 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from hookline.security.egress.connection import Connection
+from hookline.security.egress.connect import Connection
 from hookline.security.egress.errors import ConnectionLost
 from hookline.security.egress.urls import Origin
 

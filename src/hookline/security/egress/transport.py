@@ -14,8 +14,7 @@ import httpx
 
 from hookline.deadlines import Deadline
 from hookline.logs import get_logger
-from hookline.security.egress.connect import Connector, Proxy
-from hookline.security.egress.connection import Connection
+from hookline.security.egress.connect import Connection, Connector, Proxy
 from hookline.security.egress.errors import ConnectionLost, NameUnknown, TargetBlocked
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
 from hookline.security.egress.pool import Pool, PoolLimits
