@@ -6,7 +6,6 @@ import os
 from alembic import context
 from sqlalchemy import Connection
 
-import hookline.db.job_models
 import hookline.db.queue_models  # noqa: F401 - their tables join Base.metadata
 from hookline.db.connections import engine as open_engine
 from hookline.db.migrate import belongs_to_models

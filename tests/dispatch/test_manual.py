@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from factories import COMPANY, PBX, Json, a_principal, a_queue, a_webhook
 from hookline.db import connections
-from hookline.dispatch import test_delivery
+from hookline.dispatch import manual
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.targets import Target, TransmissionType, WebhookTarget
@@ -63,7 +63,7 @@ class Bench:
         self.sink = Recording()
         sinks = dict.fromkeys(TransmissionType, self.sink)
         subscriptions = Subscriptions(transactions, catalogue, keyring)
-        self.tester = test_delivery.Tester(subscriptions, sinks, catalogue, timeout=TIMEOUT)
+        self.tester = manual.Tester(subscriptions, sinks, catalogue, timeout=TIMEOUT)
 
     async def make(self, document: Json) -> str:
         made = await self.integrations.create(ADMIN, IntegrationCreate.model_validate(document))
@@ -161,9 +161,7 @@ async def test_a_webhook_is_sent_to_with_its_secret(bench: Bench) -> None:
     assert shipment.target == WebhookTarget(url, (secret,), (("X-Tenant", "7"),))
 
 
-async def hanging(
-    bench: Bench, integrations: Sequence[str]
-) -> list[asyncio.Task[test_delivery.Tested]]:
+async def hanging(bench: Bench, integrations: Sequence[str]) -> list[asyncio.Task[manual.Tested]]:
     """Test each integration twice at once, with nobody answering."""
     bench.sink.answers.clear()
     tests = [

@@ -1,4 +1,4 @@
-"""The tables that `integrations/` writes; the queue's are in `queue_models`.
+"""The tables of records and of durable jobs; the queue's are in `queue_models`.
 
 `alembic check` compares the migrations with both files.
 """

@@ -1,4 +1,4 @@
-"""Opens a connection to one of the vetted addresses, and never to a name.
+"""A connection to one of the vetted addresses, and never to a name: opening it, and asking on it.
 
 Through an operator's own proxy it is a tunnel (CONNECT) to such an address: names are looked up and
 vetted here, the proxy is told an address, and TLS is spoken with the target itself. So the guard
