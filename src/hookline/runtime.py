@@ -57,7 +57,7 @@ from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.metrics.counters import Counters
 from hookline.metrics.exposition import Metrics
-from hookline.metrics.multiprocess import WRITE_EVERY, Tallies
+from hookline.metrics.multiprocess import WRITE_EVERY, WorkerMetricsFiles
 from hookline.queue.port import PENDING_CHANNEL, Claimed
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.pool import PoolLimits
@@ -76,13 +76,13 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
     *,
     engine: bool = True,
     api: bool = True,
-    tally: Path | None = None,
+    metrics_file: Path | None = None,
     tracing: Tracing | None = None,
 ) -> AsyncIterator[Services]:
     """Open this process's part of the service; close it, drained, at the end of the block.
 
     `engine` says whether deliveries are made here; `api` whether requests are answered, for which
-    the first admin key is made sure of. `tally` is the file for one worker process's numbers;
+    the first admin key is made sure of. `metrics_file` is for one worker process's numbers;
     with `tracing`, attempts are spans.
     Raises ConfigurationError or Unavailable, with a sentence.
     """
@@ -200,9 +200,9 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             refused_rate=lambda: rate_limits.refused_events,
             streams=streams,
             delivering=delivering,
-            tallies=Tallies(tally) if tally else None,
+            worker_files=WorkerMetricsFiles(metrics_file) if metrics_file else None,
         )
-        if tally:
+        if metrics_file:
             keep_running(stack, Periodic("metrics", metrics.write, WRITE_EVERY))
         yield Services(
             integrations=integrations,

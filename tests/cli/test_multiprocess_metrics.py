@@ -17,7 +17,7 @@ from support.scraping import Scraped, parsed
 from support.service import Service, Services, eventually, services
 
 EVENTS = 24
-SCRAPES = 12  # each on a connection of its own, so that both members answer some of them
+SCRAPES = 12  # each on a connection of its own, so that both workers answer some of them
 
 
 @pytest.fixture
@@ -33,13 +33,13 @@ async def scrape(service: Service) -> Scraped:
     return parsed(answer.text)
 
 
-async def members_of(service: Service) -> dict[str, float]:
-    """Return when each member began; nobody where the one that was killed was called."""
+async def workers_of(service: Service) -> dict[str, float]:
+    """Return when each worker began; nobody where the one that was killed was called."""
     try:
         seen = await scrape(service)
     except httpx.TransportError:
         return {}
-    return seen.labelled("process_start_time_seconds", "member")
+    return seen.labelled("process_start_time_seconds", "worker")
 
 
 async def send(service: Service) -> None:
@@ -49,7 +49,7 @@ async def send(service: Service) -> None:
 
 
 def counted(seen: Scraped) -> tuple[float, float]:
-    """Return how many events were accepted, and how many attempts delivered, by all members."""
+    """Return how many events were accepted, and how many attempts delivered, by all workers."""
     delivered = {"transmission": "WEBHOOK", "outcome": "delivered"}
     return (
         seen.value("hookline_events_total", result="accepted"),
@@ -72,12 +72,12 @@ async def test_several_processes_answer_as_one_also_for_one_that_died(
     assert {counted(await scrape(service)) for _ in range(SCRAPES)} == {whole}
     assert seen.value("hookline_processes") == seen.value("hookline_engines_running") == 2
     assert seen.value("hookline_integrations", state="healthy") == 1
-    assert seen.labelled("process_resident_memory_bytes", "member").keys() == {"0", "1"}
+    assert seen.labelled("process_resident_memory_bytes", "worker").keys() == {"0", "1"}
 
-    started = await members_of(service)
+    started = await workers_of(service)
     kill_one(service)
     await eventually(
-        lambda: members_of(service), lambda seen: seen.keys() == {"0", "1"} and seen != started
+        lambda: workers_of(service), lambda seen: seen.keys() == {"0", "1"} and seen != started
     )
     assert counted(await scrape(service)) == whole, "what it counted outlives it"
     await send(service)

@@ -12,19 +12,19 @@ from support.terminal import Command, Terminal
 RUNNING = r"running in 2 processes"
 
 
-def members(command: Command) -> list[psutil.Process]:
-    return [child for child in psutil.Process(command.pid).children() if is_member(child)]
+def workers(command: Command) -> list[psutil.Process]:
+    return [child for child in psutil.Process(command.pid).children() if is_worker(child)]
 
 
-def is_member(process: psutil.Process) -> bool:
+def is_worker(process: psutil.Process) -> bool:
     try:
         return "--worker-process" in process.cmdline()
     except (psutil.NoSuchProcess, psutil.ZombieProcess):
         return False  # it has just ended
 
 
-def tally_of(member: psutil.Process) -> Path:
-    [named] = [each for each in member.cmdline() if each.startswith("--metrics-file=")]
+def metrics_file_of(worker: psutil.Process) -> Path:
+    [named] = [each for each in worker.cmdline() if each.startswith("--metrics-file=")]
     return Path(named.removeprefix("--metrics-file="))
 
 
@@ -46,7 +46,7 @@ async def gone(processes: list[psutil.Process]) -> None:
 async def test_several_processes_share_a_port_and_end_together(made_terminal: Terminal) -> None:
     command = await made_terminal.start("serve", "--processes", "2")
     url = await served(command)
-    started = members(command)
+    started = workers(command)
 
     assert len(started) == 2
     assert await ready(url)
@@ -54,25 +54,25 @@ async def test_several_processes_share_a_port_and_end_together(made_terminal: Te
     await gone(started)
 
 
-async def test_a_member_that_dies_is_started_again(made_terminal: Terminal) -> None:
+async def test_a_worker_that_dies_is_started_again(made_terminal: Terminal) -> None:
     command = await made_terminal.start("serve", "--processes", "2")
     await served(command)
-    killed, other = members(command)
+    killed, other = workers(command)
 
     killed.send_signal(signal.SIGKILL)
 
     async with asyncio.timeout(30):
-        while killed in (started := members(command)) or len(started) < 2:  # noqa: ASYNC110 - processes tell nobody
+        while killed in (started := workers(command)) or len(started) < 2:  # noqa: ASYNC110 - processes tell nobody
             await asyncio.sleep(0.05)
     assert other in started
     assert await command.stop(signal.SIGINT) == 0
 
 
-async def test_members_end_when_their_parent_is_killed(made_terminal: Terminal) -> None:
+async def test_workers_end_when_their_parent_is_killed(made_terminal: Terminal) -> None:
     command = await made_terminal.start("serve", "--processes", "2")
     await served(command)
-    started = members(command)
-    folders = {tally.parent for tally in map(tally_of, started)}
+    started = workers(command)
+    folders = {each.parent for each in map(metrics_file_of, started)}
 
     command.process.send_signal(signal.SIGKILL)
 

@@ -98,8 +98,8 @@ async def test_processes_share_one_group_of_exhausted_deliveries(
     target, another = [await one.an_integration() for _ in range(2)]
     early, late = one.saw(target, EXHAUSTED, times=7), other.saw(target, EXHAUSTED, times=6)
     other.saw(another, EXHAUSTED)
-    await one.tally.flush()
-    await other.tally.flush()
+    await one.exhausted.flush()
+    await other.exhausted.flush()
     told = {data["integrationId"]: data for _, data in await one.told() + await other.told()}
     assert told[target]["count"] == 13
     assert told[target]["deliveryIds"] == [str(each) for each in early + late[:3]]
@@ -143,7 +143,7 @@ async def test_notices_wait_in_order_while_nothing_is_taken(process: Process) ->
     targets = [await process.an_integration() for _ in range(2)]
     for target in targets:
         process.saw(target, EXHAUSTED)
-        await process.tally.flush()
+        await process.exhausted.flush()
 
     async def full(_events: object) -> list[Receipt]:
         raise Overloaded("Too much is waiting.", retry_after=1)
@@ -292,7 +292,7 @@ async def test_it_looks_when_one_is_hinted_at_and_goes_on_after_a_fault(process:
     assert tries == [1, 1]
 
 
-async def test_a_tally_keeps_what_the_database_did_not_take() -> None:
+async def test_a_counter_keeps_what_the_database_did_not_take() -> None:
     taken: list[dict[str, Exhausted]] = []
     ids = [new_uuid() for _ in range(3)]
 
@@ -300,14 +300,14 @@ async def test_a_tally_keeps_what_the_database_did_not_take() -> None:
         assert isinstance(counted, dict)
         if not taken:
             taken.append({})
-            tally.count("s95eum", ids[2], ErrorKind.STATUS)
+            exhausted.count("s95eum", ids[2], ErrorKind.STATUS)
             raise Unavailable("The database is away.")
         taken.append(counted)
 
-    tally = ExhaustedCounter(add)
+    exhausted = ExhaustedCounter(add)
     for delivery_id in ids[:2]:
-        tally.count("s95eum", delivery_id, ErrorKind.TIMEOUT)
-    await tally.aclose()
-    await tally.aclose()
+        exhausted.count("s95eum", delivery_id, ErrorKind.TIMEOUT)
+    await exhausted.aclose()
+    await exhausted.aclose()
     examples = tuple(str(each) for each in ids)
     assert taken[1] == {"s95eum": Exhausted(3, examples, ErrorKind.STATUS)}

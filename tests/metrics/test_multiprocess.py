@@ -16,7 +16,7 @@ from hookline.errors import Unavailable
 from hookline.metrics import exposition
 from hookline.metrics.counters import Counters
 from hookline.metrics.exposition import Metrics
-from hookline.metrics.multiprocess import Tallies, added
+from hookline.metrics.multiprocess import WorkerMetricsFiles, added
 from support.engines import eventually
 from support.fakes import NoStreams
 from support.scraping import Scraped, parsed
@@ -40,7 +40,7 @@ class Nobody:
         del integration_id
 
 
-class Member:
+class Worker:
     """One of several processes: its counts, and its answer to a scrape."""
 
     def __init__(self, folder: Path, number: int, clock: Callable[[], float]) -> None:
@@ -52,7 +52,7 @@ class Member:
             refused_keys=lambda: 0,
             refused_rate=lambda: 0,
             streams=NoStreams(),
-            tallies=Tallies(folder / str(number), clock=clock),
+            worker_files=WorkerMetricsFiles(folder / str(number), clock=clock),
         )
 
     def accept(self, events: int) -> None:
@@ -93,69 +93,69 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def members(tmp_path: Path, clock: Clock) -> list[Member]:
-    return [Member(tmp_path, number, clock) for number in range(3)]
+def workers(tmp_path: Path, clock: Clock) -> list[Worker]:
+    return [Worker(tmp_path, number, clock) for number in range(3)]
 
 
-async def test_whoever_is_asked_answers_for_all(members: list[Member]) -> None:
-    for number, member in enumerate(members):
-        member.accept(10**number)
-        await member.scrape()
-    assert [await member.accepted() for member in members] == [111, 111, 111]
-    seen = await members[0].scrape()
+async def test_whoever_is_asked_answers_for_all(workers: list[Worker]) -> None:
+    for number, worker in enumerate(workers):
+        worker.accept(10**number)
+        await worker.scrape()
+    assert [await worker.accepted() for worker in workers] == [111, 111, 111]
+    seen = await workers[0].scrape()
     assert seen.value("hookline_processes") == 3
-    memory = seen.labelled("process_resident_memory_bytes", "member")
+    memory = seen.labelled("process_resident_memory_bytes", "worker")
     assert memory.keys() == {"0", "1", "2"}
     assert all(taken > 1_000_000 for taken in memory.values())
 
 
-async def test_no_answer_is_lower_than_one_before_it(members: list[Member]) -> None:
+async def test_no_answer_is_lower_than_one_before_it(workers: list[Worker]) -> None:
     last = 0.0
     for turn in range(30):
-        members[turn % 3].accept(turn)
-        accepted = await members[(turn * 2) % 3].accepted()
+        workers[turn % 3].accept(turn)
+        accepted = await workers[(turn * 2) % 3].accepted()
         assert accepted >= last
         last = accepted
-    assert await members[0].accepted() <= sum(range(30))
-    for member in members:
-        last = await member.accepted()
+    assert await workers[0].accepted() <= sum(range(30))
+    for worker in workers:
+        last = await worker.accepted()
     assert last == sum(range(30))
 
 
-async def test_what_a_dead_member_counted_stays_and_what_it_held_does_not(
-    members: list[Member], tmp_path: Path, clock: Clock
+async def test_what_a_dead_worker_counted_stays_and_what_it_held_does_not(
+    workers: list[Worker], tmp_path: Path, clock: Clock
 ) -> None:
-    for member in members:
-        member.accept(5)
-        await member.scrape()
+    for worker in workers:
+        worker.accept(5)
+        await worker.scrape()
     clock.now += 60
-    seen = await members[0].scrape()
+    seen = await workers[0].scrape()
     assert seen.value(ACCEPTED, result="accepted") == 15
     assert seen.value("hookline_processes") == 1
-    assert seen.labelled("process_resident_memory_bytes", "member").keys() == {"0"}
-    again = Member(tmp_path, 1, clock)
+    assert seen.labelled("process_resident_memory_bytes", "worker").keys() == {"0"}
+    again = Worker(tmp_path, 1, clock)
     again.accept(1)
     assert await again.accepted() == 16
     assert names_in(tmp_path) == ["0", "1", "2"], "no more files than processes"
 
 
-async def test_a_member_writes_before_anybody_asks(tmp_path: Path, clock: Clock) -> None:
-    quiet, asked = (Member(tmp_path, number, clock) for number in range(2))
+async def test_a_worker_writes_before_anybody_asks(tmp_path: Path, clock: Clock) -> None:
+    quiet, asked = (Worker(tmp_path, number, clock) for number in range(2))
     quiet.accept(7)
     keeping = asyncio.create_task(Periodic("metrics", quiet.metrics.write, 0.1).run())
     assert await eventually(asked.accepted, lambda accepted: accepted >= 7) == 7
     keeping.cancel()
 
 
-async def test_a_member_that_cannot_write_gives_no_lower_answer(
+async def test_a_worker_that_cannot_write_gives_no_lower_answer(
     tmp_path: Path, clock: Clock
 ) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
-    member = Member(folder, 0, clock)
+    worker = Worker(folder, 0, clock)
     folder.rmdir()
     with pytest.raises(FileNotFoundError):
-        await member.scrape()
+        await worker.scrape()
 
 
 def test_numbers_are_added_series_by_series() -> None:
@@ -219,11 +219,11 @@ async def test_many_scrapes_ask_the_database_once_a_second(clock: Clock) -> None
     assert asked == 2
 
 
-async def test_who_asks_and_goes_away_leaves_whole_files(members: list[Member]) -> None:
+async def test_who_asks_and_goes_away_leaves_whole_files(workers: list[Worker]) -> None:
     for turn in range(1, 30):
-        members[0].accept(1)
-        asking = asyncio.create_task(members[0].scrape())
+        workers[0].accept(1)
+        asking = asyncio.create_task(workers[0].scrape())
         await asyncio.sleep(0)  # it has begun
         asking.cancel()
-        assert await members[0].accepted() == turn
-        assert await members[1].accepted() == turn
+        assert await workers[0].accepted() == turn
+        assert await workers[1].accepted() == turn

@@ -52,20 +52,20 @@ async def resolve(_host: str) -> tuple[Address, ...]:
 
 
 class Process:
-    """One process's watch, tally and notices."""
+    """One process's watch, exhausted and notices."""
 
     def __init__(self, transactions: Transactions, keyring: KeyRing) -> None:
         catalogue = load_catalogue()
         policy = EgressPolicy(resolve=resolve)
         self.integrations = IntegrationService(transactions, keyring, policy, catalogue)
         self.subscriptions = Subscriptions(transactions, catalogue, keyring)
-        self.tally = ExhaustedCounter(Outbox(transactions).count)
+        self.exhausted = ExhaustedCounter(Outbox(transactions).count)
         self.notices = Notices(Outbox(transactions))
         self.monitor = HealthMonitor(
             HealthRecords(transactions, RULES),
             RULES,
             self.subscriptions,
-            self.tally,
+            self.exhausted,
             disable=self.integrations.disable_failing,
             observer=NoObserver(),
         )
@@ -92,7 +92,7 @@ class Process:
 
     async def told(self) -> Told:
         """Have notices accepted; return type and content of what is new."""
-        await self.tally.flush()
+        await self.exhausted.flush()
         self.accepted.clear()
         await self.notices.round(self._accept)
         events = [orjson.loads(event.payload) for event in self.accepted]

@@ -88,7 +88,7 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
     tracing = _tracing(run.settings)
     application = create_app(
         lambda: open_runtime(
-            run.settings, engine=run.engine, tally=run.metrics_file, tracing=tracing
+            run.settings, engine=run.engine, metrics_file=run.metrics_file, tracing=tracing
         ),
         cors_origins=run.settings.cors_origins,
         tracing=tracing,

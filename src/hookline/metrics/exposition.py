@@ -31,13 +31,13 @@ from hookline.history.stream_readers import StreamEnd
 from hookline.logs import get_logger
 from hookline.metrics.counters import Counters
 from hookline.metrics.definitions import FAMILIES, Family, Kind, Numbers, Refusal
-from hookline.metrics.multiprocess import Tallies, added
+from hookline.metrics.multiprocess import WorkerMetricsFiles, added
 from hookline.metrics.system import Held
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
 Processes = Mapping[str, Mapping[str, float]]
-"""What each process takes, by the member's number; under no name where it is alone."""
+"""What each process takes, by the worker's number; under no name where it is alone."""
 _PATIENCE: Final = 2.0  # seconds that the database has to answer: a scrape may take ten
 _FRESH: Final = 1.0  # seconds that its answer is used for, so that scrapes cost it little
 _LOG = get_logger(__name__)
@@ -97,13 +97,13 @@ def _metric(name: str, family: Family, series: Mapping[tuple[str, ...], list[flo
 
 
 def _of_processes(processes: Processes) -> Iterator[Metric]:
-    """Yield what processes take, each by its member's number where there are several."""
+    """Yield what processes take, each by its worker's number where there are several."""
     for metric in ProcessCollector(registry=None).collect():
         [named] = metric.samples
         metric.samples = []
-        for member, taken in processes.items():
+        for worker, taken in processes.items():
             if named.name in taken:
-                labels = {"member": member} if member else {}
+                labels = {"worker": worker} if worker else {}
                 metric.add_sample(named.name, labels, taken[named.name])
         yield metric
 
@@ -158,7 +158,7 @@ class Metrics:
     """Answers scrapes.
 
     `count_by_state` asks the database how many integrations are in each state; `refused_keys` and
-    `refused_rate` are read where they are counted. `tallies` are all worker processes'.
+    `refused_rate` are read where they are counted. `worker_files` are all worker processes'.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -171,7 +171,7 @@ class Metrics:
         refused_rate: Callable[[], int],
         streams: Streaming,
         delivering: Delivering | None = None,
-        tallies: Tallies | None = None,
+        worker_files: WorkerMetricsFiles | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._counted = counters
@@ -181,7 +181,7 @@ class Metrics:
         self._refused_rate = refused_rate
         self._streams = streams
         self._delivering = delivering
-        self._tallies = tallies
+        self._worker_files = worker_files
         self._clock = clock
         self._asking = asyncio.Lock()
         self._states: Numbers = {}
@@ -194,23 +194,23 @@ class Metrics:
         process cannot write its numbers: an answer without them could be lower than the last.
         """
         shared = self._shared() | await self._asked()
-        if self._tallies is None:
+        if self._worker_files is None:
             return text_of(self._counters() | self._gauges() | shared, {"": own_process()})
-        await self._write(self._tallies)
-        tallies = await self._tallies.read()
-        living = [tally for tally in tallies if self._tallies.alive(tally)]
-        counters = added(tally.counters for tally in tallies)
-        gauges = added(tally.gauges for tally in living)
-        processes = {str(tally.member): tally.process for tally in living}
+        await self._write(self._worker_files)
+        written = await self._worker_files.read()
+        living = [each for each in written if self._worker_files.alive(each)]
+        counters = added(each.counters for each in written)
+        gauges = added(each.gauges for each in living)
+        processes = {str(each.worker): each.process for each in living}
         return text_of(counters | gauges | shared, processes)
 
     async def write(self) -> None:
         """Write a worker process's numbers, so that they outlive it. Raises OSError."""
-        if self._tallies is not None:
-            await self._write(self._tallies)
+        if self._worker_files is not None:
+            await self._write(self._worker_files)
 
-    async def _write(self, tallies: Tallies) -> None:
-        await tallies.write(self._counters(), self._gauges(), own_process())
+    async def _write(self, worker_files: WorkerMetricsFiles) -> None:
+        await worker_files.write(self._counters(), self._gauges(), own_process())
 
     def _counters(self) -> Numbers:
         numbers = self._counted.numbers()

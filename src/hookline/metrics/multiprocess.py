@@ -3,8 +3,8 @@
 A scrape reaches one worker process by chance. So each keeps its numbers in a file of its own, in
 a folder that their parent made for them: every other second, and before it answers a scrape. Who is
 asked adds up all files. Since it has written its own before it answers, no answer to a later
-scrape is lower, whichever member gives it. A member that is started again goes on from its
-predecessor's counters, so these outlive it, and there are never more files than members.
+scrape is lower, whichever worker gives it. A worker that is started again goes on from its
+predecessor's counters, so these outlive it, and there are never more files than workers.
 """
 
 import asyncio
@@ -21,49 +21,49 @@ import msgspec
 from hookline.metrics.definitions import Numbers
 
 WRITE_EVERY: Final = 2.0  # seconds; scrapes are seconds apart, and a file costs a millisecond
-_SILENT_AFTER: Final = 3 * WRITE_EVERY + 4.0  # a busy machine may hold a member up for seconds
+_SILENT_AFTER: Final = 3 * WRITE_EVERY + 4.0  # a busy machine may hold a worker up for seconds
 
 
-class Tally(msgspec.Struct, frozen=True):
-    """One member's numbers: what only grows, what is so now, and what its process takes."""
+class WorkerMetrics(msgspec.Struct, frozen=True):
+    """One worker's numbers: what only grows, what is so now, and what its process takes."""
 
-    member: int
+    worker: int
     written_at: float  # by the machine's own clock, which is the same in all its processes
     counters: Numbers
     gauges: Numbers
     process: dict[str, float]
 
 
-class Tallies:
+class WorkerMetricsFiles:
     """The files of all worker processes, as one of them sees them; `path` is its own."""
 
     def __init__(self, path: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._path = path
         self._clock = clock
-        self._files = ThreadPoolExecutor(1, "tallies")  # one by one, also where who asked is gone
-        self.member = int(path.name)
+        self._files = ThreadPoolExecutor(1, "metrics-files")  # one by one, whoever has gone away
+        self.worker = int(path.name)
         before = _read(path)
         self._inherited: Numbers = {} if before is None else before.counters
 
     async def write(self, counters: Numbers, gauges: Numbers, process: dict[str, float]) -> None:
-        """Write this member's numbers, with those that it inherited. Raises OSError."""
+        """Write this worker's numbers, with those that it inherited. Raises OSError."""
         whole = added([self._inherited, counters])
-        tally = Tally(self.member, self._clock(), whole, gauges, process)
+        metrics = WorkerMetrics(self.worker, self._clock(), whole, gauges, process)
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._files, _write, self._path, tally)
+        await loop.run_in_executor(self._files, _write, self._path, metrics)
 
-    async def read(self) -> list[Tally]:
-        """Return what each member wrote last."""
+    async def read(self) -> list[WorkerMetrics]:
+        """Return what each worker wrote last."""
         return await asyncio.get_running_loop().run_in_executor(self._files, self._read_all)
 
-    def alive(self, tally: Tally) -> bool:
-        """Whether a member has written lately: one that died leaves only its counters."""
-        return tally.written_at > self._clock() - _SILENT_AFTER
+    def alive(self, metrics: WorkerMetrics) -> bool:
+        """Whether a worker has written lately: one that died leaves only its counters."""
+        return metrics.written_at > self._clock() - _SILENT_AFTER
 
-    def _read_all(self) -> list[Tally]:
+    def _read_all(self) -> list[WorkerMetrics]:
         numbered = [each for each in self._path.parent.iterdir() if each.name.isdigit()]
         found = [_read(path) for path in sorted(numbered, key=lambda path: int(path.name))]
-        return [tally for tally in found if tally is not None]
+        return [each for each in found if each is not None]
 
 
 def leave(path: Path) -> None:
@@ -89,16 +89,16 @@ def added(parts: Iterable[Numbers]) -> Numbers:
     return total
 
 
-def _write(path: Path, tally: Tally) -> None:
+def _write(path: Path, metrics: WorkerMetrics) -> None:
     """Put a whole file in place at once, so that nobody reads half of one."""
     draft = path.with_suffix(".draft")
-    draft.write_bytes(msgspec.msgpack.encode(tally))
+    draft.write_bytes(msgspec.msgpack.encode(metrics))
     os.replace(draft, path)  # noqa: PTH105 - the name says that the old one goes
 
 
-def _read(path: Path) -> Tally | None:
-    """Return a member's file; None where it has not written any yet."""
+def _read(path: Path) -> WorkerMetrics | None:
+    """Return a worker's file; None where it has not written any yet."""
     try:
-        return msgspec.msgpack.decode(path.read_bytes(), type=Tally)
+        return msgspec.msgpack.decode(path.read_bytes(), type=WorkerMetrics)
     except FileNotFoundError:
         return None
