@@ -48,8 +48,7 @@ from hookline.integrations.subscription import Match, Subscription
 from hookline.queue.port import Appended, Claimed, Lane, NewDelivery, NewEvent, Settlement, Waiting
 from hookline.security.egress.connect import Connection
 from hookline.security.egress.policy import EgressPolicy
-from hookline.security.egress.pool import PoolLimits
-from hookline.security.egress.transport import KEPT_BODY, READ_BODY, GuardedTransport
+from hookline.security.egress.transport import KEPT_BODY, READ_BODY, GuardedTransport, PoolLimits
 from hookline.server.connections import ConnectionLimits, Connections
 from hookline.server.protocol import connections_of
 from hookline.sinks.webhook import WebhookSink

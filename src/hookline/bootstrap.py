@@ -45,10 +45,9 @@ from hookline.queue.recovery import ClockSkew
 from hookline.queue.retention import PartitionKeeper, PbxRetention
 from hookline.security.egress.connect import Proxy
 from hookline.security.egress.policy import EgressPolicy
-from hookline.security.egress.pool import PoolLimits
 from hookline.security.egress.resolver import DnsResolver
 from hookline.security.egress.tls import client_tls
-from hookline.security.egress.transport import GuardedTransport
+from hookline.security.egress.transport import GuardedTransport, PoolLimits
 from hookline.security.secrets import KeyRing
 from hookline.settings import Settings, encryption_keys
 from hookline.sinks import Sink

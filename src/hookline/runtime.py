@@ -60,7 +60,7 @@ from hookline.metrics.exposition import Metrics
 from hookline.metrics.multiprocess import WRITE_EVERY, WorkerMetricsFiles
 from hookline.queue.port import PENDING_CHANNEL, Claimed
 from hookline.queue.postgres import PostgresQueue
-from hookline.security.egress.pool import PoolLimits
+from hookline.security.egress.transport import PoolLimits
 from hookline.settings import Settings, start_secrets
 from hookline.tracing import Tracing
 

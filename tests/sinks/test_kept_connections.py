@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from hookline.domain.deliveries import ErrorKind, Verdict
-from hookline.security.egress.pool import PoolLimits
+from hookline.security.egress.transport import PoolLimits
 from hookline.sinks import Shipment
 from sinks.contract import delivers, fails_as, sends_once
 from support.hostile import (

@@ -11,9 +11,8 @@ from hookline.domain.targets import WebhookTarget
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.connect import Proxy
 from hookline.security.egress.policy import EgressPolicy
-from hookline.security.egress.pool import PoolLimits
 from hookline.security.egress.resolver import NameNotResolved
-from hookline.security.egress.transport import GuardedTransport
+from hookline.security.egress.transport import GuardedTransport, PoolLimits
 from hookline.sinks import Shipment
 from hookline.sinks.webhook import WebhookSink
 

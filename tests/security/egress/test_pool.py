@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from hookline.security.egress.connect import Connection
 from hookline.security.egress.errors import ConnectionLost
-from hookline.security.egress.pool import Pool, PoolLimits
+from hookline.security.egress.transport import Pool, PoolLimits
 from hookline.security.egress.urls import Origin
 
 LIMITS: Final = PoolLimits(in_use=6, in_use_per_origin=4, idle=4, idle_seconds=30, age_seconds=120)

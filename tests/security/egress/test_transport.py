@@ -13,7 +13,7 @@ from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.errors import ConfigurationError
 from hookline.security.egress.connect import Proxy, interleaved
 from hookline.security.egress.policy import EgressPolicy
-from hookline.security.egress.pool import PoolLimits
+from hookline.security.egress.transport import PoolLimits
 from sinks.contract import delivers, fails_as
 from support.certificates import (
     Authority,

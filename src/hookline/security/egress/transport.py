@@ -7,7 +7,9 @@ is cancelled is closed.
 
 import asyncio
 import ssl
+from collections import OrderedDict
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Final
 
 import httpx
@@ -17,7 +19,6 @@ from hookline.logs import get_logger
 from hookline.security.egress.connect import Connection, Connector, Proxy
 from hookline.security.egress.errors import ConnectionLost, NameUnknown, TargetBlocked
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
-from hookline.security.egress.pool import Pool, PoolLimits
 from hookline.security.egress.responses import Received
 from hookline.security.egress.tls import client_tls
 from hookline.security.egress.urls import Origin, origin_of
@@ -26,6 +27,167 @@ log = get_logger(__name__)
 
 KEPT_BODY: Final = 4096  # bytes of an answer's body that are kept
 READ_BODY: Final = 65_536  # bytes read at most, so that a connection can serve again
+
+
+@dataclass(frozen=True, slots=True)
+class PoolLimits:
+    """How many connections there may be, and for how long."""
+
+    in_use: int = 512  # requests under way at a time
+    in_use_per_origin: int = 64
+    idle: int = 256  # kept open with nothing under way
+    idle_seconds: float = 30.0  # most servers give up on their side between 5 and 75 s
+    age_seconds: float = 120.0  # how long a change in the DNS may go unnoticed, at most
+
+
+class _Shelf:
+    """One origin's slots and idle connections, the one used last on top."""
+
+    __slots__ = ("busy", "idle", "slots")
+
+    def __init__(self, slots: int) -> None:
+        self.slots = asyncio.Semaphore(slots)
+        self.busy = 0  # requests that hold a slot or wait for one
+        self.idle: list[Connection] = []
+
+
+class Pool:
+    """Slots and idle connections by origin. `enter`, then `leave` exactly once.
+
+    An origin keeps as many connections as it had in use at once: the one used last serves next, so
+    that those it does not need any more grow old and are closed after `idle_seconds`. Once all
+    origins together have more than `idle`, those that have more than an equal share give up the
+    one that has been idle longest among theirs: an origin within its share loses none to others.
+    """
+
+    def __init__(self, limits: PoolLimits) -> None:
+        self._limits = limits
+        self._slots = asyncio.Semaphore(limits.in_use)
+        self._shelves: dict[Origin, _Shelf] = {}
+        self._idle: OrderedDict[Connection, _Shelf] = OrderedDict()  # idle longest first
+        self._keeping = 0  # origins that have an idle connection
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._closed = False
+
+    async def enter(self, origin: Origin) -> None:
+        """Take a slot for one request; wait while the bounds are reached."""
+        if self._closed:
+            raise ConnectionLost("the transport is closed", silent=False)
+        shelf = self._shelves.get(origin)
+        if shelf is None:
+            shelf = self._shelves[origin] = _Shelf(self._limits.in_use_per_origin)
+        shelf.busy += 1
+        try:
+            await shelf.slots.acquire()
+            try:
+                await self._slots.acquire()
+            except BaseException:
+                shelf.slots.release()
+                raise
+        except BaseException:
+            shelf.busy -= 1
+            self._tidy(origin, shelf)
+            raise
+
+    def reuse(self, origin: Origin) -> Connection | None:
+        """Return an idle connection that still looks alive, if there is one."""
+        shelf = self._shelves[origin]
+        now = asyncio.get_running_loop().time()
+        while shelf.idle:
+            connection = shelf.idle[-1]
+            self._take_off(connection, shelf)
+            if self._lasts(connection, now):
+                return connection
+            connection.abort()
+        return None
+
+    def leave(self, origin: Origin, connection: Connection | None = None) -> None:
+        """Give the slot back, and the connection if it can serve again."""
+        shelf = self._shelves[origin]
+        if connection is not None and connection.release():
+            self._keep(shelf, connection)
+        self._slots.release()
+        shelf.slots.release()
+        shelf.busy -= 1
+        self._tidy(origin, shelf)
+
+    def forget(self, origin: Origin) -> None:
+        """Close what is idle for an origin that is not in use: others may send to it as well."""
+        shelf = self._shelves.get(origin)
+        if shelf is not None and not shelf.busy:
+            self._drop_all(origin, shelf)
+
+    def close(self) -> None:
+        """Close everything idle, and keep nothing from now on."""
+        self._closed = True
+        for origin, shelf in tuple(self._shelves.items()):
+            self._drop_all(origin, shelf)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+
+    def _keep(self, shelf: _Shelf, connection: Connection) -> None:
+        if self._closed:
+            connection.abort()
+            return
+        self._keeping += not shelf.idle
+        shelf.idle.append(connection)
+        self._idle[connection] = shelf
+        if len(self._idle) > self._limits.idle:
+            self._drop_one()
+        if self._sweeper is None:
+            self._sweep_later()
+
+    def _drop_one(self) -> None:
+        """Close the one idle longest of the origins that have more than an equal share."""
+        share = self._limits.idle // self._keeping
+        for connection, shelf in self._idle.items():
+            if len(shelf.idle) > share:
+                self._take_off(connection, shelf)
+                connection.abort()
+                return
+
+    def _drop_all(self, origin: Origin, shelf: _Shelf) -> None:
+        for connection in tuple(shelf.idle):
+            self._take_off(connection, shelf)
+            connection.abort()
+        self._tidy(origin, shelf)
+
+    def _take_off(self, connection: Connection, shelf: _Shelf) -> None:
+        if shelf.idle[-1] is connection:
+            shelf.idle.pop()
+        else:
+            shelf.idle.remove(connection)
+        del self._idle[connection]
+        self._keeping -= not shelf.idle
+
+    def _lasts(self, connection: Connection, now: float) -> bool:
+        limits = self._limits
+        return (
+            connection.usable
+            and now - connection.idle_since <= limits.idle_seconds
+            and now - connection.opened_at <= connection.share_of_age * limits.age_seconds
+        )
+
+    def _tidy(self, origin: Origin, shelf: _Shelf) -> None:
+        if not shelf.busy and not shelf.idle:
+            self._shelves.pop(origin, None)
+
+    def _sweep_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._sweeper = loop.call_later(self._limits.idle_seconds / 2, self._sweep)
+
+    def _sweep(self) -> None:
+        self._sweeper = None
+        now = asyncio.get_running_loop().time()
+        for origin, shelf in tuple(self._shelves.items()):
+            for connection in tuple(shelf.idle):
+                if not self._lasts(connection, now):
+                    self._take_off(connection, shelf)
+                    connection.abort()
+            self._tidy(origin, shelf)
+        if self._idle:
+            self._sweep_later()
 
 
 class WholeBody(httpx.AsyncByteStream):
