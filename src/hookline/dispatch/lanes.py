@@ -9,9 +9,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from hookline.dispatch.capacity import Capacity
 from hookline.dispatch.lane import LaneRules, LaneState
-from hookline.dispatch.lane_schedule import LaneSchedule
+from hookline.dispatch.lane_schedule import Capacity, LaneSchedule
 from hookline.domain.access import Tenant
 from hookline.queue.port import Claimed
 
