@@ -1,4 +1,4 @@
-"""When lanes have work due in the database, and which of them to claim for."""
+"""When lanes have work due in the database, and how much a process has room to claim for them."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field

@@ -2,7 +2,8 @@
 
 It follows no redirect, decompresses nothing, takes no proxy from the environment and keeps a
 bounded part of an answer's body. Deadlines are the caller's: whatever is under way when a request
-is cancelled is closed.
+is cancelled is closed. Connections are kept for the next request, bounded in total and fairly
+between origins: one that uses up its own bound waits for itself.
 """
 
 import asyncio
