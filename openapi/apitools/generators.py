@@ -5,7 +5,7 @@ Each rule names a generator that fails, or makes code that does not compile, whe
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 Node = dict[str, Any]  # Any: a part of a JSON document
@@ -174,7 +174,7 @@ def _union(place: str, node: Node, schemas: Node, *, named: bool) -> Iterator[Fo
             yield place, "options in place must differ in their type"
         return
     mapped = node.get("discriminator", {}).get("mapping", {})
-    if sorted(mapped.values()) != sorted(references) or len(references) < len(options):
+    if {*mapped.values()} != {*references} or len(references) < len(options):
         yield place, "refer to every option, and map each in `discriminator`"
     else:
         yield from _mapping(place, mapped, node["discriminator"]["propertyName"], schemas)
@@ -183,7 +183,17 @@ def _union(place: str, node: Node, schemas: Node, *, named: bool) -> Iterator[Fo
 def _mapping(place: str, mapped: Mapping[str, str], field: str, schemas: Node) -> Iterator[Found]:
     for value, reference in mapped.items():
         name = reference.removeprefix(_PREFIX)
-        if schemas[name]["properties"].get(field, {}).get("const") != value:
-            yield place, f"{name} needs `{field}` with the constant {value}"
+        if value not in _values_of(schemas[name]["properties"].get(field, {}), schemas):
+            yield place, f"{name} needs `{field}` with the value {value}"
         if field not in schemas[name].get("required", ()):
             yield place, f"{name} must require `{field}`"
+
+
+def _values_of(described: Node, schemas: Node) -> Sequence[str]:
+    """Return what a field is, where that is a constant or one of a named list."""
+    if "const" in described:
+        return [described["const"]]
+    values: Sequence[str] = schemas.get(described.get("$ref", "").removeprefix(_PREFIX), {}).get(
+        "enum", ()
+    )
+    return values

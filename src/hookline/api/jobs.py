@@ -30,7 +30,7 @@ from hookline.dispatch.replays import WantedReplay
 from hookline.domain.jobs import EndStatus, JobKind, JobState
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.history.jobs import new_job
-from hookline.history.schemas import Erasure, ErasurePage, Replay, ReplayCount, ReplayPage
+from hookline.history.schemas import Erasure, ErasurePage, Replay, ReplayPage, ReplayStart
 from hookline.integrations.fields import (
     PRINTABLE,
     CompanyId,
@@ -105,9 +105,9 @@ class ReplayCreate(RequestDocument):
 @replays.post(
     "/integrations/{integration_id}/replays",
     status_code=202,
-    response_model=Replay,
+    response_model=ReplayStart,
     responses=job_started_or_counted(
-        ReplayCount, "/v1/replays/0190e5a1-7d10-7b3c-8e21-6f0c4b8a2d57"
+        ReplayStart, "/v1/replays/0190e5a1-7d10-7b3c-8e21-6f0c4b8a2d57"
     )
     | failures(400, 403, 404, 409, 413, 415, 422),
 )

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import Depends, Header, Request
-from pydantic import BaseModel, Field
+from pydantic import Field
 from starlette.responses import Response
 
 from hookline.errors import FieldProblem, InvalidInput
@@ -118,10 +118,12 @@ def job_started(location: str) -> Documented:
     return {202: {"headers": {"Location": address}}}
 
 
-def job_started_or_counted(counted: type[BaseModel], location: str) -> Documented:
-    """Document the same, or a 200 with what it would come to."""
-    document = {"model": counted, "description": "What it comes to; nothing was begun."}
-    return {200: document, **job_started(location)}
+def job_started_or_counted(started: object, location: str) -> Documented:
+    """Document the same, or a 200 with what it would come to; `started`: a union of both."""
+    counted = {"model": started, "description": "What it comes to; nothing was begun."}
+    documented = {200: counted, **job_started(location)}
+    documented[202]["description"] = "The job that was begun."
+    return documented
 
 
 _JSON: Final = (b"content-type", b"application/json")

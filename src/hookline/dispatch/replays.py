@@ -214,7 +214,10 @@ class ReplayRequests:
                 found, after = await self.replays.count_page(session, integration_id, wanted, after)
             total += found
         return ReplayCount(
-            integration_id=integration_id, total=total, complete=after >= wanted.beyond
+            integration_id=integration_id,
+            state="counted",
+            total=total,
+            complete=after >= wanted.beyond,
         )
 
     async def _checked(

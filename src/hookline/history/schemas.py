@@ -1,7 +1,7 @@
 """Events, deliveries and jobs as the REST API shows them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
@@ -280,10 +280,35 @@ class ReplayCount(Record):
     """What a replay would come to; nothing was queued."""
 
     integration_id: IntegrationId
+    state: Literal["counted"] = Field(
+        description="That of no job: this tells a count from a `Replay`."
+    )
     total: Count = Field(description="How many deliveries it would queue.")
     complete: bool = Field(
         description="Whether all of them were counted; where not, there are more than `total`."
     )
+
+
+def _tell_apart_by_state(union: dict[str, Any]) -> None:  # Any: a JSON schema
+    """Add what pydantic adds for literals alone: a job's state is an enumeration."""
+    place = "#/components/schemas/"
+    mapping = {state.value: f"{place}{Replay.__name__}" for state in JobState}
+    mapping["counted"] = f"{place}{ReplayCount.__name__}"
+    union["oneOf"] = union.pop("anyOf")
+    union["discriminator"] = {"propertyName": "state", "mapping": mapping}
+
+
+ReplayStart = TypeAliasType(
+    "ReplayStart",
+    Annotated[
+        Replay | ReplayCount,
+        Field(
+            description="The job that was begun, or what it would come to, told apart by `state`: "
+            "the same schema for both statuses, since many generators read only one of them.",
+            json_schema_extra=_tell_apart_by_state,
+        ),
+    ],
+)
 
 
 class ReplayPage(Record):

@@ -141,7 +141,12 @@ ANSWERS: Final[dict[str, object]] = {
     "getErasure": ERASURE,
     "startReplay": {**REPLAY, "state": "counting", "total": None, "queued": 0, "delivered": 0}
     | {"failed": 0},
-    "startReplay 200": {"integrationId": "s95eum", "total": 1204, "complete": True},
+    "startReplay 200": {
+        "integrationId": "s95eum",
+        "state": "counted",
+        "total": 1204,
+        "complete": True,
+    },
     "listReplays": {"items": [REPLAY], "next": None},
     "getReplay": REPLAY,
     "cancelReplay": {

@@ -250,7 +250,7 @@ def set_components_right(document: Schema) -> None:
     for name, schema in schemas.items():
         _drop_titles(schema)
         _say_defaults(schema)
-        _release_nullable_references(schema)
+        _release_nullable(schema)
         if name not in asked and schema.get("additionalProperties") is False:
             del schema["additionalProperties"]  # an answer may gain fields
     document["components"]["schemas"] = dict(sorted(schemas.items()))
@@ -313,13 +313,17 @@ def _say_defaults(schema: Schema) -> None:
             described["description"] = f"{described.get('description', '')} Default: `{default}`."
 
 
-def _release_nullable_references(schema: Schema) -> None:
-    """Take references that may be null out of `required`: Java's client refuses null there."""
+def _release_nullable(schema: Schema) -> None:
+    """Take references and lists that may be null out of `required`: Java refuses null there."""
     if "required" in schema:
         properties = schema["properties"]
         schema["required"] = [
-            name for name in schema["required"] if {"type": "null"} not in _union(properties[name])
+            name for name in schema["required"] if not _refused_by_java(properties[name])
         ]
+
+
+def _refused_by_java(described: Schema) -> bool:
+    return {"type": "null"} in _union(described) or described.get("type") == ["array", "null"]
 
 
 def _union(schema: Schema) -> list[Schema]:

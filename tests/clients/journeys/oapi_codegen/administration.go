@@ -113,7 +113,7 @@ func replays() []any {
 	id, until := create(wanted).Id, time.Now()
 	asked := api.ReplayCreate{Since: until.Add(-time.Hour), Until: until, Missing: at(true)}
 	started := must(client.StartReplayWithResponse(ctx, id, asked))
-	job := done(started.JSON202, started.Body)
+	job := must(done(started.JSON202, started.Body).AsReplay())
 	cancelled := must(client.CancelReplayWithResponse(ctx, job.Id))
 	done(cancelled.JSON200, cancelled.Body)
 	read := must(client.GetReplayWithResponse(ctx, job.Id))
@@ -124,9 +124,10 @@ func replays() []any {
 	}
 	asked.DryRun = at(true)
 	counted := must(client.StartReplayWithResponse(ctx, id, asked))
+	count := must(done(counted.JSON200, counted.Body).AsReplayCount())
 	deleted := must(client.DeleteIntegrationWithResponse(ctx, id, nil)).StatusCode()
 	return []any{
-		done(counted.JSON200, counted.Body).Total, done(read.JSON200, read.Body).Queued, deleted,
+		count.Total, done(read.JSON200, read.Body).Queued, deleted,
 	}
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"net/http"
 	"os"
 	"slices"
@@ -107,7 +106,7 @@ func replays() []any {
 	until := time.Now()
 	asked := hookline.NewReplayCreate(until.Add(-time.Hour), until)
 	asked.SetMissing(true)
-	job := startReplay(integration.Id, *asked)
+	job := startReplay(integration.Id, *asked).Replay
 	must(client.ReplaysAPI.CancelReplay(ctx, job.Id).Execute())
 	read := must(client.ReplaysAPI.GetReplay(ctx, job.Id).Execute())
 	page := must(client.ReplaysAPI.ListReplays(ctx, integration.Id).Execute())
@@ -115,21 +114,13 @@ func replays() []any {
 		panic("The replay is not listed.")
 	}
 	asked.SetDryRun(true)
-	counted := must(client.ReplaysAPI.StartReplay(ctx, integration.Id).ReplayCreate(*asked).Execute())
+	counted := startReplay(integration.Id, *asked).ReplayCount
 	deleted := status(client.IntegrationsAPI.DeleteIntegration(ctx, integration.Id).Execute())
 	return []any{counted.Total, read.Queued, deleted}
 }
 
-// startReplay reads the job from the answer's body: Execute can return a dry run's count alone.
-func startReplay(id string, asked hookline.ReplayCreate) (job hookline.Replay) {
-	_, response, err := client.ReplaysAPI.StartReplay(ctx, id).ReplayCreate(asked).Execute()
-	if response == nil || response.StatusCode != http.StatusAccepted {
-		panic(err)
-	}
-	if err := json.NewDecoder(response.Body).Decode(&job); err != nil {
-		panic(err)
-	}
-	return job
+func startReplay(id string, asked hookline.ReplayCreate) *hookline.ReplayStart {
+	return must(client.ReplaysAPI.StartReplay(ctx, id).ReplayCreate(asked).Execute())
 }
 
 func erasures() []any {
