@@ -50,6 +50,7 @@ public final class Journey {
   private static final String PBX = "000000000001";
   private static final Duration PATIENCE = Duration.ofSeconds(30);
 
+  private final ApiClient client;
   private final IntegrationsApi integrations;
   private final EventTypesApi eventTypes;
   private final EventsApi events;
@@ -58,6 +59,7 @@ public final class Journey {
   private final PbxRecordsApi pbxs;
 
   private Journey(ApiClient client) {
+    this.client = client;
     integrations = new IntegrationsApi(client);
     eventTypes = new EventTypesApi(client);
     events = new EventsApi(client);
@@ -70,7 +72,8 @@ public final class Journey {
     ApiClient client = new ApiClient();
     client.setBasePath(System.getenv("HOOKLINE"));
     client.setBearerToken(System.getenv("KEY"));
-    System.out.println(JSON.getGson().toJson(new Journey(client).day()));
+    Map<String, Object> seen = new Journey(client).day();
+    System.out.println(JSON.getGson().newBuilder().serializeNulls().create().toJson(seen));
     client.getHttpClient().dispatcher().executorService().shutdown();
     client.getHttpClient().connectionPool().evictAll();
   }
@@ -92,10 +95,11 @@ public final class Journey {
     seen.put("changed", change(webhook));
     seen.put("after", gone(queue));
     seen.put("pbx", describe());
+    new Administration(client).administer(seen, webhook);
     return seen;
   }
 
-  private static IntegrationCreate webhookAt(String url) {
+  static IntegrationCreate webhookAt(String url) {
     WebhookTransmissionCreate target =
         new WebhookTransmissionCreate()
             .type(WebhookTransmissionCreate.TypeEnum.WEBHOOK)
@@ -134,7 +138,7 @@ public final class Journey {
     return eventTypes.listEventTypes(null).getGroups().stream().map(EventGroup::getName).toList();
   }
 
-  private interface Call {
+  interface Call {
     void run() throws ApiException;
   }
 
@@ -145,6 +149,10 @@ public final class Journey {
       return refused.getResponseBody();
     }
     throw new AssertionError("The call was not refused.");
+  }
+
+  static Problem problem(Call call) throws Exception {
+    return Problem.fromJson(refused(call));
   }
 
   private List<String> wrongFields() throws Exception {
@@ -249,22 +257,30 @@ public final class Journey {
   }
 
   private List<Object> change(Integration webhook) throws Exception {
+    IntegrationPatch rules =
+        new IntegrationPatch()
+            .omit(List.of("data.chunks"))
+            .filter(Map.of("data", Map.of("direction", List.of("inbound"))));
+    integrations.updateIntegration(webhook.getId(), rules, null);
     ApiResponse<Integration> read = integrations.getIntegrationWithHttpInfo(webhook.getId(), null);
     String tag = read.getHeaders().get("etag").get(0);
     IntegrationPatch changes = new IntegrationPatch().enabled(false).rateLimit(new BigDecimal(5));
     Integration changed = integrations.updateIntegration(webhook.getId(), changes, tag);
-    String stale = refused(() -> integrations.updateIntegration(webhook.getId(), changes, tag));
+    if (!changed.getOmit().equals(rules.getOmit())
+        || !changed.getFilter().equals(rules.getFilter())) {
+      throw new AssertionError("A patch that left fields out has changed them: " + changed);
+    }
+    Problem stale = problem(() -> integrations.updateIntegration(webhook.getId(), changes, tag));
     return List.of(
         changed.getEnabled(),
         changed.getRateLimit(),
         changed.getHealth().getDisabledReason(),
-        Problem.fromJson(stale).getType());
+        stale.getType());
   }
 
   private List<Object> gone(Integration queue) throws Exception {
     int deleted = integrations.deleteIntegrationWithHttpInfo(queue.getId(), null).getStatusCode();
-    String body = refused(() -> integrations.getIntegration(queue.getId(), null));
-    Problem missing = Problem.fromJson(body);
+    Problem missing = problem(() -> integrations.getIntegration(queue.getId(), null));
     return List.of(deleted, missing.getStatus(), missing.getType());
   }
 
