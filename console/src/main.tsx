@@ -14,19 +14,26 @@ import { queries } from "./api/setup";
 import { startI18n } from "./i18n";
 import { router } from "./router";
 import { SignIn } from "./session/SignIn";
-import { takeKeyFromAddress, useSession } from "./session/session";
+import { session, takeKeyFromAddress, useSession } from "./session/session";
 import { cssVariables, theme } from "./theme";
 
 config({ jitless: true }); // the content security policy allows no code made at run time
 
 function Console({ handedKey }: { handedKey: string | null }) {
-  const session = useSession();
-  if (session === null) return <SignIn handedKey={handedKey} />;
+  if (useSession() === null) return <SignIn handedKey={handedKey} />;
   return <RouterProvider router={router} />;
+}
+
+/** A vendor's page may hand an open console another key, such as the next short-lived one. */
+function takeNewKey(): void {
+  const key = takeKeyFromAddress();
+  if (key !== null) void session.signIn(key).catch(session.expire);
 }
 
 async function start(): Promise<void> {
   const handedKey = takeKeyFromAddress();
+  if (handedKey !== null && handedKey !== session.key()) session.signOut();
+  window.addEventListener("hashchange", takeNewKey);
   await startI18n();
   const root = document.getElementById("root");
   if (root === null) throw new Error("index.html has no #root");

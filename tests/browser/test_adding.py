@@ -123,7 +123,7 @@ async def test_the_example_for_missed_calls_is_tried_added_and_lets_these_alone_
     )
     await admin.get_by_role("button", name="Start from an example").click()
     await admin.get_by_role("menuitem", name="Only missed calls").click()
-    await expect(admin.get_by_text("0 of 1 example events pass")).to_be_visible()
+    await expect(admin.get_by_text("0 of 1 example event passes")).to_be_visible()
     await admin.get_by_role("combobox", name="Leave out").fill("data.flows.*.caller.phone")
     await admin.keyboard.press("Enter")
     await admin.get_by_role("button", name="Add", exact=True).click()

@@ -242,7 +242,7 @@ async def test_what_an_event_said_is_erased(
     dialog = admin.get_by_role("dialog", name="Erase for ever?")
     await expect(dialog).to_contain_text(f"PBX {pbx}, private")
     await dialog.get_by_role("button", name="Erase").click()
-    await expect(admin.get_by_text("1 of 1 events erased")).to_be_visible()
+    await expect(admin.get_by_text("1 of 1 event erased")).to_be_visible()
     erased = await service.read(f"/v1/events/{receipt['eventId']}")
     assert erased["erasedAt"] is not None
     assert "data" not in erased["event"]

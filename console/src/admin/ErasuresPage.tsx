@@ -7,25 +7,30 @@ import {
   SegmentedControl,
   SimpleGrid,
   Stack,
+  Table,
   Text,
   TextInput,
   Title,
 } from "@mantine/core";
 import { useForm } from "@mantine/form";
-import { useMutation, useQuery } from "@tanstack/react-query";
-import { getRouteApi } from "@tanstack/react-router";
+import { useInfiniteQuery, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { getRouteApi, Link } from "@tanstack/react-router";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import { asApiError } from "../api/problems";
 import type { Erasure, ErasureCreate } from "../client";
-import { getErasureOptions, startErasureMutation } from "../client/@tanstack/react-query.gen";
+import {
+  getErasureOptions,
+  listErasuresInfiniteOptions,
+  startErasureMutation,
+} from "../client/@tanstack/react-query.gen";
 import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
 import { Fact } from "../shared/Block";
 import { Confirm } from "../shared/Confirm";
 import { fromLocalInput } from "../shared/format";
-import { Waiting } from "../shared/Listing";
+import { Empty, Listing, Waiting } from "../shared/Listing";
 import { Page } from "../shared/Page";
 import { jobStateText, RUNNING } from "../shared/states";
 import { Time } from "../shared/Time";
@@ -54,6 +59,7 @@ export function ErasuresPage() {
       </Text>
       <Form />
       {job && <Job id={job} />}
+      <Past />
     </Page>
   );
 }
@@ -61,6 +67,7 @@ export function ErasuresPage() {
 function Form() {
   const { t } = useTranslation();
   const navigate = route.useNavigate();
+  const queries = useQueryClient();
   const [asked, setAsked] = useState<ErasureCreate | null>(null);
   const form = useForm<Values>({
     initialValues: { whose: "pbx", pbx: "", company: "", subject: "", before: "" },
@@ -77,6 +84,7 @@ function Form() {
       setAsked(null);
       form.reset();
       await navigate({ search: { job: id } });
+      await queries.invalidateQueries();
     },
     onError: (error) => {
       const { fields } = asApiError(error);
@@ -162,6 +170,62 @@ function Form() {
   );
 }
 
+/** What was asked for before, newest first. */
+function Past() {
+  const { t, i18n } = useTranslation();
+  const number = new Intl.NumberFormat(localeOf(i18n.language));
+  const list = useInfiniteQuery({
+    ...listErasuresInfiniteOptions(),
+    initialPageParam: {},
+    getNextPageParam: (page) => page.next ?? undefined,
+    refetchInterval: ({ state }) =>
+      state.data?.pages.some(({ items }) => items.some((erasure) => RUNNING.has(erasure.state)))
+        ? AGAIN
+        : false,
+  });
+  return (
+    <>
+      <Title order={2}>{t("Erasures so far")}</Title>
+      <Listing<Erasure>
+        label={t("Erasures so far")}
+        list={list}
+        columns={[
+          { title: t("Created") },
+          { title: t("Whose events") },
+          { title: t("Subject"), visibleFrom: "sm" },
+          { title: t("Asked for by"), visibleFrom: "md" },
+          { title: t("Erased") },
+        ]}
+        row={(erasure) => (
+          <Table.Tr key={erasure.id}>
+            <Table.Td>
+              <Link to="/erasures" search={{ job: erasure.id }} className="link">
+                <Time at={erasure.createdAt} />
+              </Link>
+            </Table.Td>
+            <Table.Td className="mono break">{erasure.pbx ?? erasure.company}</Table.Td>
+            <Table.Td visibleFrom="sm" className="mono break">
+              {erasure.subject ?? t("everything")}
+            </Table.Td>
+            <Table.Td visibleFrom="md" className="break">
+              {erasure.createdBy}
+            </Table.Td>
+            <Table.Td>
+              {number.format(erasure.erased)}
+              {erasure.state !== "done" && ` · ${jobStateText(t, erasure.state)}`}
+            </Table.Td>
+          </Table.Tr>
+        )}
+        empty={
+          <Empty title={t("Nothing was erased yet")}>
+            {t("What is erased from now on is listed here, for as long as events are kept.")}
+          </Empty>
+        }
+      />
+    </>
+  );
+}
+
 function Job({ id }: { id: string }) {
   const erasure = useQuery({
     ...getErasureOptions({ path: { erasureId: id } }),
@@ -184,6 +248,7 @@ function Shown({ erasure }: { erasure: Erasure }) {
         {RUNNING.has(erasure.state) && <Progress value={share} aria-label={t("Progress")} />}
         <Text role="status">
           {t("{{erased}} of {{total}} events erased", {
+            count: erasure.total ?? 0,
             erased: number.format(erasure.erased),
             total,
           })}

@@ -1,6 +1,7 @@
 import {
   Alert,
   Badge,
+  Box,
   Button,
   Group,
   Modal,
@@ -30,6 +31,7 @@ import { Copyable } from "../shared/Copyable";
 import { fromLocalInput } from "../shared/format";
 import { Empty, Listing } from "../shared/Listing";
 import { Page } from "../shared/Page";
+import { scopeOf } from "../shared/states";
 import { Time } from "../shared/Time";
 
 /** Keys: minted, listed, revoked. */
@@ -66,10 +68,18 @@ export function KeysPage() {
             <Table.Td>
               <Text className="break">{key.name ?? "–"}</Text>
               <span className="mono">{key.hint}…</span>
+              <Box hiddenFrom="sm" className="mono">
+                {scopeOf(t, key)}
+              </Box>
             </Table.Td>
-            <Table.Td>{key.role}</Table.Td>
+            <Table.Td>
+              {key.role}
+              <Box hiddenFrom="xs" mt={4}>
+                <StateBadge state={key.state} />
+              </Box>
+            </Table.Td>
             <Table.Td visibleFrom="sm" className="mono">
-              {key.pbx ?? key.company ?? t("everything")}
+              {scopeOf(t, key)}
             </Table.Td>
             <Table.Td visibleFrom="md">
               {key.lastUsedAt ? <Time at={key.lastUsedAt} /> : t("never")}
@@ -78,14 +88,7 @@ export function KeysPage() {
               {key.expiresAt ? <Time at={key.expiresAt} /> : t("never")}
             </Table.Td>
             <Table.Td visibleFrom="xs">
-              <Badge
-                variant="outline"
-                tt="none"
-                className="state"
-                color={key.state === "valid" ? "teal" : "gray"}
-              >
-                {stateText(t, key.state)}
-              </Badge>
+              <StateBadge state={key.state} />
             </Table.Td>
             <Table.Td>
               {key.state === "valid" && (
@@ -221,6 +224,16 @@ function Revocation({ apiKey, onClose }: { apiKey: ApiKey; onClose: () => void }
     >
       {t("Whoever uses it is refused from now on. This cannot be undone.")}
     </Confirm>
+  );
+}
+
+function StateBadge({ state }: { state: ApiKey["state"] }) {
+  const { t } = useTranslation();
+  const colour = state === "valid" ? "teal" : "gray";
+  return (
+    <Badge variant="outline" tt="none" className="state" color={colour}>
+      {stateText(t, state)}
+    </Badge>
   );
 }
 

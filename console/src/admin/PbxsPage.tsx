@@ -10,6 +10,7 @@ import {
   Stack,
   Switch,
   Table,
+  Text,
   TextInput,
 } from "@mantine/core";
 import { useForm } from "@mantine/form";
@@ -84,7 +85,12 @@ export function PbxsPage() {
         ]}
         row={(pbx) => (
           <Table.Tr key={pbx.pbx}>
-            <Table.Td className="mono">{pbx.pbx}</Table.Td>
+            <Table.Td className="mono">
+              {pbx.pbx}
+              <Text size="sm" c="dimmed" hiddenFrom="sm" className="break">
+                {pbx.company}
+              </Text>
+            </Table.Td>
             <Table.Td className="mono" visibleFrom="sm">
               {pbx.company}
             </Table.Td>

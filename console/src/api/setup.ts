@@ -18,6 +18,17 @@ client.interceptors.response.use((response) => {
   return response;
 });
 
+let key = session.key();
+
+/** What one key was shown is not shown to the next one's holder. */
+function forget(): void {
+  if (session.key() === key) return;
+  key = session.key();
+  if (key === undefined) return queries.clear();
+  queries.removeQueries({ type: "inactive" });
+  void queries.invalidateQueries();
+}
+
 function watch(error: unknown): void {
   const { status } = asApiError(error);
   if (status === 401) session.expire();
@@ -34,3 +45,5 @@ export const queries = new QueryClient({
     },
   },
 });
+
+session.onChange(forget);

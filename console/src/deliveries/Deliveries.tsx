@@ -11,6 +11,7 @@ import { Empty, Listing } from "../shared/Listing";
 import { Period } from "../shared/Period";
 import { reasonText, StatusBadge, statusText } from "../shared/states";
 import { Time } from "../shared/Time";
+import { TypeName } from "../shared/TypeName";
 import { useLiveDeliveries } from "./live";
 
 const STATUSES: readonly DeliveryStatus[] = ["pending", "delivered", "failed", "skipped"];
@@ -84,8 +85,8 @@ function Row({ delivery, alone }: { delivery: Delivery; alone: boolean }) {
           <Time at={delivery.createdAt} seconds />
         </Link>
       </Table.Td>
-      <Table.Td className="mono break">
-        {delivery.type}
+      <Table.Td>
+        <TypeName name={delivery.type} />
         <Box hiddenFrom="sm" mt={4}>
           <StatusBadge status={delivery.status} />
         </Box>

@@ -14,7 +14,7 @@ import { milliseconds } from "../shared/format";
 import { IntegrationName } from "../shared/IntegrationName";
 import { Waiting } from "../shared/Listing";
 import { Page } from "../shared/Page";
-import { errorText, reasonText, StatusBadge } from "../shared/states";
+import { errorText, reasonText, StatusBadge, tlsText } from "../shared/states";
 import { Time } from "../shared/Time";
 
 const route = getRouteApi("/deliveries/$deliveryId");
@@ -43,6 +43,7 @@ function Shown({ delivery }: { delivery: Delivery }) {
       <Group gap="sm">
         <StatusBadge status={delivery.status} />
         {delivery.reason && <Text>{reasonText(t, delivery.reason)}</Text>}
+        {delivery.replay && <Text c="dimmed">{t("Sent again on request.")}</Text>}
         {delivery.status === "pending" && delivery.nextAttemptAt && (
           <Text>
             {t("Next attempt")}: <Time at={delivery.nextAttemptAt} seconds />
@@ -93,8 +94,8 @@ function AttemptFacts({ attempt }: { attempt: Attempt }) {
     attempt.statusCode !== null ? `HTTP ${attempt.statusCode}` : undefined,
     milliseconds(localeOf(i18n.language), attempt.durationMs),
     attempt.error ? errorText(t, attempt.error, attempt.statusCode) : undefined,
-    attempt.tlsReason ?? undefined,
-    attempt.responseDefect ?? undefined,
+    attempt.tlsReason ? tlsText(t, attempt.tlsReason) : undefined,
+    attempt.responseDefect ? t("It was not proper HTTP/1.1.") : undefined,
   ];
   return (
     <Stack gap="xs" mt={4}>

@@ -86,10 +86,15 @@ function Outcomes({ outcomes }: { outcomes: IntegrationOutcome[] }) {
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>
-          {outcomes.map((outcome) => (
-            <Table.Tr key={outcome.integrationId}>
+          {outcomes.map((outcome, index) => (
+            <Table.Tr key={keyOf(outcome)}>
               <Table.Td>
                 <IntegrationName id={outcome.integrationId} />
+                {isRepeated(outcomes, index) && (
+                  <Text size="sm" c="dimmed">
+                    {t("Sent again on request.")}
+                  </Text>
+                )}
                 <Box hiddenFrom="sm" mt={4}>
                   <StatusBadge status={outcome.status} />
                 </Box>
@@ -146,11 +151,16 @@ function Why({ outcome }: { outcome: IntegrationOutcome }) {
 function Progress({ outcome: { detail, status } }: { outcome: IntegrationOutcome }) {
   const { t } = useTranslation();
   if (!detail || status === "delivered") return null;
-  const { lastAttempt, nextAttemptAt, nextProbeAt, paused, behind } = detail;
+  const { lastAttempt, nextAttemptAt, nextProbeAt, paused, pausedSince, behind } = detail;
   const next = paused ? nextProbeAt : nextAttemptAt;
   return (
     <Text size="sm" component="div">
       {paused && <div>{t("The integration is paused until its receiver answers again.")}</div>}
+      {pausedSince && (
+        <div>
+          {t("Paused since")}: <Time at={pausedSince} seconds />
+        </div>
+      )}
       {behind && <div>{t("It waits for an earlier event of the same subject.")}</div>}
       {lastAttempt?.error && (
         <div>
@@ -194,7 +204,7 @@ function Story({ subject, shown }: { subject: string; shown: string }) {
           >
             <Stack gap={4} mt={4}>
               {records[index]?.data?.outcomes.map((outcome) => (
-                <Text key={outcome.integrationId} size="sm" component="div">
+                <Text key={keyOf(outcome)} size="sm" component="div">
                   <IntegrationName id={outcome.integrationId} />{" "}
                   <StatusBadge status={outcome.status} />{" "}
                   {outcome.reason && reasonText(t, outcome.reason)}
@@ -230,6 +240,16 @@ function Step({ event, shown }: { event: EventSummary; shown: boolean }) {
       </Text>
     </>
   );
+}
+
+/** An integration has several deliveries of an event that was sent again. */
+function keyOf({ integrationId, deliveryId }: IntegrationOutcome): string {
+  return deliveryId ?? integrationId;
+}
+
+function isRepeated(outcomes: readonly IntegrationOutcome[], index: number): boolean {
+  const { integrationId } = outcomes[index]!;
+  return outcomes.findIndex((outcome) => outcome.integrationId === integrationId) < index;
 }
 
 function textOf(value: unknown): string {

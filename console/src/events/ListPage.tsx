@@ -11,6 +11,7 @@ import { Empty, Listing } from "../shared/Listing";
 import { Page } from "../shared/Page";
 import { Period } from "../shared/Period";
 import { Time } from "../shared/Time";
+import { TypeName } from "../shared/TypeName";
 
 const route = getRouteApi("/events");
 const TYPING = 300; // milliseconds after the last key until the list follows
@@ -52,7 +53,9 @@ export function ListPage() {
                 <Time at={found.acceptedAt} seconds />
               </Link>
             </Table.Td>
-            <Table.Td className="mono break">{found.type}</Table.Td>
+            <Table.Td>
+              <TypeName name={found.type} />
+            </Table.Td>
             <Table.Td visibleFrom="md" className="mono break">
               {found.subject}
             </Table.Td>

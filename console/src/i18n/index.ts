@@ -18,6 +18,20 @@ export function localeOf(language: string): string {
   return navigator.languages.find((tag) => tag.split("-")[0] === language) ?? language;
 }
 
+type CatalogueTexts = Record<string, { title: string; description: string }>;
+/** By the names of groups and types; English is what the API says. */
+const CATALOGUE: Record<Language, () => Promise<{ default: CatalogueTexts }>> = {
+  en: () => Promise.resolve({ default: {} }),
+  de: () => import("../../locales/catalogue/de.json"),
+  it: () => import("../../locales/catalogue/it.json"),
+  fr: () => import("../../locales/catalogue/fr.json"),
+};
+
+/** The title and description of a built-in group or type in a language; nothing where it has none. */
+export function catalogueText(language: string, name: string): CatalogueTexts[string] | undefined {
+  return i18next.getResource(language, "catalogue", name) as CatalogueTexts[string] | undefined;
+}
+
 function isLanguage(value: string | undefined): value is Language {
   return value !== undefined && value in LANGUAGES;
 }
@@ -32,8 +46,9 @@ function preferred(): Language {
 
 async function load(language: Language): Promise<void> {
   if (i18next.hasResourceBundle(language, "translation")) return;
-  const { default: texts } = await FILES[language]();
-  i18next.addResourceBundle(language, "translation", texts);
+  const [texts, catalogue] = await Promise.all([FILES[language](), CATALOGUE[language]()]);
+  i18next.addResourceBundle(language, "translation", texts.default);
+  i18next.addResourceBundle(language, "catalogue", catalogue.default);
 }
 
 /** Show another language from now on, in this browser. */

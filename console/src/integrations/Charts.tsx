@@ -80,6 +80,7 @@ function Drawn({ buckets, interval }: { buckets: StatisticsBucket[]; interval: "
               failed: number.format(total((bucket) => bucket.failed)),
               skipped: number.format(total((bucket) => bucket.skipped)),
               retries: number.format(total((bucket) => bucket.retries)),
+              count: total((bucket) => bucket.retries),
             },
           )}
         </Text>

@@ -13,11 +13,10 @@ import {
   TextInput,
 } from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
-import { useQuery } from "@tanstack/react-query";
 import { ChevronDown, ChevronRight } from "lucide-react";
 import { useTranslation } from "react-i18next";
 
-import { listEventTypesOptions } from "../client/@tanstack/react-query.gen";
+import { useCatalogue } from "../shared/catalogue";
 import type { FieldProps } from "./Fields";
 import { NO_POLICY, type Policy } from "./values";
 
@@ -85,10 +84,10 @@ export function DeliveryFields({ form }: FieldProps) {
 /** One set of fields for each group that is chosen, or has a policy already. */
 function Policies({ form }: FieldProps) {
   const { t } = useTranslation();
-  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
+  const catalogue = useCatalogue();
   const { events, delivery } = form.values;
   const groups = [...new Set([...Object.keys(events), ...Object.keys(delivery)])];
-  const titles = new Map(catalogue.data?.groups.map(({ name, title }) => [name, title]));
+  const titles = new Map(catalogue.data?.map(({ name, title }) => [name, title]));
   return (
     <Input.Wrapper
       label={t("Retries and age, by group of events")}

@@ -117,6 +117,16 @@ function Health({ integration }: { integration: Integration }) {
             {health.lastErrorAt && <Time at={health.lastErrorAt} />}
           </Text>
         )}
+        {health.failingSince && (
+          <Text size="sm">
+            {t("Nothing has got through since")}: <Time at={health.failingSince} />
+          </Text>
+        )}
+        {health.state === "paused" && health.lastErrorAt && (
+          <Text size="sm">
+            {t("Paused since")}: <Time at={health.lastErrorAt} />
+          </Text>
+        )}
         {health.state === "paused" && (
           <Text size="sm">
             {t("What comes meanwhile waits and is sent once the receiver answers again.")}{" "}

@@ -13,15 +13,15 @@ import {
   type TreeNodeData,
   useTree,
 } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 import { ChevronDown, ChevronRight, Search } from "lucide-react";
 import { type KeyboardEvent, useEffect, useId, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { EventGroup, EventSelection, EventTypeDescription } from "../client";
-import { listEventTypesOptions } from "../client/@tanstack/react-query.gen";
 import { Problem } from "../layout/Failures";
+import { useCatalogue } from "../shared/catalogue";
 import { Waiting } from "../shared/Listing";
+import { TypeName } from "../shared/TypeName";
 import { groupState, isChosen, toggleFuture, toggleGroup, toggleType } from "./selection";
 import classes from "./EventTree.module.css";
 
@@ -38,11 +38,11 @@ interface Node extends TreeNodeData {
 const FUTURE = "future:"; // the leaf of a group that stands for types it will get later
 
 export function EventTree({ value, onChange, error }: Props) {
-  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
+  const catalogue = useCatalogue();
   if (catalogue.isPending) return <Waiting />;
   if (catalogue.isError)
     return <Problem error={catalogue.error} retry={() => void catalogue.refetch()} />;
-  return <Groups groups={catalogue.data.groups} value={value} onChange={onChange} error={error} />;
+  return <Groups groups={catalogue.data} value={value} onChange={onChange} error={error} />;
 }
 
 function Groups({ groups, value, onChange, error }: Props & { groups: EventGroup[] }) {
@@ -178,9 +178,9 @@ function Row({ node, hasChildren, expanded, elementProps, value, toggle }: RowPr
           }}
         />
         <div>
-          <Group gap="xs" id={id}>
+          <Group gap="0 var(--mantine-spacing-xs)" id={id}>
             <Text fw={hasChildren ? 600 : 400}>{node.label}</Text>
-            {type && <span className="mono break">{type.name}</span>}
+            {type && <TypeName name={type.name} />}
             {type?.licensed && (
               <Badge size="sm" variant="outline" color="gray" tt="none">
                 {t("needs a licence")}

@@ -12,12 +12,11 @@ import {
   TextInput,
 } from "@mantine/core";
 import type { UseFormReturnType } from "@mantine/form";
-import { useQuery } from "@tanstack/react-query";
 import { Plus, Trash2 } from "lucide-react";
 import { useMemo } from "react";
 import { useTranslation } from "react-i18next";
 
-import { listEventTypesOptions } from "../client/@tanstack/react-query.gen";
+import { useCatalogue } from "../shared/catalogue";
 import { EventTree } from "./EventTree";
 import { FilterField } from "./FilterField";
 import { FilterTrial } from "./FilterTrial";
@@ -162,9 +161,9 @@ export function EventsField({ form }: FieldProps) {
 /** Which of the chosen events, and what of them: filter and omissions, tried while they are edited. */
 export function ContentField({ form, integrationId }: FieldProps & { integrationId?: string }) {
   const { t } = useTranslation();
-  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
+  const catalogue = useCatalogue();
   const { events, filter, omit } = form.values;
-  const groups = useMemo(() => catalogue.data?.groups ?? [], [catalogue.data]);
+  const groups = useMemo(() => catalogue.data ?? [], [catalogue.data]);
   const chosen = useMemo(
     () =>
       groups.flatMap((group) => group.types.filter(({ name }) => isChosen(events, group, name))),

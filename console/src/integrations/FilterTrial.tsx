@@ -8,6 +8,7 @@ import { tryFilter, type TriedEvent } from "../client";
 import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
 import { Block } from "../shared/Block";
+import { TypeName } from "../shared/TypeName";
 import { filterOf } from "./values";
 
 const TYPING = 500; // milliseconds after the last key until it is tried
@@ -83,15 +84,16 @@ function Tried({ items, recent, omitting }: TriedProps) {
   const { t, i18n } = useTranslation();
   const number = new Intl.NumberFormat(localeOf(i18n.language));
   const passing = items.filter(({ passes }) => passes).length;
-  const counts = { passing: number.format(passing), total: number.format(items.length) };
+  const count = items.length;
+  const counts = { passing: number.format(passing), total: number.format(count) };
   return (
     <Stack gap="xs">
       <Text size="sm" fw={600} role="status">
-        {items.length === 0
+        {count === 0
           ? t("Choose types of events to try the filter on examples of them.")
           : recent
-            ? t("{{passing}} of the last {{total}} events pass", counts)
-            : t("{{passing}} of {{total}} example events pass", counts)}
+            ? t("{{passing}} of the last {{total}} events pass", { ...counts, count })
+            : t("{{passing}} of {{total}} example events pass", { ...counts, count })}
       </Text>
       {items.length > 0 && (
         <Accordion variant="contained" multiple>
@@ -107,7 +109,7 @@ function Tried({ items, recent, omitting }: TriedProps) {
                   >
                     {item.passes ? t("Passes") : t("Filtered")}
                   </Badge>
-                  <span className="mono">{item.type}</span>
+                  <TypeName name={item.type} />
                   {item.refusedBy && (
                     <Text size="sm" c="dimmed" className="break">
                       {t("because of {{path}}", { path: item.refusedBy })}

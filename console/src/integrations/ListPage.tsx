@@ -3,6 +3,7 @@ import { useDebouncedCallback } from "@mantine/hooks";
 import { keepPreviousData, useInfiniteQuery, useQueries } from "@tanstack/react-query";
 import { getRouteApi, Link } from "@tanstack/react-router";
 import { Plus } from "lucide-react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type {
@@ -15,6 +16,7 @@ import {
   getStatisticsByIntegrationOptions,
   listIntegrationsInfiniteOptions,
 } from "../client/@tanstack/react-query.gen";
+import { useCatalogue } from "../shared/catalogue";
 import { Empty, Listing } from "../shared/Listing";
 import { Page } from "../shared/Page";
 import { Sparkline } from "../shared/Sparkline";
@@ -33,6 +35,7 @@ export function ListPage() {
     initialPageParam: {},
     getNextPageParam: (page) => page.next ?? undefined,
   });
+  const [resets, setResets] = useState(0); // the fields, which keep what is typed, start anew
   const counts = useCounts(list.data?.pages.map(({ items }) => items) ?? []);
   const add = (
     <Button component={Link} to="/integrations/new" leftSection={<Plus size={16} />}>
@@ -41,7 +44,7 @@ export function ListPage() {
   );
   return (
     <Page title={t("Integrations")} actions={add}>
-      <Filters />
+      <Filters key={resets} />
       <Listing<Integration>
         label={t("Integrations")}
         list={list}
@@ -59,7 +62,12 @@ export function ListPage() {
         empty={
           filtered ? (
             <Empty title={t("No integration matches the filters")}>
-              <Link to="/integrations" search={{}}>
+              <Link
+                to="/integrations"
+                search={{}}
+                className="link"
+                onClick={() => setResets((before) => before + 1)}
+              >
                 {t("Show all integrations")}
               </Link>
             </Empty>
@@ -143,13 +151,17 @@ function Row({ integration, counts }: RowProps) {
 /** The chosen events, group by group. */
 export function Chosen({ events }: { events: EventSelection }) {
   const { t } = useTranslation();
+  const titles = new Map(useCatalogue().data?.map(({ name, title }) => [name, title]));
   return (
     <Group gap={6}>
-      {Object.entries(events).map(([group, choice]) => (
-        <Badge key={group} variant="default" tt="none" fw={500} className="state">
-          {choice === "all" ? t("{{group}}: all", { group }) : `${group}: ${choice.length}`}
-        </Badge>
-      ))}
+      {Object.entries(events).map(([name, choice]) => {
+        const group = titles.get(name) ?? name;
+        return (
+          <Badge key={name} variant="default" tt="none" fw={500} className="state">
+            {choice === "all" ? t("{{group}}: all", { group }) : `${group}: ${choice.length}`}
+          </Badge>
+        );
+      })}
     </Group>
   );
 }
@@ -173,13 +185,13 @@ function Filters() {
         label="PBX"
         placeholder="000000000001"
         defaultValue={search.pbx}
-        onChange={(event) => typed({ pbx: event.currentTarget.value || undefined })}
+        onChange={(event) => typed({ pbx: event.currentTarget.value.trim() || undefined })}
       />
       <TextInput
         label={t("Company")}
         placeholder="it_w000001"
         defaultValue={search.company}
-        onChange={(event) => typed({ company: event.currentTarget.value || undefined })}
+        onChange={(event) => typed({ company: event.currentTarget.value.trim() || undefined })}
       />
       <Select
         label={t("Type")}

@@ -1,4 +1,14 @@
-import { Alert, Button, Group, Paper, Stack, Text, TextInput, Title } from "@mantine/core";
+import {
+  Alert,
+  Button,
+  Group,
+  Paper,
+  SimpleGrid,
+  Stack,
+  Text,
+  TextInput,
+  Title,
+} from "@mantine/core";
 import { useForm } from "@mantine/form";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Link } from "@tanstack/react-router";
@@ -65,7 +75,7 @@ function NewForm({ onMade }: { onMade: (integration: Integration) => void }) {
     <form onSubmit={form.onSubmit(submit, focusFirstError)} noValidate>
       <Stack className="form">
         <TransmissionTypeField form={form} />
-        <Group grow preventGrowOverflow={false} align="flex-start">
+        <SimpleGrid cols={{ base: 1, xs: 2 }}>
           <TextInput
             label="PBX"
             description={
@@ -76,21 +86,21 @@ function NewForm({ onMade }: { onMade: (integration: Integration) => void }) {
             placeholder="000000000001"
             {...form.getInputProps("pbx")}
           />
-          <TextInput
-            label={t("Name")}
-            description={t("Empty: the host of the URL.")}
-            placeholder="CRM"
-            {...form.getInputProps("name")}
-          />
-        </Group>
-        {(admin || form.errors.company) && (
-          <TextInput
-            label={t("Company")}
-            description={t("For events that name no PBX. Empty: the company on the PBX's record.")}
-            placeholder="it_w000001"
-            {...form.getInputProps("company")}
-          />
-        )}
+          {(admin || form.errors.company) && (
+            <TextInput
+              label={t("Company")}
+              description={t("For events that name no PBX. Empty: the one on the PBX's record.")}
+              placeholder="it_w000001"
+              {...form.getInputProps("company")}
+            />
+          )}
+        </SimpleGrid>
+        <TextInput
+          label={t("Name")}
+          description={t("Empty: the host of the URL.")}
+          placeholder="CRM"
+          {...form.getInputProps("name")}
+        />
         <TargetFields form={form} creating />
         {form.values.type === "WEBHOOK" && (
           <Text size="sm" c="dimmed">

@@ -129,6 +129,7 @@ export function ReplayPanel({ integration }: { integration: Integration }) {
           color="cyan"
           role="status"
           title={t("{{amount}} deliveries would be queued", {
+            count: counted.total,
             amount: `${counted.complete ? "" : "> "}${number.format(counted.total)}`,
           })}
         >

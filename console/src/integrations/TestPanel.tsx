@@ -1,26 +1,23 @@
 import { Alert, Button, Group, Select, Stack, Text } from "@mantine/core";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation } from "@tanstack/react-query";
 import type { TFunction } from "i18next";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 
 import type { Integration, TestResult } from "../client";
-import {
-  listEventTypesOptions,
-  testIntegrationMutation,
-} from "../client/@tanstack/react-query.gen";
+import { testIntegrationMutation } from "../client/@tanstack/react-query.gen";
 import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
 import { Block, Fact } from "../shared/Block";
+import { useCatalogue } from "../shared/catalogue";
 import { Copyable } from "../shared/Copyable";
 import { milliseconds } from "../shared/format";
-import { errorText } from "../shared/states";
+import { errorText, tlsText } from "../shared/states";
 
 /** Sends the catalogue's example of a type once, and shows what came of it in full. */
 export function TestPanel({ integration }: { integration: Integration }) {
   const { t } = useTranslation();
-  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
-  const groups = catalogue.data?.groups ?? [];
+  const groups = useCatalogue().data ?? [];
   const [type, setType] = useState<string | null>("call:completed");
   const test = useMutation(testIntegrationMutation());
   return (
@@ -55,12 +52,14 @@ export function TestPanel({ integration }: { integration: Integration }) {
         </Button>
       </Group>
       {test.error && <Problem error={test.error} />}
-      {test.data && <Result result={test.data} />}
+      {test.data && (
+        <Result result={test.data} queue={integration.transmission.type === "AWS_SQS"} />
+      )}
     </Stack>
   );
 }
 
-function Result({ result }: { result: TestResult }) {
+function Result({ result, queue }: { result: TestResult; queue: boolean }) {
   const { t, i18n } = useTranslation();
   const { attempt } = result;
   const well = attempt.outcome === "delivered";
@@ -71,7 +70,7 @@ function Result({ result }: { result: TestResult }) {
           {attempt.statusCode !== null && `HTTP ${attempt.statusCode} · `}
           {milliseconds(localeOf(i18n.language), attempt.durationMs)}
           {attempt.error && ` · ${errorText(t, attempt.error, attempt.statusCode)}`}
-          {attempt.tlsReason && ` (${attempt.tlsReason})`}
+          {attempt.tlsReason && ` ${tlsText(t, attempt.tlsReason)}`}
         </Text>
         {attempt.hint && <Text size="sm">{attempt.hint}</Text>}
       </Alert>
@@ -86,6 +85,14 @@ function Result({ result }: { result: TestResult }) {
       <Fact name="webhook-id">
         <Copyable value={result.deliveryId} label={t("Copy the id")} />
       </Fact>
+      {Object.keys(result.headers).length > 0 && (
+        <Block
+          title={queue ? t("The message's attributes") : t("The headers that were sent")}
+          text={Object.entries(result.headers)
+            .map(([name, value]) => `${name}: ${value}`)
+            .join("\n")}
+        />
+      )}
       <Block title={t("The body that was sent")} text={result.body} />
       <Block title={t("The answer's body")} text={attempt.responseBody ?? ""} />
     </Stack>

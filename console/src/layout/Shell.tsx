@@ -17,9 +17,11 @@ import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 
 import { useServiceAway } from "../api/connection";
-import { getLivenessOptions } from "../client/@tanstack/react-query.gen";
+import { getCurrentKeyOptions, getLivenessOptions } from "../client/@tanstack/react-query.gen";
 import { SessionEnded } from "../session/SessionEnded";
 import { session, useSession } from "../session/session";
+import { scopeOf } from "../shared/states";
+import { Time } from "../shared/Time";
 import { Logo } from "./Logo";
 import { LanguageMenu, SchemeToggle } from "./Preferences";
 
@@ -69,7 +71,12 @@ export function Shell() {
         </Group>
       </AppShell.Header>
       <AppShell.Navbar p="xs" component="nav" aria-label={t("Navigation")}>
-        <Navigation />
+        <AppShell.Section grow>
+          <Navigation />
+        </AppShell.Section>
+        <AppShell.Section p="xs">
+          <Whose />
+        </AppShell.Section>
       </AppShell.Navbar>
       <AppShell.Main id="content" tabIndex={-1}>
         <Stack maw={1280} mx="auto">
@@ -79,6 +86,26 @@ export function Shell() {
       </AppShell.Main>
       <SessionEnded />
     </AppShell>
+  );
+}
+
+/** Whose key is signed in, and until when. */
+function Whose() {
+  const { t } = useTranslation();
+  const key = useQuery({ ...getCurrentKeyOptions(), staleTime: Infinity }).data;
+  if (key === undefined) return null;
+  return (
+    <Text component="div" size="sm" c="dimmed" className="break">
+      <b>{key.name ?? `${key.hint}…`}</b>
+      <div>
+        {key.role} · {scopeOf(t, key)}
+      </div>
+      {key.expiresAt && (
+        <div>
+          {t("Expires")}: <Time at={key.expiresAt} />
+        </div>
+      )}
+    </Text>
   );
 }
 

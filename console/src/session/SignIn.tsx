@@ -77,7 +77,8 @@ export function KeyForm({ handedKey = null }: { handedKey?: string | null }) {
           error={
             error?.status === 401
               ? t("The service does not know this key, or it has been revoked or has expired.")
-              : undefined
+              : signIn.data === false &&
+                t("This key only sends events and sees nothing. Use an admin or manager key.")
           }
         />
         {error && error.status !== 401 && (

@@ -3,7 +3,7 @@ import { useSyncExternalStore } from "react";
 
 import { getCurrentKey } from "../client";
 
-export type Role = "admin" | "manager" | "ingest";
+export type Role = "admin" | "manager";
 export interface Session {
   readonly key: string;
   readonly role: Role;
@@ -23,7 +23,7 @@ function restored(): Session | null {
 }
 
 function isRole(value: string | null): value is Role {
-  return value === "admin" || value === "manager" || value === "ingest";
+  return value === "admin" || value === "manager";
 }
 
 function set(next: Session | null): void {
@@ -41,23 +41,27 @@ function set(next: Session | null): void {
 export const session = {
   key: () => current?.key,
   now: () => current,
-  /** Ask the service what the key may do, and keep it; throws ApiError where it is refused. */
-  async signIn(key: string): Promise<void> {
+  /**
+   * Ask the service what the key may do, and keep it where it may see anything, which the result
+   * says. Throws ApiError where the key is refused.
+   */
+  async signIn(key: string): Promise<boolean> {
     const { data } = await getCurrentKey({ auth: key, throwOnError: true });
+    if (data.role === "ingest") return false;
     set({ key, role: data.role, expired: false });
+    return true;
   },
   signOut: () => set(null),
+  /** Call back with each change; the result ends that. */
+  onChange(listener: () => void): () => void {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  },
   expire: () => current && !current.expired && set({ ...current, expired: true }),
 };
 
 export function useSession(): Session | null {
-  return useSyncExternalStore(
-    (listener) => {
-      listeners.add(listener);
-      return () => listeners.delete(listener);
-    },
-    () => current,
-  );
+  return useSyncExternalStore(session.onChange, () => current);
 }
 
 /** Take a key out of `#key=…`, where a vendor's page may put it, and out of the address at once. */

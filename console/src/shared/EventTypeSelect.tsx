@@ -1,8 +1,7 @@
 import { Select } from "@mantine/core";
-import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 
-import { listEventTypesOptions } from "../client/@tanstack/react-query.gen";
+import { useCatalogue } from "./catalogue";
 
 interface Props {
   value: string | undefined;
@@ -12,7 +11,7 @@ interface Props {
 /** A filter by one type of the catalogue's events; nothing chosen is any. */
 export function EventTypeSelect({ value, onChange }: Props) {
   const { t } = useTranslation();
-  const catalogue = useQuery({ ...listEventTypesOptions(), staleTime: Infinity });
+  const catalogue = useCatalogue();
   return (
     <Select
       label={t("Type of event")}
@@ -21,7 +20,7 @@ export function EventTypeSelect({ value, onChange }: Props) {
       searchable
       value={value ?? null}
       onChange={(event) => onChange({ event: event ?? undefined })}
-      data={(catalogue.data?.groups ?? []).map(({ title, types }) => ({
+      data={(catalogue.data ?? []).map(({ title, types }) => ({
         group: title,
         items: types.map(({ name }) => name),
       }))}

@@ -23,6 +23,8 @@ export function toLocalInput(moment: string | undefined): string {
   return new Date(at.getTime() - at.getTimezoneOffset() * 60_000).toISOString().slice(0, 16);
 }
 
+/** Undefined for none, and while a date is half typed: a year of six digits is none yet. */
 export function fromLocalInput(value: string): string | undefined {
-  return value === "" ? undefined : new Date(value).toISOString();
+  const at = Date.parse(value);
+  return Number.isNaN(at) ? undefined : new Date(at).toISOString();
 }

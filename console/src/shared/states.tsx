@@ -144,6 +144,38 @@ export function errorText(t: TFunction, error: string, statusCode: number | null
   }
 }
 
+/** Why TLS with a target did not come about. */
+export function tlsText(t: TFunction, reason: string): string {
+  switch (reason) {
+    case "expired":
+      return t("The certificate has expired.");
+    case "not_yet_valid":
+      return t("The certificate is not valid yet.");
+    case "wrong_host":
+      return t("The certificate is for another host.");
+    case "self_signed":
+      return t("The certificate is self-signed.");
+    case "unknown_issuer":
+      return t("The certificate's issuer is not trusted.");
+    case "incomplete_chain":
+      return t("The server does not send its intermediate certificates.");
+    case "revoked":
+      return t("The certificate was revoked.");
+    case "invalid_certificate":
+      return t("The certificate is not valid.");
+    case "protocol_version":
+      return t("The server speaks nothing from TLS 1.2 on.");
+    case "client_certificate":
+      return t("The server asks for a client certificate.");
+    case "not_tls":
+      return t("What answers on this port does not speak TLS.");
+    case "handshake":
+      return t("The server broke the handshake off.");
+    default:
+      return reason;
+  }
+}
+
 /** Why an integration is disabled. */
 export function disabledText(t: TFunction, health: IntegrationHealth): string {
   switch (health.disabledReason) {
@@ -162,6 +194,11 @@ export function disabledText(t: TFunction, health: IntegrationHealth): string {
     default:
       return t("The integration is disabled.");
   }
+}
+
+/** Whose objects a key opens. */
+export function scopeOf(t: TFunction, key: { pbx: string | null; company: string | null }): string {
+  return key.pbx ?? key.company ?? t("everything");
 }
 
 /** The states of a job that still does something. */
