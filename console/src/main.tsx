@@ -6,7 +6,7 @@ import { MantineProvider } from "@mantine/core";
 import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { RouterProvider } from "@tanstack/react-router";
-import { StrictMode } from "react";
+import { StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { config } from "zod";
 
@@ -20,7 +20,10 @@ import { cssVariables, theme } from "./theme";
 config({ jitless: true }); // the content security policy allows no code made at run time
 
 function Console({ handedKey }: { handedKey: string | null }) {
-  if (useSession() === null) return <SignIn handedKey={handedKey} />;
+  const signedIn = useSession() !== null;
+  const [handed, setHanded] = useState(handedKey); // used once: who signs out stays out
+  if (signedIn && handed !== null) setHanded(null);
+  if (!signedIn) return <SignIn handedKey={handed} />;
   return <RouterProvider router={router} />;
 }
 
