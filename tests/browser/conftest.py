@@ -1,13 +1,14 @@
 """One service and one browser for every journey; each test has a browser session of its own."""
 
+import json
 import os
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from playwright.async_api import Browser, Page
+from playwright.async_api import Browser, BrowserContext, Page
 
 from support.api_client import Keys
-from support.chromium import browsing, find_program, opened
+from support.chromium import browsing, find_program, opened, session, tab
 from support.databases import Databases
 from support.moto_server import moto_server
 from support.receivers import Receiver, receiving
@@ -67,9 +68,17 @@ async def page(browser: Browser, service: Service) -> AsyncIterator[Page]:
         yield made
 
 
+@pytest.fixture(scope="session")
+async def loaded(browser: Browser, service: Service) -> AsyncIterator[BrowserContext]:
+    """A browser session that has the console's files already, for pages that admins sign in on."""
+    async with session(browser, service.url) as made:
+        yield made
+
+
 @pytest.fixture
-async def admin(page: Page, starter: Services) -> Page:
-    """A page on which an admin has signed in."""
-    await page.goto(f"/console/#key={starter.admin_key}")
-    await page.get_by_role("navigation").wait_for()
-    return page
+async def admin(loaded: BrowserContext, starter: Services) -> AsyncIterator[Page]:
+    """A page that has an admin's key, as one that is loaded anew does; it shows nothing yet."""
+    async with tab(loaded) as page:
+        kept = {"hookline.key": starter.admin_key, "hookline.role": "admin"}
+        await page.add_init_script(f"Object.assign(sessionStorage, {json.dumps(kept)})")
+        yield page

@@ -1,5 +1,7 @@
 """One integration's page: edit it, switch it, test it, look at what it got."""
 
+from functools import partial
+
 from playwright.async_api import Browser, Page, expect
 
 from factories import Json, an_event
@@ -46,6 +48,9 @@ async def test_a_test_event_shows_what_was_sent_and_answered_as_text(
     await admin.goto(f"/console/integrations/{made['id']}?tab=test")
     await admin.get_by_role("button", name="Send a test event").click()
     await expect(admin.get_by_role("status").filter(has_text="HTTP 200")).to_be_visible()
+    [request] = receiver.requests
+    headers = admin.get_by_label("The headers that were sent")
+    await expect(headers).to_contain_text(f"x-signature: {request.headers['x-signature']}")
     sent = admin.get_by_label("The body that was sent")
     await expect(sent).to_contain_text(f'"integrationId": "{made["id"]}"')
     await expect(admin.get_by_label("The answer's body")).to_have_text(HOSTILE.decode())
@@ -165,14 +170,34 @@ async def test_a_filter_is_built_of_rows_and_is_the_same_as_json(
     json = admin.get_by_role("textbox", name="The filter as JSON")
     await json.fill('{"data": {"duration": [{"numeric": [">=", "ten"]}]}}')
     await admin.get_by_role("button", name="Save").click()
-    await expect(admin.get_by_text("filter.data.duration", exact=False)).to_be_visible()
+    await expect(admin.get_by_text("filter.data.duration[0].numeric")).to_be_visible()
     await json.fill("")
     await admin.get_by_role("button", name="Save").click()
-    await expect(admin.get_by_text("filter.data.duration", exact=False)).to_have_count(0)
+    await expect(admin.get_by_text("filter.data.duration")).to_have_count(0)
     await eventually(
         lambda: service.read(f"/v1/integrations/{made['id']}"),
         lambda saved: saved["filter"] is None,
     )
+
+    await admin.get_by_role("button", name="Write JSON").click()
+    await json.fill('{"data": {"durration": [{"exists": true}]}}')
+    await admin.get_by_role("button", name="Save").click()
+    warning = admin.get_by_role("status", name="It was saved, but look at this again")
+    await expect(warning).to_contain_text("filter.data.durration")
+
+
+async def test_a_limit_of_deliveries_under_way_is_set_and_left_to_the_service_again(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    made = await service.an_integration(receiver, name="Limited")
+    reading = partial(service.read, f"/v1/integrations/{made['id']}")
+    await admin.goto(f"/console/integrations/{made['id']}?tab=settings")
+    await admin.get_by_role("button", name="Order, pace and retries").click()
+    limit = admin.get_by_role("textbox", name="Most deliveries under way at once")
+    for typed, kept in (("8", 8), ("", None)):
+        await limit.fill(typed)
+        await admin.get_by_role("button", name="Save").click()
+        await eventually(reading, partial(_has, maxInFlight=kept))
 
 
 async def test_a_calls_story_says_why_something_was_not_sent(
@@ -210,6 +235,14 @@ async def test_pbxs_and_keys_are_kept_by_admins(admin: Page, service: Service) -
     await dialog.get_by_role("button", name="Save").click()
     await expect(admin.get_by_role("cell", name="000000000077", exact=True)).to_be_visible()
     assert (await service.read("/v1/pbxs/000000000077"))["license"] == "x-bees"
+    await admin.get_by_role("button", name="Edit 000000000077").click()
+    dialog = admin.get_by_role("dialog", name="Edit 000000000077")
+    await dialog.get_by_label("Days that its events are kept").fill("7")
+    await expect(dialog.get_by_text("are deleted for ever")).to_be_visible()
+    await dialog.get_by_role("button", name="Save").click()
+    row = admin.get_by_role("row", name="000000000077")
+    await expect(row.get_by_role("cell", name="7", exact=True)).to_be_visible()
+    assert (await service.read("/v1/pbxs/000000000077"))["retentionDays"] == 7
 
     await admin.goto("/console/keys")
     await admin.get_by_role("button", name="Make a key").click()
@@ -246,6 +279,14 @@ async def test_what_an_event_said_is_erased(
     erased = await service.read(f"/v1/events/{receipt['eventId']}")
     assert erased["erasedAt"] is not None
     assert "data" not in erased["event"]
+    await admin.goto("/console/erasures")
+    past = admin.get_by_role("table", name="Erasures so far").get_by_role("row", name=pbx)
+    await past.get_by_role("link").click()
+    await expect(admin.get_by_text("1 of 1 event erased")).to_be_visible()
+
+
+def _has(read: Json, **fields: object) -> bool:
+    return {name: read[name] for name in fields} == fields
 
 
 async def _send(service: Service, **changes: object) -> Json:

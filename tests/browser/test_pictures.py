@@ -35,7 +35,6 @@ async def test_every_page_has_its_pictures(
             await expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
             sizes += await _take(page, folder, "sign-in", scheme)
             await page.goto(f"/console/#key={starter.admin_key}")
-            await page.reload()  # another fragment alone loads nothing
             await page.get_by_role("navigation").wait_for()
             for name in PAGES:
                 await show(page, name, ids)

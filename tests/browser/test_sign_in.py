@@ -4,7 +4,8 @@ from playwright.async_api import Page, expect
 
 from hookline.security.keys import new_key
 from support.api_client import Keys
-from support.service import Services
+from support.receivers import Receiver
+from support.service import Service, Services
 
 
 async def test_a_key_signs_in_and_lives_as_long_as_the_tab(page: Page, starter: Services) -> None:
@@ -33,6 +34,65 @@ async def test_a_key_in_the_fragment_is_used_and_taken_out_of_the_address(
     await page.goto(f"/console/integrations?type=WEBHOOK#key={key}")
     await expect(page.get_by_role("heading", name="Integrations")).to_be_visible()
     assert page.url.endswith("/console/integrations?type=WEBHOOK")
+
+
+async def test_another_key_in_the_fragment_shows_what_is_its_own_alone(
+    page: Page, keys: Keys, service: Service, receiver: Receiver
+) -> None:
+    for pbx in ("000000000011", "000000000012"):
+        await service.an_integration(receiver, pbx=pbx, name=f"Of {pbx}")
+    rows = page.get_by_role("table", name="Integrations").get_by_role("row")
+    for pbx in ("000000000011", "000000000012"):  # the second one while the first is signed in
+        await page.goto(f"/console/integrations#key={await keys.manager(pbx=pbx)}")
+        navigation = page.get_by_role("navigation")
+        await expect(navigation).to_contain_text(f"manager · {pbx}")
+        await expect(rows.nth(1)).to_contain_text(f"Of {pbx}")
+        await expect(rows).to_have_count(2)
+        assert page.url.endswith("/console/integrations")
+        await expect(navigation.get_by_role("link", name="Keys")).to_have_count(0)
+    await page.goto("/console/keys")
+    await expect(page.get_by_role("alert")).to_contain_text("admin")
+
+    await page.goto(f"/console/integrations#key={await keys.expired()}")
+    await expect(page.get_by_text("or has expired")).to_be_visible()
+    for key, seen in (
+        (await keys.ingest(pbx="000000000012"), "This key only sends events"),
+        (await keys.manager(pbx="000000000012"), "Of 000000000012"),
+    ):
+        await page.get_by_label("Key").fill(key)
+        await page.get_by_role("button", name="Sign in").click()
+        await expect(page.get_by_text(seen)).to_be_visible()
+    await page.goto(f"/console/integrations#key={await keys.expired()}")
+    await expect(page.get_by_role("dialog", name="Your session has ended")).to_be_visible()
+
+
+async def test_the_next_holder_of_the_browser_sees_nothing_of_the_former(
+    page: Page, keys: Keys, starter: Services, service: Service, receiver: Receiver
+) -> None:
+    await service.an_integration(receiver, pbx="000000000013", name="The former's")
+    await page.goto(f"/console/integrations#key={starter.admin_key}")
+    await expect(page.get_by_text("The former's")).to_be_visible()
+    await page.get_by_role("button", name="Sign out").click()
+    key = await keys.manager(pbx="000000000014")
+    await page.route("**/v1/integrations?*", lambda route: route.abort())
+    await page.get_by_label("Key").fill(key)
+    await page.get_by_role("button", name="Sign in").click()
+    await expect(page.get_by_role("heading", name="Integrations")).to_be_visible()
+    await expect(page.get_by_text("The former's")).to_have_count(0)
+
+
+async def test_everything_speaks_the_chosen_language(page: Page, starter: Services) -> None:
+    await page.goto(f"/console/integrations/new#key={starter.admin_key}")
+    await page.get_by_role("button", name="Language").click()
+    await page.get_by_role("menuitem", name="Deutsch").click()
+    await expect(page.locator("html")).to_have_attribute("lang", "de")
+    group = page.get_by_role("treeitem", name="Präsenz")
+    await group.press("ArrowRight")
+    await page.get_by_role("treeitem", name="Status eines Benutzers").press("Space")
+    await expect(page.get_by_text("1 Typ ausgewählt")).to_be_visible()
+    english = ("the ", "of ", "and ", "with ", "Presence", "Call ")
+    text = (await page.locator("body").inner_text()).replace("Add new", "")
+    assert [word for word in english if f" {word}" in text or f"\n{word}" in text] == []
 
 
 async def test_a_form_outlives_the_session(page: Page, keys: Keys) -> None:

@@ -7,11 +7,19 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    async_playwright,
+    expect,
+)
 
 CONSOLE = Path(__file__).parents[2] / "console"
 PATIENCE_MS = 20_000  # for what takes milliseconds on an idle machine
@@ -29,6 +37,17 @@ _COME_TO_REST = """async () => {
         await Promise.allSettled(moving.map((one) => one.finished));
     } while (moving.length > 0);
 }"""  # a style that has just changed starts its transitions with the next frame
+MOST_SHIFT = 0.1  # of the layout while a page builds itself up: "good" for Lighthouse
+BUDGETS = """
+window.budgets = {shift: 0, blocked: 0};
+new PerformanceObserver((list) => list.getEntries().forEach((one) => {
+    if (!one.hadRecentInput) window.budgets.shift += one.value;
+})).observe({type: 'layout-shift', buffered: true});
+new PerformanceObserver((list) => list.getEntries().forEach((one) => {
+    window.budgets.blocked += one.duration - 50;
+})).observe({type: 'longtask', buffered: true});
+"""
+"""An initial script that watches a page's layout shifts and long tasks for `spending`."""
 _REFUSED = "Failed to load resource"  # how Chromium tells of every answer of 400 and more
 
 
@@ -54,8 +73,22 @@ async def browsing(program: Path) -> AsyncIterator[Browser]:
 @asynccontextmanager
 async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Page]:  # noqa: ANN401  # Playwright's own
     """Give a page in a session of its own; fail where its scripts or its policy complain."""
+    async with session(browser, url, **options) as context, tab(context) as page:
+        yield page
+
+
+@asynccontextmanager
+async def session(browser: Browser, url: str, **options: Any) -> AsyncIterator[BrowserContext]:  # noqa: ANN401  # Playwright's own
+    """Give a browser session; its pages share what is kept but for the tab's life."""
     context = await browser.new_context(base_url=url, locale="en-GB", **options)
     context.set_default_timeout(PATIENCE_MS)
+    yield context
+    await context.close()
+
+
+@asynccontextmanager
+async def tab(context: BrowserContext) -> AsyncIterator[Page]:
+    """Give a page of a session; fail where its scripts or its policy complain."""
     page = await context.new_page()
     complaints: list[str] = []
 
@@ -66,8 +99,27 @@ async def opened(browser: Browser, url: str, **options: Any) -> AsyncIterator[Pa
     page.on("console", hear)
     page.on("pageerror", lambda error: complaints.append(str(error)))
     yield page
-    await context.close()
+    await page.close()
     assert not complaints
+
+
+@dataclass(frozen=True, slots=True)
+class Spending:
+    """How much a page's layout has shifted, and for how long tasks kept it from answering.
+
+    `blocked_ms`: what Lighthouse calls the total blocking time: of each task that took longer than
+    50 ms, what is beyond those.
+    """
+
+    shift: float
+    blocked_ms: float
+
+
+async def spending(page: Page) -> Spending:
+    """Return what a page, which was opened with BUDGETS, has spent so far."""
+    await come_to_rest(page)
+    spent = await page.evaluate("() => window.budgets")
+    return Spending(spent["shift"], spent["blocked"])
 
 
 async def violations(page: Page) -> Sequence[str]:

@@ -79,10 +79,13 @@ async def fill(service: Service, dsn: str, receiver: Receiver) -> dict[str, str]
     now = datetime.now(UTC)
     period = {"since": (now - timedelta(hours=1)).isoformat(), "until": now.isoformat()}
     replay = (await api.post(path, {**period, "statuses": ["failed"]})).json()
-    asked = await api.post("/v1/erasures", {"pbx": PBX, "subject": "it_w000001_1721833634.7"})
-    erasure = asked.json()
-    for job in (f"/v1/replays/{replay['id']}", f"/v1/erasures/{erasure['id']}"):
-        await eventually(partial(service.read, job), lambda read: read["state"] == "done")
+    subject = next(each["id"] for each in sample_events() if each["type"] == "sms:status")
+    erasure = (await api.post("/v1/erasures", {"pbx": PBX, "subject": subject})).json()
+    erased = partial(service.read, f"/v1/erasures/{erasure['id']}")
+    await eventually(erased, lambda read: (read["error"] or "").endswith("being accepted."))
+    await _look_again(dsn)
+    for job in (partial(service.read, f"/v1/replays/{replay['id']}"), erased):
+        await eventually(job, lambda read: read["state"] == "done")
     failed = await service.read(f"/v1/deliveries?status={DeliveryStatus.FAILED}")
     delivery = failed["items"][-1]
     return {
@@ -92,6 +95,14 @@ async def fill(service: Service, dsn: str, receiver: Receiver) -> dict[str, str]
         "delivery": delivery["id"],
         "erasure": erasure["id"],
     }
+
+
+async def _look_again(dsn: str) -> None:
+    """Have an erasure end now that waits for half a minute, lest something is being accepted."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("update jobs set next_at = now() where kind = 'erasure'")
+    await connection.execute("select pg_notify('hookline_jobs', '')")
+    await connection.close()
 
 
 async def _yesterday(dsn: str, integrations: list[str]) -> None:
