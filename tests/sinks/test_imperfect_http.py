@@ -84,6 +84,7 @@ IMPERFECT = [
     (b"HTTP/1.1\t200\tOK\r\ncontent-length: 2\r\n\r\nok", ResponseDefect.STATUS_LINE, b"ok"),
     (b"http/1.1 200 ok\r\ncontent-length: 2\r\n\r\nok", ResponseDefect.STATUS_LINE, b"ok"),
     (b"HTTP/2.0 200 OK\r\ncontent-length: 2\r\n\r\nok", ResponseDefect.STATUS_LINE, b"ok"),
+    (b"HtTp/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", ResponseDefect.STATUS_LINE, b"ok"),
     (b"HTTP 200 OK\r\ncontent-length: 2\r\n\r\nok", ResponseDefect.STATUS_LINE, b"ok"),
     (b"HTTP/1.1 204 No\r\ncontent-length: 2\r\n\r\nok", ResponseDefect.UNEXPECTED_BODY, b""),
     (HEAD + b"content-length: 2\r\n\r\nokay", ResponseDefect.UNEXPECTED_BODY, b"ok"),
@@ -97,6 +98,7 @@ PERFECT = [
     (b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 2\r\n\r\nok", b"ok"),
     (HEAD + b"transfer-encoding: Chunked\r\n\r\n2;a=b\r\nok\r\n0\r\nt: x\r\n\r\n", b"ok"),
     (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\nlink: x\r\n\r\n" + OK, b"ok"),
+    (b"HTTP/1.1 102 Processing\r\n\r\n" * 1000 + OK, b"ok"),
 ]
 
 

@@ -15,14 +15,14 @@ from hookline.security.egress.bodies import Chunked, Framing, Sized, UntilClosed
 from hookline.security.egress.errors import NotHttp
 
 MAX_HEAD = 65_536  # bytes of status lines and headers, interim responses included
-MAX_INTERIM = 16  # responses like 100 and 103 before the final one
+MAX_INTERIM = 1_000  # responses like 100 and 103 before the final one: 5 ms of parsing
 
 _MAX_STATUS_LINE = 256  # bytes in which a status must stand
 _BEGINNING = 8  # bytes in which `HTTP` must stand: browsers skip up to four before it
 # Anything that names a status: odd spaces, versions and letter case do not make it unreadable.
 _STATUS_LINE = re.compile(
     rb"(?P<junk>[\r\n\t ]*[^\r\n]{0,4}?)"
-    rb"(?:HTTP|http|Http)(?:/(?P<version>[0-9.]*))?[ \t]+(?P<status>[1-9][0-9]{2})[^0-9]"
+    rb"(?i:HTTP)(?:/(?P<version>[0-9.]*))?[ \t]+(?P<status>[1-9][0-9]{2})[^0-9]"
 )
 _HEAD_END = re.compile(rb"\n\r*\n")
 # Some servers forget the empty line of an interim response: the next status line ends it as well.
