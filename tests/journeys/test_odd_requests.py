@@ -17,6 +17,7 @@ EVENT = json.dumps(an_event()).encode()
 BATCH = b'{"events":[%b]}' % EVENT
 MARK = b"\xef\xbb\xbf"  # the byte order mark of UTF-8
 SEND, SEND_BATCH = b"POST /v1/events HTTP/1.1", b"POST /v1/events/batch HTTP/1.1"
+TRY = b"POST /v1/filters/try HTTP/1.1"
 ALIVE = b"GET /livez HTTP/1.1"
 H2C = (b"connection: Upgrade, HTTP2-Settings", b"upgrade: h2c", b"http2-settings: AAMAAABk")
 ORIGIN = "https://manager.example.com"
@@ -66,7 +67,7 @@ REFUSED = {
     "a content coding": (SEND, b"content-encoding: gzip\r\n" + with_length(b"x"), 415, "Encoding"),
     "a method in lower case": (b"post /v1/events HTTP/1.1", with_length(EVENT), 501, "capitals"),
     "no method": (b"BREW /v1/events HTTP/1.1", with_length(EVENT), 501, "capitals"),
-    "a method for others": (b"PROPFIND /v1/events HTTP/1.1", b"\r\n", 405, "GET, POST"),
+    "a method for others": (b"PROPFIND /v1/events HTTP/1.1", b"\r\n", 405, "GET, HEAD, POST"),
     "a tunnel": (b"CONNECT a:443 HTTP/1.1", b"\r\n", 405, "proxy"),
     "an address that is none": (b"GET livez HTTP/1.1", b"\r\n", 400, "path"),
     "a space in the address": (b"GET /live z HTTP/1.1", b"\r\n", 400, "begins with a line"),
@@ -102,6 +103,7 @@ REFUSED = {
     "a key of no UTF-8": (SEND_BATCH, with_length(b'{"\xff":1}'), 400, "UTF-8"),
     "an unknown member": (SEND_BATCH, with_length(b'{"pbx":"1",' + BATCH[1:]), 422, "pbx: "),
     "an unknown parameter": (b"POST /v1/events?p_b=1 HTTP/1.1", with_length(EVENT), 422, "p_b"),
+    "a field of others": (TRY, with_length(b'{"filter":{},"pbx":"1"}'), 422, "pbx: There is no"),
     "1_0 for 10": (b"GET /v1/integrations?limit=1_0 HTTP/1.1", b"\r\n", 422, "limit"),
 }
 
@@ -166,6 +168,38 @@ async def test_who_asks_first_is_told_before_the_body_is_sent(wire: Wire) -> Non
     assert answer.status == 401
     old = wire.head(SEND.replace(b"1.1", b"1.0"), b"expect: 100-continue")
     assert [each.status for each in await wire.ask(old + with_length(EVENT))] == [202]
+
+
+MOMENTS = (
+    *("0001-01-01T00:00:00Z", "0001-01-01T00:00:00%2B14:00", "1969-12-31T23:59:59Z"),
+    *("1970-01-03T00:00:00Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00"),
+)
+
+
+async def test_the_first_and_the_last_moment_of_all_are_times_to_ask_for(wire: Wire) -> None:
+    queries = [f"since={since}&until={until}" for since in MOMENTS for until in MOMENTS]
+    requests = [
+        wire.head(b"GET /v1/%b?%b HTTP/1.1" % (name, query.encode()), last=False) + b"\r\n"
+        for name in (b"events", b"deliveries")
+        for query in queries
+    ]
+    bodies = [
+        (name, json.dumps(document | {field: moment.replace("%2B", "+")}).encode())
+        for name, field, document in (
+            (b"erasures", "before", {"pbx": "nowhere"}),
+            (b"keys", "expiresAt", {"role": "ingest"}),
+        )
+        for moment in MOMENTS
+    ]
+    requests += [
+        wire.head(b"POST /v1/%b HTTP/1.1" % name, last=False) + with_length(body)
+        for name, body in bodies
+    ]
+    answers = await wire.ask(*requests, wire.head(ALIVE) + b"\r\n")
+    assert len(answers) == len(requests) + 1
+    assert {each.status for each in answers[: -len(bodies) - 1]} == {200}
+    kinds = {each.status for each in answers[-len(bodies) - 1 : -1]}
+    assert kinds == {201, 202, 422}, "an expiry in the past is none"
 
 
 async def test_a_413_is_read_by_a_client_that_is_still_sending(wire: Wire) -> None:

@@ -34,6 +34,8 @@ _CHECK_BYTES = 5  # of a cursor
 _MOST_PARAMETERS = 110  # in one query; the busiest operation takes 100 ids and a period
 _LONGEST_NAME = 80  # characters of an unknown name that are said back
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
+_FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no id names an earlier one
+_LAST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC)
 _BOOLEANS = {"true": True, "false": False}
 _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
@@ -127,7 +129,11 @@ def _boolean(value: object) -> object:
 
 
 def _timestamp(value: object) -> object:
-    """Read RFC 3339; a timestamp that names no zone is UTC."""
+    """Read RFC 3339 as UTC, which a timestamp is that names no zone.
+
+    What is before or after all moments that ids and records can name is the first or last of them:
+    nothing can lie beyond.
+    """
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
@@ -136,7 +142,9 @@ def _timestamp(value: object) -> object:
         read = datetime.fromisoformat(value.upper())
     except ValueError as error:
         raise PydanticCustomError("timestamp", NOT_A_TIMESTAMP) from error
-    return read if read.tzinfo is not None else read.replace(tzinfo=UTC)
+    if read.tzinfo is None:
+        read = read.replace(tzinfo=UTC)
+    return min(max(read, _FIRST_MOMENT), _LAST_MOMENT).astimezone(UTC)
 
 
 INTEGER = BeforeValidator(_integer)

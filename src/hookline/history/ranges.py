@@ -140,7 +140,7 @@ def _day(moment: UUID) -> date:
 
 
 def _start(day: date) -> UUID:
-    return lowest_uuid(datetime(day.year, day.month, day.day, tzinfo=UTC))
+    return _lowest(datetime(day.year, day.month, day.day, tzinfo=UTC))
 
 
 def _lowest(moment: datetime) -> UUID:
