@@ -79,6 +79,7 @@ _SENTENCES = {
 }
 MEDIA_TYPE = "application/problem+json"
 _CLOSED_CONNECTION = 413  # the rest of the body is not read
+_FIXED_FIELDS_AT: Mapping[str, Mapping[str, str]] = {"/v1/integrations": FIXED_FIELDS}
 
 _LOG = get_logger(__name__)
 
@@ -255,7 +256,8 @@ def _response_to(error: Exception, scope: Scope) -> Response:
         case HooklineError():
             return problem_of(error)
         case RequestValidationError():
-            return problem_of(InvalidInput(*field_problems(error.errors())))
+            fixed = _FIXED_FIELDS_AT.get(scope["path"], {})
+            return problem_of(InvalidInput(*field_problems(error.errors(), fixed)))
         case HTTPException():
             return _of_http(error, Request(scope))
         case _ if comes_from_away_database(error):
@@ -289,7 +291,8 @@ def _methods_at(request: Request) -> set[str]:
         and context.route.matches(request.scope)[0] is not Match.NONE
     ]
     exact = [route for route in routes if "{" not in route.path]
-    return {method for route in exact or routes for method in route.methods or ()}
+    methods = {method for route in exact or routes for method in route.methods or ()}
+    return methods | {"HEAD"} if "GET" in methods else methods
 
 
 def _slug(status: HTTPStatus) -> str:
@@ -301,22 +304,27 @@ def _internal(error: BaseException) -> Response:
     return problem(INTERNAL, "The request failed through no fault of yours; the log says why.")
 
 
-def field_problems(found: Iterable[Mapping[str, Any]]) -> list[FieldProblem]:
-    """Return each finding with a path like `transmission.url` or `events.call[0]`."""
-    return [_problem(finding) for finding, _ in zip(found, range(_MOST), strict=False)]
+def field_problems(
+    found: Iterable[Mapping[str, Any]], fixed: Mapping[str, str]
+) -> list[FieldProblem]:
+    """Return each finding with a path like `transmission.url` or `events.call[0]`.
+
+    `fixed` says of fields that answers alone have why they must not be sent.
+    """
+    return [_problem(finding, fixed) for finding, _ in zip(found, range(_MOST), strict=False)]
 
 
-def _problem(finding: Mapping[str, Any]) -> FieldProblem:
+def _problem(finding: Mapping[str, Any], fixed: Mapping[str, str]) -> FieldProblem:
     kind: str = finding["type"]
     path = _path(finding["loc"])
     if kind in {"union_tag_invalid", "union_tag_not_found"}:
         path = f"{path}.type"
-    return FieldProblem(path or "body", _sentence(kind, path, finding))
+    if kind == "extra_forbidden" and path in fixed:
+        return FieldProblem(path, fixed[path])
+    return FieldProblem(path or "body", _sentence(kind, finding))
 
 
-def _sentence(kind: str, path: str, finding: Mapping[str, Any]) -> str:
-    if kind == "extra_forbidden" and path in FIXED_FIELDS:
-        return FIXED_FIELDS[path]
+def _sentence(kind: str, finding: Mapping[str, Any]) -> str:
     if kind in _SENTENCES:
         bounds = {name: _told(value) for name, value in finding.get("ctx", {}).items()}
         return _SENTENCES[kind].format(**bounds)
