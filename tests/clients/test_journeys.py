@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -10,11 +11,39 @@ import pytest
 
 from apitools.node import NODE
 from apitools.typescript import compile_typescript, generate_types
-from support.clients import ADMINISTRATION, JOURNEYS, SEEN, program, run, surroundings
+from support.clients import ADMINISTRATION, JOURNEYS, READS, SEEN, program, run, surroundings
+from support.openapi import OPERATIONS
 from support.receivers import Receiver
 from support.service import Service
 
-PROGRAMS = {"journey": SEEN, "administration": ADMINISTRATION}
+_READS = {name: seen for name, seen in READS["reads"].items() if name != "statistics"}
+PROGRAMS = {
+    "journey": SEEN,
+    "administration": ADMINISTRATION | {"reads": _READS | {"events": ["two"]}},
+}
+CALLS = {  # how a program of each client calls an operation
+    "*.py": lambda operation: rf"\b{_snake(operation)}\.(sync|asyncio)",
+    "*.ts": lambda operation: rf"\b{operation}\(",
+    "*.java": lambda operation: rf"\.{operation}(WithHttpInfo)?\(",
+    "openapi_generator/*.go": lambda operation: rf"\.{_pascal(operation)}\(",
+    "oapi_codegen/*.go": lambda operation: rf"\.{_pascal(operation)}[A-Za-z]*WithResponse\b",
+}
+UNENDING = "streamDeliveries"  # read as lines, where a client has a function for that at all
+
+
+@pytest.mark.parametrize("programs", CALLS)
+def test_the_journeys_of_a_client_use_every_call(programs: str) -> None:
+    code = "".join(path.read_text(encoding="utf-8") for path in JOURNEYS.glob(programs))
+    used = {each for each in OPERATIONS if re.search(CALLS[programs](each), code)}
+    assert OPERATIONS.keys() - used <= {UNENDING}
+
+
+def _snake(name: str) -> str:
+    return re.sub("(?=[A-Z])", "_", name).lower()
+
+
+def _pascal(name: str) -> str:
+    return name[0].upper() + name[1:]
 
 
 @pytest.mark.timeout(300)

@@ -12,13 +12,17 @@ from hookline_client.api.event_types import (
     list_event_types,
     put_event_type,
 )
-from hookline_client.api.events import send_event
+from hookline_client.api.events import list_events, send_event
+from hookline_client.api.filters import try_filter
+from hookline_client.api.health import get_liveness, get_metrics, get_readiness
 from hookline_client.api.integrations import (
     create_integration,
     delete_integration,
+    get_integration_secret,
     list_integrations,
 )
 from hookline_client.api.keys import create_key, list_keys, revoke_key
+from hookline_client.api.pbx_records import delete_pbx, get_pbx, list_pbxs
 from hookline_client.api.replays import (
     cancel_replay,
     get_replay,
@@ -37,19 +41,28 @@ from hookline_client.models import (
     EventCatalogue,
     EventCreate,
     EventExample,
+    EventPage,
     EventReceipt,
     EventSelection,
     EventTypePut,
+    FilterTrial,
+    FilterTrialRequest,
     Integration,
     IntegrationCreate,
     IntegrationPage,
     KeyState,
+    Liveness,
+    PbxLicence,
+    PbxPage,
+    PbxRecord,
     Problem,
+    ReadinessReport,
     Replay,
     ReplayCount,
     ReplayCreate,
     ReplayPage,
     Role,
+    SigningSecret,
     SystemOverview,
     WebhookTransmissionCreate,
 )
@@ -67,6 +80,7 @@ def main() -> None:
             "types": types(client),
             "replays": replays(client),
             "erasures": erasures(client),
+            "reads": reads(client),
         }
     sys.stdout.write(json.dumps(seen))
 
@@ -162,6 +176,49 @@ def erasures(client: AuthenticatedClient) -> list[object]:
     listed = list_erasures.sync(client=client)
     assert isinstance(listed, ErasurePage), listed
     return [read.pbx, read.subject, job.id in [each.id for each in listed.items]]
+
+
+def reads(client: AuthenticatedClient) -> dict[str, object]:
+    page = list_integrations.sync(client=client, search="crm")
+    assert isinstance(page, IntegrationPage), page
+    secret = get_integration_secret.sync(page.items[0].id, client=client)
+    assert isinstance(secret, SigningSecret), secret
+    events = list_events.sync(client=client, pbx=page.items[0].pbx, subject="two")
+    assert isinstance(events, EventPage), events
+    return {
+        "secret": len(secret.secret),
+        "events": [each.subject for each in events.items],
+        "filter": try_a_filter(client),
+        "pbxs": pbxs(client),
+        "health": health(client),
+    }
+
+
+def try_a_filter(client: AuthenticatedClient) -> list[object]:
+    event = {"id": "1", "company": "it_w000009", "time": 1, "type": "call:end", "data": {"x": 1}}
+    asked = {"filter": {"type": ["call:start"]}, "omit": ["data.x"], "events": [event]}
+    found = try_filter.sync(client=client, body=FilterTrialRequest.from_dict(asked))
+    assert isinstance(found, FilterTrial), found
+    return [found.passing, found.items[0].refused_by]
+
+
+def pbxs(client: AuthenticatedClient) -> list[object]:
+    page = list_pbxs.sync(client=client, license_=PbxLicence.X_BEES)
+    assert isinstance(page, PbxPage), page
+    serials = [each.pbx for each in page.items]
+    read = get_pbx.sync(serials[0], client=client)
+    assert isinstance(read, PbxRecord), read
+    deleted = delete_pbx.sync_detailed(serials[0], client=client)
+    return [serials, read.company, int(deleted.status_code)]
+
+
+def health(client: AuthenticatedClient) -> list[object]:
+    live, ready = get_liveness.sync(client=client), get_readiness.sync(client=client)
+    assert isinstance(live, Liveness), live
+    assert isinstance(ready, ReadinessReport), ready
+    metrics = get_metrics.sync(client=client)
+    assert isinstance(metrics, str), metrics
+    return [live.status, ready.status, "\n# TYPE hookline_" in metrics]
 
 
 def replace_dry_run(asked: ReplayCreate) -> ReplayCreate:

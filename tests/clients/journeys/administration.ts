@@ -8,19 +8,28 @@ import {
   createKey,
   deleteEventType,
   deleteIntegration,
+  deletePbx,
   getErasure,
+  getIntegrationSecret,
+  getLiveness,
+  getMetrics,
+  getPbx,
+  getReadiness,
   getReplay,
   getSystem,
   listEventTypes,
   listIntegrations,
   listKeys,
   listErasures,
+  listEvents,
+  listPbxs,
   listReplays,
   putEventType,
   revokeKey,
   sendEvent,
   startErasure,
   startReplay,
+  tryFilter,
 } from "./client/sdk.gen.js";
 
 const PBX = "000000000009";
@@ -110,11 +119,52 @@ async function erasures(): Promise<unknown[]> {
   return [read.pbx, read.subject, listed.items.some(({ id }) => id === job.id)];
 }
 
+async function reads(): Promise<Record<string, unknown>> {
+  const { data: page } = await listIntegrations({ ...options, query: { search: "crm" } });
+  const [webhook] = page.items;
+  assert(webhook !== undefined);
+  const path = { integrationId: webhook.id };
+  const { data: secret } = await getIntegrationSecret({ ...options, path });
+  const query = { subject: "two", ...(webhook.pbx !== null && { pbx: webhook.pbx }) };
+  const { data: events } = await listEvents({ ...options, query });
+  return {
+    secret: secret.secret.length,
+    events: events.items.map((each) => each.subject),
+    filter: await tryOut(),
+    pbxs: await pbxs(),
+    health: await health(),
+  };
+}
+
+async function tryOut(): Promise<unknown[]> {
+  const event = { id: "1", company: "it_w000009", time: 1, type: "call:end", data: { x: 1 } };
+  const body = { filter: { type: ["call:start"] }, omit: ["data.x"], events: [event] };
+  const { data: found } = await tryFilter({ ...options, body });
+  return [found.passing, found.items[0]?.refusedBy];
+}
+
+async function pbxs(): Promise<unknown[]> {
+  const { data: page } = await listPbxs({ ...options, query: { license: "x-bees" } });
+  const serials = page.items.map((each) => each.pbx);
+  const path = { pbx: serials[0] ?? "" };
+  const { data: read } = await getPbx({ ...options, path });
+  const deleted = await deletePbx({ ...options, path });
+  return [serials, read.company, deleted.response.status];
+}
+
+async function health(): Promise<unknown[]> {
+  const { data: live } = await getLiveness(options);
+  const { data: ready } = await getReadiness(options);
+  const { data: metrics } = await getMetrics(options);
+  return [live.status, ready.status, metrics.includes("\n# TYPE hookline_")];
+}
+
 const seen = {
   keys: await keys(),
   system: await system(),
   types: await types(),
   replays: await replays(),
   erasures: await erasures(),
+  reads: await reads(),
 };
 process.stdout.write(JSON.stringify(seen));
