@@ -20,8 +20,7 @@ from pathlib import Path
 
 import orjson
 
-from hookline.domain.canonical import canonical
-from hookline.domain.documents import deepest, parse_document
+from hookline.domain.documents import canonical, deepest, parse_document
 from hookline.domain.events import Limits, event_in_steps, parse_batch, parse_event
 from hookline.errors import HooklineError
 from shapes import repeated, shapes

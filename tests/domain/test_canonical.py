@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 
-from hookline.domain.canonical import canonical
-from hookline.domain.documents import parse_document
+from hookline.domain.documents import canonical, parse_document
 from hookline.errors import MalformedBody
 from support import json_texts
 from support.node import Node

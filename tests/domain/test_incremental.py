@@ -6,8 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hookline.domain import incremental
-from hookline.domain.canonical import canonical
-from hookline.domain.documents import parse_document
+from hookline.domain.documents import canonical, parse_document
 from hookline.domain.events import Limits, batch_in_steps, event_in_steps, parse_batch, parse_event
 from hookline.domain.incremental import parse_in_steps
 from hookline.errors import HooklineError, InvalidInput, MalformedBody, TooLarge

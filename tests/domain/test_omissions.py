@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.domain.canonical import canonical
+from hookline.domain.documents import canonical
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.omissions import MOST_PATHS, parse_omit, without
 from hookline.errors import InvalidInput

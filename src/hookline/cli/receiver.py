@@ -14,8 +14,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any
 
-from hookline.domain.canonical import canonical
-from hookline.domain.documents import parse_document
+from hookline.domain.documents import canonical, parse_document
 from hookline.errors import HooklineError
 
 _TOLERANCE = 300.0  # seconds that Standard Webhooks lets a timestamp be off

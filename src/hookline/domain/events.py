@@ -13,8 +13,7 @@ from uuid import UUID
 import msgspec
 
 from hookline.domain.batches import split_batch
-from hookline.domain.canonical import Printed, canonical, is_index
-from hookline.domain.documents import load, parse_document
+from hookline.domain.documents import Printed, canonical, is_index, load, parse_document
 from hookline.domain.ids import uuid_of
 from hookline.domain.incremental import WINDOW, parse_in_steps
 from hookline.errors import (

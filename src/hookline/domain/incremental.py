@@ -14,8 +14,16 @@ from heapq import merge
 from itertools import groupby, islice
 from typing import Any, Final
 
-from hookline.domain.canonical import Printed, canonical, is_index
-from hookline.domain.documents import brackets_of, levels_of, load, malformed, too_deep
+from hookline.domain.documents import (
+    Printed,
+    brackets_of,
+    canonical,
+    is_index,
+    levels_of,
+    load,
+    malformed,
+    too_deep,
+)
 
 WINDOW: Final = 8 * 1024  # bytes; a usual one takes half a millisecond, the worst a few
 _STRING_AT_ONCE: Final = 256 * 1024  # bytes of a string, of which only the end is looked for

@@ -8,8 +8,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from hookline.domain.canonical import canonical
-from hookline.domain.documents import load
+from hookline.domain.documents import canonical, load
 from hookline.domain.events import Event
 from hookline.errors import FieldProblem, InvalidInput
 
