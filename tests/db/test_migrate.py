@@ -39,6 +39,14 @@ async def empty(address: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
+@pytest.fixture
+async def migrated(databases: Databases) -> AsyncIterator[AsyncEngine]:
+    async with databases.migrated() as dsn:
+        engine = connections.engine(dsn, pool_size=2)
+        yield engine
+        await engine.dispose()
+
+
 async def tables(engine: AsyncEngine) -> set[str]:
     def named(opened: Connection) -> set[str]:
         return set(inspect(opened).get_table_names())
@@ -59,32 +67,29 @@ async def test_a_fresh_database_is_brought_to_the_models(empty: AsyncEngine) -> 
     assert await differences(empty) is None
 
 
-async def test_migrating_again_changes_nothing(empty: AsyncEngine) -> None:
-    await migrate(empty)
-    await migrate(empty)
-    assert await ask(empty, "select value from revision") == 1
+async def test_migrating_again_changes_nothing(migrated: AsyncEngine) -> None:
+    await migrate(migrated)
+    assert await ask(migrated, "select value from revision") == 1
 
 
-async def test_a_missing_column_is_drift(empty: AsyncEngine) -> None:
-    await migrate(empty)
-    async with empty.begin() as opened:
+async def test_a_missing_column_is_drift(migrated: AsyncEngine) -> None:
+    async with migrated.begin() as opened:
         await opened.execute(text("alter table integrations drop column max_in_flight"))
-    found = await differences(empty)
+    found = await differences(migrated)
     assert found is not None
     assert "max_in_flight" in found
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
-async def test_every_revision_goes_down_and_up_again(empty: AsyncEngine, revision: str) -> None:
-    await migrate(empty, revision)
-    with_it = await tables(empty)
-    before = REVISIONS[REVISIONS.index(revision) - 1] if revision != REVISIONS[0] else "base"
-    await migrate(empty, before)
-    if before == "base":
-        assert await tables(empty) == {"alembic_version"}
-    await migrate(empty, revision)
-    assert await tables(empty) == with_it
-    await migrate(empty)
+async def test_every_revision_goes_down_and_up_again(empty: AsyncEngine) -> None:
+    before, without_it = "base", {"alembic_version"}
+    for revision in REVISIONS:
+        await migrate(empty, revision)
+        with_it = await tables(empty)
+        await migrate(empty, before)
+        assert await tables(empty) == without_it, revision
+        await migrate(empty, revision)
+        assert await tables(empty) == with_it, revision
+        before, without_it = revision, with_it
     assert await differences(empty) is None
 
 
@@ -144,13 +149,12 @@ async def test_indexes_of_days_are_built_while_others_write(empty: AsyncEngine) 
     assert await differences(empty) is None
 
 
-async def test_a_database_that_a_newer_version_migrated_is_refused(empty: AsyncEngine) -> None:
-    await migrate(empty)
-    async with empty.begin() as opened:
+async def test_a_database_that_a_newer_version_migrated_is_refused(migrated: AsyncEngine) -> None:
+    async with migrated.begin() as opened:
         await opened.execute(text("update alembic_version set version_num = '9999'"))
     with pytest.raises(ConfigurationError, match=r"9999, newer than .* Start the newer version"):
-        await migrate(empty)
-    assert not await is_current(empty)
+        await migrate(migrated)
+    assert not await is_current(migrated)
 
 
 def test_a_server_that_is_too_old_is_refused_by_name() -> None:
