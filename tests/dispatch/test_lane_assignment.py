@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from hookline.db.listener import EngineMembership, Listener
 from hookline.dispatch.rules import LaneAssignment
-from support.engines import eventually
+from support.service import eventually
 
 JOINING = 3.0  # seconds
 INTEGRATIONS = [f"made{number:02}" for number in range(90)]

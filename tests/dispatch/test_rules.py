@@ -6,7 +6,7 @@ import pytest
 from hookline.dispatch import rules as dispatch_rules
 from hookline.dispatch.rules import IntegrationRules, LaneAssignment
 from hookline.domain.access import Tenant
-from support.engines import eventually
+from support.service import eventually
 from support.sink_script import Book, a_subscription
 
 if TYPE_CHECKING:

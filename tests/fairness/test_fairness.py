@@ -7,7 +7,8 @@ import pytest
 
 from hookline.api.services import Services
 from hookline.errors import Overloaded
-from support.engines import Bench, an_integration, change, eventually, send
+from support.engines import Bench, an_integration, change, send
+from support.service import eventually
 from support.targets import Targets
 
 HANGING, WELL, EVENTS = 40, 40, 12

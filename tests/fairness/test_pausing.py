@@ -6,11 +6,11 @@ from support.engines import (
     Bench,
     an_integration,
     change,
-    eventually,
     health_of,
     send,
     until_state,
 )
+from support.service import eventually
 from support.targets import Targets
 
 

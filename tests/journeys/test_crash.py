@@ -8,7 +8,7 @@ import httpx
 from factories import Json, an_event
 from support.gate import Gate
 from support.receivers import Received, Receiver, receiving
-from support.service import PATIENCE, Service, Services, gathered
+from support.service import PATIENCE, Service, Services, eventually, gathered
 
 EVENTS = 400
 SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1"}  # seconds: a dead process's leases end in 3
@@ -71,9 +71,8 @@ async def test_of_hundreds_of_events_none_that_was_accepted_is_lost(at_home: Ser
         assert 0 < len(accepted) < EVENTS
         again = await at_home.start(**SOON)
 
-        for number, event_id in accepted.items():
-            [outcome] = (await again.settled(event_id)).values()
-            assert (number, outcome["status"]) == (number, "delivered")
+        found = {each["eventId"]: each["status"] for each in await again.all_settled()}
+        assert {found.get(event_id) for event_id in accepted.values()} == {"delivered"}
         for copies in by_delivery(receiver).values():
             assert len(copies) <= 2
             assert_identical(copies)
@@ -123,17 +122,6 @@ async def send_until_it_dies(service: Service) -> dict[int, str]:
 
 async def until_delivered(service: Service, number: int) -> None:
     """Wait until so many deliveries are recorded as delivered."""
-    async with asyncio.timeout(PATIENCE):
-        while await delivered(service) < number:
-            pass
-
-
-async def delivered(service: Service) -> int:
-    """Count the recorded deliveries."""
-    found, cursor = 0, ""
-    while True:
-        page = await service.read(f"/v1/deliveries?status=delivered&limit=200{cursor}")
-        found += len(page["items"])
-        if page["next"] is None:
-            return found
-        cursor = f"&cursor={page['next']}"
+    await eventually(
+        lambda: service.deliveries("&status=delivered"), lambda found: len(found) >= number
+    )

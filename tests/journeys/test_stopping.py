@@ -28,9 +28,9 @@ async def test_sigterm_finishes_what_is_under_way_and_nothing_is_sent_twice(
         assert await service.command.ends() == 0
 
         again = await together.start()
-        for result in results:
-            delivery = await again.settled_delivery(result["eventId"])
-            assert (delivery["status"], len(delivery["attempts"])) == ("delivered", 1)
+        found = await again.all_settled()
+        assert {each["eventId"] for each in found} == {each["eventId"] for each in results}
+        assert {(each["status"], len(each["attempts"])) for each in found} == {("delivered", 1)}
         ids = [request.headers["webhook-id"] for request in receiver.requests]
         assert len(set(ids)) == len(ids) == len(results)
 

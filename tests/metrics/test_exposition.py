@@ -12,11 +12,11 @@ from support.engines import (
     Bench,
     an_integration,
     change,
-    eventually,
     send,
     until_state,
 )
 from support.scraping import Scraped, scrape
+from support.service import eventually
 from support.targets import Targets
 
 

@@ -17,9 +17,9 @@ from hookline.metrics import exposition
 from hookline.metrics.counters import Counters
 from hookline.metrics.exposition import Metrics
 from hookline.metrics.multiprocess import WorkerMetricsFiles, added
-from support.engines import eventually
 from support.fakes import NoStreams
 from support.scraping import Scraped, parsed
+from support.service import eventually
 
 if TYPE_CHECKING:
     from hookline.metrics.definitions import Numbers

@@ -4,10 +4,8 @@ from dataclasses import dataclass, fields
 
 from factories import Json
 from support.ledger import Ledger
-from support.service import Service, eventually
+from support.service import Service
 from support.traffic import Traffic
-
-_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +31,7 @@ class Account:
 
 async def the_account(service: Service, traffic: Traffic, *ledgers: Ledger) -> Account:
     """Wait until nothing is pending, then compare what was accepted, recorded and received."""
-    await eventually(
-        lambda: service.read("/v1/deliveries?status=pending&limit=1"),
-        lambda page: not page["items"],
-    )
-    recorded = await _recorded(service)
+    recorded = await service.all_settled()
     received = {name: n for ledger in ledgers for name, n in ledger.copies.items()}
     by_event: dict[str, list[Json]] = {}
     for delivery in recorded:
@@ -68,14 +62,3 @@ def _lost(traffic: Traffic, by_event: dict[str, list[Json]], received: dict[str,
         reached = [each for each in known if each["id"] in received or each["status"] == "failed"]
         lost += max(0, max(promised, 1) - len(reached))
     return lost
-
-
-async def _recorded(service: Service) -> list[Json]:
-    found: list[Json] = []
-    cursor = ""
-    while True:
-        page = await service.read(f"/v1/deliveries?limit={_PAGE}{cursor}")
-        found += page["items"]
-        if page["next"] is None:
-            return found
-        cursor = f"&cursor={page['next']}"

@@ -2,15 +2,13 @@
 
 import itertools
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
 import orjson
-from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
 
 from factories import Json, a_principal, a_webhook, an_event
 from hookline.api.services import Services
@@ -21,9 +19,9 @@ from hookline.runtime import open_runtime
 from hookline.security.keys import new_key
 from hookline.security.secrets import generate_key
 from hookline.settings import Settings
+from support.service import eventually
 from support.targets import PATIENCE
 
-Answer = TypeVar("Answer")
 ADMIN = a_principal()
 _QUICK: dict[str, object] = {
     "egress_allowed_networks": "127.0.0.0/8",
@@ -114,25 +112,6 @@ class Bench:
         health = await eventually(one_more, lambda health: health.state == "paused")
         await eventually(leased, lambda count: count == 0)  # what was under way has ended
         return health
-
-
-async def eventually(
-    ask: Callable[[], Awaitable[Answer]],
-    claim: Callable[[Answer], bool],
-    *,
-    within: float = PATIENCE,
-) -> Answer:
-    """Return the first answer that the claim is true of; ask again until there is one."""
-    policy = AsyncRetrying(
-        stop=stop_after_delay(within),
-        wait=wait_fixed(0.02),
-        retry=retry_if_result(lambda answer: not claim(answer)),
-    )
-
-    async def answer() -> Answer:  # tenacity awaits only what is a coroutine function itself
-        return await ask()
-
-    return await policy(answer)
 
 
 async def an_integration(services: Services, url: str, **changes: object) -> str:

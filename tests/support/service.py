@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx
-from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_fixed
+from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_exponential
 
 from factories import Json, a_webhook
 from hookline.security.keys import new_key
@@ -20,18 +20,22 @@ from support.receivers import Receiver
 from support.terminal import Command, Terminal
 
 PATIENCE = 60.0  # seconds for what takes milliseconds on an idle machine
-_LOOK_EVERY = 0.02  # seconds
+_LOOKS = wait_exponential(multiplier=0.02, exp_base=1.5, max=0.1)  # s; a look is work for all
+_PAGE = 200
 
 Answer = TypeVar("Answer")
 
 
 async def eventually(
-    ask: Callable[[], Awaitable[Answer]], claim: Callable[[Answer], bool]
+    ask: Callable[[], Awaitable[Answer]],
+    claim: Callable[[Answer], bool],
+    *,
+    within: float = PATIENCE,
 ) -> Answer:
     """Return the first answer that the claim is true of; ask again until there is one."""
     policy = AsyncRetrying(
-        stop=stop_after_delay(PATIENCE),
-        wait=wait_fixed(_LOOK_EVERY),
+        stop=stop_after_delay(within),
+        wait=_LOOKS,
         retry=retry_if_result(lambda answer: not claim(answer)),
     )
 
@@ -101,6 +105,25 @@ class Service:
             lambda: self.outcomes(event_id),
             lambda outcomes: all(each["status"] != "pending" for each in outcomes.values()),
         )
+
+    async def deliveries(self, filters: str = "") -> list[Json]:
+        """Return all deliveries that pass the list's filters, newest first, page by page."""
+        found: list[Json] = []
+        cursor = ""
+        while True:
+            page = await self.read(f"/v1/deliveries?limit={_PAGE}{filters}{cursor}")
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            cursor = f"&cursor={page['next']}"
+
+    async def all_settled(self) -> list[Json]:
+        """Wait until nothing is pending any more; return all deliveries, newest first."""
+        await eventually(
+            lambda: self.read("/v1/deliveries?status=pending&limit=1"),
+            lambda page: not page["items"],
+        )
+        return await self.deliveries()
 
     async def delivery(self, event_id: str) -> Json:
         """Return the delivery of an event that one integration gets."""

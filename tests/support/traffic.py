@@ -1,4 +1,4 @@
-"""A PBX that sends events as fast as they are taken, each until it is accepted or given up."""
+"""A PBX that sends many events, each until it is accepted or given up."""
 
 import asyncio
 import json
@@ -16,6 +16,7 @@ from factories import an_event
 _ANSWERED_WITHIN = 45.0  # seconds; the service's own bounds are far below
 _ENDS_WITHIN = 90.0  # seconds for the last events to be accepted, once the fault is over
 _PAUSE = 0.02  # seconds before the same event is sent again
+_BETWEEN = 0.02  # seconds between two events of a sender whose traffic flows for as long as a fault
 _ACCEPTED, _UNAVAILABLE = 202, 503
 
 
@@ -92,6 +93,8 @@ class Traffic:
                 number = next(self._numbers)
                 self.sent += 1
                 await self._send_one(connection, number, first + number)
+                if self._last == inf:
+                    await asyncio.sleep(_BETWEEN)
         finally:
             connection.close()
 
