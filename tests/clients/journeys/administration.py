@@ -183,7 +183,7 @@ def reads(client: AuthenticatedClient) -> dict[str, object]:
     assert isinstance(page, IntegrationPage), page
     secret = get_integration_secret.sync(page.items[0].id, client=client)
     assert isinstance(secret, SigningSecret), secret
-    events = list_events.sync(client=client, pbx=page.items[0].pbx, subject="two")
+    events = list_events.sync(client=client, subject="two")
     assert isinstance(events, EventPage), events
     return {
         "secret": len(secret.secret),
