@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.errors import rerunnable
 from hookline.db.models import CustomEventType, Integration, UnknownEventType
+from hookline.db.statements import statement
 from hookline.domain.catalogue import SERVICE, Catalogue, EventFormat, EventType
 from hookline.domain.events import Limits, parse_event
 from hookline.errors import (
@@ -33,27 +34,8 @@ from hookline.logs import get_logger
 MOST_TYPES: Final = 500  # every process holds them in memory, and every form shows them
 _EXAMPLE: Final = Limits(event_bytes=64 * 1024, depth=32)
 MOST_NAMES: Final = 1_000  # that are kept, and that a process holds between two batches
-_ADD = text(
-    """
-    insert into unknown_event_types as known (name, count)
-    select name, count
-    from unnest(cast(:names as text[]), cast(:counts as bigint[])) as seen (name, count)
-    order by name
-    on conflict (name) do update
-    set count = known.count + excluded.count, last_seen_at = now()
-    """
-)
-_BOUND = text(
-    """
-    delete from unknown_event_types
-    where name in (
-        select name
-        from unknown_event_types
-        order by count desc, last_seen_at desc
-        offset :most
-    )
-    """  # whoever makes names up makes each up once: what really comes outlasts those
-)
+_ADD = text(statement("integrations/count_unknown_types"))
+_BOUND = text(statement("integrations/bound_unknown_types"))
 _LOG = get_logger(__name__)
 
 

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.errors import rerunnable
 from hookline.db.models import ExhaustedDeliveries, Integration, WaitingNotice
+from hookline.db.statements import statement
 from hookline.domain.notices import MOST_EXAMPLES, Exhausted, Notice, WrittenNotice, exhausted
 from hookline.domain.stored import error_of
 from hookline.integrations.revision import Transactions
@@ -32,62 +33,11 @@ _MOST_GROUPS = 500  # a transaction: the others are as due in the next round
 LOCK: Final = 7524882318093774954  # an advisory lock of its own: one process at a time
 _ALONE = text("select pg_try_advisory_xact_lock(:lock)").bindparams(lock=LOCK)
 _TELL = text("select pg_notify(:channel, '')").bindparams(channel=NOTICES_CHANNEL)
-_IS_DUE = "due_at not between now() + interval '1 microsecond' and now() + interval '2 minutes'"
-"""Whose minute is over; what lies further ahead is from before the database's clock went back."""
-_WORK = text(
-    f"""
-    select exists (select from notices)
-        or exists (select from exhausted_deliveries where {_IS_DUE})
-    """  # noqa: S608 - our own words
-)
-_WRITE = text(
-    """
-    insert into notices (type, integration_id, pbx, company, name, data)
-    select
-        told.type, told.integration_id,
-        case when disabled_reason is distinct from 'moved' then integrations.pbx end,
-        coalesce(case when company_vouched then integrations.company end, pbxs.company),
-        integrations.name, told.data
-    from unnest(cast(:types as text[]), cast(:ids as text[]), cast(:data as text[]))
-        with ordinality as told (type, integration_id, data, place)
-    join integrations on integrations.id = told.integration_id and deleted_at is null
-    left join pbxs on pbxs.pbx = integrations.pbx and pbxs.deleted_at is null
-    order by place
-    """
-)
-_COUNT = text(
-    """
-    insert into exhausted_deliveries as known (integration_id, due_at, count, examples, last_error)
-    select id, now(), count, cast(string_to_array(examples, ' ') as uuid[]), error
-    from unnest(
-        cast(:ids as text[]), cast(:counts as bigint[]), cast(:examples as text[]),
-        cast(:errors as text[])
-    ) as counted (id, count, examples, error)
-    order by id
-    on conflict (integration_id) do update set
-        count = known.count + excluded.count,
-        examples = (known.examples || excluded.examples)[1 : cast(:most as int)],
-        last_error = excluded.last_error
-    returning due_at <= now() as is_due
-    """  # in the order of their ids: two processes that count the same cannot deadlock
-)
-_DROP = text(
-    """
-    delete from notices
-    where told_at < now() - cast(:oldest as interval)
-        or id <= (select id from notices order by id desc offset :most limit 1)
-        or id in (
-            select id
-            from (
-                select id, row_number() over (
-                    partition by pbx, case when pbx is null then company end order by id desc
-                ) as place
-                from notices
-            ) as of_tenant
-            where place > :each
-        )
-    """
-)
+_WAIT = text(statement("integrations/notices_wait"))
+_DUE = text(statement("integrations/exhausted_due")).bindparams(most=_MOST_GROUPS)
+_WRITE = text(statement("integrations/write_notices"))
+_COUNT = text(statement("integrations/count_exhausted"))
+_DROP = text(statement("integrations/drop_notices"))
 _LOG = get_logger(__name__)
 
 
@@ -132,7 +82,7 @@ class Outbox:
     async def has_work(self) -> bool:
         """Tell whether `gather` and `taking` would find anything."""
         async with self._transactions.reading() as session:
-            return bool((await session.execute(_WORK)).scalar())
+            return bool((await session.execute(_WAIT)).scalar())
 
     @rerunnable
     async def gather(self) -> None:
@@ -144,14 +94,7 @@ class Outbox:
             if not await _is_alone(session):
                 return
             await _drop(session)
-            # Whoever counts is not waited for, and so cannot deadlock with this: the next round.
-            due = (
-                select(ExhaustedDeliveries)
-                .where(text(_IS_DUE))
-                .order_by(ExhaustedDeliveries.due_at)
-                .limit(_MOST_GROUPS)
-                .with_for_update(skip_locked=True)
-            )
+            due = select(ExhaustedDeliveries).from_statement(_DUE)
             notices: list[Notice] = []
             for row in (await session.scalars(due)).all():
                 if row.count:

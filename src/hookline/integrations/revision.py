@@ -12,10 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from hookline.db.errors import unavailable_when_away
+from hookline.db.statements import statement
 
 CHANNEL = "hookline_revision"  # NOTIFY carries the new number: a hint, never the truth
 
-_BUMP = text("update revision set value = value + 1 returning value")
+_NEXT = text(statement("integrations/next_revision"))
 _TELL = text("select pg_notify(:channel, :value)")
 
 
@@ -60,6 +61,6 @@ class Transactions:
 
 async def bump(session: AsyncSession) -> int:
     """Count one change in the session's transaction, and tell listeners once it is committed."""
-    value: int = (await session.execute(_BUMP)).scalar_one()
+    value: int = (await session.execute(_NEXT)).scalar_one()
     await session.execute(_TELL, {"channel": CHANNEL, "value": str(value)})
     return value
