@@ -17,7 +17,7 @@ class Scan:
 
     kind: str
     table: str
-    loops: int
+    rows: int  # that it read, those that its filter then left out among them
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +64,8 @@ def _execute(prepared: Prepared, literals: Sequence[str]) -> str:
 
 def _scans(node: dict[str, Any]) -> Iterator[Scan]:
     if "Relation Name" in node and node["Node Type"].endswith("Scan"):
-        yield Scan(node["Node Type"], node["Relation Name"], int(node["Actual Loops"]))
+        read = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
+        rows = int(read * node["Actual Loops"])
+        yield Scan(node["Node Type"], node["Relation Name"], rows)
     for child in node.get("Plans", []):
         yield from _scans(child)

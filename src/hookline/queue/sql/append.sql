@@ -52,12 +52,14 @@ delivery as (
 behind as (
     select lane.integration_id
     from (select distinct integration_id from delivery where leased) as lane
-    where exists (
+    cross join lateral (  -- one look into an index for each lane: `exists` may become a join with all
         select
         from pending
         where pending.integration_id = lane.integration_id
             and leased_until is null and ordering is null and due_at <= now()
-    )
+        order by due_at, position
+        limit 1
+    ) as due
 ),
 born as (
     select *, leased and integration_id <> all(array(select integration_id from behind)) as held

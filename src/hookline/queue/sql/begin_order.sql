@@ -1,10 +1,16 @@
 -- begin_order: put deliveries $1, which waited outside of the order, into that of their subjects $2,
 -- each behind what was accepted before it. Returns how many there still were.
 with wrong as (
-    select id
-    from pending
-    where id = any($1::text::uuid[]) and leased_until is null and ordering is null
-    for update skip locked
+    select found.id
+    from unnest($1::text::uuid[]) as asked (id)
+    cross join lateral (
+        select id, leased_until, ordering
+        from pending
+        where pending.id = asked.id
+        limit 1
+        for update skip locked
+    ) as found
+    where found.leased_until is null and found.ordering is null  -- out here: no partial index is read
 ),
 moved as (
     update pending
