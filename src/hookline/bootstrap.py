@@ -177,7 +177,7 @@ async def open_snapshot(
 
 
 def keyring_of(settings: Settings) -> KeyRing:
-    """Return the keys that customers' secrets are sealed with."""
+    """Return the keys that customers' secrets are encrypted with."""
     return KeyRing.parse(",".join(key.get_secret_value() for key in encryption_keys(settings)))
 
 

@@ -15,7 +15,7 @@ HooklineError
 ├── Overloaded              a bound is reached; come again later
 │   └── QuotaExceeded           one that is some tenants' own, so that others are not refused
 ├── Unavailable             the database is away; come again later
-└── BrokenSeal              a sealed secret that cannot be opened here
+└── DecryptionFailed        an encrypted secret that cannot be decrypted here
 
 Each carries one sentence that a person can act on. What becomes which status is said in
 api/problems.py alone.
@@ -113,5 +113,5 @@ class Unavailable(HooklineError):
         self.retry_after = retry_after
 
 
-class BrokenSeal(HooklineError):
-    """A sealed secret does not open: another key ring, another row, or damaged bytes."""
+class DecryptionFailed(HooklineError):
+    """An encrypted secret cannot be decrypted: another key ring, another row, or damaged bytes."""

@@ -103,7 +103,7 @@ async def test_a_key_ends_after_a_day_and_leaves_nothing_behind(
 
 
 async def test_no_secret_is_kept_readable(api: Api, pool: asyncpg.Pool) -> None:
-    made = (await create(api, a_webhook(headers={"X-Key": "marked"}), "sealed")).json()
+    made = (await create(api, a_webhook(headers={"X-Key": "marked"}), "encrypted")).json()
     query = "select result from idempotency_keys where integration_id = $1"
     kept = await pool.fetchval(query, made["id"])
     assert made["transmission"]["secret"].encode() not in kept

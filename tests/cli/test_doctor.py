@@ -27,7 +27,7 @@ from hookline.settings import Settings
 from support.databases import Databases
 from support.terminal import Terminal
 
-SEALING = generate_key()
+ENCRYPTION = generate_key()
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def settings_of(dsn: str, folder: Path, **more: Any) -> Settings:  # noqa: ANN40
     return Settings(
         _env_file=None,
         database_url=SecretStr(dsn),
-        encryption_keys=(SecretStr(more.pop("sealing", SEALING)),),
+        encryption_keys=(SecretStr(more.pop("encryption", ENCRYPTION)),),
         data_dir=folder,
         **more,
     )
@@ -64,7 +64,7 @@ async def an_integration(dsn: str, url: str) -> str:
     try:
         policy = EgressPolicy(resolve=nowhere)
         service = IntegrationService(
-            *(Transactions(engine), KeyRing.parse(SEALING), policy, load_catalogue()),
+            *(Transactions(engine), KeyRing.parse(ENCRYPTION), policy, load_catalogue()),
             refresh=refresh,
         )
         principal = Principal(new_uuid(), Role.ADMIN, "test")
@@ -121,9 +121,9 @@ async def test_secrets_that_do_not_open_and_targets_that_are_not_public_are_name
     client = await asyncpg.connect(dsn)
     await client.execute("update integrations set url = 'https://10.1.2.3/hook'")
     await client.close()
-    told = await found(settings_of(dsn, tmp_path, sealing=generate_key()))
+    told = await found(settings_of(dsn, tmp_path, encryption=generate_key()))
     assert told["encryption keys"].status is Status.FAILED
-    assert f"1 of 1 integrations do not open: {made}" in told["encryption keys"].detail
+    assert f"1 of 1 integrations cannot be decrypted: {made}" in told["encryption keys"].detail
     assert told["egress"].status is Status.WARNING
     assert "not public: 10.1.2.3" in told["egress"].detail
     well = await found(settings_of(dsn, tmp_path, egress_allowed_networks="10.0.0.0/8"))
@@ -193,7 +193,7 @@ async def test_the_command_prints_findings_and_ends_with_1_where_one_failed(
     assert "the first `hookline serve` makes one" in out
     assert not terminal.data.exists()
 
-    away = {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "ENCRYPTION_KEYS": SEALING}
+    away = {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "ENCRYPTION_KEYS": ENCRYPTION}
     code, out, err = await terminal.run("doctor", "--json", **away)
     assert (code, err) == (1, "")
     told = json.loads(out)

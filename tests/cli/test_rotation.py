@@ -36,13 +36,13 @@ async def test_rotation_tells_how_far_it_is_and_when_old_keys_may_go(
     )
     assert code == 0, err
     assert "under another than the first key: 1." in out
-    assert "Sealed anew: 1 of 1." in out
+    assert "Re-encrypted: 1 of 1." in out
     assert "may be removed" in out
     code, out, err = await terminal.run(
         "keys", "rotate-encryption", DATABASE_URL=database, ENCRYPTION_KEYS=generate_key()
     )
     assert (code, "may be removed" in out) == (1, False)
-    assert f"do not open: {made}." in err
+    assert f"cannot be decrypted: {made}." in err
     assert "Traceback" not in err
     for key in (old, new):
         assert key not in out + err

@@ -129,7 +129,7 @@ async def test_a_fault_of_ours_is_an_attempt_and_is_retried(bench: Bench) -> Non
     assert settlement.sent.error is ErrorKind.INTERNAL
 
 
-async def test_a_broken_seal_is_a_fault_of_ours(bench: Bench) -> None:
+async def test_a_secret_that_cannot_be_decrypted_is_a_fault_of_ours(bench: Bench) -> None:
     bench.book.change("int001", target=None)
     settlement = await bench.deliverer.deliver(replace(a_job(), attempts=2, claims=3))
     assert settlement.outcome == Failed(FailReason.INTERNAL)

@@ -13,7 +13,7 @@ from support.traffic import Traffic
 Close = Callable[[Account], Account]
 
 
-async def test_an_integration_whose_seal_does_not_open_fails_alone_until_its_key_is_back(
+async def test_an_integration_that_cannot_be_decrypted_fails_alone_until_its_key_is_back(
     together: Services, ledger: Ledger, closed: Close
 ) -> None:
     ours, theirs = generate_key(), generate_key()

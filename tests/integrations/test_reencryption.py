@@ -11,7 +11,7 @@ from factories import SECRET_ACCESS_KEY, a_principal, a_queue, a_webhook
 from hookline.db.models import Integration as Row
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.targets import SqsTarget, WebhookTarget
-from hookline.errors import BrokenSeal
+from hookline.errors import DecryptionFailed
 from hookline.integrations.encryption import Reencrypted, Reencryption, open_target
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
@@ -74,7 +74,7 @@ def unheard(_done: int) -> None:
     pass
 
 
-async def test_everything_that_is_sealed_moves_to_the_first_key(
+async def test_everything_that_is_encrypted_moves_to_the_first_key(
     old: IntegrationService, reencryption: Reencryption, transactions: Transactions
 ) -> None:
     webhook, queue = await made(old), await made(old, a_queue())
@@ -89,11 +89,11 @@ async def test_everything_that_is_sealed_moves_to_the_first_key(
     target = after[webhook]
     assert isinstance(target, WebhookTarget)
     assert (len(target.secrets), dict(target.headers)) == (2, HEADERS)
-    with pytest.raises(BrokenSeal):
+    with pytest.raises(DecryptionFailed):
         await opened(transactions, webhook, BEFORE)
 
 
-async def test_nothing_but_the_sealed_bytes_changes(
+async def test_nothing_but_the_encrypted_bytes_changes(
     old: IntegrationService, reencryption: Reencryption, transactions: Transactions
 ) -> None:
     webhook = await made(old)
@@ -108,7 +108,7 @@ async def test_nothing_but_the_sealed_bytes_changes(
     )
 
 
-async def test_what_is_sealed_with_the_first_key_already_is_left_alone(
+async def test_what_is_encrypted_with_the_first_key_already_is_left_alone(
     current: IntegrationService, reencryption: Reencryption, transactions: Transactions
 ) -> None:
     webhook = await made(current)
@@ -180,7 +180,7 @@ async def test_what_does_not_open_is_named_and_left_as_it_is(
 
 
 @pytest.mark.parametrize("column", ["secret", "old_secrets", "headers"])
-async def test_sealed_bytes_of_another_row_or_column_do_not_open(
+async def test_encrypted_bytes_of_another_row_or_column_do_not_open(
     old: IntegrationService, engine: AsyncEngine, column: str
 ) -> None:
     here, there = await made(old), await made(old)
@@ -196,7 +196,7 @@ async def test_sealed_bytes_of_another_row_or_column_do_not_open(
                 .where(Row.id == here)
                 .values({column: [stolen] if column == "old_secrets" else stolen})
             )
-            with pytest.raises(BrokenSeal):
+            with pytest.raises(DecryptionFailed):
                 open_target(await session.get_one(Row, here), BEFORE, datetime.now(UTC))
 
 

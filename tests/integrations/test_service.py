@@ -7,7 +7,7 @@ from sqlalchemy import select
 from factories import SECRET_ACCESS_KEY, a_principal, a_queue, a_webhook
 from hookline.db.models import Integration, Revision
 from hookline.domain.targets import SqsTarget, WebhookTarget
-from hookline.errors import BrokenSeal, InvalidInput, PreconditionFailed
+from hookline.errors import DecryptionFailed, InvalidInput, PreconditionFailed
 from hookline.integrations.encryption import open_target
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
@@ -97,7 +97,7 @@ async def test_changes_of_different_fields_at_once_all_last(service: Integration
     assert "call" in shown.events
 
 
-async def test_secrets_lie_sealed_and_open_for_their_own_row_alone(
+async def test_secrets_lie_encrypted_and_open_for_their_own_row_alone(
     service: IntegrationService, transactions: Transactions, keyring: KeyRing, database: str
 ) -> None:
     first = await create(service, a_webhook(headers={"X-Token": "marked-header"}))
@@ -116,9 +116,9 @@ async def test_secrets_lie_sealed_and_open_for_their_own_row_alone(
     assert isinstance(opened, SqsTarget)
     assert opened.secret_access_key == SECRET_ACCESS_KEY
     queue.secret = webhook.secret
-    with pytest.raises(BrokenSeal):
+    with pytest.raises(DecryptionFailed):
         open_target(queue, keyring, now)
-    with pytest.raises(BrokenSeal):
+    with pytest.raises(DecryptionFailed):
         open_target(webhook, KeyRing.parse(generate_key()), now)
 
 

@@ -14,7 +14,7 @@ from hookline.db.models import Integration
 from hookline.domain.catalogue import EventFormat, load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.targets import WebhookTarget
-from hookline.errors import BrokenSeal, Unavailable
+from hookline.errors import DecryptionFailed, Unavailable
 from hookline.integrations.event_types import EventTypeService, WantedType
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch, PbxPut
@@ -317,15 +317,15 @@ class TestTargets:
         assert secrets(now + timedelta(hours=23)) == (new, old)
         assert secrets(now + timedelta(hours=25)) == (new,)
 
-    async def test_a_seal_that_does_not_open_harms_no_other_and_says_what_to_do(
+    async def test_a_secret_that_cannot_be_decrypted_harms_no_other_and_says_what_to_do(
         self, bench: Bench
     ) -> None:
-        sealed_elsewhere = await bench.make()
+        encrypted_elsewhere = await bench.make()
         stranger = bench.another(KeyRing.parse(generate_key()))
         await stranger.catch_up()
         [match] = stranger.match(bench.event()).wanted
-        assert match.integration_id == sealed_elsewhere
-        with pytest.raises(BrokenSeal, match="HOOKLINE_ENCRYPTION_KEYS"):
+        assert match.integration_id == encrypted_elsewhere
+        with pytest.raises(DecryptionFailed, match="HOOKLINE_ENCRYPTION_KEYS"):
             match.usable_target(datetime.now(UTC))
 
     async def test_a_record_that_makes_no_sense_harms_no_other(
@@ -339,7 +339,7 @@ class TestTargets:
             )
             await client.execute("update revision set value = value + 1")
         assert set(await bench.wanted()) == {strange, plain}
-        with pytest.raises(BrokenSeal):
+        with pytest.raises(DecryptionFailed):
             found(bench.snapshot, strange).usable_target(datetime.now(UTC))
         await bench.integrations.delete(ADMIN, strange, None)
 

@@ -79,7 +79,7 @@ def ring(life: Life) -> str:
 
 
 async def old_key_life(life: Life, starter: Services) -> None:
-    """Make something that an older encryption key seals."""
+    """Make something that an older encryption key encrypts."""
     service = await starter.start(ENCRYPTION_KEYS=life.marks["old_encryption"])
     life.listen(service)
     await life.an_integration(service, NOWHERE)

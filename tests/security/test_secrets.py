@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.errors import BrokenSeal, ConfigurationError
+from hookline.errors import ConfigurationError, DecryptionFailed
 from hookline.security.secrets import KeyRing, generate_key
 
 FIRST, SECOND = generate_key(), generate_key()
@@ -14,66 +14,66 @@ ROW = "integrations/s95eum/secret"
 
 
 @given(plaintext=st.text(), bound_to=st.text())
-def test_what_was_sealed_opens_in_its_place(plaintext: str, bound_to: str) -> None:
-    assert RING.open(RING.seal(plaintext, bound_to), bound_to) == plaintext
+def test_what_was_encrypted_is_decrypted_in_its_place(plaintext: str, bound_to: str) -> None:
+    assert RING.decrypt(RING.encrypt(plaintext, bound_to), bound_to) == plaintext
 
 
 @given(bound_to=st.text(), other=st.text())
 def test_it_opens_in_no_other_place(bound_to: str, other: str) -> None:
-    sealed = RING.seal("secret", bound_to)
+    encrypted = RING.encrypt("secret", bound_to)
     if other != bound_to:
-        with pytest.raises(BrokenSeal):
-            RING.open(sealed, other)
+        with pytest.raises(DecryptionFailed):
+            RING.decrypt(encrypted, other)
 
 
 @given(st.data())
-def test_one_wrong_bit_anywhere_breaks_the_seal(data: st.DataObject) -> None:
-    sealed = bytearray(RING.seal("secret", ROW))
-    bit = data.draw(st.integers(min_value=0, max_value=len(sealed) * 8 - 1))
-    sealed[bit // 8] ^= 1 << bit % 8
-    with pytest.raises(BrokenSeal):
-        RING.open(bytes(sealed), ROW)
+def test_one_wrong_bit_anywhere_fails_decryption(data: st.DataObject) -> None:
+    encrypted = bytearray(RING.encrypt("secret", ROW))
+    bit = data.draw(st.integers(min_value=0, max_value=len(encrypted) * 8 - 1))
+    encrypted[bit // 8] ^= 1 << bit % 8
+    with pytest.raises(DecryptionFailed):
+        RING.decrypt(bytes(encrypted), ROW)
 
 
 @given(st.data())
-def test_a_shortened_seal_is_broken(data: st.DataObject) -> None:
-    sealed = RING.seal("secret", ROW)
-    length = data.draw(st.integers(min_value=0, max_value=len(sealed) - 1))
-    with pytest.raises(BrokenSeal):
-        RING.open(sealed[:length], ROW)
+def test_shortened_bytes_are_not_decrypted(data: st.DataObject) -> None:
+    encrypted = RING.encrypt("secret", ROW)
+    length = data.draw(st.integers(min_value=0, max_value=len(encrypted) - 1))
+    with pytest.raises(DecryptionFailed):
+        RING.decrypt(encrypted[:length], ROW)
 
 
 @given(st.binary(max_size=200))
-def test_foreign_bytes_are_a_broken_seal(sealed: bytes) -> None:
-    with pytest.raises(BrokenSeal):
-        RING.open(sealed, ROW)
+def test_foreign_bytes_are_not_decrypted(encrypted: bytes) -> None:
+    with pytest.raises(DecryptionFailed):
+        RING.decrypt(encrypted, ROW)
 
 
-def test_sealing_twice_gives_different_bytes_and_shows_no_text() -> None:
-    one, other = RING.seal("plain-secret", ROW), RING.seal("plain-secret", ROW)
+def test_encrypting_twice_gives_different_bytes_and_shows_no_text() -> None:
+    one, other = RING.encrypt("plain-secret", ROW), RING.encrypt("plain-secret", ROW)
     assert one != other
     assert b"plain-secret" not in one + other
 
 
-def test_the_first_key_seals_and_all_open() -> None:
-    before = RING.seal("secret", ROW)
+def test_the_first_key_encrypts_and_all_decrypt() -> None:
+    before = RING.encrypt("secret", ROW)
     rotating = KeyRing.parse(f"{SECOND},{FIRST}")
-    assert rotating.open(before, ROW) == "secret"
-    assert not rotating.sealed_with_current(before)
-    after = rotating.seal(rotating.open(before, ROW), ROW)
-    assert rotating.sealed_with_current(after)
-    assert KeyRing.parse(SECOND).open(after, ROW) == "secret"
+    assert rotating.decrypt(before, ROW) == "secret"
+    assert not rotating.encrypted_with_current(before)
+    after = rotating.encrypt(rotating.decrypt(before, ROW), ROW)
+    assert rotating.encrypted_with_current(after)
+    assert KeyRing.parse(SECOND).decrypt(after, ROW) == "secret"
 
 
 def test_a_key_that_is_not_on_the_ring_is_told_as_such() -> None:
-    with pytest.raises(BrokenSeal, match="HOOKLINE_ENCRYPTION_KEYS"):
-        KeyRing.parse(SECOND).open(RING.seal("secret", ROW), ROW)
+    with pytest.raises(DecryptionFailed, match="HOOKLINE_ENCRYPTION_KEYS"):
+        KeyRing.parse(SECOND).decrypt(RING.encrypt("secret", ROW), ROW)
 
 
 def test_spaces_and_the_url_safe_alphabet_are_taken() -> None:
     safe = urlsafe_b64encode(b64decode(FIRST)).decode()
     ring = KeyRing.parse(f" {safe} , {SECOND} ")
-    assert ring.open(RING.seal("secret", ROW), ROW) == "secret"
+    assert ring.decrypt(RING.encrypt("secret", ROW), ROW) == "secret"
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_secrets_show_neither_in_text_nor_in_refusals(monkeypatch: pytest.Monkey
     set_all(
         monkeypatch,
         DATABASE_URL=DATABASE_URL,
-        ENCRYPTION_KEYS="sealing-key-one",
+        ENCRYPTION_KEYS="encryption-key-one",
         ADMIN_KEY="hk_abcdefghijklmnopqrstuvwxyz0123456789",
         EGRESS_PROXY="http://me:proxypass@proxy.example.com",
     )
@@ -162,6 +162,6 @@ def test_secrets_show_neither_in_text_nor_in_refusals(monkeypatch: pytest.Monkey
     with pytest.raises(ConfigurationError) as refusal:
         load_settings()
 
-    for secret in ("pa55word", "sealing-key-one", "abcdefghij", "proxypass", "bad key"):
+    for secret in ("pa55word", "encryption-key-one", "abcdefghij", "proxypass", "bad key"):
         assert secret not in shown
         assert secret not in str(refusal.value)

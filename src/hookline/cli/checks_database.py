@@ -17,7 +17,7 @@ from hookline.db.migrate import newest_revision
 from hookline.db.models import Integration
 from hookline.db.statements import statement
 from hookline.domain.targets import TransmissionType
-from hookline.errors import BrokenSeal, ConfigurationError, HooklineError, InvalidInput
+from hookline.errors import ConfigurationError, DecryptionFailed, HooklineError, InvalidInput
 from hookline.integrations.encryption import open_target
 from hookline.integrations.keys import KeyService
 from hookline.integrations.revision import Transactions
@@ -30,7 +30,7 @@ from hookline.settings import Settings, encryption_keys, start_secrets
 _SLOW: Final = 0.05  # seconds of a round trip: every event waits for two
 _CLOCKS_DIFFER: Final = 1.0  # seconds that are worth a word
 _CLOCKS_APART: Final = 30.0  # seconds at which ids and due times are of different minutes
-_MOST_SEALS: Final = 10_000  # integrations whose secrets are tried
+_MOST_SECRETS: Final = 10_000  # integrations whose secrets are tried
 _MOST_HOSTS: Final = 25  # of targets, that are looked up
 _LOOK_UP: Final = 3.0  # seconds for each
 _TOLD: Final = 5  # names in a sentence
@@ -168,7 +168,7 @@ async def _days(settings: Settings, engine: AsyncEngine) -> Finding:
 
 
 async def _keys(settings: Settings, engine: AsyncEngine) -> list[Finding]:
-    """Try the keys that seal secrets, and look the first admin key up; neither is made here."""
+    """Try the keys that encrypt secrets, and look the first admin key up; neither is made here."""
     if settings.embedded and not (settings.data_dir / "encryption.keys").exists():
         return [
             failed(
@@ -179,27 +179,27 @@ async def _keys(settings: Settings, engine: AsyncEngine) -> list[Finding]:
         ]
     secret = (key.get_secret_value() for key in encryption_keys(settings))
     return [
-        await _seals(KeyRing.parse(",".join(secret)), engine),
+        await _secrets(KeyRing.parse(",".join(secret)), engine),
         await _admin_key(settings, engine),
     ]
 
 
-async def _seals(keyring: KeyRing, engine: AsyncEngine) -> Finding:
-    rows = select(Integration).where(Integration.deleted_at.is_(None)).limit(_MOST_SEALS)
+async def _secrets(keyring: KeyRing, engine: AsyncEngine) -> Finding:
+    rows = select(Integration).where(Integration.deleted_at.is_(None)).limit(_MOST_SECRETS)
     broken: list[str] = []
     async with Transactions(engine).reading() as session:
         integrations = (await session.scalars(rows)).all()
     for row in integrations:
         try:
             open_target(row, keyring, datetime.now(UTC))
-        except BrokenSeal:
+        except DecryptionFailed:
             broken.append(row.id)
     if broken:
         return failed(
             "encryption keys",
-            f"the secrets of {len(broken)} of {len(integrations)} integrations do not open:"
+            f"the secrets of {len(broken)} of {len(integrations)} integrations cannot be decrypted:"
             f" {_some(broken)}",
-            "put the key that sealed them back into ENCRYPTION_KEYS, or rotate their secrets.",
+            "put the key that encrypted them back into ENCRYPTION_KEYS, or rotate their secrets.",
         )
     return ok("encryption keys", f"the secrets of all {len(integrations)} integrations open")
 

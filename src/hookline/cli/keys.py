@@ -16,7 +16,7 @@ from hookline.cli import terminal
 from hookline.cli.remote.api import AsJson, at, connected
 from hookline.cli.terminal import Object
 from hookline.domain.access import Role, check_scope
-from hookline.errors import BrokenSeal
+from hookline.errors import DecryptionFailed
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from hookline.settings import Settings
 
 
-app = typer.Typer(help="API keys, and the keys that seal secrets at rest.", no_args_is_help=True)
+app = typer.Typer(help="API keys, and the keys that encrypt secrets at rest.", no_args_is_help=True)
 
 Answer = TypeVar("Answer")
 Server = Annotated[
@@ -39,7 +39,7 @@ Server = Annotated[
 ]
 _BEFORE = (
     "Every running process must have that key in front already: restart those that have not, or"
-    " they go on sealing with the old one."
+    " they go on encrypting with the old one."
 )
 _AFTER = (
     "Once every process runs with the first key of HOOKLINE_ENCRYPTION_KEYS in front, and backups"
@@ -185,7 +185,7 @@ def _moment(moment: datetime | None) -> str:
 
 @app.command("rotate-encryption")
 def rotate_encryption() -> None:
-    """Seal every secret anew with the first of HOOKLINE_ENCRYPTION_KEYS, while services run.
+    """Re-encrypt every secret with the first of HOOKLINE_ENCRYPTION_KEYS, while services run.
 
     Put a new key in front of the old ones everywhere, restart, run this, then remove the old ones.
     It can be stopped and run again at any time.
@@ -210,7 +210,7 @@ async def _rotate(settings: "Settings") -> "Reencrypted":
         if waiting:
             terminal.say(_BEFORE)
         return await reencryption.run(
-            lambda done: terminal.say(f"Sealed anew: {done} of {waiting}.")
+            lambda done: terminal.say(f"Re-encrypted: {done} of {waiting}.")
         )
 
 
@@ -218,11 +218,12 @@ def _report(reencrypted: "Reencrypted") -> None:
     """Say whether the old keys may go."""
     if reencrypted.broken:
         named = ", ".join(reencrypted.broken)
-        raise BrokenSeal(
-            f"The secrets of these integrations do not open: {named}. Put the key that sealed them"
-            " back into HOOKLINE_ENCRYPTION_KEYS and run this again, or give them new secrets."
+        raise DecryptionFailed(
+            f"The secrets of these integrations cannot be decrypted: {named}. Put the key that"
+            " encrypted them back into HOOKLINE_ENCRYPTION_KEYS and run this again, or give"
+            " them new secrets."
         )
-    terminal.say(f"Every secret is sealed with the first key. {_AFTER}")
+    terminal.say(f"Every secret is encrypted with the first key. {_AFTER}")
 
 
 def _create_there(server: str, said: Object, expires_at: datetime | None, *, as_json: bool) -> None:

@@ -74,9 +74,9 @@ class Integration(Base):
     type: Mapped[str]
     url: Mapped[str]
     access_key_id: Mapped[str | None]
-    headers: Mapped[bytes | None]  # sealed JSON: customers put credentials of their own here
-    secret: Mapped[bytes | None]  # sealed; none once the integration is deleted
-    # Sealed, the newest first; each signs along until the time at its place in the other array.
+    headers: Mapped[bytes | None]  # encrypted JSON: customers put credentials of their own here
+    secret: Mapped[bytes | None]  # encrypted; none once the integration is deleted
+    # Encrypted, the newest first; each signs along until the time at its place in the other array.
     old_secrets: Mapped[list[bytes]] = mapped_column(
         ARRAY(LargeBinary()), server_default=text("'{}'")
     )
@@ -134,7 +134,7 @@ class IdempotencyKey(Base):
     caller: Mapped[UUID] = mapped_column(primary_key=True)
     digest: Mapped[bytes] = mapped_column(primary_key=True)
     integration_id: Mapped[str]
-    result: Mapped[bytes | None]  # sealed; none once the integration is deleted
+    result: Mapped[bytes | None]  # encrypted; none once the integration is deleted
     created_at: Mapped[datetime] = mapped_column(server_default=func.now())
 
 

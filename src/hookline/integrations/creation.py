@@ -1,6 +1,6 @@
 """What a new integration is made of, whose it is, and how a repeated creation is answered.
 
-With an Idempotency-Key the result is kept for 24 hours, sealed, since it holds a secret; it is
+With an Idempotency-Key the result is kept for 24 hours, encrypted, since it holds a secret; it is
 written in the transaction of the creation. Creations take the revision's row before they look here,
 so that of many copies at the same moment one creates and all others find its result.
 """
@@ -20,9 +20,9 @@ from hookline.db.models import Integration as Row
 from hookline.domain.access import Principal, Role
 from hookline.domain.ids import new_uuid, new_webhook_secret
 from hookline.domain.targets import Ordering
-from hookline.errors import BrokenSeal, Conflict, FieldProblem, Forbidden, InvalidInput
+from hookline.errors import Conflict, DecryptionFailed, FieldProblem, Forbidden, InvalidInput
 from hookline.integrations.checks import Checks
-from hookline.integrations.encryption import seal_headers, secret_binding
+from hookline.integrations.encryption import encrypt_headers, secret_binding
 from hookline.integrations.patch import host_name, switch
 from hookline.integrations.requests import IntegrationCreate, SqsTransmissionCreate
 from hookline.integrations.serializers import Integration, Listed
@@ -74,8 +74,8 @@ def row_of(
         type=transmission.type.value,
         url=transmission.url,
         access_key_id=key_id,
-        headers=seal_headers(headers, integration_id, keyring),
-        secret=keyring.seal(secret, bound_to=secret_binding(integration_id)),
+        headers=encrypt_headers(headers, integration_id, keyring),
+        secret=keyring.encrypt(secret, bound_to=secret_binding(integration_id)),
         events=checked.events,
         filter=checked.filter,
         omit=checked.omit,
@@ -167,7 +167,7 @@ class IdempotencyKey:
 
     @property
     def binding(self) -> str:
-        """What its sealed result is bound to."""
+        """What its encrypted result is bound to."""
         return f"idempotency_keys/{self.caller}/{self.digest.hex()}"
 
 
@@ -197,8 +197,8 @@ async def find_result(
             " again."
         )
     try:
-        result = _Result.model_validate_json(keyring.open(row.result, bound_to=key.binding))
-    except (BrokenSeal, ValidationError) as error:
+        result = _Result.model_validate_json(keyring.decrypt(row.result, bound_to=key.binding))
+    except (DecryptionFailed, ValidationError) as error:
         raise Conflict(
             "This Idempotency-Key was used, and its first answer can't be read any more; read"
             f" /v1/integrations/{row.integration_id}, or use another key."
@@ -218,7 +218,7 @@ async def keep_result(
     result = _Result(request=key.request, sequence=made.sequence, integration=made.integration)
     text = result.model_dump_json(by_alias=True)
     row = KeyRow(caller=key.caller, digest=key.digest, integration_id=made.integration.id)
-    row.result = keyring.seal(text, bound_to=key.binding)
+    row.result = keyring.encrypt(text, bound_to=key.binding)
     row.created_at = datetime.now(UTC)
     session.add(row)
 

@@ -106,7 +106,7 @@ CustomHeaders = TypeAliasType(
         dict[str, str],
         Field(
             description="HTTP headers that every request to the URL carries besides Hookline's "
-            "own. Kept sealed.",
+            "own. Kept encrypted.",
             examples=[{"X-Tenant": "7"}],
             json_schema_extra={
                 **HEADER_BOUNDS,
@@ -132,7 +132,7 @@ SecretAccessKey = Annotated[
         min_length=1,
         max_length=256,
         description="The AWS secret access key. It also keys the signature `X-SIGNATURE`. "
-        "Kept sealed and never shown again.",
+        "Kept encrypted and never shown again.",
         examples=["wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"],
         json_schema_extra={"format": "password"},
     ),

@@ -8,9 +8,14 @@ from pydantic import ValidationError
 
 from hookline.db.models import Integration as Row
 from hookline.domain.targets import TransmissionType, host_of, is_fifo
-from hookline.errors import BrokenSeal
+from hookline.errors import DecryptionFailed
 from hookline.integrations.checks import Checks
-from hookline.integrations.encryption import open_headers, open_secret, seal_headers, secret_binding
+from hookline.integrations.encryption import (
+    decrypt_headers,
+    decrypt_secret,
+    encrypt_headers,
+    secret_binding,
+)
 from hookline.integrations.fields import LONGEST_NAME, Document
 from hookline.integrations.requests import FIXED_FIELDS, IntegrationPatch, TransmissionPatch
 from hookline.integrations.serializers import Integration
@@ -64,7 +69,7 @@ def apply_patch(
     if "filter" in patch.model_fields_set:
         row.filter = pattern
     if headers is not None:
-        row.headers = seal_headers(headers, row.id, keyring)
+        row.headers = encrypt_headers(headers, row.id, keyring)
     if patch.transmission is not None:
         _change_target(patch.transmission, row, keyring)
     if "name" in patch.model_fields_set:
@@ -185,8 +190,8 @@ def _merged_headers(
     if patch.headers is None:
         return {} if row.headers else None
     there: dict[str, str] = {}
-    with suppress(BrokenSeal):  # what cannot be read is replaced
-        there = open_headers(row, keyring)
+    with suppress(DecryptionFailed):  # what cannot be read is replaced
+        there = decrypt_headers(row, keyring)
     respelt = {name.lower() for name in patch.headers if name not in there}
     kept = {n: v for n, v in there.items() if n.lower() not in respelt}
     merged = {n: v for n, v in {**kept, **patch.headers}.items() if v is not None}
@@ -215,11 +220,11 @@ def _change_target(patch: TransmissionPatch, row: Row, keyring: KeyRing) -> None
     if patch.access_key_id is not None and patch.secret_access_key is not None:
         row.access_key_id = patch.access_key_id
         if not _is_kept(patch.secret_access_key, row, keyring):
-            row.secret = keyring.seal(patch.secret_access_key, bound_to=secret_binding(row.id))
+            row.secret = keyring.encrypt(patch.secret_access_key, bound_to=secret_binding(row.id))
 
 
 def _is_kept(secret: str, row: Row, keyring: KeyRing) -> bool:
     try:
-        return open_secret(row, keyring) == secret
-    except BrokenSeal:
+        return decrypt_secret(row, keyring) == secret
+    except DecryptionFailed:
         return False

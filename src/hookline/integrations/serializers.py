@@ -30,8 +30,8 @@ from hookline.domain.stored import (
 from hookline.domain.targets import TransmissionType, ordering_of
 from hookline.errors import FieldProblem
 from hookline.integrations.encryption import (
-    open_headers,
-    open_secret,
+    decrypt_headers,
+    decrypt_secret,
     open_target,
     signing_along,
 )
@@ -246,7 +246,7 @@ class Listed:
 
 
 class Serializer:
-    """Shows rows; opens what is sealed where that is to be seen."""
+    """Shows rows; decrypts secrets where that is to be seen."""
 
     def __init__(self, keyring: KeyRing, catalogue: Catalogue) -> None:
         self._keyring = keyring
@@ -342,7 +342,7 @@ class Serializer:
 
     def secret(self, row: Row) -> SigningSecret:
         """Return the secret of a webhook's row in both of its forms."""
-        secret = open_secret(row, self._keyring)
+        secret = decrypt_secret(row, self._keyring)
         until = max((until for _, until in signing_along(row, datetime.now(UTC))), default=None)
         return SigningSecret(
             secret=secret,
@@ -355,15 +355,15 @@ class Serializer:
             ending = (row.access_key_id or "")[-SHOWN_OF_ACCESS_KEY:]
             return SqsTransmission(type=TransmissionType.AWS_SQS, url=row.url, access_key_id=ending)
         shown = WebhookTransmission(
-            type=TransmissionType.WEBHOOK, url=row.url, headers=open_headers(row, self._keyring)
+            type=TransmissionType.WEBHOOK, url=row.url, headers=decrypt_headers(row, self._keyring)
         )
         if with_secret:
-            shown.secret = open_secret(row, self._keyring)
+            shown.secret = decrypt_secret(row, self._keyring)
         return shown
 
 
 def _closed_transmission(row: Row) -> Transmission:
-    """Return a transmission without what is sealed."""
+    """Return a transmission without what is encrypted."""
     if row.type == TransmissionType.AWS_SQS:
         ending = (row.access_key_id or "")[-SHOWN_OF_ACCESS_KEY:]
         return SqsTransmission.model_construct(

@@ -19,7 +19,7 @@ from hookline.domain.catalogue import Catalogue
 from hookline.domain.ids import new_integration_id, new_webhook_secret
 from hookline.domain.notices import disabled
 from hookline.domain.targets import TransmissionType
-from hookline.errors import BrokenSeal, Conflict, Forbidden, NotFound, PreconditionFailed
+from hookline.errors import Conflict, DecryptionFailed, Forbidden, NotFound, PreconditionFailed
 from hookline.integrations import repository
 from hookline.integrations.checks import Checks
 from hookline.integrations.creation import (
@@ -206,7 +206,7 @@ class IntegrationService:
         _refuse_sqs(row)
         try:
             return self._serializer.secret(row)
-        except BrokenSeal as error:
+        except DecryptionFailed as error:
             raise Conflict(
                 "The stored secret cannot be read; POST …/rotate-secret makes a new one."
             ) from error
@@ -222,7 +222,9 @@ class IntegrationService:
         async with self._changing(principal, integration_id, allowed) as (row, _):
             _refuse_sqs(row)
             retire_secret(row, self._keyring, grace)
-            row.secret = self._keyring.seal(new_webhook_secret(), bound_to=secret_binding(row.id))
+            row.secret = self._keyring.encrypt(
+                new_webhook_secret(), bound_to=secret_binding(row.id)
+            )
         return self._serializer.secret(row)
 
     @rerunnable

@@ -23,7 +23,7 @@ from hookline.domain.targets import (
     WebhookTarget,
     ordering_of,
 )
-from hookline.errors import BrokenSeal
+from hookline.errors import DecryptionFailed
 from hookline.integrations.encryption import open_target
 from hookline.logs import get_logger
 from hookline.security.secrets import KeyRing
@@ -35,7 +35,7 @@ _LOG = get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Subscription:
-    """What matching and delivery know of an integration. No `target`: its seal is broken."""
+    """What matching and delivery know of an integration. No `target`: it cannot be decrypted."""
 
     integration_id: str
     pbx: str | None
@@ -59,12 +59,12 @@ class Subscription:
     def usable_target(self, now: datetime) -> Target:
         """Return the target; a rotated secret signs along no longer than its grace period.
 
-        Raises BrokenSeal where the integration's secrets do not open with this key ring.
+        Raises DecryptionFailed where no key of this ring decrypts the integration's secrets.
         """
         if self.target is None:
-            raise BrokenSeal(
-                f"The secrets of integration {self.integration_id} do not open: put the key that "
-                "sealed them back into HOOKLINE_ENCRYPTION_KEYS."
+            raise DecryptionFailed(
+                f"The secrets of integration {self.integration_id} cannot be decrypted: put the"
+                " key that encrypted them back into HOOKLINE_ENCRYPTION_KEYS."
             )
         return self.target.at(now) if isinstance(self.target, WebhookTarget) else self.target
 
@@ -123,7 +123,7 @@ def _copies(wanted: Iterable[Subscription]) -> int:
 def subscription_of(row: Integration, catalogue: Catalogue, keyring: KeyRing) -> Subscription:
     """Understand a record. One that nobody understands must not cost the others theirs.
 
-    Its copies are queued, whatever it chose, and fail as those whose seal is broken do: they
+    Its copies are queued, whatever it chose, and fail as undecryptable ones do: they
     are found, with a reason, and can be sent once the record is put right.
     """
     try:
@@ -165,8 +165,8 @@ def _understood(row: Integration, catalogue: Catalogue, keyring: KeyRing) -> Sub
 def _open(row: Integration, keyring: KeyRing) -> Target | None:
     try:
         return open_target(row, keyring, datetime.now(UTC))
-    except BrokenSeal:
-        _LOG.exception("integration.broken_seal", integration=row.id)
+    except DecryptionFailed:
+        _LOG.exception("integration.decryption_failed", integration=row.id)
         return None
 
 

@@ -1,1 +1,1 @@
-"""Egress guard, signatures and sealed secrets."""
+"""Egress guard, signatures and encrypted secrets."""

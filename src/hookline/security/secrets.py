@@ -1,8 +1,8 @@
-"""The sealed box: secrets at rest, AES-256-GCM under a ring of keys, each bound to its row.
+"""Encryption of secrets at rest, AES-256-GCM under a ring of keys, each bound to its row.
 
-A sealed secret is version (1 byte), key id (8), nonce (12), ciphertext and tag (16 more than the
-text's UTF-8). Version, key id and the row are authenticated: a sealed secret that is copied to
-another row does not open there. Random nonces are safe for 2^32 seals a key (NIST SP 800-38D).
+What is kept is version (1 byte), key id (8), nonce (12), ciphertext and tag (16 more than the
+text's UTF-8). Version, key id and the row are authenticated: what is copied to another row cannot
+be decrypted there. Random nonces are safe for 2^32 encryptions a key (NIST SP 800-38D).
 """
 
 import binascii
@@ -14,7 +14,7 @@ from typing import Final
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hookline.errors import BrokenSeal, ConfigurationError
+from hookline.errors import ConfigurationError, DecryptionFailed
 
 _VERSION: Final = b"\x01"
 _KEY_BYTES: Final = 32
@@ -30,9 +30,9 @@ def generate_key() -> str:
 
 
 class KeyRing:
-    """The keys that open sealed secrets; the first one seals.
+    """The keys that decrypt secrets; the first one encrypts.
 
-    To rotate, put a new key in front, seal every secret anew and take the old key away.
+    To rotate, put a new key in front, re-encrypt every secret and take the old key away.
     """
 
     __slots__ = ("_ciphers", "_current")
@@ -49,53 +49,55 @@ class KeyRing:
             raise ConfigurationError("HOOKLINE_ENCRYPTION_KEYS names the same key twice.")
         return cls(keys)
 
-    def seal(self, plaintext: str, bound_to: str) -> bytes:
-        """Seal a text for one place, such as `integrations/s95eum/secret`, and no other."""
+    def encrypt(self, plaintext: str, bound_to: str) -> bytes:
+        """Encrypt a text for one place, such as `integrations/s95eum/secret`, and no other."""
         header = _VERSION + self._current
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = self._ciphers[self._current].encrypt(
+        encrypted = self._ciphers[self._current].encrypt(
             nonce, plaintext.encode(), header + bound_to.encode()
         )
-        return header + nonce + sealed
+        return header + nonce + encrypted
 
-    def open(self, sealed: bytes, bound_to: str) -> str:
-        """Return the text that was sealed for this place.
+    def decrypt(self, encrypted: bytes, bound_to: str) -> str:
+        """Return the text that was encrypted for this place.
 
-        Raises BrokenSeal when the key is not on the ring, the place is another or a bit is wrong.
+        Raises DecryptionFailed: the key is not on the ring, the place is another or a bit is wrong.
         """
-        header, nonce = sealed[:_HEADER_BYTES], sealed[_HEADER_BYTES:][:_NONCE_BYTES]
+        header, nonce = encrypted[:_HEADER_BYTES], encrypted[_HEADER_BYTES:][:_NONCE_BYTES]
         if header[:1] != _VERSION or len(nonce) < _NONCE_BYTES:
-            raise BrokenSeal("A sealed secret is damaged: it does not begin like one.")
+            raise DecryptionFailed("An encrypted secret is damaged: it does not begin like one.")
         cipher = self._ciphers.get(header[1:])
         if cipher is None:
-            raise BrokenSeal(
-                "A secret was sealed with a key that is not among HOOKLINE_ENCRYPTION_KEYS; "
+            raise DecryptionFailed(
+                "A secret was encrypted with a key that is not among HOOKLINE_ENCRYPTION_KEYS; "
                 "add that key behind the first one."
             )
         try:
             opened = cipher.decrypt(
-                nonce, sealed[_HEADER_BYTES + _NONCE_BYTES :], header + bound_to.encode()
+                nonce, encrypted[_HEADER_BYTES + _NONCE_BYTES :], header + bound_to.encode()
             )
         except InvalidTag as error:
-            raise BrokenSeal("A sealed secret is damaged or belongs to another row.") from error
+            raise DecryptionFailed(
+                "An encrypted secret is damaged or belongs to another row."
+            ) from error
         return opened.decode()
 
-    def opens(self, sealed: bytes, bound_to: str) -> bool:
-        """Whether `open` would return a text."""
+    def decrypts(self, encrypted: bytes, bound_to: str) -> bool:
+        """Whether `decrypt` would return a text."""
         try:
-            self.open(sealed, bound_to)
-        except BrokenSeal:
+            self.decrypt(encrypted, bound_to)
+        except DecryptionFailed:
             return False
         return True
 
     @property
     def current_mark(self) -> bytes:
-        """What everything begins with that the first key sealed; it tells nothing of the key."""
+        """What everything begins with that the first key encrypted; it tells nothing of the key."""
         return _VERSION + self._current
 
-    def sealed_with_current(self, sealed: bytes) -> bool:
-        """Whether the first key sealed this; if not, it wants to be sealed anew."""
-        return sealed[:_HEADER_BYTES] == self.current_mark
+    def encrypted_with_current(self, encrypted: bytes) -> bool:
+        """Whether the first key encrypted this; if not, it wants to be re-encrypted."""
+        return encrypted[:_HEADER_BYTES] == self.current_mark
 
     def __repr__(self) -> str:
         return f"KeyRing({len(self._ciphers)} keys, first {self._current.hex()})"

@@ -127,7 +127,7 @@ def start_secrets(settings: Settings) -> StartSecrets:
 
 
 def encryption_keys(settings: Settings) -> tuple[SecretStr, ...]:
-    """Return the sealing keys alone: what a worker needs."""
+    """Return the encryption keys alone: what a worker needs."""
     if not settings.encryption_keys:
         return _kept_encryption_keys(settings.data_dir)
     from hookline.security.secrets import KeyRing  # noqa: PLC0415 - 60 ms few commands need

@@ -90,7 +90,7 @@ class Settings(BaseSettings):
     )
     encryption_keys: Secrets = Field(
         (),
-        description="Keys that seal secrets at rest, comma-separated; the first seals, all open,"
+        description="Keys for secrets at rest, comma-separated; the first encrypts, all decrypt,"
         " so a new one goes in front. Required with DATABASE_URL; otherwise generated once and"
         " kept in DATA_DIR/encryption.keys (mode 0600).",
     )
