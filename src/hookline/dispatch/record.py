@@ -14,7 +14,7 @@ from hookline.errors import Unavailable
 from hookline.logs import get_logger
 from hookline.queue.port import Claimed, Queue, Settlement
 
-_LINGER = 0.01  # seconds; nobody waits for an outcome to be written, only leases do
+_LINGER = 0.05  # seconds; nobody waits for an outcome to be written, only leases do
 _LOG = get_logger(__name__)
 
 Written = Callable[[Claimed, Settlement, bool], None]
