@@ -5,7 +5,7 @@ What differs by contract is not made here, and has cases of its own in test_filt
 - `equals-ignore-case`: by Unicode's folding here;
 - `$or` of a single pattern, which is the name of a field there;
 - a field both beside `$or` and within it: all must match here, the one within replaces it there;
-- a pattern that would cost more than 3,000 steps, which nothing matches here.
+- a pattern that would cost more than 2,000 steps, which nothing matches here.
 """
 
 import json

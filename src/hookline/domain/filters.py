@@ -157,10 +157,8 @@ def _node(keys: tuple[str, ...], children: tuple[tuple[str, _Node], ...]) -> _No
     of_object, of_nothing = _all_of(children)
 
     def matches(value: object, work: Work) -> bool:
-        if type(value) is dict:
-            return of_object(value, work)
         if type(value) is not list:
-            return of_nothing(value, work)
+            return of_object(value, work) if type(value) is dict else of_nothing(value, work)
         objects = 0
         for element in flat(value, work, leaves):
             if type(element) is dict:
