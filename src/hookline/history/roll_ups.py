@@ -6,7 +6,7 @@ delivery and no settlement: they are counted in memory first and then in batches
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -86,18 +86,20 @@ class FilteredEvents:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._seen: Counter[tuple[datetime, str]] = Counter()
+        self._seen: defaultdict[datetime, Counter[str]] = defaultdict(Counter)  # by hour
         self._dropped = 0
         self._flushing = asyncio.Lock()
 
-    def saw(self, integrations: Iterable[str], now: datetime | None = None) -> None:
+    def saw(self, integrations: Sequence[str], now: datetime | None = None) -> None:
         """Count an event that was stored, for those whose filters refused it; returns at once."""
-        hour = (now or datetime.now(UTC)).replace(minute=0, second=0, microsecond=0)
-        seen = self._seen
+        now = now or datetime.now(UTC)
+        seen = self._seen[now.replace(minute=0, second=0, microsecond=0)]
+        if self._held() + len(integrations) <= MOST_FILTERED:
+            seen.update(integrations)
+            return
         for integration_id in integrations:
-            key = hour, integration_id
-            if key in seen or len(seen) < MOST_FILTERED:
-                seen[key] += 1
+            if integration_id in seen or self._held() < MOST_FILTERED:
+                seen[integration_id] += 1
             else:
                 self._dropped += 1
 
@@ -107,26 +109,33 @@ class FilteredEvents:
             if self._dropped:
                 _LOG.warning("filtered_events.not_counted", events=self._dropped)
                 self._dropped = 0
-            keys = list(self._seen)
-            for start in range(0, len(keys), _WRITTEN_AT_ONCE):
-                taken = {key: self._seen[key] for key in keys[start : start + _WRITTEN_AT_ONCE]}
-                with unavailable_when_away():
-                    await self._store(taken)
-                for key, times in taken.items():
-                    self._seen[key] -= times
-                    if not self._seen[key]:  # else more came meanwhile
-                        del self._seen[key]
+            for hour, seen in list(self._seen.items()):
+                keys = list(seen)
+                for start in range(0, len(keys), _WRITTEN_AT_ONCE):
+                    taken = {key: seen[key] for key in keys[start : start + _WRITTEN_AT_ONCE]}
+                    with unavailable_when_away():
+                        await self._store(hour, taken)
+                    for key, times in taken.items():
+                        seen[key] -= times
+                        if not seen[key]:  # else more came meanwhile
+                            del seen[key]
+                if not seen:
+                    del self._seen[hour]
 
     async def aclose(self) -> None:
         """Add what was counted last."""
         try:
             await self.flush()
         except Unavailable:
-            _LOG.warning("filtered_events.database_away", events=self._seen.total())
+            lost = sum(seen.total() for seen in self._seen.values())
+            _LOG.warning("filtered_events.database_away", events=lost)
 
-    async def _store(self, taken: Mapping[tuple[datetime, str], int]) -> None:
+    def _held(self) -> int:
+        return sum(map(len, self._seen.values()))
+
+    async def _store(self, hour: datetime, taken: Mapping[str, int]) -> None:
         changes: dict[Key, Hours] = {}
-        for (hour, integration_id), times in taken.items():
+        for integration_id, times in taken.items():
             for counts_for in (integration_id, ALL):
                 hours = changes.setdefault((counts_for, hour.date()), {})
                 hours.setdefault(hour.hour, RollUp()).skipped += times
