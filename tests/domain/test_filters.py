@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookline.domain.filter_matchers import Work
+from hookline.domain.filter_index import FilterIndex
+from hookline.domain.filter_matchers import MOST_STEPS, Work
 from hookline.domain.filters import parse_filter
 from hookline.errors import InvalidInput
 
@@ -293,6 +294,50 @@ def test_no_pattern_costs_more_than_its_steps_on_any_event(
     work = Work(document := {"a": value})
     parse_filter({"$or": [pattern, {"a": pattern}]}).matches(document, work)
     assert work.left >= -100 * (longest + 1)  # what was refused is counted, once for each test
+
+
+@given(patterns=st.lists(PATTERNS | st.none(), max_size=6), document=DOCUMENTS)
+def test_an_index_never_leaves_out_a_filter_that_an_event_passes(
+    patterns: list[dict[str, object] | None], document: dict[str, object]
+) -> None:
+    filters = [parse_filter(pattern) if pattern else None for pattern in patterns]
+    possible = FilterIndex(filters).possible(document)
+    passing = {at for at, each in enumerate(filters) if each is None or each.matches(document)}
+    assert possible is not None
+    assert possible >= passing
+
+
+@pytest.mark.parametrize(
+    ("document", "possible"),
+    [
+        ({"to": "230", "way": "IN"}, {0, 2, 3, 4}),
+        ({"to": ["7", ["231"]], "way": "IN"}, {1, 2, 3, 4}),
+        ({"to": 230, "way": "OUT"}, {2, 3, 4}),
+        ({"to": ["230"] * 10_000}, None),
+    ],
+    ids=["one has it", "of an array", "no string", "too large to tell"],
+)
+def test_an_index_tells_filters_apart_by_the_strings_that_they_require(
+    document: dict[str, object], possible: set[int] | None
+) -> None:
+    patterns: list[dict[str, object]] = [
+        {"way": ["IN"], "to": ["230"]},
+        {"way": ["IN"], "to": ["231", "232"]},
+        {"way": [{"prefix": "I"}]},
+        {"$or": [{"to": ["233"]}, {"to": ["234"]}]},
+    ]
+    index = FilterIndex([*map(parse_filter, patterns), None])
+    assert index.possible(document) == possible
+
+
+def test_what_is_searched_for_counts_by_the_characters_it_is_searched_in() -> None:
+    part = "a" * 40 + "b" + "a" * 40
+    compiled = parse_filter({"a": [{"wildcard": f"*{part}*"}]})
+    work = Work(document := {"a": "a" * 25_600})
+    assert not compiled.matches(document, work)
+    assert MOST_STEPS - work.left == 201  # of 128 characters each
+    assert compiled.matches({"a": f"{'a' * 25_600}{part}\n"})
+    assert not compiled.matches({"a": f"{'b' * 400_000}{part}"})  # takes too many
 
 
 def test_what_takes_too_many_steps_does_not_match() -> None:

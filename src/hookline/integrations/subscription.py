@@ -11,6 +11,7 @@ from hookline.db.models import Integration
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
+from hookline.domain.filter_index import FilterIndex
 from hookline.domain.filter_matchers import MOST_STEPS, Work
 from hookline.domain.filters import Filter, parse_filter
 from hookline.domain.retries import GroupPolicies, restore_policies
@@ -81,13 +82,15 @@ class Match:
     skipped: str | None  # the reasons as JSON text
     conditional: bool = False
     copies: int = 0  # that leave something out, each list of paths counted once
+    index: FilterIndex | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, wanted: Sequence[Subscription], reasons: Mapping[str, Sequence[str]]) -> "Match":
         """Return a match whose filters, if there are any, have not been asked yet."""
         skipped = orjson.dumps(reasons).decode() if reasons else None
-        conditional = any(each.filter is not None for each in wanted)
-        return cls(tuple(wanted), reasons, skipped, conditional, _copies(wanted))
+        filters = [each.filter for each in wanted]
+        index = FilterIndex(filters) if any(filters) else None
+        return cls(tuple(wanted), reasons, skipped, index is not None, _copies(wanted), index)
 
     def passing(self, event: Event) -> Generator[None, None, "Match"]:
         """Ask the filters, in steps of bounded work; what they refuse is noted as `filtered`."""
@@ -97,9 +100,16 @@ class Match:
         wanted: list[Subscription] = []
         refused: list[str] = []
         spent = 0
-        for each in self.wanted:
+        possible = self.index.possible(document) if self.index is not None else None
+        for place, each in enumerate(self.wanted):
+            if possible is not None and place not in possible:
+                refused.append(each.integration_id)
+                continue
+            if each.filter is None:
+                wanted.append(each)
+                continue
             work = Work(document)
-            if each.filter is None or each.filter.matches(document, work):
+            if each.filter.matches(document, work):
                 wanted.append(each)
             else:
                 refused.append(each.integration_id)
@@ -108,7 +118,7 @@ class Match:
                 spent = 0
                 yield
         if not refused:
-            return replace(self, conditional=False)
+            return replace(self, conditional=False, index=None)
         refused += self.reasons.get(SkipReason.FILTERED, ())
         reasons = {**self.reasons, SkipReason.FILTERED.value: refused}
         skipped = orjson.dumps(reasons).decode()
