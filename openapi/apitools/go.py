@@ -1,5 +1,6 @@
 """The Go clients: one by openapi-generator, one by oapi-codegen, in one module."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Final
@@ -44,10 +45,10 @@ def generate_go(folder: Path, document: Path = DOCUMENT) -> None:
         java.openapi_generator(_GENERATOR_CONFIG, folder / "hookline", document)
 
 
-def build_go(program: Path, package: str, *, module: Path) -> None:
-    """Compile a package of a module into a program."""
-    run("go", "vet", package, folder=module)
-    run("go", "build", "-o", program, package, folder=module)
+def build_go(folder: Path, *packages: str, module: Path) -> None:
+    """Compile packages of a module into programs in a folder, named after them."""
+    run("go", "vet", *packages, folder=module)
+    run("go", "build", "-ldflags=-s -w", "-o", f"{folder}{os.sep}", *packages, folder=module)
 
 
 def go_clients() -> Path:

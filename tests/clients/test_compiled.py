@@ -39,8 +39,8 @@ async def test_a_go_client_does_what_a_user_needs(
     shutil.copytree(JOURNEYS / generator, module / "journey")
     (module / "guide").mkdir()
     (module / "guide" / "main.go").write_text(program(heading, "go"), encoding="utf-8")
-    for name in ("journey", "guide"):
-        await asyncio.to_thread(go.build_go, tmp_path / name, f"./{name}", module=module)
+    programs = ("./journey", "./guide")
+    await asyncio.to_thread(go.build_go, tmp_path, *programs, module=module)
     around = surroundings(service, receiver, admin_key)
     seen = json.loads(await run(tmp_path / "journey", folder=tmp_path, **around))
     assert seen == SEEN | ADMINISTRATION | READS
