@@ -41,7 +41,7 @@ async def test_a_tenants_names_that_nobody_answers_for_hold_up_nobody_else(
                 asyncio.create_task(
                     move(attacker, attacked["id"], f"https://dead{number}.example.com/")
                 )
-                for number in range(300)
+                for number in range(100)
             ]
             await names.until_asked("dead0.")
             for number in range(50):

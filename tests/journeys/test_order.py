@@ -18,8 +18,8 @@ from support.service import PATIENCE, Service, Services, eventually, services
 from support.sqs_consumer import Consumer
 
 MOST = 1_000  # events of one batch
-BATCH = 200
-SINGLES = 30
+BATCH = 100
+SINGLES = 20
 SUBJECTS = 5
 SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1", "RETRY_DELAYS": "0.05,0.05,0.05"}
 
@@ -143,8 +143,8 @@ async def test_what_a_killed_process_had_in_hand_still_goes_first(
     async with receiving() as receiver:
         await processes[0].an_integration(receiver, maxInFlight=1)
         sender = Sender(*processes)
-        await sender.batch(MOST)
-        await receiver.until_asked(400, within=PATIENCE)
+        await sender.batch(400)
+        await receiver.until_asked(150, within=PATIENCE)
         for each in processes:
             await each.kill()
         again = await together.start(**SOON)
@@ -243,8 +243,8 @@ async def test_a_subject_keeps_its_order_when_processes_die(
     async with receiving() as receiver:
         await processes[0].an_integration(receiver, ordering="subject", maxInFlight=4)
         sender = Sender(*processes)
-        await sender.batch(400)
-        await receiver.until_asked(100, within=PATIENCE)
+        await sender.batch(200)
+        await receiver.until_asked(50, within=PATIENCE)
         for each in processes:
             await each.kill()
         sender.services = (await together.start(**SOON),)

@@ -4,7 +4,7 @@ from factories import COMPANY, PBX, an_event
 from support.receivers import receiving
 from support.service import Service, Services
 
-ROUNDS = 5  # a race that is lost now and then is lost in one of them
+ROUNDS = 3  # a race that is lost now and then is lost in one of them
 
 
 async def test_what_one_process_changes_counts_for_the_next_event_of_another(

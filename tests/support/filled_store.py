@@ -11,7 +11,7 @@ import asyncpg
 from hookline.db.partitions import Partition
 from hookline.queue.retention import PartitionKeeper
 
-FINISHED = 200_000
+FINISHED = 100_000
 OPEN = 10_000
 INTEGRATIONS = 20
 DAYS = 5  # today and the days before it
