@@ -11,6 +11,12 @@ from support import leftovers, pgbouncer, system_postgres
 from support.databases import Databases
 from support.places import passable_folder
 
+_LONGEST = (
+    "tests/security/test_schema_fuzzing.py",
+    "tests/browser/test_managing.py",
+    "tests/browser/test_accessibility.py",
+    "tests/journeys/test_order.py",
+)
 ANOTHER_SERVER = "HOOKLINE_TEST_DATABASE_URL"  # tests run against this one instead of their own
 
 
@@ -28,6 +34,12 @@ def pytest_collection() -> Generator[None, object, object]:
     finally:
         gc.enable()
         gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
