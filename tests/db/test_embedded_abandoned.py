@@ -3,6 +3,7 @@
 import fcntl
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def test_one_of_a_device_that_is_not_there_or_not_known_is_kept(
     (cluster / "belongs-to").unlink()
     remove_abandoned(shelter)
     assert cluster.exists()
+
+
+def test_an_old_note_without_a_device_is_enough_for_a_temporary_directory(
+    place: Path, shelter: Path
+) -> None:
+    kept = a_cluster(shelter, place / "here/data", "cluster-1")
+    gone = a_cluster(shelter, place / "gone/data", "cluster-2")
+    for cluster, data_dir in ((kept, "here/data"), (gone, "gone/data")):
+        (cluster / "belongs-to").write_text(f"{place / data_dir}\n")
+    shutil.rmtree(place / "gone")
+    assert place.is_relative_to(tempfile.gettempdir())
+    remove_abandoned(shelter)
+    assert (kept.exists(), gone.exists()) == (True, False)
 
 
 def test_one_that_is_owned_or_whose_server_runs_is_kept(place: Path, shelter: Path) -> None:

@@ -3,12 +3,14 @@
 In root's shelter it also removes clusters whose data directories are gone for good. Each cluster's
 note `belongs-to` names its data directory and the device that this lies on. Where a file system is
 not mounted the directory is missing too, but its nearest parent that exists then lies on another
-device: such a cluster is kept, as is one that is locked or whose server runs.
+device: such a cluster is kept, as is one that is locked or whose server runs. Earlier versions
+noted no device: of theirs those go whose data directories were temporary; the others are logged.
 """
 
 import fcntl
 import os
 import secrets
+import tempfile
 from pathlib import Path
 
 from hookline.db.embedded import programs
@@ -30,6 +32,7 @@ from hookline.errors import EmbeddedPostgresError
 from hookline.logs import get_logger
 
 _SUPERUSER = "postgres"  # owns the catalogue and cannot log in
+_TEMPORARY = tuple({Path(each) for each in ("/tmp", "/var/tmp", tempfile.gettempdir())})  # noqa: S108 - compared only
 _INITDB_WITHIN_S = 180.0  # about 1 s on a disk that is not overloaded
 
 # The password has 192 random bits: stretching it would protect nothing, and cost every connection
@@ -142,15 +145,24 @@ async def _make_role(binaries: Binaries, maker: Identity, data: Path, password: 
 def _is_abandoned(cluster: Path) -> bool:
     """Tell whether the data directory is gone, though what it lay on is there."""
     try:
-        data_dir, device, *_ = (cluster / "belongs-to").read_text(encoding="utf-8").splitlines()
-        recorded = int(device)
+        data_dir, *device = (cluster / "belongs-to").read_text(encoding="utf-8").splitlines()
+        recorded = int(device[0]) if device else _temporary_device(Path(data_dir))
     except (FileNotFoundError, ValueError):
-        return False  # just being made, or by a version that noted no device: nobody can tell
+        return False  # just being made
     place = Path(data_dir)
     if os.path.lexists(place):
         return False
+    if recorded is None:
+        _LOG.info("embedded_postgres.owner_missing", directory=str(cluster), data_dir=data_dir)
+        return False
     parent = next(each for each in place.parents if each.exists())
     return parent.stat().st_dev == recorded
+
+
+def _temporary_device(data_dir: Path) -> int | None:
+    """Return the device of the folder for temporary files that this lies in, if it does."""
+    temporary = next((each for each in _TEMPORARY if data_dir.is_relative_to(each)), None)
+    return temporary.stat().st_dev if temporary is not None and temporary.exists() else None
 
 
 def _remove_abandoned(cluster: Path) -> None:
