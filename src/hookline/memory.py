@@ -31,19 +31,19 @@ def return_free_pages() -> None:
 
 
 class AfterLoad:
-    """Gives memory back once, when a busy process has become quiet: then nobody waits for it.
+    """Trims free memory once, when a busy process has become quiet: then nobody waits for it.
 
     `check` is called at an interval. `used` and `clock` are seconds: of processor time, of all.
     """
 
     def __init__(
         self,
-        give_back: Callable[[], None] = return_free_pages,
+        trim: Callable[[], None] = return_free_pages,
         *,
         used: Callable[[], float] = time.process_time,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._give_back = give_back
+        self._trim = trim
         self._used, self._clock = used, clock
         self._before = used(), clock()
         self._was_busy = True  # it has just started
@@ -54,5 +54,5 @@ class AfterLoad:
         busy = now[0] - self._before[0] > _BUSY * (now[1] - self._before[1])
         self._before = now
         if self._was_busy and not busy:
-            self._give_back()
+            self._trim()
         self._was_busy = busy

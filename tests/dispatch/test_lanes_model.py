@@ -88,7 +88,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
             [Waiting(name, due_in, self.allowed[name].ordered) for name in waiting],
             self.lanes.schedule.moment(),
         )
-        self.give_back(self.lanes.misplaced())
+        self.release(self.lanes.misplaced())
         for name in NAMES:
             assert self.running[name] or not self.at_hand[name]
             assert self.may_start(name) or not self.at_hand[name]
@@ -139,7 +139,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @rule()
     def everything_at_hand_is_given_back(self) -> None:
-        self.give_back(self.lanes.take_unstarted())
+        self.release(self.lanes.take_unstarted())
         assert not any(self.at_hand.values())
 
     @invariant()
@@ -191,7 +191,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
     def may_start(self, name: str) -> bool:
         return not self.held(name) or self.leased_in_order[name] is self.allowed[name].ordered
 
-    def give_back(self, jobs: list[Claimed]) -> None:
+    def release(self, jobs: list[Claimed]) -> None:
         for job in jobs:
             self.at_hand[job.integration_id].remove(job)
             self.lanes.drop(job.integration_id, len(job.event.payload))

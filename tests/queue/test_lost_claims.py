@@ -1,4 +1,4 @@
-"""Leases whose taker never heard that it has them: given back, not waited out."""
+"""Leases whose taker never heard that it has them: released, not waited out."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta

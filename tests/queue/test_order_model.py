@@ -261,9 +261,9 @@ class OrderAgainstModel(RuleBasedStateMachine):
                 lane.owner, lane.ready = self.workers[1 - at], False
 
     def change(self, at: int, worker: Worker, how: str) -> None:
-        """Change a lane's owner or its rules; what has not started is given back for that."""
+        """Change a lane's owner or its rules; what has not started is released for that."""
         lane = self.lanes[at]
-        self.give_back(lane)
+        self.release(lane)
         if how == "move" and lane.owner is not worker:
             lane.owner, lane.ready = worker, False
         elif how == "reorder":
@@ -325,7 +325,7 @@ class OrderAgainstModel(RuleBasedStateMachine):
         delivery.holder, delivery.job = worker, job
         worker.at_hand.append((lane, delivery))
 
-    def give_back(self, lane: Integration) -> None:
+    def release(self, lane: Integration) -> None:
         for worker in self.workers:
             mine = [each for of, each in worker.at_hand if of is lane]
             worker.at_hand = [(of, each) for of, each in worker.at_hand if of is not lane]
@@ -342,7 +342,7 @@ class OrderAgainstModel(RuleBasedStateMachine):
                 self.settle(worker, held, Delivered())
         self.let_hours_pass()
         for lane in self.lanes:
-            self.give_back(lane)
+            self.release(lane)
         for lane in self.lanes:
             lane.paused = False
             self.poll(lane.owner)

@@ -61,7 +61,7 @@ class BodyMemory:
         self.taken += size
         self._of_key[key] += size
 
-    def give_back(self, key: UUID, size: int) -> None:
+    def release(self, key: UUID, size: int) -> None:
         """Count these bytes no more, and let others look for room."""
         self.taken -= size
         self._of_key[key] -= size
@@ -114,7 +114,7 @@ class HeldBody:
         _traceback: TracebackType | None,
     ) -> None:
         if self._size:
-            self._memory.give_back(self._key, self._size)
+            self._memory.release(self._key, self._size)
 
     async def grow(self, size: int) -> None:
         """Take what is missing for a body of `size` bytes."""

@@ -156,7 +156,7 @@ class Queue(Protocol):
         """Lease due deliveries of these lanes, oldest first, none that another holds.
 
         A delivery is as old as its acceptance until its first attempt, and then as its due time:
-        a lease that is given back, or runs out, changes nothing about that. Their payloads have
+        a lease that is released, or runs out, changes nothing about that. Their payloads have
         `most_bytes` together at the most, except that one always comes. What one of them replaces,
         and nobody holds, is ended as superseded.
         """

@@ -1,4 +1,4 @@
--- refund_tokens: give back tokens of rate-limited lanes that found nothing to deliver: $2 of each.
+-- refund_tokens: refund tokens of rate-limited lanes that found nothing to deliver: $2 of each.
 with unused as (
     select *
     from unnest($1::text[], $2::int[], $3::float8[]) as lane (integration_id, room, rate)
