@@ -33,7 +33,7 @@ from hookline.tracing import Tracing
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
 
-# In the order in which the document tells the story.
+# In the order of the document.
 _ROUTERS = (
     event_types.router,
     integrations.router,

@@ -49,7 +49,7 @@ class EngineParts:
 
     async def start(self) -> None:
         """Have it claim, once it is known what is paused and which other engines there are."""
-        await self.circuit_breakers.round()
+        await self.circuit_breakers.run_once()
         await self.membership.known(within=_COUNTED_WITHIN)
         self.engine.start()
 
@@ -96,7 +96,7 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
     return EngineParts(
         Delivering(engine, rules.lanes, health),
         breakers,
-        Periodic("circuit-breakers", breakers.round, poll),
+        Periodic("circuit-breakers", breakers.run_once, poll),
         EngineMembership(rules.engines_counted),
     )
 

@@ -170,7 +170,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         )
         notices = Periodic(
             "notices",
-            partial(Notices(Outbox(transactions)).round, ingest.accept),
+            partial(Notices(Outbox(transactions)).run_once, ingest.accept),
             settings.poll_interval,
         )
         listened = {CHANNEL: _on_hint(refresher.soon), NOTICES_CHANNEL: _on_hint(notices.soon)}

@@ -29,7 +29,7 @@ def run(services: Services) -> Run:
         JobKind.REPLAY: services.replays.replays,
         JobKind.ERASURE: Erasures(stored_within=0.0),
     }
-    return JobRunner(services.jobs, work, 1.0).round
+    return JobRunner(services.jobs, work, 1.0).run_once
 
 
 async def start(api: Api, **asked: object) -> Json:
@@ -114,7 +114,7 @@ async def test_what_is_stored_behind_the_cursor_meanwhile_is_erased(
     async with pool.acquire() as writer, writer.transaction():  # as if it were not committed yet
         [stored] = await writer.fetch("delete from events where id = $1 returning *", UUID(late))
     job = await start(api, pbx=pbx)
-    once = JobRunner(services.jobs, {JobKind.ERASURE: Erasures(stored_within=0.1)}, 1.0).round
+    once = JobRunner(services.jobs, {JobKind.ERASURE: Erasures(stored_within=0.1)}, 1.0).run_once
     while (found := await read(api, f"/v1/erasures/{job['id']}"))["error"] is None:
         await once()
     assert found["error"] == "Waiting for events that are being accepted."

@@ -22,7 +22,7 @@ async def told(api: Api, services: Services, transactions: Transactions) -> Told
     seen: set[str] = set()
 
     async def new() -> list[Json]:
-        await notices.round(services.ingest.accept)
+        await notices.run_once(services.ingest.accept)
         items = (await api.get(DISABLED)).json()["items"]
         fresh = [item["eventId"] for item in items if item["eventId"] not in seen]
         seen.update(fresh)

@@ -24,7 +24,7 @@ EXHAUSTED = Failed(FailReason.EXHAUSTED)
 @pytest.fixture(scope="module")
 def run(services: Services) -> Run:
     """Do what an engine's job runner does until its next look."""
-    return JobRunner(services.jobs, {JobKind.REPLAY: services.replays.replays}, 1.0).round
+    return JobRunner(services.jobs, {JobKind.REPLAY: services.replays.replays}, 1.0).run_once
 
 
 def period(**changes: object) -> Json:

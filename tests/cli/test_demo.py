@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from hookline.cli.demo_scenario import Arrival, Chapter
+from hookline.cli.demo_scenario import Arrival, SampleOutcome
 from hookline.domain.catalogue import load_catalogue
 from support.terminal import Terminal
 
@@ -58,25 +58,27 @@ async def test_a_service_that_is_not_there_is_a_sentence(made_terminal: Terminal
 
 
 ONCE = Arrival(body=b"{}", verified=True)
-CHAPTER = Chapter("call:end", "delivered", None, answers=("200",), took_ms=1, arrivals=(ONCE,))
+OUTCOME = SampleOutcome(
+    "call:end", "delivered", None, answers=("200",), took_ms=1, arrivals=(ONCE,)
+)
 
 
 @pytest.mark.parametrize(
-    ("chapter", "verified"),
+    ("outcome", "verified"),
     [
-        (CHAPTER, True),
-        (replace(CHAPTER, status="failed"), False),
-        (replace(CHAPTER, arrivals=()), False),
-        (replace(CHAPTER, arrivals=(ONCE, ONCE)), False),
-        (replace(CHAPTER, answers=("503", "200"), arrivals=(ONCE, ONCE)), True),
+        (OUTCOME, True),
+        (replace(OUTCOME, status="failed"), False),
+        (replace(OUTCOME, arrivals=()), False),
+        (replace(OUTCOME, arrivals=(ONCE, ONCE)), False),
+        (replace(OUTCOME, answers=("503", "200"), arrivals=(ONCE, ONCE)), True),
         (
-            replace(CHAPTER, answers=("503", "200"), arrivals=(ONCE, replace(ONCE, body=b"{ }"))),
+            replace(OUTCOME, answers=("503", "200"), arrivals=(ONCE, replace(ONCE, body=b"{ }"))),
             False,
         ),
-        (replace(CHAPTER, arrivals=(replace(ONCE, verified=False),)), False),
+        (replace(OUTCOME, arrivals=(replace(ONCE, verified=False),)), False),
     ],
 )
 def test_only_identical_verified_copies_for_each_attempt_count(
-    chapter: Chapter, *, verified: bool
+    outcome: SampleOutcome, *, verified: bool
 ) -> None:
-    assert chapter.verified is verified
+    assert outcome.verified is verified

@@ -149,7 +149,7 @@ async def test_notices_wait_in_order_while_nothing_is_taken(process: Process) ->
         raise Overloaded("Too much is waiting.", retry_after=1)
 
     with pytest.raises(Overloaded):
-        await process.notices.round(full)
+        await process.notices.run_once(full)
     assert [data["integrationId"] for _, data in await process.told()] == targets
 
 
@@ -174,7 +174,7 @@ async def test_while_one_process_has_notices_accepted_no_other_takes_them(
         return [Receipt(new_uuid(), duplicate=False, deliveries=0) for _ in events]
 
     async with asyncio.timeout(10), asyncio.TaskGroup() as group:
-        group.create_task(one.notices.round(slow))
+        group.create_task(one.notices.run_once(slow))
         await asked.wait()
         assert await other.told() == []
         answer.set()
@@ -193,14 +193,14 @@ async def test_what_was_accepted_before_a_crash_is_known_for_a_duplicate(
         raise Unavailable("The database is away.")
 
     with pytest.raises(Unavailable):
-        await process.notices.round(and_die)
+        await process.notices.run_once(and_die)
     await process.change(target, name="Renamed meanwhile")
 
     async def accept(events: Sequence[Event]) -> list[Receipt]:
         receipts.extend(await ingest.accept(events))
         return receipts[1:]
 
-    await process.notices.round(accept)
+    await process.notices.run_once(accept)
     first, second = receipts
     assert (first.duplicate, second.duplicate) == (False, True)
     assert first.event_id == second.event_id
@@ -283,7 +283,7 @@ async def test_it_looks_when_one_is_hinted_at_and_goes_on_after_a_fault(process:
         accepted.set()
         return [Receipt(new_uuid(), duplicate=False, deliveries=0) for _ in events]
 
-    periodic = Periodic("notices", partial(process.notices.round, accept), 600.0)
+    periodic = Periodic("notices", partial(process.notices.run_once, accept), 600.0)
     running = asyncio.create_task(periodic.run())
     periodic.soon()
     async with asyncio.timeout(10):

@@ -94,7 +94,7 @@ class Process:
         """Have notices accepted; return type and content of what is new."""
         await self.exhausted.flush()
         self.accepted.clear()
-        await self.notices.round(self._accept)
+        await self.notices.run_once(self._accept)
         events = [orjson.loads(event.payload) for event in self.accepted]
         return [(event["type"], event["data"]) for event in events]
 

@@ -13,7 +13,7 @@ from hookline.cli import terminal
 from hookline.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from hookline.cli.demo_scenario import Chapter, Service
+    from hookline.cli.demo_scenario import SampleOutcome, Service
     from hookline.server.signals import Stopping
 
 _COLOURS = {"✓": "green", "✗": "bold red", "503": "yellow", "sent": "bold", "received": "bold"}
@@ -84,31 +84,31 @@ def _kept_key() -> str:
 
 
 async def _demonstrate(service: "Service") -> bool:
-    """Tell the story, then its summary; return whether all of it was verified."""
-    from hookline.cli.demo_scenario import Story  # noqa: PLC0415
+    """Show each sample's way, then a summary; return whether all of it was verified."""
+    from hookline.cli.demo_scenario import Scenario  # noqa: PLC0415
 
-    async with Story.opened(service, tell=lambda line: terminal.say(line, _COLOURS)) as story:
-        await story.send_samples(pace=_PACE if sys.stdout.isatty() else 0.0)
-        chapters = await story.chapters()
-    verified = sum(chapter.verified for chapter in chapters)
-    retried = sum(len(chapter.answers) > 1 for chapter in chapters)
+    async with Scenario.opened(service, tell=lambda line: terminal.say(line, _COLOURS)) as scenario:
+        await scenario.send_samples(pace=_PACE if sys.stdout.isatty() else 0.0)
+        outcomes = await scenario.outcomes()
+    verified = sum(outcome.verified for outcome in outcomes)
+    retried = sum(len(outcome.answers) > 1 for outcome in outcomes)
     terminal.say("")
     columns = ("event", "outcome", "attempts", "last took", "verified")
     terminal.table(
-        "What GET /v1/events/{id} and /v1/deliveries/{id} say", columns, map(_row, chapters)
+        "What GET /v1/events/{id} and /v1/deliveries/{id} say", columns, map(_row, outcomes)
     )
     terminal.say(
-        f"{verified} of {len(chapters)} events delivered and verified, {retried} after a retry.",
+        f"{verified} of {len(outcomes)} events delivered and verified, {retried} after a retry.",
         {str(verified): "bold"},
     )
-    return verified == len(chapters) and retried == 1
+    return verified == len(outcomes) and retried == 1
 
 
-def _row(chapter: "Chapter") -> tuple[str, ...]:
+def _row(outcome: "SampleOutcome") -> tuple[str, ...]:
     return (
-        chapter.type,
-        chapter.status if chapter.reason is None else f"{chapter.status}: {chapter.reason}",
-        ", ".join(chapter.answers),
-        f"{chapter.took_ms} ms",
-        "✓" if chapter.verified else "✗",
+        outcome.type,
+        outcome.status if outcome.reason is None else f"{outcome.status}: {outcome.reason}",
+        ", ".join(outcome.answers),
+        f"{outcome.took_ms} ms",
+        "✓" if outcome.verified else "✗",
     )

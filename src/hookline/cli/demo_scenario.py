@@ -53,7 +53,7 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
-class Chapter:
+class SampleOutcome:
     """One sample: what the API says became of it, and what the receiver saw."""
 
     type: str
@@ -74,7 +74,7 @@ class Chapter:
         )
 
 
-class Story:
+class Scenario:
     """One run. `tell` gets each line as it happens."""
 
     def __init__(self, client: httpx.AsyncClient, tell: Callable[[str], None]) -> None:
@@ -97,12 +97,12 @@ class Story:
         async with httpx.AsyncClient(
             base_url=service.url, headers=headers, timeout=_REQUEST, trust_env=False
         ) as client:
-            story = cls(client, tell)
+            scenario = cls(client, tell)
             with listener("127.0.0.1", 0, advice="free a port.") as taken:
-                async with answering(story.receiver, taken):
+                async with answering(scenario.receiver, taken):
                     tell(f"Service      {service.url}")
-                    async with story._integration(f"{address_of(taken)}/hook"):
-                        yield story
+                    async with scenario._integration(f"{address_of(taken)}/hook"):
+                        yield scenario
 
     async def send_samples(self, *, pace: float) -> None:
         """Post every sample that a PBX may send, one after another, `pace` seconds apart."""
@@ -118,11 +118,11 @@ class Story:
             self._events[answer["eventId"]] = kind.name
             await asyncio.sleep(pace)
 
-    async def chapters(self) -> list[Chapter]:
+    async def outcomes(self) -> list[SampleOutcome]:
         """Wait until every delivery has ended and return what the API tells about each."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                return [await self._chapter(*sent) for sent in self._events.items()]
+                return [await self._outcome(*sent) for sent in self._events.items()]
         except TimeoutError as error:
             raise DemoFailed(
                 f"Deliveries are still pending after {_PATIENCE:g} seconds."
@@ -151,7 +151,7 @@ class Story:
         finally:
             await self._call("DELETE", f"/v1/integrations/{created['id']}", 204)
 
-    async def _chapter(self, event_id: str, kind: str) -> Chapter:
+    async def _outcome(self, event_id: str, kind: str) -> SampleOutcome:
         while True:
             event = await self._call("GET", f"/v1/events/{event_id}", 200)
             outcome: Json = event["outcomes"][0] if event["outcomes"] else {"status": "missing"}
@@ -162,7 +162,7 @@ class Story:
         if outcome.get("deliveryId"):
             delivery = await self._call("GET", f"/v1/deliveries/{outcome['deliveryId']}", 200)
             attempts = sorted(delivery["attempts"], key=lambda attempt: attempt["number"])
-        return Chapter(
+        return SampleOutcome(
             type=kind,
             status=outcome["status"],
             reason=outcome.get("reason"),

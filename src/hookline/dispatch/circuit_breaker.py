@@ -180,7 +180,7 @@ class CircuitBreakers:
         self._release = release
         self._wake = wake
 
-    async def round(self) -> None:
+    async def run_once(self) -> None:
         """Share and learn, release what paused lanes hold, let probes go. Raises Unavailable."""
         resumed = await self._health.sync()
         changed = self._health.paused() | resumed

@@ -36,9 +36,9 @@ class JobRunner:
     def __init__(self, jobs: Jobs, work: Mapping[JobKind, Work], interval: float) -> None:
         self._jobs = jobs
         self._work = work
-        self.periodic = Periodic("jobs", self.round, interval)
+        self.periodic = Periodic("jobs", self.run_once, interval)
 
-    async def round(self) -> None:
+    async def run_once(self) -> None:
         """Do pages of what is due now. Raises Unavailable."""
         await self._jobs.add_outcomes()
         for _ in range(_MOST_PAGES):

@@ -98,7 +98,7 @@ class LaneState:
         """Whether it is taken over, so that it may have more."""
         return self.is_current() and self.taken_over == self.rules.term
 
-    def turn(self, due_at: float) -> float:
+    def ready_at(self, due_at: float) -> float:
         """Return when it may be asked for: when work is due, and its rate allows it."""
-        turn = max(due_at, self.look_again_at)
-        return turn if self.rules.rate_limit is None else max(turn, self.not_before)
+        ready = max(due_at, self.look_again_at)
+        return ready if self.rules.rate_limit is None else max(ready, self.not_before)

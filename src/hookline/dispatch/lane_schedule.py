@@ -202,7 +202,7 @@ class LaneSchedule:
             if rules.elsewhere or (rules.paused and not lane.probing):
                 del self._noted[integration_id]  # until it is probed, resumed or found again
                 continue
-            if lane.turn(lane.due_at) > now or lane.unsure:
+            if lane.ready_at(lane.due_at) > now or lane.unsure:
                 continue
             self.capacity.mark(lane, self.clock)
             room = self.capacity.room(lane, taken)
@@ -250,7 +250,7 @@ class LaneSchedule:
                 continue
             self.capacity.mark(lane, self.clock)
             if self.capacity.room(lane) > 0:
-                due.append(lane.turn(lane.due_at))
+                due.append(lane.ready_at(lane.due_at))
         return max(0.0, min(due) - self.clock()) if due else None
 
     def wants_more(self, integration_id: str) -> bool:
@@ -260,7 +260,7 @@ class LaneSchedule:
             return False
         if self.capacity.room(lane) <= 0:
             return False
-        return lane.turn(lane.due_at) <= self.clock()
+        return lane.ready_at(lane.due_at) <= self.clock()
 
     def with_work_due(self, integration_ids: Iterable[str]) -> list[str]:
         """Return those of these lanes that the database has work for now."""

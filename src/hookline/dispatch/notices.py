@@ -75,7 +75,7 @@ class Notices:
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
 
-    async def round(self, accept: Accept) -> None:
+    async def run_once(self, accept: Accept) -> None:
         """Have everything accepted that is to be told now.
 
         Raises Overloaded or Unavailable; what is not accepted waits for the next round.

@@ -24,7 +24,7 @@ from hookline.logs import get_logger
 _REMOVING = 0x686F6F6B6C696E68  # an advisory lock of its own: one process removes at a time
 _AT_ONCE = 500  # events a transaction: some 20 ms of work
 _SLACK = timedelta(days=1)  # deliveries are made after their events, but for a clock put back
-_DAYS_AHEAD = 3  # a service that is cut off from housekeeping for a weekend still accepts
+_DAYS_AHEAD = 3  # a service that is cut off from its database for a weekend still accepts
 _DAYS_BEHIND = 1  # a clock that is a little late, and ids made just before midnight
 _DROPPING = 0x686F6F6B6C696E66  # an advisory lock of its own: one process drops at a time
 _MAKING = 0x686F6F6B6C696E67  # and another: a day is made once

@@ -1,8 +1,8 @@
 """All open connections of one process: at most so many, and nobody's are everybody's.
 
 A connection that has shown a valid key is worth more than one that has not: where there is no room
-for a new one, the oldest stranger goes, then the longest idle connection of the key with the most,
-then the oldest of a key that holds more than half of all.
+for a new one, the oldest without a key goes, then the longest idle connection of the key with the
+most, then the oldest of a key that holds more than half of all.
 """
 
 import asyncio
