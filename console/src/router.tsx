@@ -11,7 +11,7 @@ import {
 import { z } from "zod/mini";
 
 import { Shell } from "./layout/Shell";
-import { NotThere, PageFailed } from "./layout/Failures";
+import { AdminsOnly, NotThere, PageFailed } from "./layout/Failures";
 
 const text = z.catch(z.optional(z.string()), undefined);
 
@@ -95,21 +95,23 @@ const pbxs = createRoute({
   component: lazyRouteComponent(() => import("./admin/PbxsPage"), "PbxsPage"),
 });
 
+const admins = createRoute({ getParentRoute: () => root, id: "admins", component: AdminsOnly });
+
 const keys = createRoute({
-  getParentRoute: () => root,
+  getParentRoute: () => admins,
   path: "/keys",
   component: lazyRouteComponent(() => import("./admin/KeysPage"), "KeysPage"),
 });
 
 const erasures = createRoute({
-  getParentRoute: () => root,
+  getParentRoute: () => admins,
   path: "/erasures",
   validateSearch: z.object({ job: text }),
   component: lazyRouteComponent(() => import("./admin/ErasuresPage"), "ErasuresPage"),
 });
 
 const system = createRoute({
-  getParentRoute: () => root,
+  getParentRoute: () => admins,
   path: "/system",
   component: lazyRouteComponent(() => import("./admin/SystemPage"), "SystemPage"),
 });
@@ -124,9 +126,7 @@ const tree = root.addChildren([
   events,
   event,
   pbxs,
-  keys,
-  erasures,
-  system,
+  admins.addChildren([keys, erasures, system]),
 ]);
 
 export const router = createRouter({

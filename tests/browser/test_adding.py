@@ -78,6 +78,11 @@ async def test_the_services_errors_stand_at_their_fields(admin: Page) -> None:
     await expect(admin.get_by_text("Choose at least one type of event.")).to_be_visible()
     url = admin.get_by_role("textbox", name="URL", exact=True)
     await expect(url).to_be_focused()
+    label = await admin.get_by_text("URL", exact=True).bounding_box()
+    header = await admin.get_by_role("banner").bounding_box()
+    assert label is not None
+    assert header is not None
+    assert label["y"] >= header["y"] + header["height"], "what is focused is not behind the header"
     await url.fill("https://10.0.0.1/inside")
     await admin.get_by_role("treeitem", name="SMS").press("Space")
     await admin.get_by_label("PBX").fill(PBX)

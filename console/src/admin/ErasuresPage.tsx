@@ -35,7 +35,7 @@ import { Page } from "../shared/Page";
 import { jobStateText, RUNNING } from "../shared/states";
 import { Time } from "../shared/Time";
 
-const route = getRouteApi("/erasures");
+const route = getRouteApi("/admins/erasures");
 const AGAIN = 1_000; // milliseconds, while it runs
 
 type Values = {

@@ -120,9 +120,11 @@ function Row({ integration, counts }: RowProps) {
           params={{ integrationId: integration.id }}
           className="link break"
         >
-          {integration.name}
+          <Text span inherit lineClamp={3} title={integration.name}>
+            {integration.name}
+          </Text>
         </Link>
-        <Text size="sm" c="dimmed" className="break">
+        <Text size="sm" c="dimmed" className="break" lineClamp={2} title={transmission.url}>
           {transmission.url}
         </Text>
       </Table.Td>

@@ -83,6 +83,7 @@ function NewForm({ onMade }: { onMade: (integration: Integration) => void }) {
                 ? t("The serial of the PBX whose events it gets.")
                 : t("Empty: the PBX of your key.")
             }
+            inputWrapperOrder={["label", "input", "description", "error"]}
             placeholder="000000000001"
             {...form.getInputProps("pbx")}
           />
@@ -90,6 +91,7 @@ function NewForm({ onMade }: { onMade: (integration: Integration) => void }) {
             <TextInput
               label={t("Company")}
               description={t("For events that name no PBX. Empty: the one on the PBX's record.")}
+              inputWrapperOrder={["label", "input", "description", "error"]}
               placeholder="it_w000001"
               {...form.getInputProps("company")}
             />
@@ -98,6 +100,7 @@ function NewForm({ onMade }: { onMade: (integration: Integration) => void }) {
         <TextInput
           label={t("Name")}
           description={t("Empty: the host of the URL.")}
+          inputWrapperOrder={["label", "input", "description", "error"]}
           placeholder="CRM"
           {...form.getInputProps("name")}
         />

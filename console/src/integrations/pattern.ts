@@ -18,7 +18,7 @@ export const OPERATORS = [
 export type Operator = (typeof OPERATORS)[number];
 
 export interface Condition {
-  readonly field: string; // a path such as data.direction
+  readonly field: string; // a path such as data.flows.direction
   readonly operator: Operator;
   readonly value: string;
 }

@@ -1,9 +1,12 @@
 import { Alert, Anchor, Button, Group, Stack, Text, Title } from "@mantine/core";
-import { type ErrorComponentProps, Link } from "@tanstack/react-router";
+import { type ErrorComponentProps, Link, Outlet } from "@tanstack/react-router";
 import { useTranslation } from "react-i18next";
 
 import { asApiError } from "../api/problems";
 import type { FieldWarning } from "../client";
+import { useSession } from "../session/session";
+
+const NOT_FOUND = 404;
 
 export function NotThere() {
   const { t } = useTranslation();
@@ -11,11 +14,33 @@ export function NotThere() {
     <Stack>
       <Title order={1}>{t("There is nothing at this address")}</Title>
       <Text>
-        <Anchor component={Link} to="/integrations">
-          {t("Go to the integrations")}
-        </Anchor>
+        <ToIntegrations />
       </Text>
     </Stack>
+  );
+}
+
+/** The pages for admins, whose addresses others may have been given. */
+export function AdminsOnly() {
+  const { t } = useTranslation();
+  if (useSession()?.role === "admin") return <Outlet />;
+  return (
+    <Stack>
+      <Title order={1}>{t("This page is for admins")}</Title>
+      <Text role="alert">
+        {t("Your key is for the integrations and deliveries of one PBX or company.")}{" "}
+        <ToIntegrations />
+      </Text>
+    </Stack>
+  );
+}
+
+function ToIntegrations() {
+  const { t } = useTranslation();
+  return (
+    <Anchor component={Link} to="/integrations">
+      {t("Go to the integrations")}
+    </Anchor>
   );
 }
 
@@ -55,7 +80,12 @@ export function Problem({ error, retry }: { error: unknown; retry?: () => void }
             <b>{field.path}</b>: {field.message}
           </Text>
         ))}
-        {retry && (
+        {problem.status === NOT_FOUND && (
+          <Text size="sm">
+            <ToIntegrations />
+          </Text>
+        )}
+        {retry && problem.status !== NOT_FOUND && (
           <Group>
             <Button size="xs" variant="default" onClick={retry}>
               {t("Try again")}

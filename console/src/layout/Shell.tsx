@@ -1,4 +1,14 @@
-import { Alert, AppShell, Burger, Button, Group, NavLink, Stack, Text } from "@mantine/core";
+import {
+  ActionIcon,
+  Alert,
+  AppShell,
+  Burger,
+  Button,
+  Group,
+  NavLink,
+  Stack,
+  Text,
+} from "@mantine/core";
 import { useDisclosure } from "@mantine/hooks";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, Outlet, useRouterState } from "@tanstack/react-router";
@@ -64,9 +74,21 @@ export function Shell() {
               leftSection={<LogOut size={16} />}
               onClick={session.signOut}
               px="xs"
+              visibleFrom="xs"
             >
               {t("Sign out")}
             </Button>
+            <ActionIcon
+              variant="subtle"
+              color="gray"
+              size="lg"
+              hiddenFrom="xs"
+              aria-label={t("Sign out")}
+              title={t("Sign out")}
+              onClick={session.signOut}
+            >
+              <LogOut size={18} />
+            </ActionIcon>
           </Group>
         </Group>
       </AppShell.Header>

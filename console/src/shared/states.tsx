@@ -124,7 +124,9 @@ export function errorText(t: TFunction, error: string, statusCode: number | null
     case "blocked":
       return t("The target's address is not allowed.");
     case "status":
-      return t("The answer was {{status}}.", { status: statusCode });
+      return statusCode === null
+        ? t("The receiver answered with an error.")
+        : t("The answer was {{status}}.", { status: statusCode });
     case "protocol":
       return t("The answer was not proper HTTP.");
     case "throttled":

@@ -60,7 +60,8 @@ class TriedEvent(Document):
     type: str = Field(description="Its type.", examples=["call:completed"])
     passes: bool = Field(description="Whether the filter lets it pass.")
     refused_by: str | None = Field(
-        description="Where it does not pass: the path that says no.", examples=["data.direction"]
+        description="Where it does not pass: the path that says no.",
+        examples=["data.flows.direction"],
     )
     bytes: int = Field(ge=0, description="The size of the copy as it would be sent.")
     body: str | None = Field(

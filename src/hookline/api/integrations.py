@@ -130,7 +130,7 @@ class TestResult(Document):
     filtered_by: str | None = Field(
         description="Where the integration's filter refuses the example, so that a real event like "
         "it would not be sent: the path that says no.",
-        examples=["data.direction"],
+        examples=["data.flows.direction"],
     )
     body: str = Field(
         description="The exact body that was sent and signed.",

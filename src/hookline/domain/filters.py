@@ -36,7 +36,7 @@ class Filter:
     """A compiled event pattern."""
 
     pattern: Mapping[str, object]  # as it was given
-    paths: tuple[str, ...]  # of its leaves, as `data.direction`
+    paths: tuple[str, ...]  # of its leaves, as `data.flows.direction`
     _root: "_Node" = field(repr=False)
 
     def matches(self, envelope: Mapping[str, object], work: Work | None = None) -> bool:
