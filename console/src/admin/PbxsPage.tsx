@@ -67,6 +67,7 @@ export function PbxsPage() {
         <TextInput
           label={t("Search")}
           placeholder={t("Serial or company")}
+          w={280}
           defaultValue={search}
           onChange={(event) => typed(event.currentTarget.value)}
         />

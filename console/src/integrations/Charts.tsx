@@ -66,6 +66,8 @@ function Drawn({ buckets, interval }: { buckets: StatisticsBucket[]; interval: "
       [t("Half within")]: bucket[of].p50,
       [t("99 % within")]: bucket[of].p99,
     }));
+  const nothing = (of: "attemptMs" | "latencyMs") =>
+    buckets.every((bucket) => bucket[of].p50 === null);
   return (
     <>
       <Paper withBorder p="md">
@@ -90,6 +92,7 @@ function Drawn({ buckets, interval }: { buckets: StatisticsBucket[]; interval: "
           dataKey="at"
           type="stacked"
           withLegend
+          legendProps={{ itemSorter: null }}
           series={[
             { name: t("Delivered"), color: "teal.6" },
             { name: t("Failed"), color: "red.6" },
@@ -97,10 +100,15 @@ function Drawn({ buckets, interval }: { buckets: StatisticsBucket[]; interval: "
           ]}
         />
       </Paper>
-      <Times title={t("How long attempts took")} data={times("attemptMs")} />
+      <Times
+        title={t("How long attempts took")}
+        data={times("attemptMs")}
+        empty={nothing("attemptMs")}
+      />
       <Times
         title={t("How long it took from acceptance to delivery")}
         data={times("latencyMs")}
+        empty={nothing("latencyMs")}
         description={t("Waiting and retries included.")}
       />
     </>
@@ -111,9 +119,10 @@ interface TimesProps {
   title: string;
   description?: string;
   data: Record<string, string | number | null>[];
+  empty: boolean;
 }
 
-function Times({ title, description, data }: TimesProps) {
+function Times({ title, description, data, empty }: TimesProps) {
   const { t, i18n } = useTranslation();
   return (
     <Paper withBorder p="md">
@@ -125,19 +134,24 @@ function Times({ title, description, data }: TimesProps) {
           {description}
         </Text>
       )}
-      <LineChart
-        h={220}
-        data={data}
-        dataKey="at"
-        connectNulls={false}
-        withLegend
-        yAxisProps={{ width: 70 }}
-        valueFormatter={(value) => milliseconds(localeOf(i18n.language), value)}
-        series={[
-          { name: t("Half within"), color: "cyan.6" },
-          { name: t("99 % within"), color: "orange.6" },
-        ]}
-      />
+      {empty ? (
+        <Text c="dimmed">{t("Nothing in this time.")}</Text>
+      ) : (
+        <LineChart
+          h={220}
+          data={data}
+          dataKey="at"
+          connectNulls={false}
+          withLegend
+          legendProps={{ itemSorter: null }}
+          yAxisProps={{ width: 70 }}
+          valueFormatter={(value) => milliseconds(localeOf(i18n.language), value)}
+          series={[
+            { name: t("Half within"), color: "cyan.6" },
+            { name: t("99 % within"), color: "orange.6" },
+          ]}
+        />
+      )}
     </Paper>
   );
 }
