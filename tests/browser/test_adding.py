@@ -78,7 +78,7 @@ async def test_the_services_errors_stand_at_their_fields(admin: Page) -> None:
     await expect(admin.get_by_text("Choose at least one type of event.")).to_be_visible()
     url = admin.get_by_role("textbox", name="URL", exact=True)
     await expect(url).to_be_focused()
-    label = await admin.get_by_text("URL", exact=True).bounding_box()
+    label = await admin.locator("label", has_text="URL").bounding_box()
     header = await admin.get_by_role("banner").bounding_box()
     assert label is not None
     assert header is not None

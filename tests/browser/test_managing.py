@@ -118,6 +118,8 @@ async def test_a_failed_delivery_is_found_and_sent_again(
     await expect(admin.get_by_label("The answer's body")).to_have_text(HOSTILE.decode())
     await admin.get_by_role("button", name="Send again now").click()
     await expect(admin.get_by_text("Attempt 2")).to_be_visible()
+    await admin.locator("time").first.hover()
+    await expect(admin.get_by_role("tooltip")).to_contain_text(" UTC")
     await expect(admin.get_by_text("Delivered", exact=True)).to_be_visible()
 
 

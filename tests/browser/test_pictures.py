@@ -65,6 +65,7 @@ async def _take(page: Page, folder: Path, name: str, scheme: str) -> list[int]:
     await page.mouse.move(0, 0)
     for width, (pixels, least) in _SIZES.items():
         await page.set_viewport_size({"width": pixels, "height": least})
+        await come_to_rest(page)  # the place that the navigation had is given back bit by bit
         height: int = await page.evaluate("() => document.documentElement.scrollHeight")
         if height > least:  # the window as tall as the page, so that its header is on top
             whole = min(height, _TALLEST)
