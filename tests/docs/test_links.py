@@ -7,6 +7,7 @@ import pytest
 
 from support.readme import README, ROOT
 
+INDEX = ROOT / "docs/README.md"
 DOCUMENTS = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
@@ -18,6 +19,16 @@ def test_links_lead_to_files_and_headings_that_exist(subtests: pytest.Subtests) 
             inside = [link for link in links if not re.match(r"[a-z]+:", link)]
 
             assert [link for link in inside if not leads_somewhere(document, link)] == []
+
+
+def test_the_index_names_every_document_by_its_title() -> None:
+    named = dict(re.findall(r"\[([^]]+)\]\(([\w/.-]+\.md)\)", INDEX.read_text(encoding="utf-8")))
+    others = {path for path in DOCUMENTS if path not in {README, INDEX}}
+
+    assert others == {(INDEX.parent / link).resolve() for link in named.values()} - {README}
+    for title, link in named.items():
+        if link != "../README.md":
+            assert (INDEX.parent / link).read_text(encoding="utf-8").startswith(f"# {title}\n")
 
 
 def leads_somewhere(document: Path, link: str) -> bool:
