@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from hookline import memory
+from hookline.api.cpu_shares import CpuShares
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.monitoring import DatabaseAndEngine
 from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
@@ -216,6 +217,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             rate_limits=rate_limits,
             bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
             reads=ConcurrentReads(settings.database_pool_size),
+            cpu_shares=CpuShares(),
             time_slices=TimeSlices(rate_limits.charge_cpu),
             limits=limits_of(settings),
             ingest=ingest,

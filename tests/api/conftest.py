@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from hookline.api.cpu_shares import CpuShares
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
 from hookline.api.services import Services
@@ -140,6 +141,7 @@ def services(  # noqa: PLR0917 - fixtures
         rate_limits=rate_limits,
         bodies=BodyMemory(2**27, largest=2**24),
         reads=ConcurrentReads(100),
+        cpu_shares=CpuShares(),
         time_slices=TimeSlices(rate_limits.charge_cpu),
         limits=Limits(),
         ingest=Ingest(

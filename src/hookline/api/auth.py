@@ -33,6 +33,7 @@ async def authenticate_event_sender(request: Request) -> IngestCaller:
     principal = await _identified(request, services.keys.authenticate_from_memory)
     caller = await services.ingest_authorisation.authorise(principal)
     services.rate_limits.spend_event(principal)
+    await services.cpu_shares.turn(principal)
     return caller
 
 

@@ -69,17 +69,21 @@ class JsonRoute(StrictRoute):
         async def guarded(request: Request) -> Response:
             principal = await authenticate(request)
             services = services_of(request)
+            cpu = services.cpu_shares
             if request.method == "GET":
                 async with services.reads.turn(principal):
-                    return await handle(request)
+                    await cpu.turn(principal)
+                    return await cpu.measured(principal, handle(request))
+            await cpu.turn(principal)
             if not takes_body:
-                return await handle(request)
+                return await cpu.measured(principal, handle(request))
             key_id, spent = principal.key_id, _Spent()
             with services.bodies.of(key_id) as held:
                 raw = await read_bounded(request, MOST_BYTES, held)
                 token = _SPENT.set(spent)
                 try:
-                    return await handle(_with_document(request, types, raw, spent, self.deepest))
+                    told = _with_document(request, types, raw, spent, self.deepest)
+                    return await cpu.measured(principal, handle(told))
                 finally:
                     _SPENT.reset(token)
                     services.rate_limits.charge_request_cpu(key_id, spent.seconds)

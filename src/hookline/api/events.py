@@ -1,7 +1,7 @@
 """`/v1/events`: bytes in, a receipt out; what was accepted, and what became of it."""
 
 from collections.abc import Generator, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
@@ -54,6 +54,8 @@ from hookline.history.schemas import EventPage, EventRecord
 from hookline.history.statements import WantedEvents
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 
+_Result = TypeVar("_Result")
+
 _TOLD_AT_ONCE = 200  # results, in a millisecond
 _MOST_CHECKS = 3  # times that a batch's events may change hands while they are accepted
 
@@ -84,6 +86,7 @@ async def send_event(request: Request) -> Response:
         if isinstance(event, HooklineError):
             raise event
         [receipt] = await sender.send(services.ingest, (event,))
+    services.cpu_shares.charge_deliveries(sender.principal, receipt.deliveries)
     return Accepted(
         {
             "eventId": str(receipt.event_id),
@@ -116,18 +119,19 @@ async def send_event_batch(request: Request) -> Response:
         items = await _parsed_batch(services, sender, raw)
         services.rate_limits.charge_events(sender.principal, len(items) - 1)
         results = await _accept(services, sender, items)
+    made = sum(each.deliveries for each in results if isinstance(each, Receipt))
+    services.cpu_shares.charge_deliveries(sender.principal, made)
     if len(results) <= _TOLD_AT_ONCE:
         return Accepted({"results": [_result(each) for each in results]})
-    return await services.time_slices.run(sender.principal.key_id, _told_in_steps(results))
+    return await _in_slices(services, sender, _told_in_steps(results))
 
 
 async def _parsed_event(services: Services, sender: IngestCaller, raw: bytes) -> Event:
     """Parse at once what is small, and in steps, in turn with other keys, what is large."""
     if len(raw) <= WINDOW:
         return parse_event(raw, services.limits)
-    caller = sender.principal
-    steps = event_in_steps(raw, services.limits, pbx=caller.pbx)
-    return await services.time_slices.run(caller.key_id, steps)
+    steps = event_in_steps(raw, services.limits, pbx=sender.principal.pbx)
+    return await _in_slices(services, sender, steps)
 
 
 async def _parsed_batch(
@@ -135,9 +139,16 @@ async def _parsed_batch(
 ) -> list[Event | HooklineError]:
     if len(raw) <= WINDOW:
         return parse_batch(raw, services.limits)
+    steps = batch_in_steps(raw, services.limits, pbx=sender.principal.pbx)
+    return await _in_slices(services, sender, steps)
+
+
+async def _in_slices(
+    services: Services, sender: IngestCaller, steps: Generator[None, None, _Result]
+) -> _Result:
     caller = sender.principal
-    steps = batch_in_steps(raw, services.limits, pbx=caller.pbx)
-    return await services.time_slices.run(caller.key_id, steps)
+    rest = services.cpu_shares.rest_after(caller)
+    return await services.time_slices.run(caller.key_id, steps, rest)
 
 
 async def _accept(

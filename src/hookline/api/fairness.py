@@ -15,6 +15,7 @@ from uuid import UUID
 
 import msgspec
 
+from hookline.api.cpu_shares import tenant_of
 from hookline.domain.access import Principal
 from hookline.errors import Overloaded
 from hookline.memory import return_free_pages
@@ -32,6 +33,7 @@ _MOST_WAITING_READS: Final = 32  # reads of one tenant
 _READ_PATIENCE: Final = 10.0  # seconds that one waits; a statement ends within about that
 _READ_RETRY_AFTER: Final = 2.0  # seconds
 _ROUND_FOR: Final = 0.000_25  # seconds of a step, for which the loop goes round once more
+_LOOK_AGAIN: Final = 0.005  # seconds, while all who have jobs rest
 _MOST_ROUNDS: Final = 16  # as many as one request of a few bytes takes
 
 
@@ -150,7 +152,7 @@ class ConcurrentReads:
     @asynccontextmanager
     async def turn(self, principal: Principal) -> AsyncIterator[None]:
         """Wait for a place of this caller's tenant; raise Overloaded where it takes too long."""
-        name = _tenant_of(principal)
+        name = tenant_of(principal)
         tenant = self._tenants.get(name)
         if tenant is None:
             tenant = self._tenants[name] = _Tenant(asyncio.Semaphore(self._most))
@@ -180,13 +182,6 @@ async def _wait_for(places: asyncio.Semaphore) -> None:
         raise _too_many_reads() from error
 
 
-def _tenant_of(principal: Principal) -> str:
-    """Return whose share it is: a company's or a PBX's; a key's that is bound to neither."""
-    if principal.company is not None:
-        return f"company {principal.company}"
-    return f"PBX {principal.pbx}" if principal.pbx is not None else f"key {principal.key_id}"
-
-
 def _too_many_reads() -> Overloaded:
     return Overloaded(
         "Too many lists and searches of yours are under way; send fewer at a time, and come again"
@@ -195,9 +190,14 @@ def _too_many_reads() -> Overloaded:
     )
 
 
+Rest = Callable[[float], float]
+"""Is told the CPU seconds of a step; returns for how many seconds its tenant should use none."""
+
+
 class _Job(msgspec.Struct):
     steps: Generator[None, None, Any]  # Any: as is whatever comes of a job
     result: asyncio.Future[Any]
+    rest: Rest | None
 
 
 class TimeSlices:
@@ -205,28 +205,40 @@ class TimeSlices:
 
     The longer a step took, the more rounds of the loop go to others before the next one: a small
     request, which takes a dozen rounds, waits for one or two steps and not for a dozen. Where
-    nothing else is to be done, rounds take no time. `charge` is told the CPU seconds of each step
+    nothing else is to be done, rounds take no time. A job may have its key rest after a step; the
+    other keys go on meanwhile. `charge` is told the CPU seconds of each step
     and whose it was, also of jobs that fail.
     """
 
     def __init__(self, charge: Callable[[UUID, float], None]) -> None:
         self._charge = charge
         self._waiting: dict[UUID, deque[_Job]] = {}  # the key whose turn is next comes first
+        self._resting: dict[UUID, float] = {}  # until when, by the loop's clock
         self._running: asyncio.Task[None] | None = None
 
-    async def run(self, key_id: UUID, steps: Generator[None, None, _Result]) -> _Result:
+    async def run(
+        self, key_id: UUID, steps: Generator[None, None, _Result], rest: Rest | None = None
+    ) -> _Result:
         """Run a job of this key to its end; return or raise what comes of it."""
         result: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(key_id, deque()).append(_Job(steps, result))
+        self._waiting.setdefault(key_id, deque()).append(_Job(steps, result, rest))
         if self._running is None or self._running.done():
             self._running = asyncio.create_task(self._run_all(), name="time slices")
         return await result
 
     async def _run_all(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
-            key_id = next(iter(self._waiting))
+            now = loop.time()
+            self._resting = {key: until for key, until in self._resting.items() if until > now}
+            key_id = next((key for key in self._waiting if key not in self._resting), None)
+            if key_id is None:
+                await asyncio.sleep(min(now + _LOOK_AGAIN, *self._resting.values()) - now)
+                continue
             jobs = self._waiting.pop(key_id)
             spent = self._step(key_id, jobs[0])
+            if jobs[0].rest is not None and (pause := jobs[0].rest(spent)) > 0:
+                self._resting[key_id] = loop.time() + pause
             if jobs[0].result.done():
                 jobs.popleft()
             if jobs:

@@ -101,7 +101,9 @@ async def try_filter(
     omit = parse_omit(trial.omit)
     samples = await _samples(services, caller, trial)
     steps = try_in_steps(samples, pattern, omit, trial.integration_id)
-    tried = await services.time_slices.run(caller.key_id, steps)
+    tried = await services.time_slices.run(
+        caller.key_id, steps, services.cpu_shares.rest_after(caller)
+    )
     return FilterTrial(
         passing=sum(each.refused_by is None for each in tried),
         items=[_shown(each) for each in tried],

@@ -6,6 +6,7 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from hookline.api.cpu_shares import CpuShares
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
 from hookline.dispatch.filter_trials import FilterTrials
@@ -82,6 +83,7 @@ class Services:
     rate_limits: KeyRateLimits
     bodies: BodyMemory
     reads: ConcurrentReads
+    cpu_shares: CpuShares
     time_slices: TimeSlices
     limits: Limits
     ingest: Ingest

@@ -65,6 +65,11 @@ class Principal:
         return self.name or f"key {self.key_id}"
 
     @property
+    def unbound(self) -> bool:
+        """Whether it is for all tenants: a key of the operator's own systems."""
+        return self.pbx is None and self.company is None
+
+    @property
     def is_admin(self) -> bool:
         """Whether everything is allowed."""
         return self.role is Role.ADMIN
