@@ -85,7 +85,7 @@ bench-results: .venv/runtime  ## the same, into benchmarks/RESULTS.md
 	ended=$$?; $(BIN)/python benchmarks/results.py benchmarks/figures.json --results benchmarks/RESULTS.md && exit $$ended
 
 bench-compare: .venv/bench  ## the same deliveries with what teams run today, into benchmarks/RESULTS.md
-	@$(foreach way,'' '--tls' '--rate 200' '--tls --rate 200',$(BIN)/python benchmarks/compare.py $(WITH_PROCESSES) $(subst ',,$(way)) --results benchmarks/RESULTS.md &&) true
+	@$(foreach way,'' '--tls' '--rate 200' '--tls --rate 200' '--fanout 10' '--tls --fanout 10',$(BIN)/python benchmarks/compare.py $(WITH_PROCESSES) $(subst ',,$(way)) --results benchmarks/RESULTS.md &&) true
 
 bench-workers: .venv/runtime  ## 1, 2 and 4 workers on one backlog, into benchmarks/RESULTS.md
 	@$(BIN)/python benchmarks/workers.py --results benchmarks/RESULTS.md

@@ -9,7 +9,7 @@ from arq import create_pool, func
 from arq.connections import RedisSettings
 from arq.worker import Worker
 
-from delivery import IN_FLIGHT, Delivery, command, on_schedule
+from delivery import IN_FLIGHT, Delivery, command, on_schedule, side_by_side
 
 AT_ONCE = 100  # jobs that are enqueued at a time
 
@@ -38,6 +38,18 @@ async def feed(rate: float, seconds: float) -> None:
     await redis.aclose()
 
 
+async def fan(events: int, each: int) -> None:
+    delivery = Delivery.asked_for()
+    redis = await create_pool(_REDIS)
+
+    async def enqueue(numbers: range) -> None:  # arq has no call for several
+        jobs = map(delivery.job, numbers)
+        await asyncio.gather(*(redis.enqueue_job("deliver", **job) for job in jobs))
+
+    await side_by_side(events, each, enqueue)
+    await redis.aclose()
+
+
 async def work() -> None:
     delivery = Delivery.asked_for()
     async with delivery.client() as opened:
@@ -53,4 +65,4 @@ async def work() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(command(fill, feed, work))
+    uvloop.run(command(fill, feed, fan, work))

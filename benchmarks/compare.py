@@ -1,10 +1,12 @@
 """How others make the same deliveries, on this machine, in this run, beside Hookline.
 
-    .venv/bin/python benchmarks/compare.py [--seconds 10] [--processes 1] [--tls] [--rate N]
-        [--results FILE] [NAME]…
+    .venv/bin/python benchmarks/compare.py [--seconds 10] [--processes 1] [--tls]
+        [--rate N | --fanout N] [--results FILE] [NAME]…
 
 Deliveries wait; then the worker starts. With --rate they are enqueued one by one instead, so many a
-second, while the worker runs: how late they come then, and what each costs. All send the same bytes
+second, while the worker runs: how late they come then, and what each costs. With --fanout events of
+N deliveries each are enqueued while it runs, as fast as that goes. What a second is to be worth
+beside others is judged: `results.GOALS`. All send the same bytes
 with the same signatures to the same receiver, and use the same Postgres with the same settings
 (arq: Redis with `appendfsync always`, so that what was taken is on disk as well). The environment
 needs the dependency group `bench`; graphile-worker needs Node and npm, which fetches it; arq needs
@@ -81,9 +83,10 @@ def available() -> list[Candidate]:
 
 
 async def hookline(layout: Layout, setting: Setting) -> Drained:
-    name = "drain" if setting.rate is None else "steady"
-    scenario = next(each for each in SCENARIOS if each.name == name)
+    scenario = next(each for each in SCENARIOS if each.name == setting.kind)
     scenario = replace(scenario, tls=setting.tls, rate=setting.rate)
+    if setting.fanout is not None:
+        scenario = replace(scenario, integrations=setting.fanout)
     with Lines("Hookline") as tell:
         options = Options(setting.seconds, IN_FLIGHT, setting.processes)
         found = await flows.run(scenario, layout, tell, options)
@@ -115,8 +118,9 @@ async def measured(candidate: Candidate, layout: Layout, setting: Setting) -> Dr
         log = directory / "worker.log"
 
         count = int(candidate.per_second * seconds * processes) if setting.rate is None else 0
-        print(f"{candidate.name}: {count:,} deliveries wait …", flush=True)
-        filling = (*candidate.command, "fill", str(count))
+        waiting = count if setting.fanout is None else 0
+        print(f"{candidate.name}: {waiting:,} deliveries wait …", flush=True)
+        filling = (*candidate.command, "fill", str(waiting))
         async with running(filling, directory, log, environment) as filler:
             if await filler.wait():
                 raise BenchFailed(log.read_text())
@@ -127,6 +131,10 @@ async def measured(candidate: Candidate, layout: Layout, setting: Setting) -> Dr
         ]
         layout.pin("service", [worker.pid for worker in workers])
         started = [psutil.Process(worker.pid) for worker in workers]
+        if setting.fanout is not None:
+            fanning = (*candidate.command, "fan", str(count // setting.fanout), str(setting.fanout))
+            await stack.enter_async_context(running(fanning, directory, log, environment))
+            count = count // setting.fanout * setting.fanout
         if setting.rate is None:
             return await drained(candidate.name, counters, (started, store), count, seconds)
         feeding = (*candidate.command, "feed", str(setting.rate), str(seconds))
@@ -181,7 +189,9 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--processes", type=int, default=1, choices=range(1, 65), metavar="N")
     parser.add_argument("--tls", action="store_true", help="the receiver speaks HTTPS")
-    parser.add_argument("--rate", type=float, help="deliveries a second, enqueued one by one")
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--rate", type=float, help="deliveries a second, enqueued one by one")
+    ways.add_argument("--fanout", type=int, metavar="N", help="deliveries of each event")
     parser.add_argument("--results", type=Path)
     parser.add_argument("names", nargs="*", help="beginnings of names; all by default")
     options = parser.parse_args()
@@ -189,7 +199,7 @@ def main() -> None:
     chosen = available()
     if options.names:
         chosen = [each for each in chosen if each.name.lower().startswith(tuple(options.names))]
-    setting = Setting(options.seconds, options.processes, options.tls, options.rate)
+    setting = Setting(options.seconds, options.processes, options.tls, options.rate, options.fanout)
     text = asyncio.run(compare(chosen, setting))
     print(text)
     if options.results is not None:

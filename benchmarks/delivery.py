@@ -19,6 +19,7 @@ import httpx
 from hookline.security.signatures import Signer, x_signature
 
 IN_FLIGHT = 64
+CALLERS = 32  # that enqueue events at a time, as Hookline's are sent
 TIMEOUT = 5.0  # seconds
 
 
@@ -72,16 +73,34 @@ async def on_schedule(
             group.create_task(enqueue(number))
 
 
+async def side_by_side(
+    events: int, each: int, enqueue: Callable[[range], Coroutine[None, None, object]]
+) -> None:
+    """Have callers enqueue the jobs of event after event, `each` in one call."""
+    numbers = iter(range(events))
+
+    async def call() -> None:
+        for number in numbers:
+            await enqueue(range(number * each, (number + 1) * each))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CALLERS):
+            group.create_task(call())
+
+
 async def command(
     fill: Callable[[int], Awaitable[None]],
     feed: Callable[[float, float], Awaitable[None]],
+    fan: Callable[[int, int], Awaitable[None]],
     work: Callable[[], Awaitable[None]],
 ) -> None:
-    """Do what the command line says: `fill COUNT`, `feed RATE SECONDS` or `work`."""
+    """Do what is asked: `fill COUNT`, `feed RATE SECONDS`, `fan EVENTS EACH` or `work`."""
     match sys.argv[1:]:
         case ["fill", count]:
             await fill(int(count))
         case ["feed", rate, seconds]:
             await feed(float(rate), float(seconds))
+        case ["fan", events, each]:
+            await fan(int(events), int(each))
         case _:
             await work()

@@ -3,7 +3,7 @@
 import procrastinate
 import uvloop
 
-from delivery import IN_FLIGHT, Delivery, command, on_schedule
+from delivery import IN_FLIGHT, Delivery, command, on_schedule, side_by_side
 
 AT_ONCE = 1_000  # jobs in one call
 
@@ -30,6 +30,13 @@ async def feed(rate: float, seconds: float) -> None:
         )
 
 
+async def fan(events: int, each: int) -> None:
+    async with app.open_async():
+        await side_by_side(
+            events, each, lambda numbers: deliver.batch_defer_async(*map(_DELIVERY.job, numbers))
+        )
+
+
 async def work() -> None:
     async with _CLIENT, app.open_async():
         await app.run_worker_async(concurrency=IN_FLIGHT)
@@ -38,4 +45,4 @@ async def work() -> None:
 if __name__ == "__main__":
     _DELIVERY = Delivery.asked_for()
     _CLIENT = _DELIVERY.client()
-    uvloop.run(command(fill, feed, work))
+    uvloop.run(command(fill, feed, fan, work))

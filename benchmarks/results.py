@@ -33,12 +33,20 @@ What each figure means: [docs/benchmark.md](../docs/benchmark.md).
 <!-- tls-steady-comparison: written by `make bench-compare` -->
 <!-- end of tls-steady-comparison -->
 
+<!-- fanout-comparison: written by `make bench-compare` -->
+<!-- end of fanout-comparison -->
+
+<!-- tls-fanout-comparison: written by `make bench-compare` -->
+<!-- end of tls-fanout-comparison -->
+
 <!-- scenarios: written by `make bench-results` -->
 <!-- end of scenarios -->
 
 <!-- workers: written by `make bench-workers` -->
 <!-- end of workers -->
 """
+GOALS = {"Procrastinate": 40.0, "graphile-worker": 1.7}
+"""How many times as many deliveries a second Hookline is to make, by the beginning of a name."""
 SCENARIO_COLUMNS = (
     *("scenario", "what", "accepted/s", "delivered/s", "lag s", "p50 ms", "p99 ms"),
     *("sent p50", "sent p99", "µs in all", "service", "load", "MB"),
@@ -64,12 +72,22 @@ class Setting:
     seconds: float
     processes: int
     tls: bool = False
-    rate: float | None = None  # jobs a second; None: they wait, and are drained
+    rate: float | None = None  # jobs a second; None: as fast as they are made
+    fanout: int | None = (
+        None  # deliveries of each event, enqueued meanwhile; None: one, and all wait
+    )
+
+    @property
+    def kind(self) -> str:
+        """What is compared."""
+        if self.rate is not None:
+            return "steady"
+        return "drain" if self.fanout is None else "fanout"
 
     @property
     def part(self) -> str:
         """The name of its part of RESULTS.md."""
-        kind = "comparison" if self.rate is None else "steady-comparison"
+        kind = "comparison" if self.kind == "drain" else f"{self.kind}-comparison"
         return f"tls-{kind}" if self.tls else kind
 
     @property
@@ -79,6 +97,8 @@ class Setting:
         words += ["--tls"] * self.tls
         if self.rate is not None:
             words.append(f"--rate {self.rate:g}")
+        if self.fanout is not None:
+            words.append(f"--fanout {self.fanout}")
         return " ".join([".venv/bin/python benchmarks/compare.py", *words])
 
 
@@ -99,16 +119,15 @@ def with_part(text: str, name: str, part: str) -> str:
 def comparison(machine: Mapping[str, Any], rows: Sequence[Drained], setting: Setting) -> str:
     """Return the part that compares programs; the first row is Hookline's."""
     ours = rows[0].per_s
-    steady = setting.rate is not None
-    own = ("p50 ms", "p99 ms") if steady else ("Hookline is faster by",)
-    columns = ("steady" if steady else "drain", "deliveries/s", *own)
+    steady = setting.kind == "steady"
+    own = ("p50 ms", "p99 ms") if steady else ("Hookline is faster by", "goal")
     table = _table(
-        (*columns, "µs worker", "µs store", "µs both", "MB a process"),
+        (setting.kind, "deliveries/s", *own, "µs worker", "µs store", "µs both", "MB a process"),
         (
             (
                 row.name,
                 f"{row.per_s:,.0f}",
-                *((f"{ours / row.per_s:.1f} ×",) if row.late_ms is None else _late(row.late_ms)),
+                *(_late(row) if steady else _faster(ours, row)),
                 *(f"{us:,.0f}" for us in (row.worker_us, row.store_us)),
                 f"{row.worker_us + row.store_us:,.0f}",
                 f"{row.memory_mb:,.0f}",
@@ -116,18 +135,11 @@ def comparison(machine: Mapping[str, Any], rows: Sequence[Drained], setting: Set
             for row in rows
         ),
     )
-    processes = setting.processes
-    many = "one process" if processes == 1 else f"{processes} processes"
     over = " over TLS" if setting.tls else ""
-    how = (
-        f"{setting.rate:g} a second are enqueued one by one;\nhow late each comes is told from when"
-        f" it was due. {many.capitalize()} each,"
-        if steady
-        else f"They wait; then the worker\nstarts: {many} each,"
-    )
-    return f"""## The same deliveries with other programs{", at a rate" if steady else ""}{over}
+    what = {"steady": ", at a rate", "fanout": f", {setting.fanout} of each event"}
+    return f"""## The same deliveries with other programs{what.get(setting.kind, "")}{over}
 
-Deliveries have 1.4 kB, two signatures and one webhook on loopback{over}. {how}
+Deliveries have 1.4 kB, two signatures and one webhook on loopback{over}. {_how(setting)}
 with 64 deliveries in flight in each, one program after another in the same run. The store is
 the same Postgres with the same settings; for arq it is a Redis that has each command on disk before
 it answers. graphile-worker fetches and completes jobs in batches.
@@ -140,8 +152,36 @@ it answers. graphile-worker fetches and completes jobs in batches.
 """
 
 
-def _late(late_ms: tuple[float, float]) -> tuple[str, ...]:
-    return tuple(f"{each:,.1f}" for each in late_ms)
+def _how(setting: Setting) -> str:
+    processes = setting.processes
+    many = "one process" if processes == 1 else f"{processes} processes"
+    match setting.kind:
+        case "steady":
+            return (
+                f"{setting.rate:g} a second are enqueued one by one;\nhow late each comes is told"
+                f" from when it was due. {many.capitalize()} each,"
+            )
+        case "fanout":
+            return (
+                f"Each event has\n{setting.fanout} of them: the others are given a job for each,"
+                " all of an event in one call, while\nthey work; their callers' processor time is"
+                f" left out. {many.capitalize()} each,"
+            )
+        case _:
+            return f"They wait; then the worker\nstarts: {many} each,"
+
+
+def _faster(ours: float, row: Drained) -> tuple[str, str]:
+    """Return how many times faster Hookline is than a program, and whether that is its goal."""
+    times = ours / row.per_s
+    for name, goal in GOALS.items():
+        if row.name.startswith(name):
+            return f"{times:.1f} ×", f"{goal:g} ×: {'met' if times >= goal else 'MISSED'}"
+    return f"{times:.1f} ×", "–"
+
+
+def _late(row: Drained) -> tuple[str, ...]:
+    return tuple(f"{each:,.1f}" for each in row.late_ms or ())
 
 
 def workers(machine: Mapping[str, Any], rows: Sequence[Drained], count: int) -> str:

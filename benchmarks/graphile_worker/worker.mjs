@@ -1,4 +1,4 @@
-// The same delivery with graphile-worker and undici: `node worker.mjs fill COUNT | feed RATE SECONDS | work`.
+// The same delivery with graphile-worker and undici: `node worker.mjs fill COUNT | feed RATE SECONDS | fan EVENTS EACH | work`.
 // Postgres is named by PG… variables, the receiver by BENCH_URL, the event by BENCH_EVENT.
 import { createHmac, randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -9,6 +9,7 @@ import { Pool } from "undici";
 const { head, tail, secret, url } = JSON.parse(process.env.BENCH_DELIVERY);
 const AT_ONCE = 5_000; // jobs in one call
 const IN_FLIGHT = 64;
+const CALLERS = 32; // that enqueue events at a time
 
 const pgPool = new pg.Pool({ max: 20 });
 
@@ -38,6 +39,23 @@ async function feed(rate, seconds) {
     adding.push(utils.addJob("deliver", { id: randomUUID(), body }));
   }
   await Promise.all(adding);
+  await utils.release();
+}
+
+async function fan(events, each) {
+  const utils = await makeWorkerUtils({ pgPool });
+  let next = 0;
+  async function call() {
+    while (next < events) {
+      const first = next++ * each;
+      const jobs = Array.from({ length: each }, (_, index) => {
+        const number = String(first + index).padStart(12, "0");
+        return { identifier: "deliver", payload: { id: randomUUID(), body: head + number + tail } };
+      });
+      await utils.addJobs(jobs);
+    }
+  }
+  await Promise.all(Array.from({ length: CALLERS }, call));
   await utils.release();
 }
 
@@ -81,8 +99,9 @@ async function work() {
 }
 
 const [what, ...numbers] = process.argv.slice(2);
-if (what === "fill" || what === "feed") {
-  await (what === "fill" ? fill : feed)(...numbers.map(Number));
+const enqueuing = { fill, feed, fan };
+if (what in enqueuing) {
+  await enqueuing[what](...numbers.map(Number));
   await pgPool.end();
 } else {
   await work();

@@ -116,6 +116,23 @@ def test_the_comparison_names_the_processes_of_each() -> None:
     assert "--seconds 10 --processes 2" in comparison(MACHINE, ROWS, Setting(10.0, 2))
 
 
+def test_the_comparison_judges_each_program_that_has_a_goal() -> None:
+    others = [
+        Drained("Procrastinate + httpx", 225.0, 2_000.0, 900.0, 60.0),
+        Drained("graphile-worker + undici", 6_000.0, 90.0, 30.0, 150.0),
+        Drained("arq + httpx", 600.0, 1_400.0, 300.0, 55.0),
+    ]
+    setting = Setting(10.0, 1, tls=True, fanout=10)
+
+    text = comparison(MACHINE, [*ROWS[:1], *others], setting)
+
+    assert "| Procrastinate + httpx | 225 | 40.0 × | 40 ×: met |" in text
+    assert "| graphile-worker + undici | 6,000 | 1.5 × | 1.7 ×: MISSED |" in text
+    assert "| arq + httpx | 600 | 15.0 × | – |" in text
+    assert "--tls --fanout 10\n" in text
+    assert "MISSED" not in with_part(EMPTY, setting.part, comparison(MACHINE, ROWS, setting))
+
+
 def test_the_command_shows_a_result_and_the_drawing_beside_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
