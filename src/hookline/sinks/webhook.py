@@ -5,6 +5,7 @@ A status of 200–299 delivers, and nothing behind its status line can undo that
 deadline. Behind any other status the deadline makes the attempt a timeout.
 """
 
+import asyncio
 import time
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -15,7 +16,6 @@ import httpx
 import msgspec
 
 from hookline import __version__
-from hookline.deadlines import Deadline, Deadlines
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, Sent, TlsReason, Verdict
 from hookline.domain.retries import parse_retry_after
 from hookline.domain.targets import Target, WebhookTarget
@@ -64,7 +64,7 @@ class WebhookSink:
         user_agent: str = USER_AGENT,
     ) -> None:
         self._transport = transport
-        self._deadlines = Deadlines(timeout)
+        self._timeout = timeout
         self._user_agent = user_agent
         self._prepared: WeakKeyDictionary[WebhookTarget, _Prepared] = WeakKeyDictionary()
 
@@ -79,12 +79,12 @@ class WebhookSink:
         error: ErrorKind | None = None
         tls: TlsReason | None = None
         try:
-            with self._deadlines.start() as deadline:
+            async with asyncio.timeout(self._timeout) as deadline:
                 request = self._request(target, shipment, int(started_at.timestamp()), deadline)
                 if shipment.tells_headers:
                     headers = tuple((n.decode(), v.decode()) for n, v in request.headers.raw)
                 await self._exchange(request, answer)
-                if deadline.expired:
+                if deadline.expired():
                     error = ErrorKind.TIMEOUT
         except TimeoutError:
             error = ErrorKind.TIMEOUT
@@ -130,7 +130,7 @@ class WebhookSink:
         await self._transport.aclose()
 
     def _request(
-        self, target: WebhookTarget, shipment: Shipment, timestamp: int, deadline: Deadline
+        self, target: WebhookTarget, shipment: Shipment, timestamp: int, deadline: asyncio.Timeout
     ) -> httpx.Request:
         """Make the request: what is the same each time, and this attempt's own headers."""
         prepared = self._prepared.get(target)

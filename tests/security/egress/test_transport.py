@@ -13,7 +13,7 @@ from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.errors import ConfigurationError
 from hookline.security.egress.connect import Proxy, interleaved
 from hookline.security.egress.policy import EgressPolicy
-from hookline.security.egress.transport import PoolLimits
+from hookline.security.egress.transport import PoolLimits, expired
 from sinks.contract import delivers, fails_as
 from support.certificates import (
     Authority,
@@ -205,6 +205,32 @@ async def test_an_operators_proxy_is_told_the_vetted_address_and_tls_goes_throug
     assert behaviour.asked == [f"CONNECT 127.0.0.1:{receiver.port} HTTP/1.1"]
     assert behaviour.authorizations == ["Basic dXNlcjpwQHNz"]
     assert "p@ss" not in repr(proxy)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_deadline_is_expired_only_for_who_was_not_cancelled_as_well(
+    *, cancelled: bool
+) -> None:
+    async def attempt() -> None:
+        async with asyncio.timeout(None) as deadline:
+            begun.set_result(deadline)
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                found.append(expired(deadline))
+                raise
+
+    loop = asyncio.get_running_loop()
+    begun: asyncio.Future[asyncio.Timeout] = loop.create_future()
+    found: list[bool] = []
+    task = asyncio.create_task(attempt())
+    deadline = await begun
+    deadline.reschedule(loop.time())
+    if cancelled:
+        loop.call_soon(task.cancel)  # behind the deadline, and before the task hears of it
+    with pytest.raises(asyncio.CancelledError if cancelled else TimeoutError):
+        await task
+    assert found == [not cancelled]
 
 
 async def test_a_proxy_does_not_open_what_is_blocked() -> None:

@@ -15,7 +15,6 @@ from typing import Final
 
 import httpx
 
-from hookline.deadlines import Deadline
 from hookline.logs import get_logger
 from hookline.security.egress.connect import Connection, Connector, Proxy
 from hookline.security.egress.errors import ConnectionLost, NameUnknown, TargetBlocked
@@ -242,7 +241,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         `errors`, but never once the status is known: what follows can only cut the rest short.
 
         Of the request's extensions, `tenant` says whose share of look-ups is taken where a
-        connection has to be opened; when the `deadline` (a Deadline) that the task is in has
+        connection has to be opened; when the `deadline` (asyncio's Timeout) that the task is in has
         expired, the response ends there, where its status is known.
         """
         body = await _body(request)
@@ -250,8 +249,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         try:
             await self._exchange(request, _head(request), body, received)
         except asyncio.CancelledError:
-            deadline = request.extensions.get("deadline")
-            if received.status is None or not (isinstance(deadline, Deadline) and deadline.expired):
+            if received.status is None or not expired(request.extensions.get("deadline")):
                 raise
         return _response(received)
 
@@ -330,6 +328,13 @@ def _head(request: httpx.Request) -> bytes:
     if text.find(b"\n") >= 0 or text.find(b"\r") >= 0:  # `in` would make an exception first
         raise httpx.LocalProtocolError("a header holds a line break")
     return b"\r\n".join([line, *fields, b"\r\n"])
+
+
+def expired(deadline: object) -> bool:
+    """Whether the task was cancelled because its time is over, and by nobody else."""
+    task = asyncio.current_task()
+    alone = task is not None and task.cancelling() == 1
+    return isinstance(deadline, asyncio.Timeout) and deadline.expired() and alone
 
 
 def _response(received: Received) -> httpx.Response:
