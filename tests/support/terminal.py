@@ -77,9 +77,13 @@ class Terminal:
 
     async def start_anew(self, *arguments: str, **settings: str) -> Command:
         """Start a command in an interpreter of its own, as people do: it takes a second more."""
+        return await self.start_module("hookline", *arguments, **settings)
+
+    async def start_module(self, *module: str, **settings: str) -> Command:
+        """Start what `python -m` runs."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "hookline", *arguments),
+            *("-m", *module),
             cwd=self.directory,
             env=self._environment(settings),
             stdout=asyncio.subprocess.PIPE,
