@@ -42,6 +42,7 @@ async def refused(api: Api, document: object) -> list[str]:
         ({"headers": {"X_Signature": "1"}}, "transmission.headers.X_Signature"),
         ({"headers": {"content_length": "1"}}, "transmission.headers.content_length"),
         ({"headers": {"Webhook.Id": "1"}}, "transmission.headers.Webhook.Id"),
+        ({"headers": {"Proxy": "http://a.example"}}, "transmission.headers.Proxy"),  # "httpoxy"
         ({"headers": {"x-signature ": "1"}}, "transmission.headers.x-signature "),
         ({"headers": {"X-A": "1", "X_A": "2"}}, "transmission.headers.X_A"),
         ({"headers": {"X-A": "1\r\nX-B: 2"}}, "transmission.headers.X-A"),

@@ -39,6 +39,7 @@ _RESERVED = frozenset(
         "host",
         "http2-settings",
         "keep-alive",
+        "proxy",  # CGI makes HTTP_PROXY of it, which programs take for a setting
         "te",
         "trailer",
         "transfer-encoding",
