@@ -45,7 +45,9 @@ async def test_every_page_has_its_pictures(
 
 async def _prepare(page: Page, name: str) -> None:
     """Do on a page what shows what it is for."""
-    if name == "new":
+    if name == "integrations":
+        await expect(page.locator(".sparkline").first).to_be_attached()
+    elif name == "new":
         await page.get_by_role("treeitem", name="Call", exact=False).first.press("ArrowRight")
         await page.get_by_role("button", name="Start from an example").click()
         await page.get_by_role("menuitem", name="Only missed calls").click()

@@ -204,8 +204,8 @@ function Past() {
               </Link>
             </Table.Td>
             <Table.Td className="mono break">{erasure.pbx ?? erasure.company}</Table.Td>
-            <Table.Td visibleFrom="sm" className="mono break">
-              {erasure.subject ?? t("everything")}
+            <Table.Td visibleFrom="sm" className="break">
+              <span className="mono">{erasure.subject ?? t("everything")}</span>
             </Table.Td>
             <Table.Td visibleFrom="md" className="break">
               {erasure.createdBy}

@@ -19,7 +19,7 @@ import {
 import { useCatalogue } from "../shared/catalogue";
 import { Empty, Listing } from "../shared/Listing";
 import { Page } from "../shared/Page";
-import { Sparkline } from "../shared/Sparkline";
+import { HEIGHT as SPARKLINE_HEIGHT, Sparkline } from "../shared/Sparkline";
 import { HealthBadge } from "../shared/states";
 
 const route = getRouteApi("/integrations");
@@ -111,7 +111,11 @@ interface RowProps {
 function Row({ integration, counts }: RowProps) {
   const { t } = useTranslation();
   const { transmission } = integration;
-  const chart = counts && <Sparkline delivered={counts.delivered} failed={counts.failed} />;
+  const chart = counts ? (
+    <Sparkline delivered={counts.delivered} failed={counts.failed} />
+  ) : (
+    <Box h={SPARKLINE_HEIGHT} /> // its place: what is below does not move when it comes
+  );
   return (
     <Table.Tr>
       <Table.Td>

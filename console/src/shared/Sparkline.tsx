@@ -4,7 +4,7 @@ import { useTranslation } from "react-i18next";
 import { localeOf } from "../i18n";
 
 const WIDTH = 120; // pixels
-const HEIGHT = 28;
+export const HEIGHT = 28;
 const GAP = 1;
 
 interface Props {
