@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import psutil
+import pytest
 
 from support.service import eventually
 
@@ -19,13 +20,28 @@ with leftovers.ended_with_the_run():
     print(process.pid, tempfile.mkdtemp(prefix=leftovers.prefix("test")), flush=True)
     sys.stdin.read()
 """
+_RUN_WITH_A_SERVICE = """
+import asyncio, os, sys, tempfile
+from pathlib import Path
+from support import leftovers
+from support.forks import fork
+async def run():
+    folder = tempfile.mkdtemp(prefix=leftovers.prefix("test"))
+    process = await fork(["listen", "--port", "0"], os.environ, Path(folder))
+    print(process.pid, folder, flush=True)
+    await asyncio.to_thread(sys.stdin.read)
+with leftovers.ended_with_the_run():
+    asyncio.run(run())
+"""
 
 
 @asynccontextmanager
-async def a_run() -> AsyncIterator[tuple[asyncio.subprocess.Process, psutil.Process, Path]]:
+async def a_run(
+    program: str = _RUN,
+) -> AsyncIterator[tuple[asyncio.subprocess.Process, psutil.Process, Path]]:
     """Give a run, a process that it started and a folder that it made."""
     run = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", _RUN),
+        *(sys.executable, "-c", program),
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
@@ -35,8 +51,10 @@ async def a_run() -> AsyncIterator[tuple[asyncio.subprocess.Process, psutil.Proc
     yield run, psutil.Process(int(number)), Path(folder)
 
 
-async def test_what_a_killed_run_left_is_ended_and_removed() -> None:
-    async with a_run() as (run, process, folder):
+@pytest.mark.parametrize("program", [_RUN, _RUN_WITH_A_SERVICE], ids=["started", "forked"])
+async def test_what_a_killed_run_left_is_ended_and_removed(program: str) -> None:
+    async with a_run(program) as (run, process, folder):
+        assert process.is_running()
         run.kill()
 
         async def left() -> bool:
