@@ -146,6 +146,7 @@ async def test_pages_are_stable_while_deliveries_settle(api: Api, queue: Postgre
         ("type=%00", "type"),
         ("since=soon", "since"),
         ("until=soon", "until"),
+        ("since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "since"),
         ("limit=-1", "limit"),
         ("cursor=%00", "cursor"),
     ],

@@ -216,6 +216,7 @@ async def test_pages_are_stable_while_events_arrive(api: Api) -> None:
 @pytest.mark.parametrize(
     ("query", "path"),
     [
+        ("since=2026-01-02T00:00:00Z&until=2026-01-01T00:00:00Z", "since"),
         ("limit=0", "limit"),
         ("limit=201", "limit"),
         ("limit=many", "limit"),

@@ -315,6 +315,11 @@ async def test_a_record_is_changed_and_deleted_as_it_was_read(home: Home) -> Non
     api, path = home.service.api, f"/v1/pbxs/{next(_numbers)}"
     record = {"company": "it_first", "license": "x-bees"}
     assert (await api.put(path, record, headers={"If-Match": '"1"'})).status_code == 412
+    existing, new = {"If-Match": "*"}, {"If-None-Match": "*"}
+    assert (await api.put(path, record, headers=existing)).status_code == 412, "nothing to change"
+    assert (await api.put(path, record, headers=new)).status_code == 200
+    assert (await api.put(path, record, headers=new)).status_code == 412, "there is one already"
+    assert (await api.put(path, record, headers=existing)).status_code == 200
     first, again = await api.put(path, record), await api.put(path, record)
     assert again.headers["etag"] == first.headers["etag"], "nothing was changed"
     assert again.json() == first.json()
@@ -323,6 +328,8 @@ async def test_a_record_is_changed_and_deleted_as_it_was_read(home: Home) -> Non
     second = await api.put(path, record | {"company": "it_next"}, headers={"If-Match": read})
     assert second.status_code == 200
     assert (await api.put(path, record, headers={"If-Match": read})).status_code == 412
+    held = {"If-None-Match": second.headers["etag"]}
+    assert (await api.put(path, record, headers=held)).status_code == 412
     assert (await api.delete(path, headers={"If-Match": read})).status_code == 412
     current = {"If-Match": second.headers["etag"]}
     assert (await api.delete(path, headers=current)).status_code == 204

@@ -16,6 +16,7 @@ from hookline.api.responses import (
     IfNoneMatch,
     failures,
     version_tag,
+    versions_in,
 )
 from hookline.api.services import ServicesDep
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
@@ -70,6 +71,7 @@ async def put_pbx(  # noqa: PLR0913 - each is a part of the request
     description: Annotated[PbxPut, Body(openapi_examples=PBX_DESCRIPTION)],
     response: Response,
     if_match: IfMatch,
+    if_none_match: IfNoneMatch,
 ) -> PbxRecord:
     """Describe a PBX.
 
@@ -82,7 +84,7 @@ async def put_pbx(  # noqa: PLR0913 - each is a part of the request
     is removed within an hour, but for what is not delivered yet. A company's is set at each of
     its PBXs.
     """
-    put = await services.pbxs.put(caller, pbx, description, if_match)
+    put = await services.pbxs.put(caller, pbx, description, if_match, versions_in(if_none_match))
     response.headers["ETag"] = version_tag(put.version)
     return put.record
 

@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import Document
-from hookline.integrations.repository import Versions
+from hookline.integrations.repository import EXISTING, Versions
 from hookline.integrations.serializers import Integration
 
 
@@ -177,17 +177,23 @@ async def _if_match(
         str | None,
         Header(
             alias="If-Match",
-            description="The `ETag` that the change is based on, or several; `*` or no header: "
-            "whichever is current. A stale one is answered with 412, as a weak one is.",
+            description="The `ETag` that the change is based on, or several; `*`: whichever is "
+            "current. A stale one is answered with 412, as a weak one is.",
             examples=['"3"'],
             max_length=_LONGEST,
         ),
     ] = None,
 ) -> Versions:
     """Return the versions that If-Match allows; a weak or foreign tag allows none."""
-    tags = _tags(request, "If-Match")
-    if tags is None or "*" in tags:
+    return versions_in(_tags(request, "If-Match"))
+
+
+def versions_in(tags: Sequence[str] | None) -> Versions:
+    """Return the versions that entity tags of ours name."""
+    if tags is None:
         return None
+    if "*" in tags:
+        return EXISTING
     return frozenset(int(ours[1]) for tag in tags if (ours := _OURS.fullmatch(tag)))
 
 
@@ -198,7 +204,8 @@ async def _if_none_match(
         Header(
             alias="If-None-Match",
             description="The `ETag` of what is there already, or several: where it still holds, "
-            "the answer is a 304 without a body.",
+            "a GET is answered with a 304 without a body, and a change with 412. `*` lets a PUT "
+            "make something new alone.",
             examples=['"3"'],
             max_length=_LONGEST,
         ),

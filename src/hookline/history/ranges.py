@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from hookline.db.partitions import days_between
 from hookline.db.statements import statement
 from hookline.domain.ids import created_at, lowest_uuid
+from hookline.errors import FieldProblem, InvalidInput
 
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no UUIDv7 names an earlier one
 _MANY_SCANS = 100  # of some 10 µs each
@@ -42,6 +43,11 @@ class Period:
 
     since: datetime | None = None
     until: datetime | None = None
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput where it ends before it begins."""
+        if self.since is not None and self.until is not None and self.since > self.until:
+            raise InvalidInput(FieldProblem("since", "Send a time before `until`."))
 
     def ids(self, before: UUID | None = None) -> IdRange:
         """Return the ids that name a moment of it; `before` bounds them further."""

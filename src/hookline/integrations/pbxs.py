@@ -79,7 +79,12 @@ class PbxService:
 
     @rerunnable
     async def put(
-        self, principal: Principal, pbx: str, said: PbxPut, allowed: Versions = None
+        self,
+        principal: Principal,
+        pbx: str,
+        said: PbxPut,
+        allowed: Versions = None,
+        refused: Versions = None,
     ) -> VersionedPbx:
         """Keep what is known of a PBX; it holds for the next accepted event.
 
@@ -90,7 +95,7 @@ class PbxService:
         self._check_retention(said)
         async with self._transactions.changing() as change:
             row = await change.session.get(Pbx, pbx)
-            _check_version(row, allowed)
+            _check_version(row, allowed, refused)
             _check_read_only(said, pbx, row)
             if row is None or row.deleted_at is not None:
                 row = row or Pbx(pbx=pbx)
@@ -170,12 +175,17 @@ def _said(said: PbxPut) -> tuple[object, ...]:
     return said.company, said.license, said.presence_events, said.retention_days
 
 
-def _check_version(row: Pbx | None, allowed: Versions) -> None:
+def _check_version(row: Pbx | None, allowed: Versions, refused: Versions = None) -> None:
     current = None if row is None or row.deleted_at is not None else row.revision
-    if allowed is not None and current not in allowed:
-        raise PreconditionFailed(
-            "The PBX's record was changed meanwhile; read it again and repeat the change."
-        )
+    if refused is not None and current in refused:
+        raise PreconditionFailed("There is a record of this PBX already; nothing was changed.")
+    if allowed is None or current in allowed:
+        return
+    if current is None:
+        raise PreconditionFailed("There is no record of this PBX; nothing was changed.")
+    raise PreconditionFailed(
+        "The PBX's record was changed meanwhile; read it again and repeat the change."
+    )
 
 
 def _check_read_only(said: PbxPut, pbx: str, row: Pbx | None) -> None:

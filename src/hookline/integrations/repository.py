@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, and_, func, or_, select
@@ -13,7 +13,16 @@ from hookline.db.visibility import integrations_shown_to
 from hookline.domain.access import Principal
 
 Versions = frozenset[int] | None
-"""The versions that a caller's If-Match allows; None: whichever is current."""
+"""The versions that a caller's If-Match allows; None: whichever is current, or none."""
+
+
+class _Existing(frozenset[int]):
+    def __contains__(self, version: object) -> bool:
+        return version is not None
+
+
+EXISTING: Final[Versions] = _Existing()
+"""Whichever version is current, as long as there is one: `*`."""
 
 
 @dataclass(frozen=True, slots=True)
