@@ -72,6 +72,7 @@ REFUSED = {
     "an address that is none": (b"GET livez HTTP/1.1", b"\r\n", 400, "path"),
     "a space in the address": (b"GET /live z HTTP/1.1", b"\r\n", 400, "begins with a line"),
     "raw UTF-8 in the address": (b"GET /v1/\xc3\xa4 HTTP/1.1", b"\r\n", 400, "percent"),
+    "a line end in the address": (b"GET /v1/events%0a HTTP/1.1", b"\r\n", 404, "nothing at"),
     "an impossible port": (b"GET http://a:99999/ HTTP/1.1", b"\r\n", 400, "URL"),
     "an endless address": (b"GET /" + b"a" * 70_000 + b" HTTP/1.1", b"\r\n", 414, "32 KiB"),
     "endless headers": (ALIVE, b"x-a: %b\r\n\r\n" % (b"a" * 300_000), 431, "64 KiB"),

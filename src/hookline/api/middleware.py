@@ -16,6 +16,7 @@ from uuid import UUID
 from fastapi import Request, Response
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -142,6 +143,8 @@ class Routing:
         """Answer by the route that the request is for."""
         if scope["method"] == "HEAD":
             scope = {**scope, "method": "GET", _HEAD: True}
+        if scope["path"].endswith("\n"):  # Starlette's patterns end in $, which would let it pass
+            raise HTTPException(HTTPStatus.NOT_FOUND)
         app = self._exact.get((scope["method"], scope["path"]), self._otherwise)
         await app(scope, receive, send)
 
