@@ -10,12 +10,15 @@ import { StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { config } from "zod";
 
+import { asApiError } from "./api/problems";
 import { queries } from "./api/setup";
 import { startI18n } from "./i18n";
 import { router } from "./router";
 import { SignIn } from "./session/SignIn";
 import { session, takeKeyFromAddress, useSession } from "./session/session";
 import { cssVariables, theme } from "./theme";
+
+const REFUSED = 401;
 
 config({ jitless: true }); // the content security policy allows no code made at run time
 
@@ -30,7 +33,10 @@ function Console({ handedKey }: { handedKey: string | null }) {
 /** A vendor's page may hand an open console another key, such as the next short-lived one. */
 function takeNewKey(): void {
   const key = takeKeyFromAddress();
-  if (key !== null) void session.signIn(key).catch(session.expire);
+  if (key === null) return;
+  session.signIn(key).catch((error: unknown) => {
+    if (asApiError(error).status === REFUSED) session.expire();
+  });
 }
 
 async function start(): Promise<void> {

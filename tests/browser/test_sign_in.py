@@ -84,6 +84,7 @@ async def test_the_next_holder_of_the_browser_sees_nothing_of_the_former(
 
 async def test_everything_speaks_the_chosen_language(page: Page, starter: Services) -> None:
     await page.goto(f"/console/integrations/new#key={starter.admin_key}")
+    await page.get_by_role("navigation").wait_for()  # signing in has a menu of its own
     await page.get_by_role("button", name="Language").click()
     await page.get_by_role("menuitem", name="Deutsch").click()
     await expect(page.locator("html")).to_have_attribute("lang", "de")
