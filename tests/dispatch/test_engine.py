@@ -4,8 +4,10 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+from msgspec.structs import replace
+
 from hookline.domain.deliveries import Verdict
-from hookline.queue.port import Appended
+from hookline.queue.port import Appended, Claimed
 from support.engine_steps import DELIVERED, born
 from support.queue_contract import REVISION, a_delivery, an_event
 from support.scripted_engine import Store, Worker
@@ -149,6 +151,36 @@ class TestHandOver:
             assert await store.until_ended("crm", 1) == {delivery.id: DELIVERED}
         assert queue.calls["claim"] == 0
         assert worker.lanes.held == 0
+
+    async def test_large_ones_begin_one_at_a_time_and_small_ones_of_their_lane_behind_them(
+        self, worker: Worker, sink: Script
+    ) -> None:
+        jobs: list[Claimed] = []
+        for number in range(10):
+            for to in (f"large{number}", f"large{number}", "other"):
+                event = an_event("born", number=number)
+                if to != "other" and not any(job.integration_id == to for job in jobs):
+                    large = replace(event.event, payload=b"x" * 2**16)
+                    event = replace(event, event=large)
+                assert worker.lanes.reserve(to, len(event.event.payload))
+                delivery = a_delivery(event, to, leased=True)
+                await worker.queue.append([event], [delivery], revision=REVISION)
+                jobs.append(born(worker, delivery, event))
+        begun: list[list[Claimed]] = []
+        async with worker.running():
+            worker.engine.take(jobs, worker.lanes.clock())
+            while len(sink.shipments) < len(jobs):
+                before = len(sink.shipments)
+                await asyncio.sleep(0)
+                began = {each.delivery_id for each in sink.shipments[before:]}
+                begun.append([job for job in jobs if job.id in began])
+        sizes = [[len(job.event.payload) for job in jobs] for jobs in begun]
+        assert all(len([size for size in each if size == 2**16]) <= 1 for each in sizes)
+        others = [job.id for job in jobs if job.integration_id == "other"]
+        assert {job.id for job in begun[0]} <= set(others)  # they wait for nobody
+        for number in range(10):
+            lane = f"large{number}"
+            assert sink.to(lane) == [job.id for job in jobs if job.integration_id == lane]
 
     async def test_what_comes_while_it_stops_is_given_back_at_once(
         self, store: Store, worker: Worker, sink: Script

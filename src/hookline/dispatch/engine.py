@@ -1,6 +1,7 @@
 """The engine: runs the attempts of this process, records them, and drains."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from hookline.logs import get_logger
 from hookline.queue.port import Claimed, Queue, Settlement
 
 _AFTER_A_FAULT = 0.5  # seconds before the pump looks again when the database was away
+_LARGE = 64 * 1024  # bytes of a payload, which take a quarter millisecond to sign and send
+_MOST_ROUNDS = 16  # of the loop, for a megabyte: as many as a small request takes
 _LOG = get_logger(__name__)
 
 
@@ -51,6 +54,8 @@ class Engine:
             "engine-renew", self._leases.renew, renew_interval, first_after=renew_interval
         )
         self._releases = Batcher[Claimed, None](self._release_batch, name="release", largest=500)
+        self._large = asyncio.Lock()  # whose attempt begins next, of those with large payloads
+        self._behind_large: Counter[str] = Counter()  # attempts of lanes that wait for it
         self._starting = 0  # slots that have not begun yet
         self._slots = Tasks()
         self._pumping = Tasks(essential=True)
@@ -186,6 +191,7 @@ class Engine:
         job: Claimed | None = first
         while job is not None:
             try:
+                await self._wait_for_large(job)
                 await self._attempt(job)
             except Exception:  # noqa: BLE001 - the lane goes on; the lease runs out, and is counted
                 _LOG.exception("delivery.abandoned", delivery=str(job.id))
@@ -197,6 +203,25 @@ class Engine:
             if job is not None and self._starting:
                 self._start_attempts(job)
                 return
+
+    async def _wait_for_large(self, job: Claimed) -> None:
+        """Let the loop go round before a large payload is signed and sent.
+
+        Hundreds may begin at once, and would keep the loop from everybody. Attempts of the same
+        lane wait behind it, since they begin in order.
+        """
+        size, lane = len(job.event.payload), job.integration_id
+        if size < _LARGE and lane not in self._behind_large:
+            return
+        self._behind_large[lane] += 1
+        try:
+            async with self._large:
+                for _ in range(min(size // _LARGE, _MOST_ROUNDS)):
+                    await asyncio.sleep(0)
+        finally:
+            self._behind_large[lane] -= 1
+            if not self._behind_large[lane]:
+                del self._behind_large[lane]
 
     async def _attempt(self, job: Claimed) -> None:
         if self._leases.has_run_out(job):
