@@ -23,6 +23,10 @@ api/problems.py alone.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+NO_SUCH_ADDRESS: Final = "There is nothing at this address."
+"""The sentence of a path that no route has; operators' commands tell it from a missing object."""
 
 
 class HooklineError(Exception):

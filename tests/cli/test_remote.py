@@ -18,6 +18,7 @@ import pytest
 from typer.testing import CliRunner
 
 from hookline.cli import app
+from hookline.errors import NO_SUCH_ADDRESS
 from hookline.security.keys import new_key
 from support.databases import Databases
 from support.receivers import Receiver, receiving
@@ -307,16 +308,50 @@ async def test_a_key_that_is_wrong_or_missing_is_told_apart(run: Run, there: The
     nonsense = await run("pbxs", "list", key="secret")
     assert nonsense.code == 2
     assert "secret" not in nonsense.err
+    short = await run("pbxs", "list", key="hk_short")
+    assert short.code == 2
+    assert "`hk_` and 32 to 128 letters" in short.err
     none = await invoked("pbxs", "list", "--server", there.service.url)
     assert none.code == 2
     assert "Set HOOKLINE_KEY" in none.err
 
 
+_OTHER_SERVERS = {  # the answers of what is no Hookline, or another version of it, by path
+    "/page": (200, "<html>Welcome</html>"),
+    "/gone": (404, "<html>Nothing</html>"),
+    "/elsewhere": (302, ""),
+    "/gateway": (502, "Bad Gateway"),
+    "/framework": (404, '{"detail": "Not Found"}'),
+    "/list": (200, "[1]"),
+    "/word": (200, '{"items": "some", "next": null}'),
+    "/words": (200, '{"items": ["one"], "next": null}'),
+    "/other": (200, '{"pbxs": []}'),
+    "/older": (200, '{"items": [{"pbx": "1"}], "next": null}'),
+    "/unknown": (404, json.dumps({"type": "/problems/not-found", "detail": NO_SUCH_ADDRESS})),
+}
+_TOLD = {
+    "/page": "is no Hookline",
+    "/gone": "404 Not Found, and not as Hookline does",
+    "/elsewhere": "It leads to https://hookline.example.com: name that server",
+    "/gateway": "502 Bad Gateway, and not as Hookline does",
+    "/framework": "404 Not Found, and not as Hookline does",
+    "/list": "is no Hookline",
+    "/word": "has no `items`",
+    "/words": "has no `items`",
+    "/other": "has no `items`",
+    "/older": "has no `company`",
+    "/unknown": "is not known there",
+}
+
+
 class _Page(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
-        self.send_response(404 if "events" in self.path else 200)
+        status, body = _OTHER_SERVERS[self.path.partition("/v1/")[0]]
+        self.send_response(status)
+        if status == 302:
+            self.send_header("Location", "https://hookline.example.com")
         self.end_headers()
-        self.wfile.write(b"<html>Welcome</html>")
+        self.wfile.write(body.encode())
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -337,12 +372,10 @@ async def test_what_is_no_server_or_no_hookline_ends_with_5(web_server: str) -> 
     nobody = await invoked("pbxs", "list", "--server", "http://127.0.0.1:9", HOOKLINE_KEY=key)
     assert nobody.code == 5
     assert "http://127.0.0.1:9 cannot be reached" in nobody.err
-    other = await invoked("pbxs", "list", "--server", web_server, HOOKLINE_KEY=key)
-    assert other.code == 5
-    assert "no Hookline" in other.err
-    lost = await invoked("events", "list", "--server", web_server, HOOKLINE_KEY=key)
-    assert lost.code == 3
-    assert "not as Hookline does" in lost.err
+    for path, told in _TOLD.items():
+        other = await invoked("pbxs", "list", "--server", web_server + path, HOOKLINE_KEY=key)
+        assert (other.code, told in other.err) == (5, True), (path, other)
+        assert "Traceback" not in other.err
     wrong = await invoked("pbxs", "list", "--server", "127.0.0.1:8080", HOOKLINE_KEY=key)
     assert wrong.code == 2
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -30,6 +32,14 @@ METRIC = re.compile(r"\b(?:hookline_\w+|process_\w+|up)\b")
 def expressions() -> Iterator[str]:
     yield from (rule["expr"] for rule in RULES)
     yield from (target["expr"] for panel in PANELS for target in panel["targets"])
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed here")
+def test_prometheus_takes_the_alert_rules() -> None:
+    command = ["promtool", "check", "rules", "--lint-fatal", str(FOLDER / "alerts.yaml")]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(RULES)} rules found" in checked.stdout + checked.stderr
 
 
 def test_an_expression_names_what_there_is(subtests: pytest.Subtests) -> None:

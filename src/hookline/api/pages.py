@@ -18,7 +18,7 @@ from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Resp
 from hookline.api.openapi import printed
 from hookline.api.parameters import StrictRoute
 from hookline.api.problems import INTERNAL, KINDS, OF_HTTP, OF_TRANSPORT, Kind
-from hookline.errors import NotFound
+from hookline.errors import NO_SUCH_ADDRESS, NotFound
 
 router = APIRouter(include_in_schema=False)
 
@@ -130,7 +130,7 @@ async def start() -> Response:
 async def asset(name: Annotated[str, PathParameter(max_length=100)]) -> FileResponse:
     """Return one of Swagger UI's files."""
     if name not in _SWAGGER_FILES:
-        raise NotFound("There is nothing at this address.")
+        raise NotFound(NO_SUCH_ADDRESS)
     return FileResponse(_assets() / name, media_type=_SWAGGER_FILES[name], headers=_DOCS_HEADERS)
 
 

@@ -271,7 +271,7 @@ def _of_http(error: HTTPException, request: Request) -> Response:
     kind = OF_HTTP.get(status) or Kind(_slug(status), status.value, status.phrase)
     detail, headers = error.detail, error.headers
     if status is HTTPStatus.NOT_FOUND:
-        kind, detail = KINDS[errors.NotFound], "There is nothing at this address."
+        kind, detail = KINDS[errors.NotFound], errors.NO_SUCH_ADDRESS
     elif status is HTTPStatus.METHOD_NOT_ALLOWED:
         allowed = ", ".join(sorted(_methods_at(request)))
         detail = f"{request.method} is not possible here; possible are {allowed}."

@@ -7,6 +7,7 @@ from typing import Final
 
 PREFIX: Final = "hk_"  # tells people, logs and secret scanners what they look at
 _RANDOM_BYTES: Final = 32
+KEY_FORM: Final = "`hk_` and 32 to 128 letters, digits, - or _"
 _FORM: Final = re.compile(r"hk_[A-Za-z0-9_-]{32,128}", re.ASCII)
 
 

@@ -16,6 +16,7 @@ import typer
 from hookline import __version__
 from hookline.cli import terminal
 from hookline.cli.terminal import Object
+from hookline.errors import NO_SUCH_ADDRESS
 
 if TYPE_CHECKING:
     import httpx
@@ -36,7 +37,7 @@ class ExitCode(IntEnum):
     USAGE = 2  # the command, its options or the fields that it sent are wrong
     NOT_FOUND = 3
     UNAUTHORISED = 4  # no valid key, or one that may not do this
-    UNREACHABLE = 5  # no server, no Hookline, or one whose database is away
+    UNREACHABLE = 5  # no server, no Hookline, one of another version or whose database is away
 
 
 _OF_STATUS: Final[Mapping[int, ExitCode]] = {
@@ -123,8 +124,11 @@ class Api:
         while limit > 0:
             size = min(limit, _PAGE)
             page = self.get(path, {**query, "cursor": cursor, "limit": size})
-            yield from page["items"]
-            limit -= len(page["items"])
+            items = page["items"]
+            if not isinstance(items, list) or not all(isinstance(each, dict) for each in items):
+                page.fail_without("items")
+            yield from items
+            limit -= len(items)
             cursor = page["next"]
             if cursor is None:
                 return
@@ -135,7 +139,7 @@ def connected(server: str | None) -> Iterator[Api]:
     """Open a server's API for one command."""
     import httpx  # noqa: PLC0415 - 100 ms that `--help` saves
 
-    from hookline.security.keys import is_key  # noqa: PLC0415 - as above
+    from hookline.security.keys import KEY_FORM, is_key  # noqa: PLC0415 - as above
 
     url = server or _setting(SERVER) or _LOCAL
     parts = urlsplit(url)
@@ -145,7 +149,7 @@ def connected(server: str | None) -> Iterator[Api]:
     if key is None:
         fail(ExitCode.USAGE, f"Set {KEY} to an API key of {url}, hk_….")
     if not is_key(key):
-        fail(ExitCode.USAGE, f"What {KEY} holds is no API key: those begin with hk_.")
+        fail(ExitCode.USAGE, f"What {KEY} holds is no API key: a key is {KEY_FORM}.")
     headers = {"Authorization": f"Bearer {key}", "User-Agent": f"hookline-cli/{__version__}"}
     proxied = not _is_loopback(parts.hostname)  # a proxy does not reach this machine's own
     try:
@@ -193,22 +197,51 @@ def _plain(query: Query) -> dict[str, Any]:  # Any: what httpx takes
     return {n: str(v).lower() if isinstance(v, bool) else v for n, v in query.items()}
 
 
-def _document(response: "httpx.Response") -> Any:  # noqa: ANN401 - a JSON document
+class _Answer(dict[str, Any]):  # Any: a JSON document
+    """An object of an answer; a field that it lacks ends the command with a sentence."""
+
+    def __missing__(self, name: str) -> NoReturn:
+        self.fail_without(name)
+
+    def fail_without(self, name: str) -> NoReturn:
+        """Say that a field is not there, or not as this version knows it."""
+        told = f"The server's answer has no `{name}` as version {__version__} knows it"
+        fail(ExitCode.UNREACHABLE, f"{told}: is it Hookline, and of this version?")
+
+
+def _document(response: "httpx.Response") -> _Answer:
     try:
-        return response.json()
+        document = response.json(object_hook=_Answer)
     except ValueError:
+        document = None
+    if not isinstance(document, _Answer):
         fail(ExitCode.UNREACHABLE, f"{response.url} answers, but is no Hookline.")
+    return document
 
 
 def _refused(response: "httpx.Response") -> NoReturn:
-    code = _OF_STATUS.get(response.status_code, ExitCode.FAILED)
+    lines = _problem(response)
+    if lines is None:
+        status = f"{response.status_code} {response.reason_phrase}".strip()
+        told = f"{response.url} answers {status}, and not as Hookline does."
+        if response.has_redirect_location:
+            told += f" It leads to {response.headers['location']}: name that server."
+        fail(ExitCode.UNREACHABLE, told)
+    if lines == [NO_SUCH_ADDRESS] and b"%2F" not in response.url.raw_path:  # of an odd id
+        told = f"{response.url} is not known there: is it Hookline {__version__} or later,"
+        fail(ExitCode.UNREACHABLE, f"{told} and its address without a path?")
+    fail(_OF_STATUS.get(response.status_code, ExitCode.FAILED), *lines)
+
+
+def _problem(response: "httpx.Response") -> list[str] | None:
+    """Return what Hookline says of a call that it refuses; None for an answer of something else."""
     try:
         problem = response.json()
-        lines = [str(problem["detail"])]
+        if not problem["type"].startswith("/problems/"):
+            return None
         if wrong := problem.get("errors"):
-            lines = ["The server refuses this:"]
-            lines += [f"{each['path']}: {each['message']}" for each in wrong]
+            told = [f"{each['path']}: {each['message']}" for each in wrong]
+            return ["The server refuses this:", *told]
+        return [str(problem["detail"])]
     except (ValueError, KeyError, TypeError, AttributeError):
-        status = f"{response.status_code} {response.reason_phrase}".strip()
-        fail(code, f"{response.url} answers {status}, and not as Hookline does.")
-    fail(code, *lines)
+        return None
