@@ -16,7 +16,7 @@ async def own_postgres(**settings: str) -> AsyncIterator[str]:
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o711)  # noqa: PTH101, S103 - Postgres has a user of its own here
         home = Path(folder)
-        server = EmbeddedPostgres(home / "data", shelter=home / "shelter", settings=settings)
+        server = EmbeddedPostgres(home / "data", system_dir=home / "system_dir", settings=settings)
         dsn = await server.start()
         try:
             await migrate_at(dsn)

@@ -64,7 +64,9 @@ async def postgres() -> AsyncIterator[str]:
     with passable_folder() as folder:
         # No test ends this server in the middle: what it wrote last need not outlive the machine.
         settings = {"fsync": "off"}
-        server = EmbeddedPostgres(folder / "data", shelter=folder / "shelter", settings=settings)
+        server = EmbeddedPostgres(
+            folder / "data", system_dir=folder / "system_dir", settings=settings
+        )
         yield await server.start()
         await server.stop()
 

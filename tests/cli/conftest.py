@@ -11,7 +11,7 @@ from support.terminal import Terminal
 async def terminal(tmp_path: Path) -> AsyncIterator[Terminal]:
     """A terminal whose data directory may be made where Postgres' user can pass it.
 
-    Else root's database would lie in the shelter of this machine, and stay there.
+    Else root's database would lie in the system_dir of this machine, and stay there.
     """
     with passable_folder() as folder:
         opened = Terminal(tmp_path, folder / "data")

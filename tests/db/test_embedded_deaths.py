@@ -34,7 +34,7 @@ def data(place: Path) -> Path:
 
 @pytest.fixture
 async def postgres(place: Path) -> AsyncIterator[EmbeddedPostgres]:
-    server = EmbeddedPostgres(place / "data", shelter=place / "shelter")
+    server = EmbeddedPostgres(place / "data", system_dir=place / "system_dir")
     yield server
     await server.stop()
 
@@ -119,7 +119,7 @@ async def test_a_stop_right_after_the_server_died_ends_everything(
 async def test_a_server_ends_with_its_killed_owner_and_keeps_what_was_committed(
     postgres: EmbeddedPostgres, place: Path, data: Path
 ) -> None:
-    async with owner(place / "data", place / "shelter") as first:
+    async with owner(place / "data", place / "system_dir") as first:
         await ask(first.dsn, "create table committed as select 7 as answer")
         left = servers_in(data)
         await first.kill()
@@ -132,7 +132,7 @@ async def test_a_server_ends_with_its_killed_owner_and_keeps_what_was_committed(
 async def test_a_start_right_after_the_owner_was_killed_finds_one_server_only(
     postgres: EmbeddedPostgres, place: Path, data: Path
 ) -> None:
-    async with owner(place / "data", place / "shelter") as first:
+    async with owner(place / "data", place / "system_dir") as first:
         former, left = postmaster(data), servers_in(data)
         await first.kill()
         assert await ask(await postgres.start(), "select 1") == 1

@@ -26,7 +26,7 @@ def data_dir(place: Path) -> Path:
 
 @pytest.fixture
 def postgres(place: Path, data_dir: Path) -> EmbeddedPostgres:
-    return EmbeddedPostgres(data_dir, shelter=place / "shelter")
+    return EmbeddedPostgres(data_dir, system_dir=place / "system_dir")
 
 
 async def test_what_was_written_is_there_after_a_stop_and_a_start(
@@ -87,7 +87,7 @@ async def test_text_sorts_alike_on_every_machine(running: str) -> None:
 
 @pytest.fixture(scope="module")
 async def running(place: Path) -> AsyncIterator[str]:
-    server = EmbeddedPostgres(place / "running", shelter=place / "shelter")
+    server = EmbeddedPostgres(place / "running", system_dir=place / "system_dir")
     yield await server.start()
     await server.stop()
 
@@ -109,7 +109,7 @@ async def test_nobody_gets_in_without_the_password_or_as_another_role(running: s
 
 async def test_the_caller_may_change_settings(place: Path, data_dir: Path) -> None:
     settings = {"max_connections": "7", "application_name": "it's"}
-    postgres = EmbeddedPostgres(data_dir, settings=settings, shelter=place / "shelter")
+    postgres = EmbeddedPostgres(data_dir, settings=settings, system_dir=place / "system_dir")
     dsn = await postgres.start()
     assert await ask(dsn, "select current_setting('max_connections')") == "7"
     await postgres.stop()
@@ -118,7 +118,7 @@ async def test_the_caller_may_change_settings(place: Path, data_dir: Path) -> No
 async def test_a_start_that_is_cancelled_leaves_the_directory_free(
     place: Path, data_dir: Path
 ) -> None:
-    postgres = EmbeddedPostgres(data_dir, shelter=place / "shelter")
+    postgres = EmbeddedPostgres(data_dir, system_dir=place / "system_dir")
     for turns in (1, 4, 16):  # cancelled while it prepares, launches, waits
         start = asyncio.create_task(postgres.start())
         for _ in range(turns):
@@ -131,13 +131,13 @@ async def test_a_start_that_is_cancelled_leaves_the_directory_free(
 
 
 async def test_a_command_uses_the_server_that_runs(running: str, place: Path) -> None:
-    async with attach_or_start(place / "running", shelter=place / "shelter") as dsn:
+    async with attach_or_start(place / "running", system_dir=place / "system_dir") as dsn:
         assert dsn == running
     assert await ask(running, "select 1") == 1
 
 
 async def test_a_command_starts_its_own_server_and_stops_it(place: Path, data_dir: Path) -> None:
-    async with attach_or_start(data_dir, shelter=place / "shelter") as dsn:
+    async with attach_or_start(data_dir, system_dir=place / "system_dir") as dsn:
         assert await ask(dsn, "select 1") == 1
         assert running_dsn(data_dir) == dsn
     assert running_dsn(data_dir) is None
@@ -146,7 +146,7 @@ async def test_a_command_starts_its_own_server_and_stops_it(place: Path, data_di
 async def test_a_service_waits_for_a_command_to_end(
     postgres: EmbeddedPostgres, place: Path, data_dir: Path
 ) -> None:
-    async with attach_or_start(data_dir, shelter=place / "shelter") as dsn:
+    async with attach_or_start(data_dir, system_dir=place / "system_dir") as dsn:
         starting = asyncio.create_task(postgres.start())
         assert await ask(dsn, "select 1") == 1
         assert not starting.done()
@@ -158,7 +158,7 @@ async def test_a_command_waits_for_a_service_that_is_starting(
     postgres: EmbeddedPostgres, place: Path, data_dir: Path
 ) -> None:
     async def command() -> int:
-        async with attach_or_start(data_dir, shelter=place / "shelter") as dsn:
+        async with attach_or_start(data_dir, system_dir=place / "system_dir") as dsn:
             return int(await ask(dsn, "select 1"))
 
     starting = asyncio.create_task(postgres.start())

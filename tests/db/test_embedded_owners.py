@@ -34,9 +34,9 @@ def home_of(account: pwd.struct_passwd, place: Path) -> Path:
 
 
 async def test_a_second_owner_is_refused_with_a_clear_sentence(place: Path) -> None:
-    data_dir, shelter = place / "data", place / "shelter"
-    async with owner(data_dir, shelter) as first:
-        second = EmbeddedPostgres(data_dir, shelter=shelter)
+    data_dir, system_dir = place / "data", place / "system_dir"
+    async with owner(data_dir, system_dir) as first:
+        second = EmbeddedPostgres(data_dir, system_dir=system_dir)
         with pytest.raises(DataDirectoryInUse) as refusal:
             await second.start()
         assert str(refusal.value) == (
@@ -51,8 +51,8 @@ async def test_a_second_owner_is_refused_with_a_clear_sentence(place: Path) -> N
 
 
 async def test_of_two_owners_that_start_at_once_one_is_refused(place: Path) -> None:
-    data_dir, shelter = place / "data", place / "shelter"
-    rivals = [EmbeddedPostgres(data_dir, shelter=shelter) for _ in range(3)]
+    data_dir, system_dir = place / "data", place / "system_dir"
+    rivals = [EmbeddedPostgres(data_dir, system_dir=system_dir) for _ in range(3)]
     ended = await asyncio.gather(*(rival.start() for rival in rivals), return_exceptions=True)
     started = [result for result in ended if isinstance(result, str)]
     assert len(started) == 1
@@ -66,10 +66,10 @@ async def test_several_users_run_their_own_at_once(place: Path) -> None:
     accounts = list(other_accounts())[:2]
     assert len(accounts) == 2
     async with AsyncExitStack() as stack:
-        owners = [await stack.enter_async_context(owner(place / "data", place / "shelter"))]
+        owners = [await stack.enter_async_context(owner(place / "data", place / "system_dir"))]
         for account in accounts:
             data_dir = home_of(account, place) / "data"
-            context = owner(data_dir, place / "shelter", account=account)
+            context = owner(data_dir, place / "system_dir", account=account)
             owners.append(await stack.enter_async_context(context))
             assert (data_dir / "postgres/data").stat().st_uid == account.pw_uid
         assert [await ask(each.dsn, "select 1") for each in owners] == [1, 1, 1]
@@ -79,11 +79,11 @@ async def test_several_users_run_their_own_at_once(place: Path) -> None:
 
 @ONLY_ROOT
 async def test_another_users_data_directory_is_refused(place: Path) -> None:
-    postgres = EmbeddedPostgres(place / "data", shelter=place / "shelter")
+    postgres = EmbeddedPostgres(place / "data", system_dir=place / "system_dir")
     await postgres.start()
     await postgres.stop()
     account = next(other_accounts())
-    async with owner(place / "data", place / "shelter", account=account) as stranger:
+    async with owner(place / "data", place / "system_dir", account=account) as stranger:
         assert "Permission denied" in stranger.said["error"]
         assert "HOOKLINE_DATA_DIR" in stranger.said["error"]
 
@@ -93,21 +93,21 @@ async def test_root_may_serve_from_a_users_directory_and_the_user_again_afterwar
     place: Path,
 ) -> None:
     account = next(other_accounts())
-    data_dir, shelter = home_of(account, place) / "data", place / "shelter"
-    async with owner(data_dir, shelter, account=account) as user:
+    data_dir, system_dir = home_of(account, place) / "data", place / "system_dir"
+    async with owner(data_dir, system_dir, account=account) as user:
         await ask(user.dsn, "create table if not exists shared as select 5 as answer")
         await user.stop()
-    root = EmbeddedPostgres(data_dir, shelter=shelter)
+    root = EmbeddedPostgres(data_dir, system_dir=system_dir)
     assert await ask(await root.start(), "select answer from shared") == 5
     await root.stop()
-    async with owner(data_dir, shelter, account=account) as user:
+    async with owner(data_dir, system_dir, account=account) as user:
         assert await ask(user.dsn, "select answer from shared") == 5
         await user.stop()
 
 
 @ONLY_ROOT
 async def test_data_that_root_copied_back_gets_a_user_again(place: Path) -> None:
-    postgres = EmbeddedPostgres(place / "data", shelter=place / "shelter")
+    postgres = EmbeddedPostgres(place / "data", system_dir=place / "system_dir")
     await postgres.start()
     await postgres.stop()
     for folder, _, files in os.walk(place / "data/postgres"):
@@ -119,7 +119,7 @@ async def test_data_that_root_copied_back_gets_a_user_again(place: Path) -> None
 
 @ONLY_ROOT
 async def test_other_users_reach_neither_the_socket_nor_the_password(place: Path) -> None:
-    postgres = EmbeddedPostgres(place / "data", shelter=place / "shelter")
+    postgres = EmbeddedPostgres(place / "data", system_dir=place / "system_dir")
     dsn = await postgres.start()
     name = parse_qs(urlsplit(dsn).query)["host"][0] + "/.s.PGSQL.5432"
     stranger = next(other_accounts())
@@ -140,7 +140,7 @@ async def test_a_user_without_the_right_to_write_is_told_so(place: Path) -> None
     account = next(other_accounts()) if ROOT else None
     if account is not None:
         os.chown(locked, account.pw_uid, account.pw_gid)
-    async with owner(locked / "data", place / "shelter", account=account) as refused:
+    async with owner(locked / "data", place / "system_dir", account=account) as refused:
         assert refused.said["error"] == (
             f"The embedded Postgres cannot use {locked / 'data'}: Permission denied. Give this "
             "user the right to read and write there, or set HOOKLINE_DATA_DIR to another directory."

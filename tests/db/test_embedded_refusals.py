@@ -20,7 +20,7 @@ from support.postgres_clients import ask
 async def place() -> AsyncIterator[Path]:
     """Give a place with a cluster that was used and stopped."""
     with passable_folder() as folder:
-        postgres = EmbeddedPostgres(folder / "data", shelter=folder / "shelter")
+        postgres = EmbeddedPostgres(folder / "data", system_dir=folder / "system_dir")
         await postgres.start()
         await postgres.stop()
         yield folder
@@ -46,7 +46,7 @@ def damaged(file: Path, content: bytes | None) -> Iterator[None]:
 
 
 async def refusal(place: Path, **settings: str) -> str:
-    postgres = EmbeddedPostgres(place / "data", shelter=place / "shelter", settings=settings)
+    postgres = EmbeddedPostgres(place / "data", system_dir=place / "system_dir", settings=settings)
     with pytest.raises(EmbeddedPostgresError) as refused:
         await postgres.start()
     return str(refused.value)
@@ -85,19 +85,19 @@ async def test_a_setting_that_the_server_does_not_know_is_named(place: Path) -> 
 
 async def test_a_refused_start_leaves_the_directory_free(place: Path) -> None:
     await refusal(place, max_connections="many")
-    postgres = EmbeddedPostgres(place / "data", shelter=place / "shelter")
+    postgres = EmbeddedPostgres(place / "data", system_dir=place / "system_dir")
     assert await ask(await postgres.start(), "select 1") == 1
     await postgres.stop()
 
 
 async def test_an_interrupted_first_start_is_begun_again() -> None:
     with passable_folder() as folder:
-        leftovers = folder / "data/postgres/nursery/data"
+        leftovers = folder / "data/postgres/staging/data"
         leftovers.mkdir(parents=True)
         (leftovers / "PG_VERSION").write_text("18\n")
         for parent in (folder / "data", folder / "data/postgres"):
             parent.chmod(0o711)
-        postgres = EmbeddedPostgres(folder / "data", shelter=folder / "shelter")
+        postgres = EmbeddedPostgres(folder / "data", system_dir=folder / "system_dir")
         with structlog.testing.capture_logs() as lines:
             assert await ask(await postgres.start(), "select 1") == 1
         assert "embedded_postgres.making" in {line["event"] for line in lines}

@@ -16,7 +16,7 @@ from support.service import PATIENCE, Service, Services, eventually, services
 @pytest.fixture
 async def server(folder: Path) -> AsyncIterator[EmbeddedPostgres]:
     """A Postgres of this test's own, to be stopped and started."""
-    opened = EmbeddedPostgres(folder / "data", shelter=folder / "shelter")
+    opened = EmbeddedPostgres(folder / "data", system_dir=folder / "system_dir")
     yield opened
     await opened.stop()
 

@@ -29,7 +29,7 @@ from support.service import PATIENCE, Service, Services, eventually, services
 async def server() -> AsyncIterator[tuple[EmbeddedPostgres, Path]]:
     """A Postgres of this test's own, to be stopped and started."""
     with passable_folder() as folder:
-        opened = EmbeddedPostgres(folder / "data", shelter=folder / "shelter")
+        opened = EmbeddedPostgres(folder / "data", system_dir=folder / "system_dir")
         yield opened, folder
         await opened.stop()
 

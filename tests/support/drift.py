@@ -34,7 +34,7 @@ async def differences(engine: AsyncEngine) -> str | None:
 async def main() -> str | None:
     """Migrate a fresh database and compare."""
     with passable_folder() as folder:
-        server = EmbeddedPostgres(folder / "data", shelter=folder / "shelter")
+        server = EmbeddedPostgres(folder / "data", system_dir=folder / "system_dir")
         engine = connections.engine(await server.start(), pool_size=1)
         try:
             await migrate(engine)

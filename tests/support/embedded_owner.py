@@ -1,6 +1,6 @@
 """A process that owns an embedded Postgres, as any user, with its own idea of a temporary folder.
 
-`python -m support.embedded_owner DATA_DIR SHELTER` starts the server and prints one JSON line,
+`python -m support.embedded_owner DATA_DIR SYSTEM_DIR` starts the server and prints one JSON line,
 `{"dsn": …}` or `{"error": …}`; it stops the server when its input ends.
 """
 
@@ -51,7 +51,7 @@ class Owner:
 @asynccontextmanager
 async def owner(
     data_dir: Path,
-    shelter: Path,
+    system_dir: Path,
     *,
     account: pwd.struct_passwd | None = None,
     environment: Mapping[str, str] | None = None,
@@ -62,7 +62,7 @@ async def owner(
         identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
     process = await asyncio.create_subprocess_exec(
         await _interpreter(identity),
-        *("-m", "support.embedded_owner", str(data_dir), str(shelter)),
+        *("-m", "support.embedded_owner", str(data_dir), str(system_dir)),
         stdin=PIPE,
         stdout=PIPE,
         cwd="/",
@@ -110,9 +110,9 @@ def _python_path() -> str:
     return os.pathsep.join([str(tests), str(tests.parent / "src"), *filter(None, sys.path)])
 
 
-async def main(data_dir: Path, shelter: Path) -> None:
+async def main(data_dir: Path, system_dir: Path) -> None:
     """Own a server until standard input ends."""
-    server = EmbeddedPostgres(data_dir, shelter=shelter)
+    server = EmbeddedPostgres(data_dir, system_dir=system_dir)
     try:
         said = {"dsn": await server.start()}
     except EmbeddedPostgresError as error:

@@ -35,7 +35,7 @@ class OwnPostgres:
             "max_wal_size": "64MB",
         }
         self._server = EmbeddedPostgres(
-            self._data_dir, shelter=folder / "shelter", settings=settings
+            self._data_dir, system_dir=folder / "system_dir", settings=settings
         )
         self.dsn = ""
 

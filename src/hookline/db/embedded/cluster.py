@@ -1,10 +1,11 @@
 """Makes a cluster, once, whole or not at all; says what is wrong with one that does not fit.
 
-In root's shelter it also removes clusters whose data directories are gone for good. Each cluster's
-note `belongs-to` names its data directory and the device that this lies on. Where a file system is
-not mounted the directory is missing too, but its nearest parent that exists then lies on another
-device: such a cluster is kept, as is one that is locked or whose server runs. Earlier versions
-noted no device: of theirs those go whose data directories were temporary; the others are logged.
+In the system directory it also removes clusters whose data directories are gone for good. Each
+cluster's note `belongs-to` names its data directory and the device that this lies on. Where a file
+system is not mounted the directory is missing too, but its nearest parent that exists then lies on
+another device: such a cluster is kept, as is one that is locked or whose server runs. Earlier
+versions noted no device: of theirs those go whose data directories were temporary; the others are
+logged.
 """
 
 import fcntl
@@ -53,17 +54,17 @@ _LOG = get_logger(__name__)
 async def make(home: Home, server: Identity, binaries: Binaries) -> None:
     """Make the cluster of `home`; `home.data` appears when everything is in it and on disk.
 
-    The nursery lets in the server's own group alone, so that nobody who shares the name that root
-    borrows for initdb gets in.
+    The staging folder lets in the server's own group alone, so that nobody who shares the name that
+    root borrows for initdb gets in.
     """
     maker = for_initdb(server)
-    nursery = home.root / "nursery"
-    remove_tree(nursery)
-    nursery.mkdir(mode=0o700)
+    staging = home.root / "staging"
+    remove_tree(staging)
+    staging.mkdir(mode=0o700)
     if is_root():
-        os.chown(nursery, 0, server.gid)
-        nursery.chmod(0o710)
-    data = nursery / "data"
+        os.chown(staging, 0, server.gid)
+        staging.chmod(0o710)
+    data = staging / "data"
     make_folder(data, maker, mode=0o700)
     password = secrets.token_urlsafe(24)
     await _initdb(binaries, maker, data)
@@ -73,7 +74,7 @@ async def make(home: Home, server: Identity, binaries: Binaries) -> None:
     write(home.password, f"{password}\n", mode=0o600)
     data.rename(home.data)
     sync_folder(home.root)
-    nursery.rmdir()
+    staging.rmdir()
 
 
 def check(home: Home, binaries: Binaries) -> None:
@@ -89,9 +90,9 @@ def check(home: Home, binaries: Binaries) -> None:
         )
 
 
-def remove_abandoned(shelter: Path) -> None:
+def remove_abandoned(system_dir: Path) -> None:
     """Remove what no data directory can ever name again; what cannot be removed is logged."""
-    for cluster in sorted(shelter.glob("cluster-*")):
+    for cluster in sorted(system_dir.glob("cluster-*")):
         try:
             if _is_abandoned(cluster):
                 _remove_abandoned(cluster)

@@ -1,10 +1,10 @@
 """Where everything of one embedded Postgres lies.
 
-DATA_DIR/postgres, the gate, holds the lock, the password and two notes. The server's own things
-lie there too; where root runs it from a place that no other user can pass, they lie in a folder
-of the shelter, which the note `sheltered-at` names. A socket's name has room for 103 bytes on
-every system: under a longer path the socket lies in a short private folder, which the note
-`socket-at` names and which is removed at the stop. No permission of anything that was there
+DATA_DIR/postgres, the control directory, holds the lock, the password and two notes. The server's
+own things lie there too; where root runs it from a place that no other user can pass, they lie in a
+folder of the system directory, which the note `sheltered-at` names. A socket's name has room for
+103 bytes on every system: under a longer path the socket lies in a short private folder, which the
+note `socket-at` names and which is removed at the stop. No permission of anything that was there
 before is changed.
 """
 
@@ -31,7 +31,7 @@ from hookline.db.embedded.permissions import (
 from hookline.errors import EmbeddedPostgresError
 
 # The one place outside DATA_DIR, used by root alone.
-SHELTER = Path("/var/lib/hookline" if sys.platform == "linux" else "/usr/local/var/hookline")
+SYSTEM_DIR = Path("/var/lib/hookline" if sys.platform == "linux" else "/usr/local/var/hookline")
 
 ROLE = "hookline"  # not a superuser; may create databases
 DATABASE = "hookline"
@@ -47,23 +47,25 @@ class Home:
     """The places of one cluster."""
 
     data_dir: Path
-    root: Path  # the gate, or a folder in the shelter
+    root: Path  # the control directory, or one of `system_dir`
 
     @property
-    def gate(self) -> Path:
+    def control_dir(self) -> Path:
         """What is found from DATA_DIR alone."""
-        return gate_of(self.data_dir)
+        return control_dir_of(self.data_dir)
 
     @property
     def locks(self) -> list[Path]:
-        """What an owner holds: a copied DATA_DIR may point to a sheltered cluster in use."""
-        folders = [self.gate] if self.root == self.gate else [self.gate, self.root]
+        """What an owner holds: a copied DATA_DIR may point to a cluster that is in use."""
+        folders = (
+            [self.control_dir] if self.root == self.control_dir else [self.control_dir, self.root]
+        )
         return [folder / "lock" for folder in folders]
 
     @property
     def password(self) -> Path:
         """The role's password, mode 0600."""
-        return self.gate / "password"
+        return self.control_dir / "password"
 
     @property
     def data(self) -> Path:
@@ -104,7 +106,7 @@ class Home:
         )
 
 
-def gate_of(data_dir: Path) -> Path:
+def control_dir_of(data_dir: Path) -> Path:
     """Return the folder that embedded Postgres has in a data directory."""
     return data_dir / "postgres"
 
@@ -112,49 +114,49 @@ def gate_of(data_dir: Path) -> Path:
 def find(data_dir: Path) -> Home:
     """Return where the cluster of `data_dir` lies, or would lie."""
     data_dir = data_dir.absolute()
-    gate = gate_of(data_dir)
-    note = gate / "sheltered-at"
-    return Home(data_dir, _noted(note) if note.exists() else gate)
+    control_dir = control_dir_of(data_dir)
+    note = control_dir / "sheltered-at"
+    return Home(data_dir, _noted(note) if note.exists() else control_dir)
 
 
-def open_gate(data_dir: Path) -> None:
-    """Make DATA_DIR and the gate where they are missing, so that root's server may pass them."""
+def open_control_dir(data_dir: Path) -> None:
+    """Make DATA_DIR and the control directory where they are missing; root's server may pass."""
     if "\n" in str(data_dir):
         raise EmbeddedPostgresError(
             f"The data directory {str(data_dir)!r} has a line break in its name, which Postgres "
             "cannot work with. Set HOOKLINE_DATA_DIR to another directory."
         )
     data_dir.parent.mkdir(parents=True, exist_ok=True)
-    for folder in (data_dir, gate_of(data_dir)):
+    for folder in (data_dir, control_dir_of(data_dir)):
         make_folder(folder, ourselves(), mode=0o711 if is_root() else 0o700)
 
 
-def settle(home: Home, shelter: Path) -> tuple[Home, Identity]:
+def settle(home: Home, system_dir: Path) -> tuple[Home, Identity]:
     """Return where the cluster lies and who runs it, chosen once and then kept."""
     if home.data.exists():
         return home, _keeper(home)
     server = unused() if is_root() else ourselves()
-    if home.root == home.gate and not server.can_pass(home.gate):
-        home = _shelter(home, shelter)
+    if home.root == home.control_dir and not server.can_pass(home.control_dir):
+        home = _move_to_system_dir(home, system_dir)
     make_folder(home.log, server, mode=0o700)
     return home, server
 
 
-def open_shelter(shelter: Path) -> None:
-    """Make the shelter where it is missing: root's, passable and unreadable for all others."""
-    shelter.parent.mkdir(parents=True, exist_ok=True)
-    make_folder(shelter, ourselves(), mode=0o711)
+def open_system_dir(system_dir: Path) -> None:
+    """Make the system directory where it is missing: root's; others may pass it, and not read."""
+    system_dir.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(system_dir, ourselves(), mode=0o711)
 
 
-def socket_folder(home: Home, server: Identity, shelter: Path) -> Path:
+def socket_folder(home: Home, server: Identity, system_dir: Path) -> Path:
     """Return a folder, `server`'s alone, in which a socket's name is short enough."""
     if _fits(home.run):
         make_folder(home.run, server, mode=0o700)
         return home.run
-    note = home.gate / "socket-at"
+    note = home.control_dir / "socket-at"
     if note.exists() and _private(noted := _noted(note), server):
         return noted
-    made = _short_folder(server, shelter)
+    made = _short_folder(server, system_dir)
     write(note, f"{made}\n", mode=0o600)
     return made
 
@@ -164,7 +166,7 @@ def leave_socket_folder(home: Home, sockets: Path) -> None:
     if sockets != home.run:
         clear_sockets(sockets)
         sockets.rmdir()
-        (home.gate / "socket-at").unlink(missing_ok=True)
+        (home.control_dir / "socket-at").unlink(missing_ok=True)
 
 
 def clear_sockets(sockets: Path) -> None:
@@ -174,7 +176,7 @@ def clear_sockets(sockets: Path) -> None:
 
 
 def write_owner(cluster: Path, data_dir: Path) -> None:
-    """Note whose a sheltered cluster is; at each start, as directories and devices may move."""
+    """Note whose a cluster is; at each start, as directories and devices may move."""
     device = data_dir.stat().st_dev
     write(cluster / "belongs-to", f"{data_dir}\n{device}\n", mode=0o600)
 
@@ -206,17 +208,17 @@ def _keeper(home: Home) -> Identity:
     return owner
 
 
-def _shelter(home: Home, shelter: Path) -> Home:
-    open_shelter(shelter)
-    folder = shelter / f"cluster-{secrets.token_hex(6)}"
+def _move_to_system_dir(home: Home, system_dir: Path) -> Home:
+    open_system_dir(system_dir)
+    folder = system_dir / f"cluster-{secrets.token_hex(6)}"
     make_folder(folder, ourselves(), mode=0o711)
     write_owner(folder, home.data_dir)
-    write(home.gate / "sheltered-at", f"{folder}\n", mode=0o600)
+    write(home.control_dir / "sheltered-at", f"{folder}\n", mode=0o600)
     return Home(home.data_dir, folder)
 
 
-def _short_folder(server: Identity, shelter: Path) -> Path:
-    for base in _short_bases(shelter):
+def _short_folder(server: Identity, system_dir: Path) -> Path:
+    for base in _short_bases(system_dir):
         if base.is_dir() and _fits(base / "hookline-12345678"):
             made = Path(tempfile.mkdtemp(prefix="hookline-", dir=base))
             if is_root():
@@ -228,10 +230,10 @@ def _short_folder(server: Identity, shelter: Path) -> Path:
     )
 
 
-def _short_bases(shelter: Path) -> list[Path]:
+def _short_bases(system_dir: Path) -> list[Path]:
     if is_root():
-        open_shelter(shelter)
-        return [shelter]
+        open_system_dir(system_dir)
+        return [system_dir]
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nowhere")
     private = [runtime] if _private(runtime, ourselves()) else []
     return [*private, Path(tempfile.gettempdir()), Path("/tmp")]  # noqa: S108  # mkdtemp in it

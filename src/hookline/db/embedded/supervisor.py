@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from hookline.db.embedded import cluster, home, programs
-from hookline.db.embedded.home import SHELTER, find
+from hookline.db.embedded.home import SYSTEM_DIR, find
 from hookline.db.embedded.ownership import (
     DataDirectoryInUse,
     Ownership,
@@ -34,7 +34,7 @@ class EmbeddedPostgres:
     """The Postgres of one data directory, for as long as it is started.
 
     One process owns a data directory at a time. `settings` change the generated configuration;
-    `shelter` is root's place for what an unprivileged user cannot reach elsewhere; `passing` marks
+    `system_dir` is root's place for what unprivileged users cannot reach elsewhere; `passing` marks
     an owner for the time of one command, for whom a service waits.
     """
 
@@ -43,12 +43,12 @@ class EmbeddedPostgres:
         data_dir: Path,
         *,
         settings: Mapping[str, str] | None = None,
-        shelter: Path = home.SHELTER,
+        system_dir: Path = home.SYSTEM_DIR,
         passing: bool = False,
     ) -> None:
         self._data_dir = data_dir.absolute()
         self._settings = dict(settings or {})
-        self._shelter = shelter
+        self._system_dir = system_dir
         self._passing = passing
         self._server: Server | None = None  # None while a dead one is not yet started again
         self._undo = AsyncExitStack()
@@ -79,22 +79,22 @@ class EmbeddedPostgres:
 
     async def _prepare(self, undo: AsyncExitStack) -> Recipe:
         """Own the directory, and have a cluster in it that fits the programs."""
-        home.open_gate(self._data_dir)
+        home.open_control_dir(self._data_dir)
         place = home.find(self._data_dir)
         for lock in place.locks:
             ownership = await Ownership.take(lock, self._data_dir, passing=self._passing)
             undo.callback(ownership.drop)
-        place, identity = home.settle(place, self._shelter)
-        if place.root != place.gate:
+        place, identity = home.settle(place, self._system_dir)
+        if place.root != place.control_dir:
             home.write_owner(place.root, place.data_dir)
         if is_root():
-            await asyncio.to_thread(cluster.remove_abandoned, self._shelter)
-        installed = await asyncio.to_thread(programs.reachable, identity, self._shelter)
+            await asyncio.to_thread(cluster.remove_abandoned, self._system_dir)
+        installed = await asyncio.to_thread(programs.reachable, identity, self._system_dir)
         if not place.data.exists():
             log.info("embedded_postgres.making", directory=str(place.root), uid=identity.uid)
             await cluster.make(place, identity, installed)
         cluster.check(place, installed)
-        sockets = home.socket_folder(place, identity, self._shelter)
+        sockets = home.socket_folder(place, identity, self._system_dir)
         undo.callback(home.leave_socket_folder, place, sockets)
         return Recipe(
             home=place,
@@ -133,7 +133,7 @@ def running_dsn(data_dir: Path) -> str | None:
     """Return the DSN of the server that runs for `data_dir` now, or None where none does."""
     with explained(data_dir):
         home = find(data_dir)
-        holder = read_holder(home.gate / "lock")
+        holder = read_holder(home.control_dir / "lock")
         server = read_pid_file(home.data)
         if holder is None or server is None or not server.ready or server.sockets is None:
             return None
@@ -143,14 +143,14 @@ def running_dsn(data_dir: Path) -> str | None:
 
 
 @asynccontextmanager
-async def attach_or_start(data_dir: Path, *, shelter: Path = SHELTER) -> AsyncIterator[str]:
+async def attach_or_start(data_dir: Path, *, system_dir: Path = SYSTEM_DIR) -> AsyncIterator[str]:
     """Yield the DSN of the running server, or of one of our own that lasts for this block.
 
     A service that starts meanwhile waits for the block to end.
     """
     deadline = asyncio.get_running_loop().time() + _PATIENCE_S
     while (dsn := running_dsn(data_dir)) is None:
-        own = EmbeddedPostgres(data_dir, shelter=shelter, passing=True)
+        own = EmbeddedPostgres(data_dir, system_dir=system_dir, passing=True)
         try:
             dsn = await own.start()
         except DataDirectoryInUse:  # its owner is just starting it
