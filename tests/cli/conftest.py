@@ -1,8 +1,10 @@
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from hookline.db.migrate import newest_revision
 from support.places import passable_folder
 from support.terminal import Terminal
 
@@ -26,8 +28,9 @@ async def made_data(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[P
     """A data directory whose database is made already, which takes seconds."""
     with passable_folder() as folder:
         terminal = Terminal(tmp_path_factory.mktemp("made"), folder / "data")
-        code, _, err = await terminal.run_anew("migrate")
+        code, out, err = await terminal.run_anew("migrate", "--json")
         assert code == 0, err
+        assert json.loads(out) == {"migration": newest_revision()}
         yield folder / "data"
 
 

@@ -45,6 +45,10 @@ async def test_settings_lists_each_with_its_source_and_masks_secrets(terminal: T
     assert rows["HOOKLINE_HOST"] == ["127.0.0.1", "default", "127.0.0.1"]
     assert rows["HOOKLINE_ADMIN_KEY"][0] == "••••••••"
     assert "secretsecret" not in out
+    code, out, _ = await terminal.run("settings", "--json", RETRY_DELAYS="1,2")
+    found = {each["setting"]: each for each in json.loads(out)}
+    assert list(found) == list(rows)
+    assert found["HOOKLINE_RETRY_DELAYS"].items() >= {"value": "1,2", "from": "environment"}.items()
 
 
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate", "settings"])

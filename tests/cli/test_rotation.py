@@ -1,3 +1,4 @@
+import json
 from ipaddress import IPv4Address
 
 from factories import a_principal, a_webhook
@@ -38,6 +39,13 @@ async def test_rotation_tells_how_far_it_is_and_when_old_keys_may_go(
     assert "under another than the first key: 1." in out
     assert "Re-encrypted: 1 of 1." in out
     assert "may be removed" in out
+    newer = generate_key()
+    code, out, err = await terminal.run(
+        *("keys", "rotate-encryption", "--json"),
+        DATABASE_URL=database,
+        ENCRYPTION_KEYS=f"{newer},{new}",
+    )
+    assert (code, json.loads(out)) == (0, {"reencrypted": 1}), err
     code, out, err = await terminal.run(
         "keys", "rotate-encryption", DATABASE_URL=database, ENCRYPTION_KEYS=generate_key()
     )

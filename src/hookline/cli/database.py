@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+from hookline.cli import terminal
+from hookline.cli.remote.api import AsJson
 from hookline.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -14,13 +16,16 @@ if TYPE_CHECKING:
     from hookline.settings import Settings
 
 
-def migrate() -> None:
+def migrate(*, as_json: AsJson = False) -> None:
     """Bring the database to this version's schema. Several at once are fine."""
     from hookline.db.migrate import newest_revision  # noqa: PLC0415
     from hookline.settings import load_settings  # noqa: PLC0415
 
     asyncio.run(_migrate(load_settings()))
-    sys.stdout.write(f"The database is at migration {newest_revision()}.\n")
+    if as_json:
+        terminal.print_json({"migration": newest_revision()})
+    else:
+        sys.stdout.write(f"The database is at migration {newest_revision()}.\n")
 
 
 @asynccontextmanager

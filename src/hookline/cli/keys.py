@@ -184,7 +184,7 @@ def _moment(moment: datetime | None) -> str:
 
 
 @app.command("rotate-encryption")
-def rotate_encryption() -> None:
+def rotate_encryption(*, as_json: AsJson = False) -> None:
     """Re-encrypt every secret with the first of HOOKLINE_ENCRYPTION_KEYS, while services run.
 
     Put a new key in front of the old ones everywhere, restart, run this, then remove the old ones.
@@ -192,10 +192,10 @@ def rotate_encryption() -> None:
     """
     from hookline.settings import load_settings  # noqa: PLC0415
 
-    _report(asyncio.run(_rotate(load_settings())))
+    _report(asyncio.run(_rotate(load_settings(), as_json=as_json)), as_json=as_json)
 
 
-async def _rotate(settings: "Settings") -> "Reencrypted":
+async def _rotate(settings: "Settings", *, as_json: bool) -> "Reencrypted":
     from hookline.cli.database import records  # noqa: PLC0415
     from hookline.integrations.encryption import Reencryption  # noqa: PLC0415
     from hookline.integrations.revision import Transactions  # noqa: PLC0415
@@ -205,6 +205,8 @@ async def _rotate(settings: "Settings") -> "Reencrypted":
     keys = ",".join(key.get_secret_value() for key in encryption_keys(settings))
     async with records(settings) as engine:
         reencryption = Reencryption(Transactions(engine), KeyRing.parse(keys))
+        if as_json:
+            return await reencryption.run(lambda _: None)
         waiting = await reencryption.waiting()
         terminal.say(f"Integrations with secrets under another than the first key: {waiting}.")
         if waiting:
@@ -214,7 +216,7 @@ async def _rotate(settings: "Settings") -> "Reencrypted":
         )
 
 
-def _report(reencrypted: "Reencrypted") -> None:
+def _report(reencrypted: "Reencrypted", *, as_json: bool) -> None:
     """Say whether the old keys may go."""
     if reencrypted.broken:
         named = ", ".join(reencrypted.broken)
@@ -223,7 +225,10 @@ def _report(reencrypted: "Reencrypted") -> None:
             " encrypted them back into HOOKLINE_ENCRYPTION_KEYS and run this again, or give"
             " them new secrets."
         )
-    terminal.say(f"Every secret is encrypted with the first key. {_AFTER}")
+    if as_json:
+        terminal.print_json({"reencrypted": reencrypted.done})
+    else:
+        terminal.say(f"Every secret is encrypted with the first key. {_AFTER}")
 
 
 def _create_there(server: str, said: Object, expires_at: datetime | None, *, as_json: bool) -> None:

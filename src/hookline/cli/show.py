@@ -8,12 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from hookline.cli import terminal
+from hookline.cli.remote.api import AsJson
 from hookline.errors import ConfigurationError
 
 _MASK = "••••••••"
 
 
-def settings() -> None:
+def settings(*, as_json: AsJson = False) -> None:
     """List every setting: value, default, source and what it is for. Secrets are masked."""
     from hookline.settings import PREFIX, Settings, load_settings, source_of  # noqa: PLC0415
 
@@ -28,7 +29,10 @@ def settings() -> None:
         )
         for name, field in Settings.model_fields.items()
     ]
-    if sys.stdout.isatty():
+    if as_json:
+        members = ("setting", "value", "from", "default", "purpose")
+        terminal.print_json([dict(zip(members, row, strict=True)) for row in rows])
+    elif sys.stdout.isatty():
         for name, value, source, default, purpose in rows:
             where = source if source == "default" else f"{source}; default {default}"
             terminal.say(f"{name} = {value}  ({where})", {name: "bold", f"({where})": "dim"})
