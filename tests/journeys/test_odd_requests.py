@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
+from itertools import combinations_with_replacement
 
 import pytest
 
@@ -178,7 +179,10 @@ MOMENTS = (
 
 
 async def test_the_first_and_the_last_moment_of_all_are_times_to_ask_for(wire: Wire) -> None:
-    queries = [f"since={since}&until={until}" for since in MOMENTS for until in MOMENTS]
+    pairs = combinations_with_replacement(
+        MOMENTS, 2
+    )  # a period that ends before it begins is refused
+    queries = [f"since={since}&until={until}" for since, until in pairs]
     requests = [
         wire.head(b"GET /v1/%b?%b HTTP/1.1" % (name, query.encode()), last=False) + b"\r\n"
         for name in (b"events", b"deliveries")
