@@ -80,6 +80,8 @@ REFUSED = {
     "a future version": (b"GET /livez HTTP/2.0", b"\r\n", 505, "HTTP/1.1"),
     "an impossible version": (b"GET /livez HTTP/1.2", b"\r\n", 505, "HTTP/1.1"),
     "two hosts": (ALIVE, b"host: other\r\n\r\n", 400, "Host"),
+    "two keys": (SEND, b"authorization: Bearer hk_a\r\n" + with_length(EVENT), 401, "once"),
+    "two keys for a batch": (SEND_BATCH, b"authorization: a\r\n" + with_length(BATCH), 401, "once"),
     "a signed length": (SEND, b"content-length: +5\r\n\r\n12345", 400, "Content-Length"),
     "a length in a list": (SEND, b"content-length: 5, 5\r\n\r\n12345", 400, "Content-Length"),
     "an empty length": (SEND, b"content-length:\r\n\r\n", 400, "Content-Length"),

@@ -54,11 +54,13 @@ async def _identified(
 
 def _authorization(request: Request) -> str | None:
     """Return the header as it came; Starlette's own look-up decodes all the others as well."""
+    found: bytes | None = None
     for name, value in request.scope["headers"]:
         if name == b"authorization":
-            header: str = value.decode("latin-1")
-            return header
-    return None
+            if found is not None:  # a proxy may have gone by the other one
+                raise NotAuthenticated("Send the header Authorization once.")
+            found = value
+    return None if found is None else found.decode("latin-1")
 
 
 def require(*roles: Role) -> Callable[..., Awaitable[Principal]]:

@@ -66,7 +66,7 @@ _SENTENCES = {
     "datetime_type": "Send a timestamp like 2026-01-31T12:00:00Z.",
     "timezone_aware": "Add a time zone, such as Z.",
     "string_too_long": "Send at most {max_length} characters.",
-    "string_too_short": "Send at least {min_length} character(s).",
+    "string_too_short": "Send {min_length} or more characters.",
     "greater_than": "Send more than {gt}.",
     "greater_than_equal": "Send at least {ge}.",
     "less_than": "Send less than {lt}.",
