@@ -287,7 +287,7 @@ public final class Journey {
   private List<Object> describe() throws ApiException {
     PbxPut wanted =
         new PbxPut().company("it_w000001").license(PbxLicence.X_BEES).retentionDays(7);
-    PbxRecord put = pbxs.putPbx("000000000002", wanted, null);
+    PbxRecord put = pbxs.putPbx("000000000002", wanted, null, null);
     return List.of(put.getPbx(), put.getLicense(), put.getRetentionDays());
   }
 }
