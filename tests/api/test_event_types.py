@@ -135,7 +135,7 @@ async def test_there_is_a_bound_on_types(
     ("changes", "path", "told"),
     [
         ({"group": "calls"}, "group", "allowed: call, conference"),
-        ({"title": ""}, "title", "at least 1"),
+        ({"title": ""}, "title", "1 or more"),
         ({"format": "xml"}, "format", "json or text"),
         ({"example": an_event(type="another:type")}, "example.type", "the type that is added"),
         ({"example": {"id": "1"}}, "example.company", "Send a string"),
