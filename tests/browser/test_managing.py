@@ -1,5 +1,6 @@
 """One integration's page: edit it, switch it, test it, look at what it got."""
 
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from playwright.async_api import Browser, Page, expect
@@ -142,6 +143,17 @@ async def test_the_failures_of_the_last_hour_are_counted_and_sent_again(
     await expect(admin.get_by_text("2 deliveries would be queued")).to_be_visible()
     assert len(receiver.requests) == 4
 
+    now = datetime.now(UTC)
+    asked = {"since": f"{now - timedelta(hours=1):%FT%TZ}", "until": f"{now:%FT%TZ}"}
+    path = f"/v1/integrations/{made['id']}/replays"
+    started = await service.api.post(path, asked | {"rateLimit": 0.1})
+    await admin.reload()
+    await admin.get_by_role("button", name="Stop it").click()
+    await expect(admin.get_by_role("button", name="Stop it")).to_have_count(0)
+    stopped = await service.read(f"/v1/replays/{started.json()['id']}")
+    assert stopped["state"] == "cancelled"
+    assert stopped["queued"] < stopped["total"]
+
 
 async def test_deliveries_come_to_an_open_page_as_they_settle(
     admin: Page, service: Service, receiver: Receiver
@@ -260,6 +272,27 @@ async def test_pbxs_and_keys_are_kept_by_admins(admin: Page, service: Service) -
     await row.get_by_role("button", name="Revoke").click()
     await admin.get_by_role("dialog").get_by_role("button", name="Revoke").click()
     await expect(row).to_contain_text("Revoked")
+
+
+async def test_the_system_page_says_what_the_api_says(admin: Page, service: Service) -> None:
+    overview = await service.read("/v1/system")
+    await admin.goto("/console/system")
+    facts = {
+        "Waiting": str(overview["backlog"]["pending"]),
+        "Days kept": str(overview["partitions"]["days"]),
+        "Hookline": overview["version"],
+        "PostgreSQL": overview["database"]["version"],
+        "Migration": overview["migrations"]["current"],
+        "Delivered": "a second",
+    }
+    for name, value in facts.items():
+        fact = admin.locator("div", has=admin.get_by_text(name, exact=True)).last
+        await expect(fact).to_contain_text(value)
+    engines = admin.get_by_role("table", name="Engines").get_by_role("row")
+    for engine in overview["engines"]:
+        told = engines.filter(has_text=str(engine["pid"]))
+        await expect(told).to_contain_text(engine["host"])
+        await expect(told).to_contain_text(engine["version"])
 
 
 async def test_what_an_event_said_is_erased(
