@@ -1,15 +1,22 @@
 """The log of settlements: nothing that commits late is missed, and nothing comes twice."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from factories import a_principal
+from hookline.api.stream import delivery_frame
 from hookline.db import connections
+from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
 from hookline.domain.statistics import Ending, code_of
+from hookline.history.repository import History
 from hookline.history.settled import Ended, Position, SettledLog
+from hookline.history.stream_readers import WantedStream
+from hookline.history.streams import Streams
 from support.databases import Databases
 
 WRITE = "insert into settlements (integrations, deliveries, codes) values ($1, $2, $3) returning id"
@@ -143,3 +150,32 @@ async def test_a_position_tells_what_was_sent_before_and_what_was_not(
     everything = Position.parse(str(log.position()))
     assert everything is not None
     assert not any(everything.is_before(each) for each in found)
+
+
+class AllKeys:
+    """No key is ever revoked."""
+
+    async def reload_if(self, _revision: int) -> None:
+        pass
+
+    def still_valid(self, _principal: Principal) -> bool:
+        return True
+
+
+async def test_a_new_reader_reads_along_before_it_is_told_so(
+    engine: AsyncEngine, writers: tuple[Writer, Writer]
+) -> None:
+    streams = Streams(engine, History(engine), AllKeys(), most=2, frame=delivery_frame)
+    writer, _ = writers
+    await writer.settle()
+    reader = streams.open(a_principal(), WantedStream(), None)
+    joined = asyncio.create_task(streams.join(reader, within=60))
+    await asyncio.sleep(0)
+    assert not joined.done()  # nobody knows yet from where on it would read
+    await streams.follow()
+    await joined
+    entry = await writer.settle()
+    await streams.follow()
+    assert [frames async for frames in streams.begin(reader)] == []
+    assert reader.has_yet_to_see(Ended(entry, 0, "int001", new_uuid()))
+    streams.close(reader)

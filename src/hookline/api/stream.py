@@ -26,6 +26,7 @@ from hookline.logs import get_logger
 
 router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=JsonRoute)
 
+_JOINED_WITHIN: Final = 5.0  # seconds; where the database is away, a stream opens without it
 HEARTBEAT: Final = 15.0  # seconds between comments, by which both ends see that the other is there
 _COME_BACK_AFTER: Final = 1_000  # milliseconds, for browsers
 _LONGEST_POSITION: Final = 80  # characters
@@ -114,6 +115,12 @@ async def stream_deliveries(  # noqa: PLR0913 - each is a parameter of the query
         return StreamingResponse((), media_type=_EventStream.media_type)
     late = last is not None and is_too_late(last)
     reader = services.streams.open(caller, wanted, None if late else last)
+    try:
+        # Before the 200: whoever reads it may send an event at once, and wait for it here.
+        await services.streams.join(reader, within=_JOINED_WITHIN)
+    except BaseException:
+        services.streams.close(reader)
+        raise
     return _EventStream(services.streams, reader, _told("missed", _MISSED) if late else b"")
 
 

@@ -70,6 +70,11 @@ class Reader:
             return "pbx", pbx
         return ("all", "") if principal.company is None else ("company", principal.company)
 
+    @property
+    def reads_along(self) -> bool:
+        """Whether it gets what ends from some entry on."""
+        return self._after is not None
+
     def follow_from(self, after: int, late: frozenset[int]) -> None:
         """Have it get every delivery of entries above `after`, and of these lower ones."""
         self._after, self._late = after, late

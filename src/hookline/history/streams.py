@@ -115,11 +115,21 @@ class Streams:
                 await self._following.wait()
         return self._following.is_set()
 
+    async def join(self, reader: Reader, *, within: float) -> None:
+        """Have a new reader get what ends from now on, so that it can be told that it does.
+
+        Where the log is not followed in time, since the database is away, it joins with `begin`.
+        """
+        if reader.last is None and await self.known(within=within) and self._log is not None:
+            reader.follow_from(self._log.after, frozenset(self._log.missing))
+
     async def begin(self, reader: Reader) -> AsyncIterator[bytes]:
         """Yield what a reader missed since its last position, then have it read along.
 
         The log must be followed. Raises Unavailable.
         """
+        if reader.reads_along:
+            return
         last = reader.last
         log = SettledLog(self._engine, after=0 if last is None else last.floor)
         while last is not None and reader.end is None:
