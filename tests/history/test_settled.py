@@ -179,3 +179,21 @@ async def test_a_new_reader_reads_along_before_it_is_told_so(
     assert [frames async for frames in streams.begin(reader)] == []
     assert reader.has_yet_to_see(Ended(entry, 0, "int001", new_uuid()))
     streams.close(reader)
+
+
+async def test_a_reader_joins_after_one_that_left_at_once(
+    engine: AsyncEngine, writers: tuple[Writer, Writer]
+) -> None:
+    streams = Streams(engine, History(engine), AllKeys(), most=2, frame=delivery_frame)
+    left = streams.open(a_principal(), WantedStream(), None)
+    looking = asyncio.create_task(streams.follow())
+    await asyncio.sleep(0)  # it asks the database now
+    streams.close(left)
+    await looking
+    reader = streams.open(a_principal(), WantedStream(), None)
+    joined = asyncio.create_task(streams.join(reader, within=60))
+    await streams.follow()
+    await joined
+    writer, _ = writers
+    assert reader.has_yet_to_see(Ended(await writer.settle(), 0, "int001", new_uuid()))
+    streams.close(reader)

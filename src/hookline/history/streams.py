@@ -163,7 +163,9 @@ class Streams:
         if log is None:
             log = SettledLog(self._engine)
             await log.start()
-            self._log = log if len(self._readers) else None
+            if not len(self._readers):
+                return  # they have left meanwhile; the next one begins where the log is then
+            self._log = log
             self._following.set()
         await self._end_invalid()
         if not self._waiting:
