@@ -37,8 +37,8 @@ async def engine(starter: Services) -> Service:
 
 
 @pytest.fixture(scope="module")
-async def front(starter: Services) -> Service:
-    """Another one, that only answers."""
+async def front(starter: Services, engine: Service) -> Service:  # noqa: ARG001
+    """Another one, that only answers, beside the engine that it needs."""
     return await starter.start("--no-engine", MAX_STREAMS="8")
 
 
