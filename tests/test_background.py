@@ -4,14 +4,23 @@ import asyncio
 import io
 import json
 import signal
+from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack
+from uuid import UUID
 
 import pytest
 from structlog.testing import capture_logs
 
 from hookline import logs
-from hookline.background import Debounced, Periodic, Tasks, keep_running
+from hookline.api.fairness import TimeSlices
+from hookline.background import Debounced, Periodic, RestartPauses, Tasks, keep_running
+from hookline.dispatch.batching import Batcher
+from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
+from hookline.sinks.sqs.clients import ClientCache, ClientKey
+from hookline.sinks.sqs.gatherer import Gatherer, Waiting
+from hookline.sinks.sqs.messages import Entry
+from hookline.sinks.sqs.outcomes import Answer
 
 
 class Dying:
@@ -22,7 +31,7 @@ class Dying:
         raise RuntimeError("a fault of ours")
 
 
-class Waiting:
+class Endless:
     name = "listener"
 
     async def run(self) -> None:
@@ -56,7 +65,7 @@ async def test_a_task_that_is_cancelled_as_its_owner_closes_is_no_fault() -> Non
     logs.configure(stream=log)
     try:
         async with AsyncExitStack() as stack:
-            keep_running(stack, Waiting())
+            keep_running(stack, Endless())
             await asyncio.sleep(0)
     finally:
         logs.configure()
@@ -68,7 +77,7 @@ async def test_a_task_of_its_owner_that_dies_is_logged_at_once_and_ends_no_other
     with capture_logs() as logs:
         tasks.start(Dying().run(), "cleanup")
         await tasks.join()
-        tasks.start(Waiting().run(), "other")
+        tasks.start(Endless().run(), "other")
         assert len(tasks) == 1
         await tasks.aclose()
     assert not len(tasks)
@@ -162,3 +171,88 @@ async def test_closing_what_was_never_asked_for_anything_is_nothing() -> None:
     notifications = Notifications()
     await Debounced("announcer", notifications).aclose()
     assert notifications.count == 0
+
+
+async def test_a_program_that_dies_of_its_start_waits_longer_each_time() -> None:
+    pauses = RestartPauses(steady_after=10.0)
+    assert [pauses.after(1.0) for _ in range(4)] == [0.0, 0.25, 0.5, 1.0]
+    assert pauses.after(11.0) == 0.0
+    assert pauses.after(0.0) == 0.25
+    for _ in range(10):
+        pauses.after(0.0)
+    assert pauses.next == 15.0
+
+
+async def test_a_batch_of_a_queue_that_dies_is_logged_and_leaves_its_place() -> None:
+    async def ship(_batch: Sequence[Waiting]) -> list[Answer]:
+        raise RuntimeError("a fault of ours")
+
+    idle = asyncio.Event()
+    gatherer = Gatherer(ship, idle.set, most_bytes=1000, gather_seconds=0.0)
+    loop = asyncio.get_running_loop()
+    with capture_logs() as logs:
+        gatherer.add(Waiting({}, 1, None, loop.time() + 5, loop.create_future()))
+        await asyncio.wait_for(idle.wait(), 10)
+        await gatherer.aclose()
+    assert [(log["event"], log["task"]) for log in logs] == [("background.died", "sqs-batch")]
+
+
+async def test_a_client_that_cannot_be_closed_is_logged() -> None:
+    class Unclosable:
+        async def send(self, _queue_url: str, _entries: Sequence[Entry]) -> list[Answer]:
+            return []
+
+        async def aclose(self) -> None:
+            raise RuntimeError("a fault of ours")
+
+    cache = ClientCache(lambda _key: Unclosable(), most=1, idle_seconds=60)
+    with capture_logs() as logs:
+        async with cache.lend(ClientKey("id", "secret", "eu-west-1", "https://sqs.invalid")):
+            pass
+        await cache.aclose()
+    assert [(log["event"], log["task"]) for log in logs] == [
+        ("background.died", "sqs-client-close")
+    ]
+
+
+async def test_time_slices_that_die_are_logged_and_begin_again() -> None:
+    faults = [RuntimeError("a fault of ours")]
+
+    def charge(_key_id: UUID, _seconds: float) -> None:
+        if faults:
+            died.set()
+            raise faults.pop()
+
+    def job() -> Generator[None, None, str]:
+        yield
+        return "done"
+
+    time_slices, died = TimeSlices(charge), asyncio.Event()
+    with capture_logs() as logs:
+        lost = asyncio.create_task(time_slices.run(new_uuid(), job()))
+        await died.wait()
+        assert await time_slices.run(new_uuid(), job()) == "done"
+        lost.cancel()
+        await asyncio.wait([lost])
+    assert [(log["event"], log["task"]) for log in logs] == [("background.died", "time-slices")]
+
+
+async def test_a_batcher_whose_writer_dies_stops_the_process() -> None:
+    async def flush(items: Sequence[int]) -> list[int]:
+        return list(items)
+
+    class Broken(Batcher[int, int]):
+        def _may_begin(self, _first: object) -> bool:
+            raise RuntimeError("a fault of ours")
+
+    asked = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, asked.set)
+    try:
+        with capture_logs() as logs:
+            caller = asyncio.create_task(Broken(flush, name="ingest").submit([1]))
+            await asyncio.wait_for(asked.wait(), 10)
+            caller.cancel()
+            await asyncio.wait([caller])
+    finally:
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
+    assert [(log["event"], log["task"]) for log in logs] == [("background.died", "ingest-writer")]

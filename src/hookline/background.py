@@ -1,4 +1,4 @@
-"""Background work: what is done at an interval, what is debounced, and who owns the tasks."""
+"""Background work: periodic, debounced, started again after it ended; and who owns the tasks."""
 
 import asyncio
 import contextlib
@@ -13,6 +13,8 @@ from hookline.logs import get_logger
 _SHORTEST_PAUSE = 0.2  # seconds between two calls of periodic work, however many hints come
 _DEBOUNCED_FOR = 0.02  # seconds
 _RETRY_AFTER = 1.0  # seconds until debounced work is tried again while the database is away
+_FIRST_PAUSE = 0.25  # seconds before a program that died soon is started again; doubles
+_LONGEST_PAUSE = 15.0  # a disk that was full is noticed this soon after it is not
 _LOG = get_logger(__name__)
 
 Seconds = float | Callable[[], float]
@@ -78,19 +80,18 @@ class Debounced:
         self._work = work
         self._wanted = False
         self._closing = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
 
     def soon(self) -> None:
         """Have the work done soon; returns at once."""
         self._wanted = True
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), name=self._name)
+        if not self._tasks:
+            self._tasks.start(self._run(), self._name)
 
     async def aclose(self) -> None:
         """Finish what was asked for; where the database is away, it is left."""
         self._closing = True
-        if self._task is not None:
-            await asyncio.wait([self._task])
+        await self._tasks.join()
 
     async def _run(self) -> None:
         while self._wanted:
@@ -121,18 +122,23 @@ class Tasks:
 
     def __len__(self) -> int:
         """How many run."""
-        return len(self._running)
+        return sum(not task.done() for task in self._running)
 
     def start(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Run `work` in a task of its own."""
-        task = asyncio.create_task(work, name=name)
+        task = asyncio.create_task(work, name=name)  # noqa: TID251 - here they are owned
         self._running.add(task)
         task.add_done_callback(self._ended)
+
+    async def wait(self) -> None:
+        """Return when each of those that run now has ended."""
+        if self._running:
+            await asyncio.wait(self._running)
 
     async def join(self) -> None:
         """Return when none runs, those included that are started meanwhile."""
         while self._running:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+            await self.wait()
 
     async def aclose(self) -> None:
         """Cancel what runs, and wait for its end."""
@@ -154,6 +160,24 @@ class Tasks:
         _LOG.critical("background.died", task=task.get_name(), exc_info=error)
         if signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:  # somebody drains and closes
             signal.raise_signal(signal.SIGTERM)
+
+
+class RestartPauses:
+    """How long to wait before a program that ended is started again.
+
+    One that lived for `steady_after` seconds did not die of its start, and is started at once.
+    Otherwise each pause is twice the last one, up to 15 seconds.
+    """
+
+    def __init__(self, *, steady_after: float) -> None:
+        self._steady_after = steady_after
+        self.next = 0.0  # seconds, where it dies of its start
+
+    def after(self, lived: float) -> float:
+        """Return the seconds to wait, now that it lived so many seconds."""
+        pause = 0.0 if lived > self._steady_after else self.next
+        self.next = min(max(_FIRST_PAUSE, pause * 2), _LONGEST_PAUSE)
+        return pause
 
 
 class Loop(Protocol):

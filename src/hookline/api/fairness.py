@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 
 from hookline.api.cpu_shares import tenant_of
+from hookline.background import Tasks
 from hookline.domain.access import Principal
 from hookline.errors import Overloaded
 from hookline.memory import return_free_pages
@@ -214,7 +215,7 @@ class TimeSlices:
         self._charge = charge
         self._waiting: dict[UUID, deque[_Job]] = {}  # the key whose turn is next comes first
         self._resting: dict[UUID, float] = {}  # until when, by the loop's clock
-        self._running: asyncio.Task[None] | None = None
+        self._tasks = Tasks()
 
     async def run(
         self, key_id: UUID, steps: Generator[None, None, _Result], rest: Rest | None = None
@@ -222,8 +223,8 @@ class TimeSlices:
         """Run a job of this key to its end; return or raise what comes of it."""
         result: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key_id, deque()).append(_Job(steps, result, rest))
-        if self._running is None or self._running.done():
-            self._running = asyncio.create_task(self._run_all(), name="time slices")
+        if not self._tasks:
+            self._tasks.start(self._run_all(), "time-slices")
         return await result
 
     async def _run_all(self) -> None:

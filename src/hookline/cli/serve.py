@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from hookline.background import Tasks
 from hookline.cli import terminal
 from hookline.memory import return_large_buffers
 from hookline.server.server import allow_many_sockets
@@ -115,8 +116,9 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
         AsyncExitStack() as stack,
     ):
         if run.worker_process:
-            watch = asyncio.create_task(until_orphaned(stop_as_orphan), name="parent-watch")
-            stack.callback(watch.cancel)
+            watch = Tasks(essential=True)
+            watch.start(until_orphaned(stop_as_orphan), "parent-watch")
+            stack.push_async_callback(watch.aclose)
         await answer(
             application,
             run.taken,

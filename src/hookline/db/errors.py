@@ -24,15 +24,20 @@ from hookline.db.address import parse
 from hookline.errors import ConfigurationError, HooklineError, Unavailable
 from hookline.logs import get_logger
 
-AWAY = (
+CONNECTION_LOST = (
     OSError,
     asyncio.TimeoutError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,  # what a session's end in the middle of something looks like
     asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
     asyncpg.AdminShutdownError,
     asyncpg.CrashShutdownError,
+)
+"""What it raises where a session ends in the middle of a statement, which may have been done."""
+
+AWAY = (
+    *CONNECTION_LOST,
+    asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientResourcesError,

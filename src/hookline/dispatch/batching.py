@@ -5,10 +5,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import inf
-from typing import Generic, Protocol, TypeVar, cast
+from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
+from hookline.background import Tasks
 from hookline.errors import Overloaded, Unavailable
 from hookline.logs import get_logger
 
@@ -85,7 +86,8 @@ class Batcher(Generic[ItemT, ResultT]):
         self._gathered: dict[Owners, deque[_Submission[ItemT, ResultT]]] = {}  # whose turn is first
         self._count = self._weight = 0  # of all that is gathered
         self._batches: list[_Batch[ItemT, ResultT]] = []  # being written
-        self._writing: set[asyncio.Task[None]] = set()
+        self._writing = 0  # writers at work, which is fewer than tasks that have not quite ended
+        self._tasks = Tasks(essential=True)
 
     async def submit(
         self, items: Sequence[ItemT], *, owners: Owners = _NOBODY, weight: int | None = None
@@ -120,15 +122,16 @@ class Batcher(Generic[ItemT, ResultT]):
 
     async def idle(self) -> None:
         """Return when nothing is being written and nothing waits to be."""
-        while self._writing:
+        while self._tasks:
             self._hurry()
-            await asyncio.wait(self._writing)
+            await self._tasks.wait()
 
     def _start_writer_if_needed(self) -> None:
         most = self._writers + any(batch.heavy for batch in self._batches)
-        if len(self._writing) >= most:
+        if self._writing >= most:
             return
-        self._writing.add(asyncio.create_task(self._write(), name=f"{self._name}-writer"))
+        self._writing += 1
+        self._tasks.start(self._write(), f"{self._name}-writer")
 
     async def _write(self) -> None:
         try:
@@ -146,8 +149,7 @@ class Batcher(Generic[ItemT, ResultT]):
                 if len(batch.submissions) >= _BUSY and self._weight < self._largest:
                     await asyncio.sleep(self._pause)
         finally:
-            # At once, not in a callback: what is offered from here on needs a new writer.
-            self._writing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+            self._writing -= 1  # at once: what is offered from here on needs a new writer
 
     async def _gather(self) -> bool:
         """Linger, where this batcher does; tell whether there is anything to write."""

@@ -10,7 +10,6 @@ waits to wait for so long. One that goes forwards and back between two looks is 
 time to time whatever no clock in order explains is clamped unasked.
 """
 
-import asyncio
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -21,21 +20,12 @@ from uuid import UUID
 
 import asyncpg
 
-from hookline.db.errors import BUSY, unavailable_when_away
+from hookline.db.errors import BUSY, CONNECTION_LOST, unavailable_when_away
 from hookline.db.statements import statement
 from hookline.logs import get_logger
 
 _MOST = 100  # what a broken connection leaves is a few; beyond, they wait out their leases
-_ANSWER_LOST = (
-    OSError,
-    asyncio.TimeoutError,
-    asyncpg.InterfaceError,
-    asyncpg.InternalClientError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.AdminShutdownError,
-    asyncpg.CrashShutdownError,
-    *BUSY,  # of a claim's several statements an earlier one may have leased
-)
+_ANSWER_LOST = (*CONNECTION_LOST, *BUSY)  # of a claim's statements an earlier one may have leased
 _STEP = 1.0  # seconds; a daemon that puts a clock right bit by bit stays far below, between looks
 _SWEEP_EVERY = 60.0  # seconds; it reads all that waits, some 0.2 s for a million deliveries
 _AT_ONCE = 20_000  # deliveries a statement: short transactions, whatever the backlog

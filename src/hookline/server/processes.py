@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hookline.background import RestartPauses, Tasks
 from hookline.errors import ConfigurationError, HooklineError
 from hookline.logs import get_logger
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 READY = "ready"
 """What a worker writes on its standard output, in a line of its own, once it answers."""
 
-_FIRST_PAUSE = 0.25  # seconds before a worker that died is started again; doubles
-_LONGEST_PAUSE = 15.0
 _STEADY_AFTER = 60.0  # seconds; a worker that lived this long did not die of its start
 _AFTER_GRACE = 5.0  # seconds beyond SHUTDOWN_GRACE before a worker that does not end is killed
 _PREFIX = "HOOKLINE_"  # of settings, which are slow to import
@@ -57,35 +56,34 @@ class WorkerProcesses:
         asked = asyncio.Event()
         stopping.asks(asked.set)
         ready = [asyncio.Event() for _ in range(self.size)]
-        telling = asyncio.create_task(_tell(ready, when_ready), name="processes-ready")
         workers = [
-            asyncio.create_task(self._keep(number, asked, each), name=f"worker-{number}")
+            asyncio.create_task(self._keep(number, asked, each))  # noqa: TID251 - awaited below
             for number, each in enumerate(ready)
         ]
+        telling = Tasks(essential=True)
+        telling.start(_tell(ready, when_ready), "processes-ready")
         try:
             await asyncio.gather(*workers)
         finally:
             asked.set()
-            telling.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
+            await telling.aclose()
 
     async def _keep(self, number: int, asked: asyncio.Event, ready: asyncio.Event) -> None:
-        pause = _FIRST_PAUSE
+        pauses = RestartPauses(steady_after=_STEADY_AFTER)
         clock = asyncio.get_running_loop().time
         while not asked.is_set():
             began = clock()
             code = await self._run_one(number, asked, ready)
-            if clock() - began > _STEADY_AFTER:
-                pause = _FIRST_PAUSE
             if asked.is_set():
                 return
             if not ready.is_set():
                 raise ConfigurationError(
                     f"A service process ended at its start (exit code {code}); its log says why."
                 )
+            pause = pauses.after(clock() - began)
             _LOG.error("worker_process.died", worker=number, exit_code=code, again_in_s=pause)
             await _until(asked, pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _run_one(self, number: int, asked: asyncio.Event, ready: asyncio.Event) -> int:
         process = await asyncio.create_subprocess_exec(
@@ -100,17 +98,19 @@ class WorkerProcesses:
             start_new_session=True,  # a Ctrl-C is for the parent, which passes it on
         )
         _LOG.info("worker_process.started", worker=number, pid=process.pid)
-        listening = asyncio.create_task(_listen(process, ready), name=f"worker-{number}-output")
-        ended = asyncio.create_task(process.wait(), name=f"worker-{number}-end")
-        stop = asyncio.create_task(asked.wait(), name=f"worker-{number}-stop")
+        output = Tasks(essential=True)
+        output.start(_listen(process, ready), f"worker-{number}-output")
+        ended = asyncio.create_task(process.wait())  # noqa: TID251 - awaited below
+        stop = asyncio.create_task(asked.wait())  # noqa: TID251 - awaited below
         try:
             await asyncio.wait({ended, stop}, return_when=asyncio.FIRST_COMPLETED)
             return await end_process(process, within=self.grace + _AFTER_GRACE)
         finally:
-            for task in (listening, ended, stop):
+            for task in (ended, stop):
                 task.cancel()
             if process.returncode is None:
                 process.kill()
+            await output.aclose()
 
 
 @asynccontextmanager

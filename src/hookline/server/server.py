@@ -6,11 +6,12 @@ import errno
 import resource
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from hookline.background import keep_running
 from hookline.errors import ConfigurationError
 from hookline.server.connections import ConnectionLimits, Connections
 from hookline.server.protocol import connections_of
@@ -89,12 +90,9 @@ class Server(uvicorn.Server):
 
     async def main_loop(self) -> None:
         """Serve until asked to stop, and end connections that are overdue."""
-        checks = self._open.checks()
-        checking = asyncio.create_task(checks.run(), name=checks.name)
-        try:
+        async with AsyncExitStack() as stack:
+            keep_running(stack, self._open.checks())
             await super().main_loop()
-        finally:
-            checking.cancel()
 
 
 async def answer(  # noqa: PLR0913 - each by its name
@@ -126,7 +124,7 @@ async def answering(application: Any, taken: socket.socket) -> AsyncIterator[Non
     """Serve while the block lasts."""
     started = asyncio.Event()
     server = Server(application, _NO_SETTINGS, _SHORT_GRACE, started.set)
-    serving = asyncio.create_task(server.serve(sockets=[taken]), name="serving")
+    serving = asyncio.create_task(server.serve(sockets=[taken]))  # noqa: TID251 - awaited below
     try:
         await started.wait()
         yield

@@ -50,7 +50,7 @@ def run_until_stopped(main: Callable[[Stopping], Coroutine[Any, Any, None]]) -> 
 
 async def _supervised(main: Callable[[Stopping], Coroutine[Any, Any, None]]) -> int:
     stopping = Stopping()
-    task = asyncio.create_task(main(stopping), name="main")  # starts at the await below
+    task = asyncio.create_task(main(stopping), name="main")  # noqa: TID251 - starts at the await below
     stopping.cancels(task)
     for each in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(each, stopping.on_signal)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+from hookline.background import RestartPauses, Tasks
 from hookline.db.embedded import cluster, home, programs
 from hookline.db.embedded.home import SYSTEM_DIR, find
 from hookline.db.embedded.ownership import (
@@ -23,8 +24,6 @@ from hookline.logs import get_logger
 
 log = get_logger(__name__)
 
-_FIRST_DELAY_S = 0.25
-_LONGEST_DELAY_S = 15.0  # a disk that was full is noticed this soon after it is not
 _STEADY_AFTER_S = 10.0  # a server that lived this long did not die of its start
 _PATIENCE_S = 30.0  # a service that is just starting makes its cluster first
 _LOOK_EVERY_S = 0.05
@@ -67,8 +66,9 @@ class EmbeddedPostgres:
                 self._server = await _start(recipe)
             undo.push_async_callback(self._stop_server)
             pid, took_ms = self._server.pid, round((time.monotonic() - began) * 1000)
-            keeper = asyncio.create_task(self._keep_running(recipe), name="embedded-postgres")
-            undo.push_async_callback(_cancelled, keeper)
+            keeper = Tasks(essential=True)
+            keeper.start(self._keep_running(recipe), "embedded-postgres")
+            undo.push_async_callback(keeper.aclose)
             self._undo = undo.pop_all()
         log.info("embedded_postgres.started", pid=pid, took_ms=took_ms)
         return dsn
@@ -106,21 +106,19 @@ class EmbeddedPostgres:
 
     async def _keep_running(self, recipe: Recipe) -> None:
         """Start the server again whenever it ends, until this task is cancelled."""
-        delay_s = 0.0
+        pauses = RestartPauses(steady_after=_STEADY_AFTER_S)
         while True:
-            if self._server is not None:
-                delay_s = await self._death(self._server, delay_s)
-            await asyncio.sleep(delay_s)
-            delay_s = min(max(_FIRST_DELAY_S, delay_s * 2), _LONGEST_DELAY_S)
-            self._server = await _started_again(recipe, delay_s)
+            lived = 0.0 if self._server is None else await self._death(self._server)
+            await asyncio.sleep(pauses.after(lived))
+            self._server = await _started_again(recipe, pauses.next)
 
-    async def _death(self, server: Server, delay_s: float) -> float:
-        """Wait for the server's end, and return how long to wait before the next start."""
+    async def _death(self, server: Server) -> float:
+        """Wait for the server's end, and return how many seconds it lived from now on."""
         began = time.monotonic()
         code = await server.wait()
         self._server = None
         log.error("embedded_postgres.died", pid=server.pid, exit_code=code)
-        return 0.0 if time.monotonic() - began > _STEADY_AFTER_S else delay_s
+        return time.monotonic() - began
 
     async def _stop_server(self) -> None:
         if self._server is not None:
@@ -174,24 +172,18 @@ async def _start(recipe: Recipe) -> Server:
     return await Server.start(recipe)
 
 
-async def _started_again(recipe: Recipe, delay_s: float) -> Server | None:
+async def _started_again(recipe: Recipe, next_pause: float) -> Server | None:
     """Return the new server, or None, logged, where it did not start this time."""
     began = time.monotonic()
     try:
         with explained(recipe.home.data_dir):
             server = await _start(recipe)
     except EmbeddedPostgresError as error:
-        log.error("embedded_postgres.not_started_again", error=str(error), again_in_s=delay_s)  # noqa: TRY400  # the sentence says it all
+        log.error("embedded_postgres.not_started_again", error=str(error), again_in_s=next_pause)  # noqa: TRY400  # the sentence says it all
         return None
     except Exception:
-        log.exception("embedded_postgres.not_started_again", again_in_s=delay_s)
+        log.exception("embedded_postgres.not_started_again", again_in_s=next_pause)
         return None
     took_ms = round((time.monotonic() - began) * 1000)
     log.warning("embedded_postgres.started_again", pid=server.pid, took_ms=took_ms)
     return server
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    """Cancel a task and wait for its end, which comes also when the waiting is cancelled."""
-    task.cancel()
-    await asyncio.wait([task])

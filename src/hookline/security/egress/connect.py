@@ -241,7 +241,7 @@ class Connector:
                     if len(attempts) == _AT_ONCE:
                         _give_up(attempts.pop(0))
                     opening = self._open(origin, left.pop(0))
-                    attempts.append(asyncio.create_task(opening, name="connect"))
+                    attempts.append(asyncio.create_task(opening, name="connect"))  # noqa: TID251 - awaited below
                 wait = stagger if left else None
                 await asyncio.wait(attempts, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
                 for attempt in [each for each in attempts if each.done()]:

@@ -117,7 +117,9 @@ class Lookups:
         """Join the look-up of a name, or begin it; who stops waiting stops it for nobody else."""
         lookup = self._running.get(host)
         if lookup is None:
-            lookup = self._running[host] = asyncio.create_task(self._look_up(host), name="look-up")
+            work = self._look_up(host)
+            lookup = asyncio.create_task(work, name="look-up")  # noqa: TID251 - awaited below
+            self._running[host] = lookup
             lookup.add_done_callback(lambda done: self._ended(host, done))
         return await asyncio.shield(lookup)
 

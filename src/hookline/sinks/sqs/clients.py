@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from hookline.background import Tasks
 from hookline.security.egress.policy import EgressPolicy
 from hookline.sinks.sqs.messages import Entry
 from hookline.sinks.sqs.outcomes import Answer
@@ -81,7 +82,7 @@ class ClientCache:
         self._idle_seconds = idle_seconds
         self._slots: OrderedDict[ClientKey, _Slot] = OrderedDict()  # least recently used first
         self._maker = ThreadPoolExecutor(1, thread_name_prefix="sqs-clients")
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = Tasks()
         self._sweep: asyncio.TimerHandle | None = None
 
     @asynccontextmanager
@@ -106,7 +107,7 @@ class ClientCache:
         """Close the client of a key: at once, or when the last batch that uses it is through."""
         if slot := self._slots.pop(key, None):
             self._retire(slot)
-        await self._closed()
+        await self._closing.join()
 
     async def aclose(self) -> None:
         """Close all of them; nobody may be using one."""
@@ -114,7 +115,7 @@ class ClientCache:
             self._sweep.cancel()
         while self._slots:
             self._retire(self._slots.popitem()[1])
-        await self._closed()
+        await self._closing.join()
         self._maker.shutdown(wait=False, cancel_futures=True)
 
     def _open(self, key: ClientKey) -> _Slot:
@@ -136,13 +137,7 @@ class ClientCache:
             self._close(slot)
 
     def _close(self, slot: _Slot) -> None:
-        task = asyncio.create_task(_close(slot.made), name="sqs-client-close")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
-
-    async def _closed(self) -> None:
-        if self._closing:
-            await asyncio.wait(set(self._closing))
+        self._closing.start(_close(slot.made), "sqs-client-close")
 
     def _sweep_later(self) -> None:
         if self._sweep is None and self._slots:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hookline.background import Tasks
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.sinks.sqs.messages import Entry
 from hookline.sinks.sqs.outcomes import Answer, held_back, stopping, unanswered
@@ -63,7 +64,8 @@ class Gatherer:
         self._ready_bytes = 0
         self._groups: dict[str, _Group] = {}
         self._timer: asyncio.TimerHandle | None = None
-        self._in_flight: set[asyncio.Task[None]] = set()
+        self._in_flight = 0  # batches
+        self._tasks = Tasks()
         self._closed = False
 
     def add(self, message: Waiting) -> None:
@@ -97,8 +99,7 @@ class Gatherer:
             self._timer.cancel()
         while self._ready:
             self._settle(self._pop(), stopping())
-        if self._in_flight:
-            await asyncio.wait(set(self._in_flight))
+        await self._tasks.join()
 
     def _make_ready(self, message: Waiting) -> None:
         if self._closed:
@@ -123,12 +124,11 @@ class Gatherer:
 
     def _start(self) -> bool:
         """Send one batch of what is ready; say whether there was room for it."""
-        if len(self._in_flight) >= _MOST_IN_FLIGHT:
+        if self._in_flight >= _MOST_IN_FLIGHT:
             return False
         if batch := self._cut():
-            task = asyncio.create_task(self._send(batch), name="sqs-batch")
-            self._in_flight.add(task)
-            task.add_done_callback(self._landed)
+            self._in_flight += 1
+            self._tasks.start(self._send(batch), "sqs-batch")
         return True
 
     def _cut(self) -> list[Waiting]:
@@ -154,11 +154,15 @@ class Gatherer:
         return message
 
     async def _send(self, batch: Sequence[Waiting]) -> None:
-        for message, answer in zip(batch, await self._ship(batch), strict=True):
-            self._settle(message, answer)
+        try:
+            for message, answer in zip(batch, await self._ship(batch), strict=True):
+                self._settle(message, answer)
+        finally:
+            # Behind the callers, who have their answers now and may bring more.
+            asyncio.get_running_loop().call_soon(self._landed)
 
-    def _landed(self, task: asyncio.Task[None]) -> None:
-        self._in_flight.discard(task)
+    def _landed(self) -> None:
+        self._in_flight -= 1
         if self._ready and self._timer is None:
             self._time_is_up()
         else:
