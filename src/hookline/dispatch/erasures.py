@@ -10,7 +10,7 @@ after whatever was being accepted then is stored or refused.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -26,11 +26,18 @@ from hookline.db.queue_models import (
     PendingDelivery,
 )
 from hookline.db.statements import statement
-from hookline.domain.ids import created_at, lowest_uuid
+from hookline.domain.ids import lowest_uuid
 from hookline.domain.jobs import JobState
 from hookline.domain.statistics import Ending, code_of
 from hookline.history.jobs import due_in, finish
-from hookline.history.ranges import kept_days
+from hookline.history.ranges import (
+    IdRange,
+    kept_days,
+    oldest_first,
+    ranges_of_deliveries,
+    read_range,
+)
+from hookline.history.statements import bounds
 
 _T = TypeVar("_T")
 _AT_ONCE = 500  # events in one page
@@ -114,9 +121,8 @@ class Erasures:
 
 async def _begin_again(session: AsyncSession, job: Job) -> None:
     """Go back to where the last minute begins; what was erased of it counts anew."""
-    query = _selected(job, func.count(), after=job.first).where(
-        AcceptedEvent.erased_at.is_not(None)
-    )
+    again = IdRange(job.first, job.beyond)
+    query = _selected(job, func.count(), again).where(AcceptedEvent.erased_at.is_not(None))
     job.worked_on -= await session.scalar(query) or 0
     job.cursor = job.first
 
@@ -160,11 +166,11 @@ async def _clean(session: AsyncSession, job: Job, end: UUID) -> None:
 
 async def _clear_answers(session: AsyncSession, event_ids: list[UUID]) -> None:
     table = FinishedDelivery
-    query = select(table.id).where(
-        table.event_id.in_(event_ids),
-        table.id >= lowest_uuid(created_at(min(event_ids))),  # none is older than its event
-    )
-    deliveries = list((await session.scalars(query)).all())
+    connection = await session.connection()
+    deliveries: list[UUID] = []
+    for within in await ranges_of_deliveries(connection, min(event_ids), max(event_ids)):
+        query = select(table.id).where(table.event_id.in_(event_ids), *bounds(table.id, within))
+        deliveries += [row["id"] for row in await read_range(connection, query)]
     if not deliveries:
         return
     made = DeliveryAttempt
@@ -184,31 +190,32 @@ async def _clear_answers(session: AsyncSession, event_ids: list[UUID]) -> None:
 async def _next(
     session: AsyncSession, job: Job, most: int, *, up_to: UUID | None = None
 ) -> tuple[list[UUID], UUID]:
-    """Return the next events of a job, of one day, and the id that they were looked for up to."""
-    days = await kept_days(await session.connection())
+    """Return the next events of a job, and the id that they were looked for up to."""
+    connection = await session.connection()
+    days = await kept_days(connection)
     if days is None:
         return [], job.beyond
-    after = max(job.cursor, lowest_uuid(datetime(*days[0].timetuple()[:3], tzinfo=UTC)))
-    day = created_at(after).replace(hour=0, minute=0, second=0, microsecond=0)
-    high = min(job.beyond, lowest_uuid(day + timedelta(days=1)))
-    query = _selected(job, AcceptedEvent.id, after=after, high=high)
-    query = query.order_by(AcceptedEvent.id).limit(most)
-    if up_to is not None:
-        query = query.where(AcceptedEvent.id <= up_to)
-    ids = list((await session.scalars(query)).all())
-    return ids, ids[-1] if len(ids) == most else high
+    ids: list[UUID] = []
+    end = job.beyond
+    beyond = job.beyond if up_to is None else min(job.beyond, UUID(int=up_to.int + 1))
+    for within in oldest_first(job.cursor, beyond, days):
+        query = _selected(job, AcceptedEvent.id, within).order_by(AcceptedEvent.id)
+        rows = await read_range(connection, query.limit(most - len(ids)))
+        ids += [row["id"] for row in rows]
+        end = within.last
+        if len(ids) == most:
+            return ids, ids[-1]
+    return ids, end
 
 
 def _selected(
     job: Job,
     what: ColumnElement[_T] | InstrumentedAttribute[_T],
-    *,
-    after: UUID,
-    high: UUID | None = None,
+    within: IdRange,
 ) -> Select[_T]:
-    """Select something of the events that a job is about, between two ids."""
+    """Select something of the events that a job is about, in a range of ids."""
     wanted, table = asked_of(job), AcceptedEvent
-    query = select(what).where(table.id > after, table.id < (high or job.beyond))
+    query = select(what).where(*bounds(table.id, within))
     for column, value in (
         (table.pbx, wanted.pbx),
         (table.company, wanted.company),

@@ -16,9 +16,8 @@ from hookline.domain import stored
 from hookline.domain.access import Principal
 from hookline.domain.deliveries import DeliveryStatus, hint_of
 from hookline.domain.health import HealthState
-from hookline.domain.ids import created_at, lowest_uuid
 from hookline.history import statements
-from hookline.history.ranges import kept_days, oldest_first, read_range
+from hookline.history.ranges import ranges_of_deliveries, read_range
 from hookline.history.schemas import Attempt, IntegrationOutcome, OutcomeDetail
 
 
@@ -35,8 +34,7 @@ async def read_outcomes(
 ) -> list[IntegrationOutcome]:
     """Return outcomes with a delivery first, then the others; each part by integration."""
     delivered: list[RowMapping] = []
-    oldest = lowest_uuid(created_at(event["id"]))  # no delivery is older than its event
-    for within in oldest_first(oldest, await kept_days(connection)):
+    for within in await ranges_of_deliveries(connection, event["id"], event["id"]):
         query = statements.deliveries_of_event(event["id"], within)
         delivered += await read_range(connection, query)
     delivered.sort(key=lambda row: (row["integration_id"], row["id"]))

@@ -7,7 +7,7 @@ has come are one transaction.
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -23,10 +23,12 @@ from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
 from hookline.domain.jobs import UNFINISHED, JobKind, JobState
 from hookline.errors import Conflict, NotFound, Overloaded
+from hookline.history.ranges import kept_days
 
 JOBS_CHANNEL: Final = "hookline_jobs"  # NOTIFY says that there is something to do: a hint
 MOST_UNFINISHED: Final = 1_000  # jobs of one kind: each has a page in the queue at the most
 _AT_ONCE = 1_000  # rows a statement: short transactions
+_SLACK = timedelta(days=1)  # clocks differ, and a day's ids are made in its own minutes alone
 _NOTIFY = text("select pg_notify(:channel, '')").bindparams(channel=JOBS_CHANNEL)
 _ADD_OUTCOMES = text(statement("history/add_job_outcomes"))
 _FORGET = text(statement("history/forget_jobs"))
@@ -172,7 +174,7 @@ class Jobs:
 
 
 class JobRetention:
-    """Forgets jobs that ended more than `days` ago."""
+    """Forgets jobs that ended more than `days` ago, and none whose deliveries are still there."""
 
     def __init__(self, jobs: Jobs, *, days: int) -> None:
         self._jobs = jobs
@@ -180,7 +182,12 @@ class JobRetention:
 
     async def keep(self) -> None:
         """Forget what may go. Raises Unavailable."""
-        await self._jobs.delete_before(datetime.now(UTC) - timedelta(days=self._days))
+        edge = datetime.now(UTC) - timedelta(days=self._days)
+        async with self._jobs.reading() as session:
+            kept = await kept_days(await session.connection())
+        if kept is not None:
+            edge = min(edge, datetime.combine(kept[0], time(), UTC) - _SLACK)
+        await self._jobs.delete_before(edge)
 
 
 def new_job(  # noqa: PLR0913 - the columns that differ

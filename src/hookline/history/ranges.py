@@ -23,7 +23,11 @@ _MANY_SCANS = 100  # of some 10 µs each
 _CLOCKS_DIFFER = timedelta(minutes=5)  # of processes, at the most
 _FIRST_DAYS = 8  # three of them are made ahead
 _KEPT_DAYS = text(statement("db/kept_days"))
+_REPLAYED_DAYS = text(statement("history/replayed_days"))
 _MOST_DAYS = 64  # a plan over these takes some 20 ms
+_FORWARD = (1, 8, 16, 32, _MOST_DAYS)  # days
+_DAY = timedelta(days=1)
+_HIGHEST = UUID(int=(1 << 128) - 1)
 
 
 Row = Select[*tuple[Any, ...]]  # Any: rows are read by column name
@@ -35,6 +39,11 @@ class IdRange:
 
     low: UUID | None = None
     high: UUID | None = None
+
+    @property
+    def last(self) -> UUID:
+        """The highest id of the range."""
+        return _HIGHEST if self.high is None else UUID(int=self.high.int - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,15 +96,43 @@ def newest_first(
         length = min(length * 2, _MOST_DAYS)
 
 
-def oldest_first(low: UUID, days: tuple[date, date] | None) -> Iterator[IdRange]:
-    """Split all ids from `low` on."""
-    newest = days[1] if days else _day(low)
+def oldest_first(after: UUID, beyond: UUID, days: tuple[date, date]) -> Iterator[IdRange]:
+    """Split the ids behind `after`, up to and without `beyond`, for a search that goes forward.
+
+    The day that `after` names, then more and more of them; it ends after some 120 days, so that no
+    search takes long. Days without a partition are left out.
+    """
+    low = max(_next(after), _start(days[0]))
+    beyond = min(beyond, _start(days[1] + timedelta(days=1)))
     edge = _day(low)
-    while (edge := edge + timedelta(days=_MOST_DAYS)) <= newest:
-        high = _start(edge)
+    for length in _FORWARD:
+        if low >= beyond:
+            return
+        edge += timedelta(days=length)
+        high = min(beyond, _start(edge))
         yield IdRange(low, high)
         low = high
-    yield IdRange(low)
+
+
+async def ranges_of_deliveries(
+    connection: AsyncConnection, first: UUID, last: UUID, integration_id: str | None = None
+) -> list[IdRange]:
+    """Return where the deliveries of the events from `first` to `last` are, oldest first.
+
+    None is older than its event. What is not made at once is made by a replay, of which the row is
+    kept for longer than its deliveries.
+    """
+    days = _days_from(_day(first), _day(last) + timedelta(days=1))
+    asked = {"since": created_at(first), "integration_id": integration_id, "slack": _CLOCKS_DIFFER}
+    days |= set(await connection.scalars(_REPLAYED_DAYS, asked))
+    ranges: list[IdRange] = []
+    begin = previous = min(days)
+    for day in [*sorted(days)[1:], None]:
+        if day is None or day - previous > _DAY or day - begin >= _DAY * _MOST_DAYS:
+            ranges.append(IdRange(_start(begin), _start(previous + _DAY)))
+            begin = day or begin
+        previous = day or previous
+    return ranges
 
 
 async def read_newest(  # noqa: PLR0913 - what is known, and what it takes
@@ -139,6 +176,14 @@ async def read_range(connection: AsyncConnection, query: Row) -> Sequence[RowMap
 async def kept_days(connection: AsyncConnection) -> tuple[date, date] | None:
     """Return the first and the last day that have a partition."""
     return days_between(*(await connection.execute(_KEPT_DAYS)).one())
+
+
+def _days_from(first: date, last: date) -> set[date]:
+    return {first + timedelta(days=number) for number in range((last - first).days + 1)}
+
+
+def _next(identifier: UUID) -> UUID:
+    return UUID(int=identifier.int + 1)
 
 
 def _day(moment: UUID) -> date:

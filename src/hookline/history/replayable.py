@@ -1,14 +1,13 @@
 """What a replay sends again, found a page at a time, in the order of acceptance.
 
-A page is looked for on one day: its statements plan over that day's partitions, but for the
-deliveries that an event had later. Deliveries and events have ids of the same kind, which name
-their moments, so one cursor walks over both.
+A page is looked for on one day, then on more and more of them until there is enough: a statement
+plans over a few days' partitions, and days that have nothing cost next to nothing. Deliveries and
+events have ids of the same kind, which name their moments, so one cursor walks over both.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import RowMapping, func, literal, select, union_all
@@ -16,8 +15,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hookline.db.queue_models import AcceptedEvent, FinishedDelivery, PendingDelivery
 from hookline.domain.deliveries import DeliveryStatus
-from hookline.domain.ids import created_at, lowest_uuid
-from hookline.history.ranges import kept_days
+from hookline.history.ranges import (
+    IdRange,
+    Row,
+    kept_days,
+    oldest_first,
+    ranges_of_deliveries,
+    read_range,
+)
+from hookline.history.statements import bounds
 
 _PAYLOADS_AT_ONCE = 16  # events, of a megabyte each at the most
 _STILL_GOOD = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.DELIVERED.value})
@@ -88,31 +94,63 @@ async def find_page(  # noqa: PLR0913 - the two questions are asked of different
     Events that were never sent have to be wanted and, where there is a filter, to pass it.
     """
     days = await kept_days(connection)
-    if days is None or after >= selected.beyond:
+    if days is None:
         return Page([], selected.beyond)
-    if (oldest := _start(days[0])) > after:
-        after = oldest
-    high = min(selected.beyond, _start(created_at(after).date() + timedelta(days=1)))
-    finished = await _finished(connection, selected, after, high, most)
-    events = await _events(connection, selected, after, high, most) if selected.missing else []
+    candidates: list[Candidate] = []
+    end, looked_at = selected.beyond, 0
+    for within in oldest_first(after, selected.beyond, days):
+        rows = await _rows(connection, selected, within, most)
+        candidates += await _chosen(connection, selected, rows, wants, passes)
+        end, looked_at = rows.end, looked_at + len(rows.finished) + len(rows.events)
+        if end != within.last or looked_at >= most:
+            break
+    return Page(candidates, end)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Ended deliveries, and events, of a range of ids, up to `end`."""
+
+    finished: Sequence[RowMapping]
+    events: Sequence[RowMapping]
+    end: UUID
+
+
+async def _rows(
+    connection: AsyncConnection, selected: Selected, within: IdRange, most: int
+) -> _Rows:
+    finished = await _finished(connection, selected, within, most)
+    events = await _events(connection, selected, within, most) if selected.missing else []
     full = [rows[-1]["id"] for rows in (finished, events) if len(rows) == most]
-    end = min(full, default=high)
-    finished = [row for row in finished if row["id"] <= end]
-    events = [
-        row for row in events if row["id"] <= end and wants(row["pbx"], row["type"], row["subject"])
-    ]
-    named = {row["event_id"] for row in finished} | {row["id"] for row in events}
+    end = min(full, default=within.last)
+    return _Rows(
+        [row for row in finished if row["id"] <= end],
+        [row for row in events if row["id"] <= end],
+        end,
+    )
+
+
+async def _chosen(
+    connection: AsyncConnection,
+    selected: Selected,
+    rows: _Rows,
+    wants: Wants,
+    passes: Passes | None,
+) -> list[Candidate]:
+    """Return those of these rows that are to be sent again, in the order of their ids."""
+    events = [row for row in rows.events if wants(row["pbx"], row["type"], row["subject"])]
+    named = {row["event_id"] for row in rows.finished} | {row["id"] for row in events}
     had = await _deliveries_of(connection, selected.integration_id, named)
     chosen = [
         (row["id"], row["event_id"], row["omit"])
-        for row in finished
+        for row in rows.finished
         if _counts(row, had.get(row["event_id"], ()), selected)
     ]
     missed = [row["id"] for row in events if row["id"] not in had]
     if passes is not None:
         missed = await _passing(connection, missed, passes)
     chosen += [(event_id, event_id, None) for event_id in missed]
-    return Page(await _candidates(connection, sorted(chosen, key=lambda each: each[0])), end)
+    return await _candidates(connection, sorted(chosen, key=lambda each: each[0]))
 
 
 def _counts(row: RowMapping, of_event: Sequence[RowMapping], selected: Selected) -> bool:
@@ -136,15 +174,14 @@ def _counts(row: RowMapping, of_event: Sequence[RowMapping], selected: Selected)
 
 
 async def _finished(
-    connection: AsyncConnection, selected: Selected, after: UUID, high: UUID, most: int
+    connection: AsyncConnection, selected: Selected, within: IdRange, most: int
 ) -> Sequence[RowMapping]:
     table = FinishedDelivery
     query = (
         select(table.id, table.event_id, table.status, table.omit)
         .where(
             table.integration_id == selected.integration_id,
-            table.id > after,
-            table.id < high,
+            *bounds(table.id, within),
             table.status.in_(selected.statuses),
             table.replay.is_distinct_from(selected.job_id)
             if selected.job_id is not None
@@ -155,11 +192,11 @@ async def _finished(
     )
     if selected.types is not None:
         query = query.where(table.type.in_(selected.types))
-    return (await connection.execute(query)).mappings().all()
+    return await read_range(connection, query)
 
 
 async def _events(
-    connection: AsyncConnection, selected: Selected, after: UUID, high: UUID, most: int
+    connection: AsyncConnection, selected: Selected, within: IdRange, most: int
 ) -> Sequence[RowMapping]:
     """Return the events that the integration was, or would have been, considered for."""
     table = AcceptedEvent
@@ -176,13 +213,17 @@ async def _events(
     for condition in owned:
         query = (
             select(table.id, table.pbx, table.type, table.subject)
-            .where(*condition, table.id > after, table.id < high, table.erased_at.is_(None))
+            .where(
+                *condition,
+                *bounds(table.id, within),
+                table.erased_at.is_(None),
+            )
             .order_by(table.id)
             .limit(most)
         )
         if selected.types is not None:
             query = query.where(table.type.in_(selected.types))
-        found += (await connection.execute(query)).mappings().all()
+        found += await read_range(connection, query)
     return sorted(found, key=lambda row: row["id"])[:most]
 
 
@@ -190,24 +231,34 @@ async def _deliveries_of(
     connection: AsyncConnection, integration_id: str, event_ids: set[UUID]
 ) -> Mapping[UUID, list[RowMapping]]:
     """Return every delivery that the integration has of these events, by event."""
+    found: dict[UUID, list[RowMapping]] = {}
     if not event_ids:
-        return {}
+        return found
+    first, last = min(event_ids), max(event_ids)
+    for within in await ranges_of_deliveries(connection, first, last, integration_id):
+        for row in await read_range(connection, _had(integration_id, event_ids, within)):
+            found.setdefault(row["event_id"], []).append(row)
+    return found
+
+
+def _had(integration_id: str, event_ids: set[UUID], within: IdRange) -> Row:
     pending, finished = PendingDelivery, FinishedDelivery
     still = select(
         pending.id,
         pending.event_id,
         literal(DeliveryStatus.PENDING.value).label("status"),
         pending.replay,
-    ).where(pending.integration_id == integration_id, pending.event_id.in_(event_ids))
+    ).where(
+        pending.integration_id == integration_id,
+        pending.event_id.in_(event_ids),
+        *bounds(pending.id, within),
+    )
     ended = select(finished.id, finished.event_id, finished.status, finished.replay).where(
         finished.integration_id == integration_id,
         finished.event_id.in_(event_ids),
-        finished.id >= lowest_uuid(created_at(min(event_ids))),  # none is older than its event
+        *bounds(finished.id, within),
     )
-    found: dict[UUID, list[RowMapping]] = {}
-    for row in (await connection.execute(union_all(still, ended))).mappings():
-        found.setdefault(row["event_id"], []).append(row)
-    return found
+    return select(union_all(still, ended).subquery())
 
 
 async def _passing(
@@ -221,9 +272,9 @@ async def _passing(
         query = select(table.id, table.payload).where(
             table.id.in_(some), table.id >= some[0], table.id <= some[-1]
         )
-        for event_id, payload in (await connection.execute(query)).all():
-            if passes(payload):
-                passing.append(event_id)
+        for row in await read_range(connection, query):
+            if passes(row["payload"]):
+                passing.append(row["id"])
             await asyncio.sleep(0)  # others have their turn
     return sorted(passing)
 
@@ -241,7 +292,7 @@ async def _candidates(
     ).where(
         table.id.in_(ids), table.id >= min(ids), table.id <= max(ids), table.erased_at.is_(None)
     )
-    events = {row["id"]: row for row in (await connection.execute(query)).mappings()}
+    events = {row["id"]: row for row in await read_range(connection, query)}
     candidates = []
     for position, event_id, omit in chosen:
         if (event := events.get(event_id)) is not None:
@@ -249,7 +300,3 @@ async def _candidates(
                 Candidate(position, event_id, event["type"], event["subject"], event["size"], omit)
             )
     return candidates
-
-
-def _start(day: date) -> UUID:
-    return lowest_uuid(datetime(day.year, day.month, day.day, tzinfo=UTC))

@@ -129,7 +129,7 @@ def _among(event_ids: Sequence[UUID]) -> list[ColumnElement[bool]]:
 def deliveries_of_event(event_id: UUID, within: IdRange) -> Row:
     """Select the deliveries of one event that are in a range of ids."""
     arms = [
-        select(*_columns(table)).where(table.event_id == event_id, *_bounds(table.id, within))
+        select(*_columns(table)).where(table.event_id == event_id, *bounds(table.id, within))
         for table in (PendingDelivery, FinishedDelivery)
     ]
     return select(union_all(*arms).subquery())
@@ -281,7 +281,7 @@ def _newest(
     reads nothing but the page.
     """
     if not key or identifier.class_ is not PendingDelivery:  # which has no days to leave out
-        query = query.where(*_bounds(identifier, within))
+        query = query.where(*bounds(identifier, within))
     if key:
         columns, values = zip(*key, strict=True)
         row = tuple_(*columns, identifier)
@@ -293,7 +293,7 @@ def _newest(
     return query.order_by(identifier.desc()).limit(limit)
 
 
-def _bounds(column: Any, within: IdRange) -> list[ColumnElement[bool]]:  # noqa: ANN401 - a mapped UUID column; its type differs with the access
+def bounds(column: Any, within: IdRange) -> list[ColumnElement[bool]]:  # noqa: ANN401 - a mapped UUID column; its type differs with the access
     """Bound the ids, which name their moments, and with them the partitions."""
     bounds: list[ColumnElement[bool]] = []
     if within.low is not None:
