@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import asyncpg
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.cli.database import dsn_of
 from hookline.cli.doctor import Finding, failed, ok, warning
 from hookline.db import connections, partitions
-from hookline.db.errors import explained
+from hookline.db.errors import database_error, explained
 from hookline.db.inspection import DatabaseFacts, faults, read_facts, refuse_shared_sessions
 from hookline.db.migrate import newest_revision
 from hookline.db.models import Integration
@@ -35,6 +36,11 @@ _MOST_HOSTS: Final = 25  # of targets, that are looked up
 _LOOK_UP: Final = 3.0  # seconds for each
 _TOLD: Final = 5  # names in a sentence
 
+_LIMITS: Final = {
+    "server": "PostgreSQL's max_connections",
+    "database": "the database's limit (`alter database … connection limit …`)",
+    "role": "the role's limit (`alter role … connection limit …`)",
+}
 _TIME_DAEMON = "run a time daemon (chrony, systemd-timesyncd) on both machines."
 
 
@@ -51,18 +57,34 @@ async def database(settings: Settings) -> list[Finding]:
             finally:
                 await engine.dispose()
     except HooklineError as error:
-        advice = "start it, open the way to it, or correct HOOKLINE_DATABASE_URL."
-        return [failed("database", str(error), advice)]
+        return [failed("database", str(error), _way_in(error.__cause__))]
+
+
+def _way_in(cause: BaseException | None) -> str:
+    match cause and database_error(cause):
+        case asyncpg.TooManyConnectionsError():
+            return (
+                "end sessions (`select * from pg_stat_activity` lists them), or raise PostgreSQL's"
+                " max_connections, or the CONNECTION LIMIT of the database or the role."
+            )
+        case asyncpg.InvalidCatalogNameError():
+            return "create the database, or correct its name in HOOKLINE_DATABASE_URL."
+        case asyncpg.InvalidAuthorizationSpecificationError():
+            return "correct the user or the password in HOOKLINE_DATABASE_URL."
+    return "start it, open the way to it, or correct HOOKLINE_DATABASE_URL."
 
 
 async def _looked_at(settings: Settings, dsn: str, engine: AsyncEngine) -> list[Finding]:
+    sessions = await _sessions(dsn)
+    if sessions.failed:
+        return [sessions]  # where they are shared, whatever else is asked may fail
     async with engine.connect() as connection:
         wrong = await faults(connection)
     facts = await read_facts(engine)
     found = [
         _latency(facts),
         *_server(facts, dict(wrong)),
-        await _sessions(dsn),
+        sessions,
         _connections(settings, facts),
         await _clock(engine),
         _migration(facts),
@@ -114,7 +136,7 @@ def _connections(settings: Settings, facts: DatabaseFacts) -> Finding:
     return warning(
         "connections",
         f"{told}, and one more process may take {needed}",
-        "raise PostgreSQL's max_connections, or lower DATABASE_POOL_SIZE.",
+        f"raise {_LIMITS[facts.limited_by]}, or lower DATABASE_POOL_SIZE.",
     )
 
 

@@ -93,8 +93,9 @@ class DatabaseFacts:
     version: str
     encoding: str
     size: int  # bytes
-    connections: int
+    connections: int  # under the limit that leaves the fewest
     most_connections: int
+    limited_by: str  # whose limit that is: server, database or role
     latency: float
     revision: str | None  # the migration that it is at
     days: Days | None
@@ -115,7 +116,8 @@ async def read_facts(engine: AsyncEngine) -> DatabaseFacts:
         encoding=found.encoding,
         size=found.bytes,
         connections=found.connections,
-        most_connections=found.most_connections,
+        most_connections=int(found.most_connections),
+        limited_by=found.limited_by,
         latency=latency,
         revision=revision,
         days=None if days is None else Days(found.kept, *days),
