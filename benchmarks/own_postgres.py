@@ -1,9 +1,8 @@
-"""A Postgres of a benchmark's own, migrated and thrown away afterwards."""
+"""A Postgres of a benchmark's own, migrated; thrown away afterwards unless it has a folder."""
 
-import os
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
 
 from hookline.db.embedded import EmbeddedPostgres
@@ -11,11 +10,14 @@ from hookline.db.migrate import migrate_at
 
 
 @asynccontextmanager
-async def own_postgres(**settings: str) -> AsyncIterator[str]:
-    """Start the bundled Postgres in a temporary folder, with these settings; give its address."""
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o711)  # noqa: PTH101, S103 - Postgres has a user of its own here
+async def own_postgres(keep: Path | None = None, **settings: str) -> AsyncIterator[str]:
+    """Start the bundled Postgres with these settings; give its address.
+
+    It lies in a temporary folder, or in the one to keep, and is found there the next time.
+    """
+    with nullcontext(str(keep)) if keep else tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
+        _make(home)
         server = EmbeddedPostgres(home / "data", system_dir=home / "system_dir", settings=settings)
         dsn = await server.start()
         try:
@@ -23,3 +25,8 @@ async def own_postgres(**settings: str) -> AsyncIterator[str]:
             yield dsn
         finally:
             await server.stop()
+
+
+def _make(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o711)  # Postgres has a user of its own here
