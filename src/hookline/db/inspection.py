@@ -20,6 +20,7 @@ from hookline.logs import get_logger
 
 OLDEST_SERVER = 15  # the oldest Postgres that Hookline is tested against
 _ENCODING = "UTF8"
+_ROUND_TRIPS = 3
 _FAULTS = text(statement("db/faults"))
 _FACTS = text(statement("db/facts"))
 _MARK = "select current_setting('hookline.session', true)"
@@ -88,7 +89,7 @@ class Days:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseFacts:
-    """A database as it was a moment ago; `latency` is one round trip in seconds."""
+    """A database as it was a moment ago."""
 
     version: str
     encoding: str
@@ -96,7 +97,7 @@ class DatabaseFacts:
     connections: int  # under the limit that leaves the fewest
     most_connections: int
     limited_by: str  # whose limit that is: server, database or role
-    latency: float
+    latency: float  # seconds of the quickest round trip of a few
     revision: str | None  # the migration that it is at
     days: Days | None
 
@@ -105,9 +106,7 @@ async def read_facts(engine: AsyncEngine) -> DatabaseFacts:
     """Ask a database for its facts. Raises Unavailable."""
     with unavailable_when_away():
         async with engine.connect() as connection:
-            began = perf_counter()
-            await connection.execute(text("select 1"))
-            latency = perf_counter() - began
+            latency = min([await _round_trip(connection) for _ in range(_ROUND_TRIPS)])
             found = (await connection.execute(_FACTS)).one()
             revision = await connection.run_sync(current_revision)
     days = days_between(found.oldest, found.newest)
@@ -122,6 +121,12 @@ async def read_facts(engine: AsyncEngine) -> DatabaseFacts:
         revision=revision,
         days=None if days is None else Days(found.kept, *days),
     )
+
+
+async def _round_trip(connection: AsyncConnection) -> float:
+    began = perf_counter()
+    await connection.execute(text("select 1"))
+    return perf_counter() - began
 
 
 def current_revision(connection: Connection) -> str | None:
