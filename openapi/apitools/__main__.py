@@ -97,7 +97,6 @@ def _say(text: str) -> None:
 
 
 _COMMANDS: dict[str, tuple[Callable[[], None], str]] = {
-    "install": (node.install, "install the npm packages"),
     "install-go": (lambda: _install("Go", go), "build oapi-codegen"),
     "install-java": (lambda: _install("Java", java), "download openapi-generator"),
     "lint": (_lint, "hold the document to redocly.yaml"),

