@@ -77,7 +77,7 @@ clients: .venv/dev .venv/npm .venv/generator .venv/go .venv/java  ## Python, Typ
 api-changelog: .venv/dev  ## what changed in the API, from its description's history, into docs/api-changelog.md
 	@$(API) changelog
 
-format: .venv/dev console/node_modules/.package-lock.json  ## put every file in shape, the settings into the README, the console's texts into its languages
+format: .venv/dev console/node_modules/.package-lock.json  ## put every file in shape, the settings into docs/settings.md, the console's texts into its languages
 	@$(BIN)/ruff check --fix-only . ; $(BIN)/ruff format .
 	@$(NPM) run --silent format
 	@PYTHONPATH=tests $(BIN)/python -m support.readme

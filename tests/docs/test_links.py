@@ -8,7 +8,7 @@ import pytest
 from support.readme import README, ROOT
 
 INDEX = ROOT / "docs/README.md"
-DOCUMENTS = [README, *sorted((ROOT / "docs").glob("**/*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("**/*.md"))]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 

@@ -1,4 +1,4 @@
-"""The README as readers use it: its code blocks, and the table of settings that is written in it.
+"""The documents as readers use them: code blocks, and the table of settings that is written in one.
 
 `PYTHONPATH=tests python -m support.readme` writes the table anew; `make format` does.
 """
@@ -11,20 +11,21 @@ from hookline.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
+SETTINGS = ROOT / "docs" / "settings.md"
 _BEGIN, _END = "<!-- settings: written by `make format` -->", "<!-- end of settings -->"
 
 
-def code_blocks(language: str, *, under: str) -> list[str]:
-    """Return the README's blocks of a language in the section of this title."""
-    text = README.read_text(encoding="utf-8")
+def code_blocks(language: str, *, under: str, of: Path = README) -> list[str]:
+    """Return a document's blocks of a language in the section of this title."""
+    text = of.read_text(encoding="utf-8")
     _, found, rest = text.partition(f"\n## {under}\n")
-    assert found, f"the README has no section {under!r}"
+    assert found, f"{of.name} has no section {under!r}"
     section = rest.partition("\n## ")[0]
     return re.findall(rf"^```{language}\n(.*?)^```", section, re.DOTALL | re.MULTILINE)
 
 
 def with_settings(text: str) -> str:
-    """Return the README's text with the table of the settings as they are now."""
+    """Return the text with the table of the settings as they are now."""
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
     return f"{before}{_BEGIN}\n{settings_table()}{_END}{after}"
@@ -51,7 +52,7 @@ def _sentence(description: str | None) -> str:
 
 def main() -> None:
     """Write the table."""
-    README.write_text(with_settings(README.read_text(encoding="utf-8")), encoding="utf-8")
+    SETTINGS.write_text(with_settings(SETTINGS.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

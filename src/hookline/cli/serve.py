@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from hookline.settings import Settings, StartSecrets
     from hookline.tracing import Tracing
 
+_CONSOLE = Path(__file__).parents[1] / "console" / "index.html"  # what its build left
+
 
 def serve(
     *,
@@ -229,13 +231,14 @@ class _Run:
         address = address_of(self.taken)
         facts = [
             ("API", f"{address}/v1"),
-            ("Console", f"{address}/console/"),
+            ("Console", f"{address}/console/" if _CONSOLE.is_file() else "not built: make console"),
             ("Docs", f"{address}/docs"),
         ]
         kept = self.settings.data_dir / ADMIN_KEY_FILE
         if self.secrets.admin_key_is_new:
             facts.append(("Admin key", self.secrets.admin_key.get_secret_value()))
             facts.append(("", f"shown this once; kept in {kept}"))
+            facts.append(("Next", "sign in to the console with it, or go on with README.md"))
         elif self.settings.admin_key is None:
             facts.append(("Admin key", f"in {kept}"))
         return facts
