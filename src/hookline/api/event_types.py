@@ -16,7 +16,7 @@ from hookline.api.services import ServicesDep
 from hookline.domain.catalogue import EventFormat, EventType, Group
 from hookline.errors import Forbidden
 from hookline.integrations.event_types import KeptType, UnknownType, WantedType
-from hookline.integrations.fields import PRINTABLE, Document, Moment, Switch
+from hookline.integrations.fields import NULL_IS_DEFAULT, PRINTABLE, Document, Moment, Switch
 from hookline.integrations.requests import PatchDocument
 
 router = APIRouter(prefix="/v1/event-types", tags=["Event types"], route_class=EventsRoute)
@@ -127,12 +127,15 @@ class EventTypePut(PatchDocument):
         PRINTABLE,
     ]
     description: Annotated[
-        str, Field(max_length=1000, description="When it is sent, in a sentence."), PRINTABLE
+        str,
+        Field(max_length=1000, description="When it is sent, in a sentence."),
+        PRINTABLE,
+        NULL_IS_DEFAULT,
     ] = ""
-    format: EventFormat = Field(
+    format: Annotated[EventFormat, NULL_IS_DEFAULT] = Field(
         default=EventFormat.JSON, description="What the content is: `json`, or one `text`."
     )
-    licensed: Switch = Field(
+    licensed: Annotated[Switch, NULL_IS_DEFAULT] = Field(
         default=False,
         description="Whether the licence rule for presence events covers it.",
     )

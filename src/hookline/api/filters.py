@@ -17,6 +17,7 @@ from hookline.domain.filters import parse_filter
 from hookline.domain.omissions import parse_omit
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import (
+    NULL_IS_DEFAULT,
     Document,
     EventPattern,
     IntegrationId,
@@ -40,8 +41,10 @@ _GivenEvent = Annotated[
 class FilterTrialRequest(RequestDocument):
     """What to try, and on which events: without `events` and `integrationId`, the examples."""
 
-    filter: EventPattern | None = Field(description="The event pattern to try; `null`: all pass.")
-    omit: OmitPaths = Field(default_factory=list)
+    filter: EventPattern | None = Field(
+        description="The event pattern to try; `null` or `{}`: all pass."
+    )
+    omit: Annotated[OmitPaths, NULL_IS_DEFAULT] = Field(default_factory=list)
     events: list[_GivenEvent] | None = Field(
         None,
         min_length=1,
@@ -97,7 +100,7 @@ async def try_filter(
     of the last 100 of its PBX or company, or else the catalogue's examples. Nothing is sent, and
     nothing is kept.
     """
-    pattern = None if trial.filter is None else parse_filter(trial.filter)
+    pattern = parse_filter(trial.filter) if trial.filter else None
     omit = parse_omit(trial.omit)
     samples = await _samples(services, caller, trial)
     steps = try_in_steps(samples, pattern, omit, trial.integration_id)

@@ -32,6 +32,7 @@ from hookline.errors import FieldProblem, InvalidInput
 from hookline.history.jobs import new_job
 from hookline.history.schemas import Erasure, ErasurePage, Replay, ReplayPage, ReplayStart
 from hookline.integrations.fields import (
+    NULL_IS_DEFAULT,
     PRINTABLE,
     CompanyId,
     PbxSerial,
@@ -77,7 +78,7 @@ class ReplayCreate(RequestDocument):
         description="Only these types of events. Left out: all of them.",
         examples=[["call:completed"]],
     )
-    missing: Switch = Field(
+    missing: Annotated[Switch, NULL_IS_DEFAULT] = Field(
         default=False,
         description="Send also the events of the integration's PBX or company that it has no "
         "delivery of, from before it existed or while it was disabled, and would get today.",
@@ -87,7 +88,7 @@ class ReplayCreate(RequestDocument):
         description="How many deliveries a second are queued at most. `null`: as many as it takes.",
         examples=[20],
     )
-    dry_run: Switch = Field(
+    dry_run: Annotated[Switch, NULL_IS_DEFAULT] = Field(
         default=False, description="Only count; nothing is queued, and the answer is a 200."
     )
 

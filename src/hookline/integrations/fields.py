@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -17,7 +18,7 @@ from pydantic import (
 )
 from pydantic.alias_generators import to_camel
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core import CoreSchema, PydanticCustomError, PydanticUseDefault
 from typing_extensions import TypeAliasType
 
 from hookline.domain.omissions import LONGEST_PATH, MOST_PATHS
@@ -45,6 +46,24 @@ PRINTABLE = AfterValidator(_printable)
 
 It stands behind the bounds of a field: `Annotated[str, Field(…), PRINTABLE]`.
 """
+
+
+def _default_for_null(value: object) -> object:
+    if value is None:
+        raise PydanticUseDefault
+    return value
+
+
+def _without_nulls(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: each for name, each in value.items() if each is not None}
+    return value
+
+
+NULL_IS_DEFAULT = BeforeValidator(_default_for_null)
+"""Takes null for a field that is left out: `Annotated[int, NULL_IS_DEFAULT] = Field(24, …)`."""
+NULLS_ARE_LEFT_OUT = BeforeValidator(_without_nulls)
+"""Takes null in a map for an entry that is left out, as a merge patch into nothing does."""
 
 IntegrationId = Annotated[
     str,

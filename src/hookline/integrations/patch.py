@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hookline.db.models import Integration as Row
-from hookline.domain.targets import TransmissionType, host_of, is_fifo
+from hookline.domain.targets import Ordering, TransmissionType, host_of, is_fifo
 from hookline.errors import DecryptionFailed
 from hookline.integrations.checks import Checks
 from hookline.integrations.encryption import (
@@ -23,7 +23,7 @@ from hookline.security.secrets import KeyRing
 
 READ_ONLY = "This is read-only, and reads otherwise than was sent."
 _WHOLE_KEY = "Four characters are the end of the kept key's id; send both parts of a new key whole."
-_NULLABLE = {"name", "filter", "omit", "delivery", "max_in_flight", "rate_limit"}
+_NULLABLE = {"name", "filter", "omit", "delivery", "ordering", "max_in_flight", "rate_limit"}
 _NO_NULL = "This can't be removed; send a value, or leave the field out."
 
 
@@ -75,8 +75,8 @@ def apply_patch(
     if "name" in patch.model_fields_set:
         _rename(patch.name, row)
     row.name = row.name if row.named else host_name(row.url)
-    if patch.ordering is not None and not is_fifo(TransmissionType(row.type), row.url):
-        row.ordering = patch.ordering
+    if "ordering" in patch.model_fields_set and not is_fifo(TransmissionType(row.type), row.url):
+        row.ordering = patch.ordering or Ordering.NONE
     for name in patch.model_fields_set & {"max_in_flight", "rate_limit"}:
         setattr(row, name, getattr(patch, name))
     if patch.enabled is not None:

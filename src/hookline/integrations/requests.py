@@ -16,6 +16,8 @@ from hookline.integrations.fields import (
     DELIVERY_EXAMPLES,
     HEADER_BOUNDS,
     MAX_IN_FLIGHT,
+    NULL_IS_DEFAULT,
+    NULLS_ARE_LEFT_OUT,
     RATE_LIMIT,
     RETENTION_DAYS,
     SHOWN_OF_ACCESS_KEY,
@@ -48,7 +50,9 @@ class WebhookTransmissionCreate(RequestDocument):
 
     type: Literal[TransmissionType.WEBHOOK] = Field(description="An HTTPS webhook.")
     url: TargetUrl
-    headers: CustomHeaders = Field(default_factory=dict)
+    headers: Annotated[CustomHeaders, NULLS_ARE_LEFT_OUT, NULL_IS_DEFAULT] = Field(
+        default_factory=dict
+    )
 
 
 class SqsTransmissionCreate(RequestDocument):
@@ -104,13 +108,15 @@ class IntegrationCreate(RequestDocument):
     )
     enabled: Switch = Field(default=True, description="Whether it gets events from the start.")
     transmission: TransmissionCreate
-    events: EventSelection
+    events: Annotated[EventSelection, NULLS_ARE_LEFT_OUT]
     filter: EventPattern | None = Field(
         default_factory=lambda: None,  # a default that isn't described: null has a meaning here
         description="Left out or `null`: all events of the chosen types pass.",
     )
-    omit: OmitPaths = Field(default_factory=list)
-    delivery: DeliveryByGroupCreate = Field(default_factory=dict)
+    omit: Annotated[OmitPaths, NULL_IS_DEFAULT] = Field(default_factory=list)
+    delivery: Annotated[DeliveryByGroupCreate, NULLS_ARE_LEFT_OUT, NULL_IS_DEFAULT] = Field(
+        default_factory=dict
+    )
     ordering: OrderingField | None = None
     max_in_flight: MaxInFlight | None = Field(
         default_factory=lambda: None,  # a default that isn't described: null has a meaning here
@@ -259,7 +265,7 @@ class IntegrationPatch(PatchDocument):
 class SecretRotationRequest(RequestDocument):
     """How to rotate a secret."""
 
-    grace_period_hours: int = Field(
+    grace_period_hours: Annotated[int, NULL_IS_DEFAULT] = Field(
         24,
         ge=0,
         le=720,
@@ -287,7 +293,7 @@ class PbxFields(RequestDocument):
 
     company: CompanyId
     license: PbxLicence
-    presence_events: Switch = Field(
+    presence_events: Annotated[Switch, NULL_IS_DEFAULT] = Field(
         default=False,
         description="Whether a `collaboration` PBX sends presence events. Without meaning for "
         "`x-bees`, which always does.",
