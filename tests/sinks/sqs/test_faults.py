@@ -72,6 +72,13 @@ def unused_port() -> int:
         (answering(200, b"[]"), ErrorKind.PROTOCOL, None),
         (answering(200, b'{"Successful": [{"Id": "7"}]}'), ErrorKind.PROTOCOL, None),
         (answering(200, b'{"Successful": "' + b"x" * 300_000 + b'"}'), ErrorKind.PROTOCOL, None),
+        (answering(200, b'{"Successful": "x", "Failed": 7}'), ErrorKind.PROTOCOL, None),
+        (answering(200, b'{"Successful": [7, null, {"Id": {}}]}'), ErrorKind.PROTOCOL, None),
+        (answering(200, b'{"Successful": [{"Id": [0]}]}'), ErrorKind.PROTOCOL, None),
+        (answering(200, b'{"Failed": [null], "Successful": [null]}'), ErrorKind.PROTOCOL, None),
+        (answering(500, b'"x"'), ErrorKind.PROTOCOL, None),
+        (answering(500, b'[{"__type": 7}]'), ErrorKind.PROTOCOL, None),
+        (answering(500, b'{"__type": {"a": 7}, "message": [7]}'), ErrorKind.PROTOCOL, None),
     ],
 )
 async def test_what_may_pass_is_retried_later_and_asked_once(

@@ -35,6 +35,7 @@ from hookline.sinks.sqs.outcomes import Answer, refused, taken, unanswered
 
 log = get_logger(__name__)
 _LONGEST_DETAIL = 300  # characters in a log line
+_ODD_JSON = (AttributeError, KeyError, TypeError, ValueError)  # of those who read other shapes
 
 
 class Factory:
@@ -81,6 +82,7 @@ class AwsClient:
             entry["Id"] = str(index)
         try:
             result = await self._boto.send_message_batch(QueueUrl=queue_url, Entries=entries)
+            return _answers(result, len(entries))
         except ClientError as error:
             return [_refusal(error)] * len(entries)
         except Unanswered as error:
@@ -89,7 +91,9 @@ class AwsClient:
         except (BotoCoreError, ResponseParserError) as error:
             _tell_operator(queue_url, error)
             return [unanswered(ErrorKind.PROTOCOL)] * len(entries)
-        return _answers(result, len(entries))
+        except _ODD_JSON as error:
+            log.info("sqs.odd_answer", queue=queue_url, exc_info=error)
+            return [unanswered(ErrorKind.PROTOCOL)] * len(entries)
 
     async def aclose(self) -> None:
         """Close every connection."""
@@ -125,8 +129,8 @@ def _refusal(error: ClientError) -> Answer:
 
 def _answers(result: dict[str, Any], count: int) -> list[Answer]:  # Any: AWS's answer, parsed
     status = result["ResponseMetadata"]["HTTPStatusCode"]
-    answers = {entry.get("Id"): taken(entry, status) for entry in result.get("Successful") or ()}
-    for entry in result.get("Failed") or ():
+    answers = {entry.get("Id"): taken(entry, status) for entry in _entries(result, "Successful")}
+    for entry in _entries(result, "Failed"):
         answers[entry.get("Id")] = refused(
             str(entry.get("Code", "")),
             str(entry.get("Message", "")),
@@ -135,6 +139,11 @@ def _answers(result: dict[str, Any], count: int) -> list[Answer]:  # Any: AWS's 
         )
     missing = unanswered(ErrorKind.PROTOCOL, "Its answer does not name this message.")
     return [answers.get(str(index), missing) for index in range(count)]
+
+
+def _entries(result: dict[str, Any], kind: str) -> list[dict[str, Any]]:  # Any: as above
+    """Return the entries of one kind; a null among them is None."""
+    return [entry for entry in result.get(kind) or () if entry]
 
 
 def _http_session(tls: ssl.SSLContext, resolver: VettedResolver | None, **_: object) -> HttpSession:
