@@ -53,6 +53,14 @@ async def test_many_in_one_segment_are_answered_in_order() -> None:
     assert [body for _, _, body in found] == [b'{"got":%d}' % n for n in [*range(20), 0]]
 
 
+async def test_what_is_pipelined_is_no_idle_connection() -> None:
+    """The time that a connection may be idle for does not run while the next one is answered."""
+    late = b"GET /late HTTP/1.1\r\nhost: a\r\n%b\r\n"
+    async with serving() as dial:
+        found = await answers(dial, posted(b"{}") + late % b"" + late % (LAST + b"\r\n"))
+    assert [body for _, _, body in found] == [b'{"got":2}', b"late", b"late"]
+
+
 async def test_what_is_answered_is_freed_without_the_garbage_collector() -> None:
     """Rings of objects, thousands a second, would stop everything for 40 ms every second."""
     many = posted(b"{}") * 50

@@ -34,6 +34,12 @@ async def large(_request: Request) -> Response:
     return PlainTextResponse("x" * 50_000_000)
 
 
+async def late(_request: Request) -> Response:
+    """Answer long after an idle connection would have been closed."""
+    await asyncio.sleep(4 * BRIEFLY)
+    return PlainTextResponse("late")
+
+
 async def whence(request: Request) -> Response:
     assert request.client is not None
     return PlainTextResponse(f"{request.url.scheme} {request.client.host}")
@@ -51,6 +57,7 @@ ROUTES = Router(
         Route("/echo", echo, methods=["POST"]),
         Route("/early", early, methods=["POST"]),
         Route("/large", large),
+        Route("/late", late),
         Route("/whence", whence),
         Route("/accept", accept, methods=["POST"]),
     ]

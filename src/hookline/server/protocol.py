@@ -198,7 +198,7 @@ class Connection(HttpToolsProtocol):
         super().on_response_complete()
         self._unset_keepalive_if_required()  # `deadline` says it
         self.idle_since = self.loop.time()
-        if not (self._in_message or self.lingers):
+        if not (self.busy or self._in_message or self.lingers):  # busy: with what was pipelined
             self.deadline = self.idle_since + self.timeout_keep_alive
 
     def shutdown(self) -> None:
