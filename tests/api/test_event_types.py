@@ -55,6 +55,7 @@ async def test_a_type_is_added_changed_and_deleted(api: Api, name: str) -> None:
     assert listed == {key: told[key] for key in listed}
     assert listed["example"] == an_event(type=name)
     assert list(await types_of(api, "call"))[-1] == name  # behind the built-in ones
+    assert (await api.put(f"{ALL}/{name}", listed)).json() == told  # as it is listed
 
     assert (await put(api, name, title="Parked", format="text")).status_code == 200
     changed = (await types_of(api, "call"))[name]

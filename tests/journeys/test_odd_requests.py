@@ -59,6 +59,31 @@ async def test_what_is_odd_and_right_is_taken(wire: Wire, line: bytes, rest: byt
     assert [each.status for each in before] == [100] * (b"expect" in rest)
 
 
+RETRY = b"POST /v1/deliveries/01a21a49-2c86-714b-a65a-0dda7bf3e67e/retry HTTP/1.1"
+CANCEL = b"POST /v1/replays/01a21a49-2c86-714b-a65a-0dda7bf3e67e/cancel HTTP/1.1"
+
+
+@pytest.mark.parametrize("line", [RETRY, CANCEL], ids=["retry", "cancel"])
+async def test_a_post_that_needs_no_body_refuses_what_it_would_ignore(
+    wire: Wire, line: bytes
+) -> None:
+    for body, status in (
+        (with_length(b""), 404),
+        (with_length(b"{}"), 404),
+        (in_chunks(b""), 404),
+        (with_length(b'{"delay": 5}'), 422),
+        (with_length(b"[1]"), 400),
+        (with_length(b"{"), 400),
+        (b"content-encoding: gzip\r\n" + with_length(b"x"), 415),
+        (with_length(b" " * (1024 * 1024 + 1)), 413),
+    ):
+        [answer] = await wire.ask(wire.head(line) + body)
+        assert answer.status == status, answer.body
+        if status == 422:
+            [problem] = json.loads(answer.body)["errors"]
+            assert problem["path"] == "delay"
+
+
 REFUSED = {
     "a byte order mark": (SEND, with_length(MARK + EVENT), 400, "byte order mark"),
     "in a batch": (SEND_BATCH, with_length(MARK + BATCH), 400, "byte order mark"),
@@ -202,7 +227,8 @@ async def test_the_first_and_the_last_moment_of_all_are_times_to_ask_for(wire: W
         wire.head(b"POST /v1/%b HTTP/1.1" % name, last=False) + with_length(body)
         for name, body in bodies
     ]
-    answers = await wire.ask(*requests, wire.head(ALIVE) + b"\r\n")
+    pipelined = b"".join(requests) + wire.head(ALIVE) + b"\r\n"  # at once: idle for 1 s is closed
+    answers = await wire.ask(pipelined)
     assert len(answers) == len(requests) + 1
     assert {each.status for each in answers[: -len(bodies) - 1]} == {200}
     kinds = {each.status for each in answers[-len(bodies) - 1 : -1]}

@@ -11,7 +11,9 @@ from time import thread_time
 from typing import Any, ClassVar, Final
 
 from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from pydantic import ValidationError
 
 from hookline.api.auth import authenticate
 from hookline.api.fairness import HeldBody
@@ -19,6 +21,7 @@ from hookline.api.parameters import Handler, StrictRoute
 from hookline.api.services import services_of
 from hookline.domain.documents import parse_unambiguous
 from hookline.errors import MalformedBody, TooLarge, UnsupportedBody
+from hookline.integrations.fields import RequestDocument
 
 MOST_BYTES = 1024 * 1024  # an integration takes a few kilobytes
 _DEEPEST = 16  # an integration nests four levels
@@ -64,6 +67,7 @@ class JsonRoute(StrictRoute):
         self._with_charged_validation()
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
+        refuses_body = not takes_body and "POST" in (self.methods or ())
         types = _types_of(self)
 
         async def guarded(request: Request) -> Response:
@@ -75,7 +79,7 @@ class JsonRoute(StrictRoute):
                     await cpu.turn(principal)
                     return await cpu.measured(principal, handle(request))
             await cpu.turn(principal)
-            if not takes_body:
+            if not (takes_body or refuses_body):
                 return await cpu.measured(principal, handle(request))
             key_id, spent = principal.key_id, _Spent()
             with services.bodies.of(key_id) as held:
@@ -83,6 +87,8 @@ class JsonRoute(StrictRoute):
                 token = _SPENT.set(spent)
                 try:
                     told = _with_document(request, types, raw, spent, self.deepest)
+                    if refuses_body:
+                        _refuse_fields(await told.json())
                     return await cpu.measured(principal, handle(told))
                 finally:
                     _SPENT.reset(token)
@@ -94,6 +100,10 @@ class JsonRoute(StrictRoute):
         """Have what validates the body note its CPU time."""
         for field in self.dependant.body_params:
             field.validate = _charged(field.validate)  # type: ignore[method-assign]  # no hook of FastAPI's
+
+
+class _NoFields(RequestDocument):
+    """The body of a POST that needs none."""
 
 
 class EventsRoute(JsonRoute):
@@ -159,7 +169,7 @@ def _announced(request: Request, most: int) -> int:
 
 def _with_document(
     request: Request, types: Sequence[str], raw: bytes, spent: _Spent, deepest: int
-) -> Request:
+) -> _ReadRequest:
     """Parse a body; the CPU time counts, also where the body is refused."""
     with spent.measuring():
         if not raw.strip():
@@ -169,6 +179,15 @@ def _with_document(
         if not isinstance(document, dict):
             raise MalformedBody("The body must be one JSON object.")
         return _ReadRequest(request, raw, document)
+
+
+def _refuse_fields(document: object) -> None:
+    """Refuse every field that is sent where none is taken; nothing and an empty object are fine."""
+    try:
+        _NoFields.model_validate(document or {})
+    except ValidationError as error:
+        found = [{**each, "loc": ("body", *each["loc"])} for each in error.errors()]
+        raise RequestValidationError(found) from error
 
 
 def _charged(validate: Validate) -> Validate:

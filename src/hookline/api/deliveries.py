@@ -91,7 +91,9 @@ async def get_delivery(
 
 
 @router.post(
-    "/deliveries/{deliveryId}/retry", status_code=202, responses=failures(403, 404, 409, 422)
+    "/deliveries/{deliveryId}/retry",
+    status_code=202,
+    responses=failures(400, 403, 404, 409, 413, 415, 422),
 )
 async def retry_delivery(
     *,

@@ -53,6 +53,7 @@ class EventTypeDescription(Document):
     """One kind of event."""
 
     name: str = Field(description="The name in `type`.", examples=["call:completed"])
+    group: str = Field(description="The group that it belongs to.", examples=["call"])
     title: str = Field(description="The name for people.", examples=["Call completed"])
     description: str = Field(description="When it is sent, and what it tells.")
     format: EventFormat = Field(
@@ -145,7 +146,6 @@ class EventTypePut(PatchDocument):
 class CustomEventType(EventTypeDescription):
     """An event type that an administrator added to the catalogue."""
 
-    group: str = Field(description="The group that it belongs to.", examples=["call"])
     updated_at: Moment = Field(description="When it was last changed.")
 
 
@@ -226,6 +226,7 @@ def _group(group: Group) -> EventGroup:
 def _described(kind: EventType) -> Mapping[str, Any]:  # Any: a document's fields
     return {
         "name": kind.name,
+        "group": kind.group,
         "title": kind.title,
         "description": kind.description,
         "format": kind.format,
@@ -237,7 +238,7 @@ def _described(kind: EventType) -> Mapping[str, Any]:  # Any: a document's field
 
 def _custom(kept: KeptType) -> CustomEventType:
     kind = kept.kind
-    return CustomEventType(**_described(kind), group=kind.group, updated_at=kept.updated_at)
+    return CustomEventType(**_described(kind), updated_at=kept.updated_at)
 
 
 def _unknown(found: UnknownType) -> UnknownEventType:

@@ -166,7 +166,7 @@ async def get_replay(*, caller: Manager, services: ServicesDep, replay_id: Repla
     return _replay(await services.jobs.read(caller, found, JobKind.REPLAY))
 
 
-@replays.post("/replays/{replay_id}/cancel", responses=failures(403, 404, 422))
+@replays.post("/replays/{replay_id}/cancel", responses=failures(400, 403, 404, 413, 415, 422))
 async def cancel_replay(*, caller: Manager, services: ServicesDep, replay_id: ReplayPath) -> Replay:
     """Cancel a replay.
 

@@ -39,6 +39,7 @@ ANSWERS: Final[dict[str, object]] = {
                 "types": [
                     {
                         "name": "presence:telephony",
+                        "group": "presence",
                         "title": "Telephone status",
                         "description": "What a user's telephone does changes.",
                         "format": "json",
@@ -52,6 +53,7 @@ ANSWERS: Final[dict[str, object]] = {
     },
     "putEventType": {
         "name": "call:live:parked",
+        "group": "call",
         "title": "Call parked",
         "description": "A call was parked.",
         "format": "json",
@@ -65,7 +67,6 @@ ANSWERS: Final[dict[str, object]] = {
             "type": "call:live:parked",
             "data": {"direction": "inbound", "slot": "71"},
         },
-        "group": "call",
         "updatedAt": "2026-01-31T12:00:00Z",
     },
     "createIntegration": {
