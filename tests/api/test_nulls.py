@@ -108,6 +108,6 @@ async def test_every_other_request_takes_null_for_what_may_be_left_out(service: 
         described = schemas[name]
         optional = set(described["properties"]) - set(described.get("required", ())) - AMBIGUOUS
         assert optional, name
-        body = dict.fromkeys(optional) | needed
+        body: Json = dict.fromkeys(optional) | needed
         answer = await service.api.request(method, path, json=body)
         assert answer.is_success, f"{name}: {answer.text}"
