@@ -19,7 +19,7 @@ class Client:
         self.client = (host, 1)
         self.busy, self.idle_since = busy, idle_since
         self.key: UUID | None = None
-        self.ended = False
+        self.ended = self.lingers = False
         self.dropped = asyncio.Event()
 
     def drop_more(self) -> None:
@@ -111,6 +111,23 @@ async def test_places_of_connections_that_ended_are_free_again() -> None:
         connections.left(client)  # type: ignore[arg-type]  # twice does no harm
         assert not client.ended
         await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("key", [uuid4(), None])
+def test_so_many_are_read_on_after_their_answer_and_the_oldest_goes_for_one_more(
+    key: UUID | None,
+) -> None:
+    connections = Connections(ConnectionLimits(200))
+    clients = [Client() for _ in range(40)]
+    other = Client("192.0.2.2")
+    for client in [other, *clients]:
+        connections.admit(client)  # type: ignore[arg-type]  # all that it looks at
+        if key is not None and client is not other:
+            connections.authenticated(client, key)  # type: ignore[arg-type]  # the same
+        client.lingers = True
+        connections.lingers(client)  # type: ignore[arg-type]  # the same
+    assert [client.ended for client in clients] == [True] * 8 + [False] * 32
+    assert not other.ended
 
 
 async def test_what_is_read_for_its_senders_sake_alone_is_read_a_few_at_a_time() -> None:

@@ -12,10 +12,12 @@ from hookline.server.connections import ConnectionLimits
 from support.raw_server import (
     BRIEFLY,
     SOON,
+    WAITS,
     Dial,
     everything,
     refused_in_time,
     serving,
+    status,
 )
 
 pytestmark = pytest.mark.usefixtures("impatient")
@@ -152,6 +154,37 @@ async def test_a_connection_ends_soon_after_an_early_answer() -> None:
         writer.write(b"POST /early HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n")
         assert (await everything(reader)).endswith(b"\r\n\r\nno")
         assert await refused_in_time(writer, b"a") > 0
+
+
+def kept() -> int:
+    """Return how many bytes of bodies are kept for requests."""
+    cycles = [each for each in gc.get_objects() if isinstance(each, RequestResponseCycle)]
+    return sum(len(each.body) for each in cycles)
+
+
+async def test_little_of_a_body_is_kept_for_a_request_that_waits_and_none_of_it_afterwards() -> (
+    None
+):
+    began, may_answer = asyncio.Event(), asyncio.Event()
+    WAITS.append((began, may_answer))
+    async with serving() as dial:
+        reader, writer = await dial()
+        head = b"POST /waiting HTTP/1.1\r\nhost: a\r\ncontent-length: 900000\r\n\r\n"
+        writer.write(head + b"x" * 800_000)
+        await began.wait()
+        assert await status(dial) == b"HTTP/1.1 200 OK"
+        assert 0 < kept() <= 16 * 1024
+        may_answer.set()
+        assert b"at last" in await reader.readuntil(b"at last")
+        assert kept() == 0
+
+
+async def test_more_headers_than_anybody_sends_are_refused() -> None:
+    async with serving() as dial:
+        few = await answers(dial, posted(b"{}", LAST, *[b"a: b"] * 120))
+        many = await answers(dial, posted(b"{}", LAST, *[b"a: b"] * 129))
+        unended = await answers(dial, b"POST / HTTP/1.1\r\n" + b"a:\r\n" * 4_000)
+    assert [each[0][:3] for each in few + many + unended] == [b"202", b"431", b"431"]
 
 
 async def test_a_request_is_answered_whatever_follows_it() -> None:

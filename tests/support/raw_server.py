@@ -30,6 +30,14 @@ async def early(_request: Request) -> Response:
     return PlainTextResponse("no", 401)
 
 
+async def waiting(_request: Request) -> Response:
+    """Answer when the test says so, and read no body."""
+    began, may_answer = WAITS.pop()
+    began.set()
+    await may_answer.wait()
+    return PlainTextResponse("at last")
+
+
 async def large(_request: Request) -> Response:
     return PlainTextResponse("x" * 50_000_000)
 
@@ -46,6 +54,8 @@ async def whence(request: Request) -> Response:
 
 
 KEY = uuid4()
+WAITS: list[tuple[asyncio.Event, asyncio.Event]] = []
+"""For the next request to `/waiting`: what it sets when it begins, and what it waits for."""
 
 
 async def accept(request: Request) -> Response:
@@ -58,6 +68,7 @@ ROUTES = Router(
         Route("/early", early, methods=["POST"]),
         Route("/large", large),
         Route("/late", late),
+        Route("/waiting", waiting, methods=["POST"]),
         Route("/whence", whence),
         Route("/accept", accept, methods=["POST"]),
     ]

@@ -130,7 +130,7 @@ OF_TRANSPORT: Mapping[int, tuple[Kind, str]] = {
     ),
     431: (
         Kind("headers-too-large", 431, "The headers are too large"),
-        "The request's line and headers have more than 64 KiB; send fewer.",
+        "The request's line and headers have more than 64 KiB, or are more than 128; send fewer.",
     ),
     501: (
         Kind("not-implemented", 501, "This is not done here"),

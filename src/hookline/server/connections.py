@@ -19,9 +19,10 @@ from hookline.background import Periodic
 if TYPE_CHECKING:
     from hookline.server.protocol import Connection
 
-Name = TypeVar("Name", str, UUID)
+Name = TypeVar("Name", str, UUID, UUID | str)
 
 CHECKED_EVERY = 1.0  # seconds
+_MOST_LINGERING = 32  # of a key or a network: answered, and still sending what nobody reads
 _DROPPED_EVERY = 0.01  # seconds, in which so many connections drop one part: 256 KiB at the most
 _DROPPED_AT_ONCE = 3
 
@@ -52,6 +53,7 @@ class Connections:
         self._unknown: dict[Connection, str] = {}  # the oldest first, each with its network
         self._of_network: dict[str, dict[Connection, None]] = {}
         self._of_key: dict[UUID, dict[Connection, None]] = {}
+        self._lingering: dict[UUID | str, dict[Connection, None]] = {}
         self._open = 0
         self._dropping: deque[Connection] = deque()
         self._drop_timer: asyncio.TimerHandle | None = None
@@ -84,6 +86,18 @@ class Connections:
     def left(self, connection: "Connection") -> None:
         """Count one less."""
         self._open -= self._forget(connection)
+        if connection.lingers:
+            _removed(self._lingering, self._owner_of(connection), connection)
+
+    def lingers(self, connection: "Connection") -> None:
+        """Count a connection that is read on after its answer; the oldest goes for a new one."""
+        group = self._lingering.setdefault(self._owner_of(connection), {})
+        group[connection] = None
+        if len(group) > _MOST_LINGERING:
+            self._end(next(iter(group)))
+
+    def _owner_of(self, connection: "Connection") -> UUID | str:
+        return connection.key or self._network_of(connection)
 
     def drop_more_later(self, connection: "Connection") -> None:
         """Have a connection read on that is read for its client's sake alone, in its turn.

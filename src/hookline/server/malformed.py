@@ -5,7 +5,7 @@ is shown. One that is not listed here gets the general sentence.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from httptools import HttpParserInvalidURLError
@@ -57,10 +57,17 @@ class Refused(Exception):
         self.refusal: Refusal = status, detail
 
 
-def check_head(version: str, target: bytes, headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Raise Refused for a head that its parser lets pass: RFC 9112 2.3, 3, 3.2 and 6.1."""
+def check_head(
+    version: str, target: bytes, headers: Sequence[tuple[bytes, bytes]], *, most: int
+) -> None:
+    """Raise Refused for a head that its parser lets pass: RFC 9112 2.3, 3, 3.2 and 6.1.
+
+    `most`: how many headers it may have.
+    """
     if len(target) > _MOST_TARGET_BYTES:
         raise Refused(414)
+    if len(headers) > most:
+        raise Refused(431)
     if version not in {"1.1", "1.0"}:
         raise Refused(505)
     hosts = 0

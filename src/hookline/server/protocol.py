@@ -7,9 +7,8 @@ that is still sending sees the answer. Offers to upgrade the protocol are ignore
 
 import asyncio
 from collections.abc import Callable
-from functools import partial
 from math import inf
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 from uuid import UUID
 from weakref import ref
 
@@ -34,6 +33,9 @@ LINGER_SECONDS = 5.0  # that a connection is read on after an answer that ends i
 LONGEST_LINGER = 30.0  # seconds of that in all
 _LINGER_BYTES = 64 * 1024 * 1024  # read meanwhile, and dropped
 _MOST_HEAD_BYTES = 64 * 1024  # what servers take is 8 to 64 KiB
+_MOST_HEADERS: Final = 128  # each of a few bytes takes some hundred in memory
+_BYTES_AT_ONCE: Final = 256 * 1024  # of a body that the application wants
+_FIRST_BYTES: Final = 16 * 1024  # of a request that may have to wait: its head, and what came along
 _MOST_FRAMING = 16  # bytes of chunk sizes and ends for each byte of a body: more than any sender's
 _NOT_PASSED_ON: Final = frozenset({b"upgrade", b"http2-settings", b"connection"})
 
@@ -114,6 +116,11 @@ class Connection(HttpToolsProtocol):
         self.idle_since = self.loop.time()
         self.among.admit(self)
 
+    @property
+    def wants_body(self) -> bool:
+        """Whether more of a body is read: the application asked for it, or nobody keeps it."""
+        return self._of_body > 0 or self.lingers
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Leave the others."""
         self.among.left(self)
@@ -165,7 +172,7 @@ class Connection(HttpToolsProtocol):
         if self.parser.should_upgrade():
             return  # it comes again without the offer
         version = self.parser.get_http_version()
-        check_head(version, self.url, self.headers)
+        check_head(version, self.url, self.headers, most=_MOST_HEADERS)
         if version == "1.0":
             self.expect_100_continue = False  # RFC 9110 10.1.1
         if not self.url.startswith(b"/"):
@@ -235,6 +242,10 @@ class Connection(HttpToolsProtocol):
             return
         self.lingers = True
         self._received = 0
+        answered: RequestResponseCycle | None = self.cycle  # uvicorn's types leave the None out
+        if answered is not None:
+            answered.body = bytearray()  # of what nobody will read
+        self.among.lingers(self)
         self._lingers_until = self.loop.time() + LONGEST_LINGER
         self.deadline = self.loop.time() + LINGER_SECONDS
         self._socket.write_eof()
@@ -258,7 +269,7 @@ class Connection(HttpToolsProtocol):
     def _bound(self) -> None:
         """Refuse what has no end, and read on only when the application asks for more."""
         if self._in_head:
-            if self._received > _MOST_HEAD_BYTES:
+            if self._received > _MOST_HEAD_BYTES or len(self.headers) > _MOST_HEADERS:
                 self._refuse(431 if self.headers else 414)
         elif self._in_message:
             if self._received > _MOST_HEAD_BYTES + _MOST_FRAMING * self._of_body:
@@ -326,6 +337,49 @@ def _origin_form(target: bytes) -> bytes:
     return (path or b"/") + (b"" if query is None else b"?" + query)
 
 
-def connections_of(among: "Connections") -> Callable[..., Connection]:
+class _Reader(asyncio.BufferedProtocol):
+    """Reads for a connection, no more at once than it may have to keep.
+
+    The event loop's own buffer has 256 KiB, which each of thousands of waiting requests would hold.
+    """
+
+    _few: ClassVar = memoryview(bytearray(_FIRST_BYTES))  # for all: they are taken over at once
+    _many: ClassVar = memoryview(bytearray(_BYTES_AT_ONCE))
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._buffer = self._few
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Pass it on, as all that is not read."""
+        self._connection.connection_made(transport)  # type: ignore[arg-type]  # as uvicorn declares it
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def eof_received(self) -> bool:
+        return self._connection.eof_received()
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
+
+    def get_buffer(self, _sizehint: int) -> memoryview:
+        """Return where the next bytes go."""
+        self._buffer = self._many if self._connection.wants_body else self._few
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass the bytes on."""
+        self._connection.data_received(bytes(self._buffer[:nbytes]))
+
+
+def connections_of(among: "Connections") -> Callable[..., _Reader]:
     """Return what makes a protocol for each connection."""
-    return partial(Connection, among=among)
+
+    def connection(*arguments: Any, **options: Any) -> _Reader:  # noqa: ANN401 - uvicorn's own
+        return _Reader(Connection(*arguments, among=among, **options))
+
+    return connection
