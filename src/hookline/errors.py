@@ -25,7 +25,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-NO_SUCH_ADDRESS: Final = "There is nothing at this address."
+NO_SUCH_ADDRESS: Final = (
+    "There is nothing at this address. The API's begin with /v1/ and have no slash at the end; "
+    "/docs lists them."
+)
 """The sentence of a path that no route has; operators' commands tell it from a missing object."""
 
 

@@ -114,7 +114,11 @@ async def test_keys_are_listed_by_role_tenant_and_state_in_pages(api: Api, keys:
         ({"role": "ingest", "expiresAt": "2020-01-31T12:00:00Z"}, "expiresAt", "past"),
         ({"role": "ingest", "expiresAt": "tomorrow"}, "expiresAt", "timestamp like"),
         ({"role": "ingest", "expiresAt": 4102444800}, "expiresAt", "timestamp like"),
-        ({"role": "ingest", "expires_at": "2126-01-31T12:00:00Z"}, "expires_at", "no such field"),
+        (
+            {"role": "ingest", "expires_at": "2126-01-31T12:00:00Z"},
+            "expires_at",
+            "no such field; names are written like expiresAt",
+        ),
     ],
 )
 async def test_a_key_that_makes_no_sense_is_refused(

@@ -33,6 +33,8 @@ def nested(levels: int) -> bytes:
             "This is not JSON: the document has ended, and more follows at line 1, column 4.",
         ),
         (b"{'a':1}", "This is not JSON: a name in double quotes is expected at line 1, column 2."),
+        (b'{"a":1,}', "This is not JSON: a comma stands in front of a closing bracket at line 1,"),
+        (b"[1, ]", "This is not JSON: a comma stands in front of a closing bracket at line 1,"),
         (b'{"a" 1}', "This is not JSON: a colon is expected at line 1, column 6."),
         (b"[nope]", "This is not JSON: a value is expected at line 1, column 2."),
         (b'["a', "This is not JSON: a string begins that does not end, at line 1, column 2."),

@@ -118,6 +118,14 @@ def test_a_type_that_does_not_exist_is_named_with_the_nearest() -> None:
     )
 
 
+def test_a_misspelt_type_of_another_group_is_named_with_its_group() -> None:
+    message = problems({"call": ["call:complted"]})["events.call[0]"]
+    assert message == (
+        "'call:complted' is not a type of the group call; "
+        "did you mean call:completed, of the group analytics?"
+    )
+
+
 def test_a_type_that_only_the_naming_rules_know_is_refused_in_a_list() -> None:
     assert "events.call[0]" in problems({"call": ["call:live:whatever"]})
 

@@ -16,6 +16,7 @@ from typing import Any, get_args
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
+from pydantic.alias_generators import to_camel
 from pydantic_core.core_schema import ErrorType
 from starlette.exceptions import HTTPException
 from starlette.routing import Match, Route
@@ -321,6 +322,9 @@ def _problem(finding: Mapping[str, Any], fixed: Mapping[str, str]) -> FieldProbl
         path = f"{path}.type"
     if kind == "extra_forbidden" and path in fixed:
         return FieldProblem(path, fixed[path])
+    if kind == "extra_forbidden" and "_" in (name := str(finding["loc"][-1]).strip("_")):
+        alike = to_camel(name[:_LONGEST_STEP])
+        return FieldProblem(path, f"There is no such field; names are written like {alike}.")
     return FieldProblem(path or "body", _sentence(kind, finding))
 
 

@@ -55,6 +55,7 @@ _SENTENCES = {  # by how the standard library's begin, which differ by Python's 
     "Invalid \\uXXXX escape": "four hexadecimal digits are expected",
     "Extra data": "the document has ended, and more follows",
 }
+_TRAILING_COMMA = re.compile(r",\s*[}\]]\Z")
 _UNREADABLE = "nothing that JSON has stands"
 _NAMES = re.compile(rb'[{}]|"(?:[^"\\]|\\.)*+"(?:\s*+(:))?+', re.DOTALL)
 
@@ -134,7 +135,10 @@ def _load_slowly(raw: bytes, refusal: orjson.JSONDecodeError, whole: bytes, offs
         if place >= len(whole.rstrip()):
             raise malformed("the document ends before it is complete,", whole, place) from error
         sentences = (ours for theirs, ours in _SENTENCES.items() if error.msg.startswith(theirs))
-        raise malformed(next(sentences, _UNREADABLE), whole, place) from error
+        said = next(sentences, _UNREADABLE)
+        if _TRAILING_COMMA.search(text[: error.pos + 1]):  # Python below 3.13 does not say so
+            said = _SENTENCES["Illegal trailing comma"]
+        raise malformed(said, whole, place) from error
     except _NotANumber as constant:
         place = offset + len(text[: refusal.pos].encode())
         raise malformed(f"{constant} is not a JSON value", whole, place) from refusal

@@ -31,6 +31,8 @@ _ITEM_COST = 256  # bytes whose parsing costs as much as one event more
 _DEEPEST_SETTING = 200  # parsers and printers recurse; orjson prints 254 levels
 _LATEST = 2**53 - 1  # Number.MAX_SAFE_INTEGER, in milliseconds: beyond it receivers would round
 _ENVELOPE = frozenset({"id", "pbx", "company", "time", "type", "data"})
+_NO_OBJECT = "An event is one JSON object; this is another kind of JSON value."
+_SEVERAL = 'An event is one JSON object; send several to /v1/events/batch, as {"events": [...]}.'
 _MOST_MEMBERS = 1_000  # of the envelope itself; newer PBXs may add a few, content belongs in `data`
 
 # Routing fields become columns, and Postgres text takes neither NUL nor a lone surrogate.
@@ -164,7 +166,8 @@ def _event_or_error(
 
 def _event(document: object, limits: Limits, routed: str | None) -> Event:
     if type(document) is not dict:
-        raise MalformedBody("An event is one JSON object; this is another kind of JSON value.")
+        several = type(document) is list
+        raise MalformedBody(_SEVERAL if several else _NO_OBJECT)
     if len(document) > _MOST_MEMBERS:
         raise TooLarge(f"An event's envelope has at most {_MOST_MEMBERS} members; use `data`.")
     event = _checked(cast("dict[str, object]", document), routed)

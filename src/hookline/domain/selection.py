@@ -12,6 +12,7 @@ from hookline.errors import FieldProblem, InvalidInput
 
 ALL: Final = "all"
 _MOST_PROBLEMS: Final = 20  # told at once: a hostile document must not cost seconds of comparing
+_NEARLY: Final = 0.85  # how alike the name of a type in another group must be to be meant
 _MOST_QUOTED: Final = 80  # characters of a wrong name that are said back
 
 Choice = Literal["all"] | tuple[str, ...]
@@ -114,10 +115,15 @@ def _wrong_type(name: object, group: Group, catalogue: Catalogue) -> str | None:
         return None
     if kind is not None:
         return f"{name} is of the group {kind.group}, not {group.name}: choose it there."
-    return (
-        f"{_quoted(name)} is not a type of the group {group.name}; "
-        f"{_suggestion(name, [known.name for known in group.types])}"
-    )
+    allowed = [known.name for known in group.types]
+    others = [known.name for each in catalogue.groups for known in each.types]
+    nearest = get_close_matches(_cut(name), others, n=1, cutoff=_NEARLY)
+    meant = catalogue.find(nearest[0]) if nearest else None
+    if meant is not None and meant.group != group.name:
+        hint = f"did you mean {meant.name}, of the group {meant.group}?"
+    else:
+        hint = _suggestion(name, allowed)
+    return f"{_quoted(name)} is not a type of the group {group.name}; {hint}"
 
 
 def _unknown_group(name: str, catalogue: Catalogue) -> str:

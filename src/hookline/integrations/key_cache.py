@@ -169,9 +169,13 @@ class KeyCache:
 
 def _hash_of(header: str | None) -> bytes:
     """Return the hash of the key in an `Authorization` header."""
-    scheme, _, key = (header or "").partition(" ")
-    if scheme.lower() != "bearer" or not is_key(key := key.strip()):
+    if not header:
         raise NotAuthenticated("Send your key in the header: Authorization: Bearer hk_…")
+    scheme, _, key = header.partition(" ")
+    if scheme.lower() != "bearer":
+        raise NotAuthenticated("Write Bearer before the key: Authorization: Bearer hk_…")
+    if not is_key(key := key.strip()):
+        raise NotAuthenticated("This is no key: one begins with hk_; copy all of it.")
     return hash_key(key)
 
 
