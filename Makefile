@@ -27,12 +27,12 @@ help:  ## what can be made here
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 run: .venv/bin/python  ## the service on http://127.0.0.1:8080, with its own Postgres and the console
-	@$(MAKE) --no-print-directory --jobs=2 CHECKED=yes .venv/runtime console-if-possible
+	@$(MAKE) --silent --no-print-directory --jobs=2 CHECKED=yes .venv/runtime console-if-possible
 	@$(BIN)/hookline serve
 
 # What make itself says of a failure is left out: the service runs without the console.
 console-if-possible:
-	@$(MAKE) --no-print-directory $(CONSOLE) 2>.venv/console-errors || { grep -v '^make' .venv/console-errors >&2; \
+	@$(MAKE) --silent --no-print-directory $(CONSOLE) 2>.venv/console-errors || { grep -v '^make' .venv/console-errors >&2; \
 		echo 'Going on without the console. To build it later, also while the service runs: make console'; }
 
 console: $(CONSOLE)  ## build the console where it is missing or stale; a running service serves it at once
