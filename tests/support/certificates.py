@@ -10,7 +10,7 @@ from typing import cast
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 _A_YEAR = timedelta(days=365)
@@ -61,7 +61,15 @@ class Authority:
 
     def without_key_identifier(self, name: str) -> ssl.SSLContext:
         """Return a context with a certificate as simple tools make them."""
-        key = ec.generate_private_key(ec.SECP256R1())
+        return _loaded(self._issued(name, ec.generate_private_key(ec.SECP256R1())))
+
+    def weak(self, name: str) -> ssl.SSLContext:
+        """Return a context whose key is too short for anybody today."""
+        key = rsa.generate_private_key(65_537, 1_024)  # noqa: S505 - as it says
+        return _loaded(self._issued(name, key), ciphers="ALL:@SECLEVEL=0")
+
+    def _issued(self, name: str, key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+        """Return a key and a certificate for it with nothing but a name, as PEM."""
         ca = x509.load_pem_x509_certificate(self._ca.cert_pem.bytes())
         signer = serialization.load_pem_private_key(self._ca.private_key_pem.bytes(), None)
         now = datetime.now(UTC)
@@ -80,7 +88,7 @@ class Authority:
         private = key.private_bytes(
             pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        return _loaded(private + certificate.public_bytes(pem))
+        return private + certificate.public_bytes(pem)
 
 
 def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:
@@ -89,8 +97,9 @@ def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:
     return context
 
 
-def _loaded(pem: bytes) -> ssl.SSLContext:
+def _loaded(pem: bytes, *, ciphers: str = "DEFAULT") -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers(ciphers)
     with NamedTemporaryFile(suffix=".pem") as file:
         file.write(pem)
         file.flush()

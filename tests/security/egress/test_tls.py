@@ -35,6 +35,7 @@ BROKEN_TLS: dict[TlsReason, Callable[[Authority, Authority], ssl.SSLContext]] = 
     TlsReason.SELF_SIGNED: lambda _, unknown: unknown.self_signed(),
     TlsReason.UNKNOWN_ISSUER: lambda _, unknown: unknown.with_root(NAME),
     TlsReason.INCOMPLETE_CHAIN: lambda ours, _: ours.without_intermediate(NAME),
+    TlsReason.INVALID_CERTIFICATE: lambda ours, _: ours.weak(NAME),
 }
 
 

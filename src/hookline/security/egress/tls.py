@@ -8,7 +8,7 @@ import ssl
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from hookline.errors import ConfigurationError
 from hookline.security.egress.urls import Origin
@@ -30,6 +30,7 @@ def client_tls(ca_file: Path | None = None) -> ssl.SSLContext:
     Trusted are the system's authorities and the operator's own file, under any version of Python.
     """
     context = ssl.create_default_context()
+    context.sslobject_class = _Connection  # type: ignore[misc]  # a context may have its own
     context.verify_flags = _VERIFY_FLAGS
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -42,6 +43,30 @@ def client_tls(ca_file: Path | None = None) -> ssl.SSLContext:
                 "set EGRESS_CA_FILE to one, or unset it."
             ) from error
     return context
+
+
+class _Connection(ssl.SSLObject):
+    """A connection that gives what was sent well, although what follows it is broken.
+
+    Event loops read until nothing is left, and drop all of it where that fails: a status line with
+    a broken record, or an alert, behind it. Here the connection ends in front of what is broken.
+    """
+
+    _given = False  # bytes, since more of them were waited for
+
+    def read(self, len: int = 1024, buffer: bytearray | None = None) -> Any:  # noqa: A002, ANN401 - as ssl.SSLObject has it
+        """Return decrypted bytes; none at the end, or where what follows others is broken."""
+        try:
+            read = super().read(len, buffer)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            self._given = False
+            raise
+        except ssl.SSLError:
+            if not self._given:
+                raise
+            return b""
+        self._given = True
+        return read
 
 
 class TlsSessions:
