@@ -30,7 +30,7 @@ def client_tls(ca_file: Path | None = None) -> ssl.SSLContext:
     Trusted are the system's authorities and the operator's own file, under any version of Python.
     """
     context = ssl.create_default_context()
-    context.sslobject_class = _Connection  # type: ignore[misc]  # a context may have its own
+    context.sslobject_class = _Connection
     context.verify_flags = _VERIFY_FLAGS
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
@@ -54,7 +54,7 @@ class _Connection(ssl.SSLObject):
 
     _given = False  # bytes, since more of them were waited for
 
-    def read(self, len: int = 1024, buffer: bytearray | None = None) -> Any:  # noqa: A002, ANN401 - as ssl.SSLObject has it
+    def read(self, len: int = 1024, buffer: Any = None) -> Any:  # noqa: A002, ANN401 - as ssl.SSLObject has it
         """Return decrypted bytes; none at the end, or where what follows others is broken."""
         try:
             read = super().read(len, buffer)
