@@ -79,7 +79,7 @@ async def test_a_key_may_revoke_itself(api: Api) -> None:
 async def test_a_key_that_is_not_there_is_not_found(api: Api) -> None:
     missing = await api.delete(f"{ALL}/01a20a4b-b3ae-750b-8a93-2500e569c584")
     assert missing.status_code == 404
-    assert (await api.delete(f"{ALL}/nonsense")).json()["errors"][0]["path"] == "keyId"
+    assert (await api.delete(f"{ALL}/nonsense")).status_code == 404
 
 
 async def test_keys_are_listed_by_role_tenant_and_state_in_pages(api: Api, keys: Keys) -> None:

@@ -40,7 +40,20 @@ async def test_a_key_that_is_not_there_cannot_be_revoked(made_terminal: Terminal
 
     code, out, err = await made_terminal.run("keys", "revoke", missing)
 
-    assert (code, out, err) == (1, "", f"hookline: There is no key {missing}.\n")
+    assert (code, out, err) == (3, "", f"hookline: There is no key {missing}.\n")
+    code, _, err = await made_terminal.run("keys", "revoke", "nope")
+    assert (code, err) == (3, "hookline: There is no key 'nope'.\n")
+
+
+async def test_the_key_of_the_settings_cannot_be_revoked(made_terminal: Terminal) -> None:
+    """The next start would fail."""
+    named = ("keys", "create", "--role", "admin", "--name", "of settings")
+    _, key, _ = await made_terminal.run(*named)
+    identifier = (await row_of("of settings", made_terminal))[0]
+    code, _, err = await made_terminal.run("keys", "revoke", identifier, ADMIN_KEY=key)
+    assert code == 1
+    assert "the admin key of the service's settings" in err
+    assert (await row_of("of settings", made_terminal))[5] == "valid"
 
 
 @pytest.mark.parametrize(
@@ -51,9 +64,12 @@ async def test_a_key_that_is_not_there_cannot_be_revoked(made_terminal: Terminal
         (("--role", "ingest", "--expires-in", "soon"), 2, "90m, 12h, 30d or 8w"),
         (("--role", "ingest", "--expires-in", "0d"), 2, "90m, 12h, 30d or 8w"),
         (("--role", "ingest", "--expires-in", "999999w"), 2, "90m, 12h, 30d or 8w"),
-        (("--role", "manager"), 1, "A manager key is for one PBX or one company"),
-        (("--role", "admin", "--pbx", "1"), 1, "An admin key is for everything"),
-        (("--role", "ingest", "--pbx", "1", "--company", "c"), 1, "not to both"),
+        (("--role", "manager"), 2, "A manager key is for one PBX or one company"),
+        (("--role", "admin", "--pbx", "1"), 2, "An admin key is for everything"),
+        (("--role", "ingest", "--pbx", "1", "--company", "c"), 2, "not to both"),
+        (("--role", "ingest", "--pbx", ""), 2, "pbx: Write 1 to 64 characters"),
+        (("--role", "ingest", "--company", "c" * 65), 2, "company: Write 1 to 64 characters"),
+        (("--role", "ingest", "--name", "a\nb"), 2, "name: Write 1 to 200 characters"),
     ],
 )
 async def test_a_key_that_makes_no_sense_is_refused_before_anything_starts(

@@ -29,12 +29,12 @@ from hookline.api.responses import (
 )
 from hookline.api.services import ServicesDep
 from hookline.dispatch.manual import Tested
+from hookline.domain.access import LONGEST_NAME
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, TlsReason, Verdict, hint_of
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.history.schemas import HINT, RESPONSE_DEFECT, StatusCode
 from hookline.integrations.fields import (
-    LONGEST_NAME,
     PRINTABLE,
     CompanyId,
     Document,

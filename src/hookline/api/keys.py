@@ -17,13 +17,13 @@ from hookline.api.parameters import (
     Timestamp,
     decode_cursor,
     encode_cursor,
+    existing_id,
 )
 from hookline.api.responses import failures
 from hookline.api.services import ServicesDep
-from hookline.domain.access import Role
+from hookline.domain.access import LONGEST_NAME, Role
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import (
-    LONGEST_NAME,
     PRINTABLE,
     CompanyId,
     Document,
@@ -166,7 +166,14 @@ async def get_current_key(caller: AnyRole, services: ServicesDep) -> ApiKey:
 async def revoke_key(
     _caller: Admin,
     services: ServicesDep,
-    key_id: Annotated[UUID, Path(alias="keyId", description="The key's id.")],
+    key_id: Annotated[
+        str,
+        Path(
+            alias="keyId",
+            description="The key's id.",
+            json_schema_extra={"format": "uuid"},
+        ),
+    ],
 ) -> None:
     """Revoke a key.
 
@@ -174,11 +181,11 @@ async def revoke_key(
     itself. Revoking it again changes nothing. The admin key that the service's settings name is a
     409: set another one there first.
     """
-    await services.key_records.revoke(key_id)
+    await services.key_records.revoke(existing_id(key_id, "key"))
 
 
 def _shown(record: KeyRecord) -> ApiKey:
-    return ApiKey(
+    return ApiKey.model_construct(  # as it is kept: one odd row must not hide all others
         id=record.id,
         hint=record.hint,
         role=record.role,

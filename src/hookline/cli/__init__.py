@@ -1,6 +1,7 @@
 """The command line. A command's module is imported when the command is asked for."""
 
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Annotated, Final, cast
 
@@ -9,7 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from hookline import __version__
-from hookline.errors import HooklineError
+from hookline.errors import HooklineError, InvalidInput, NotFound
 
 _COMMANDS: Final = {  # in the order of the help: where each is found
     "serve": "hookline.cli.serve:serve",
@@ -28,6 +29,12 @@ _COMMANDS: Final = {  # in the order of the help: where each is found
     "bench": "hookline.cli.bench:app",
     "demo": "hookline.cli.demo:demo",
     "listen": "hookline.cli.listen:listen",
+}
+
+
+_EXIT_CODES: Final[Mapping[type[HooklineError], int]] = {  # docs/cli.md explains each
+    InvalidInput: 2,
+    NotFound: 3,
 }
 
 
@@ -61,12 +68,12 @@ app = typer.Typer(
 
 
 def main() -> None:
-    """Run a command; what Hookline raises or the system refuses is a sentence and exit code 1."""
+    """Run a command; what Hookline raises or the system refuses is a sentence and an exit code."""
     try:
         app()
     except HooklineError as error:
         sys.stderr.write(f"hookline: {error}\n")
-        sys.exit(1)
+        sys.exit(_EXIT_CODES.get(type(error), 1))
     except OSError as error:  # what the system has too little of, or does not let this user do
         where = "" if error.filename is None else f" {error.filename}"
         why = error.strerror or type(error).__name__

@@ -26,7 +26,7 @@ from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved
 from hookline.security.egress.resolver import DnsResolver
 from hookline.security.egress.urls import Origin, parse_url
 from hookline.security.secrets import KeyRing
-from hookline.settings import Settings, encryption_keys, start_secrets
+from hookline.settings import Settings, encryption_keys, known_admin_key
 
 _SLOW: Final = 0.05  # seconds of a round trip: every event waits for two
 _CLOCKS_DIFFER: Final = 1.0  # seconds that are worth a word
@@ -227,9 +227,8 @@ async def _secrets(keyring: KeyRing, engine: AsyncEngine) -> Finding:
 
 
 async def _admin_key(settings: Settings, engine: AsyncEngine) -> Finding:
-    if settings.admin_key is None and not (settings.data_dir / "admin.key").exists():
+    if (key := known_admin_key(settings)) is None:
         return ok("admin key", "the first start makes one")
-    key = start_secrets(settings).admin_key.get_secret_value()
     try:
         known = await KeyService(Transactions(engine)).is_admin(key)
     except ConfigurationError as error:

@@ -15,8 +15,8 @@ import typer
 from hookline.cli import terminal
 from hookline.cli.remote.api import AsJson, at, connected
 from hookline.cli.terminal import Object
-from hookline.domain.access import Role, check_scope
-from hookline.errors import DecryptionFailed
+from hookline.domain.access import Role, check_scope, check_texts
+from hookline.errors import DecryptionFailed, NotFound
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -75,7 +75,8 @@ def create(  # noqa: PLR0913 - each is an option of the command
     as_json: AsJson = False,
 ) -> None:
     """Make a key and print it. It is shown this once and kept as a hash."""
-    check_scope(role, pbx=pbx, company=company)  # before a database is started for nothing
+    check_texts(pbx=pbx, company=company, name=name)  # before a database is started for nothing
+    check_scope(role, pbx=pbx, company=company)
     expires_at = None if expires_in is None else datetime.now(UTC) + expires_in
     if server is not None:
         said = {"role": role.value, "pbx": pbx, "company": company, "name": name}
@@ -105,16 +106,16 @@ def show(*, server: Server = None, as_json: AsJson = False) -> None:
 
 @app.command()
 def revoke(
-    key_id: Annotated[UUID, typer.Argument(metavar="ID", help="The id, as `keys list` shows it.")],
+    key_id: Annotated[str, typer.Argument(metavar="ID", help="The id, as `keys list` shows it.")],
     *,
     server: Server = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a key worthless, at once and for good."""
     if server is not None:
-        _revoke_there(server, str(key_id), as_json=as_json)
+        _revoke_there(server, key_id, as_json=as_json)
         return
-    record = _run(lambda keys: keys.revoke(key_id))
+    record = _run(lambda keys: keys.revoke(_id(key_id)))
     if as_json:
         terminal.print_json({"revoked": str(record.id)})
     else:
@@ -123,7 +124,7 @@ def revoke(
 
 def _run(ask: "Callable[[KeyService], Awaitable[Answer]]") -> Answer:
     """Ask the key service of the settings' database one thing."""
-    from hookline.settings import load_settings  # noqa: PLC0415
+    from hookline.settings import known_admin_key, load_settings  # noqa: PLC0415
 
     settings = load_settings()
 
@@ -133,9 +134,17 @@ def _run(ask: "Callable[[KeyService], Awaitable[Answer]]") -> Answer:
         from hookline.integrations.revision import Transactions  # noqa: PLC0415
 
         async with records(settings) as engine:
-            return await ask(KeyService(Transactions(engine)))
+            first = known_admin_key(settings)
+            return await ask(KeyService(Transactions(engine), settings_key=first))
 
     return asyncio.run(answered())
+
+
+def _id(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise NotFound(f"There is no key {text[:40]!a}.") from None
 
 
 def _document(record: "KeyRecord") -> dict[str, object]:
@@ -165,7 +174,7 @@ def _row(record: "KeyRecord") -> tuple[str, ...]:
         str(record.id),
         f"{record.hint}…",
         record.role.value,
-        scope if record.pbx or record.company else "all",
+        "all" if record.pbx is record.company is None else scope,
         terminal.printable(record.name or "–"),
         _state(record),
         _moment(record.created_at),
@@ -273,7 +282,7 @@ def _row_there(key: Object) -> tuple[object, ...]:
         key["id"],
         f"{key['hint']}…",
         key["role"],
-        scope if key["pbx"] or key["company"] else "all",
+        "all" if key["pbx"] is key["company"] is None else scope,
         key["name"],
         f"until {terminal.time(key['expiresAt'])}" if expires else key["state"],
         terminal.time(key["createdAt"]),

@@ -1,11 +1,17 @@
 """Who is asking, and what that key may see, manage and send."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from hookline.errors import FieldProblem, InvalidInput
+
+LONGEST_ID: Final = 64  # characters of a PBX's serial and of a company's id
+LONGEST_NAME: Final = 200  # characters of what people call a key or an integration
+UNPRINTABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What no one line of text holds: control characters, line breaks and lone surrogates."""
 
 
 class Role(StrEnum):
@@ -44,6 +50,21 @@ def check_scope(role: Role, *, pbx: str | None, company: str | None) -> None:
         raise InvalidInput(
             FieldProblem("role", "A manager key is for one PBX or one company: name it.")
         )
+
+
+def check_texts(*, pbx: str | None, company: str | None, name: str | None) -> None:
+    """Refuse, as InvalidInput, what a new key can't be bound to or be called."""
+    wrong = [
+        FieldProblem(field, f"Write 1 to {most} characters in one line, or leave it out.")
+        for field, text, most in (
+            ("pbx", pbx, LONGEST_ID),
+            ("company", company, LONGEST_ID),
+            ("name", name, LONGEST_NAME),
+        )
+        if text is not None and (not 1 <= len(text) <= most or UNPRINTABLE.search(text))
+    ]
+    if wrong:
+        raise InvalidInput(*wrong)
 
 
 @dataclass(frozen=True, slots=True)

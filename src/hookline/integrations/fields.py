@@ -3,7 +3,6 @@
 Shapes and bounds alone: what a value means is checked by the service.
 """
 
-import re
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -21,6 +20,7 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, PydanticCustomError, PydanticUseDefault
 from typing_extensions import TypeAliasType
 
+from hookline.domain.access import LONGEST_ID, LONGEST_NAME, UNPRINTABLE
 from hookline.domain.omissions import LONGEST_PATH, MOST_PATHS
 from hookline.domain.retries import LONGEST_AGE, LONGEST_DELAY, MOST_RETRIES
 from hookline.domain.targets import Ordering
@@ -28,13 +28,11 @@ from hookline.domain.targets import Ordering
 MOST_RETENTION_DAYS = 3650  # what the table's own check allows
 MOST_IN_FLIGHT = 1000  # what the table's own check allows
 SLOWEST_RATE, FASTEST_RATE = 0.1, 1000.0  # deliveries a second, as the table's own check allows
-LONGEST_NAME = 200  # characters
 SHOWN_OF_ACCESS_KEY = 4  # characters of an AWS access key's id, the last ones
-_UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def _printable(value: str) -> str:
-    if _UNPRINTABLE.search(value):
+    if UNPRINTABLE.search(value):
         raise PydanticCustomError(
             "text", "Leave out control characters, line breaks and lone surrogates."
         )
@@ -77,7 +75,7 @@ PbxSerial = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=64,
+        max_length=LONGEST_ID,
         description="The PBX's serial.",
         examples=["000000000001"],
     ),
@@ -87,7 +85,7 @@ CompanyId = Annotated[
     str,
     Field(
         min_length=1,
-        max_length=64,
+        max_length=LONGEST_ID,
         description="The company's id.",
         examples=["it_w000001"],
     ),

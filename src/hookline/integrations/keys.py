@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from hookline.db.errors import rerunnable
 from hookline.db.models import ApiKey
-from hookline.domain.access import Role, check_scope
+from hookline.domain.access import Role, check_scope, check_texts
 from hookline.domain.ids import new_uuid
 from hookline.domain.stored import role_of
 from hookline.errors import ConfigurationError, Conflict, NotFound
@@ -93,9 +93,11 @@ class KeyService:
     ) -> NewKey:
         """Make a key and return it, for the only time.
 
-        Raises InvalidInput for a scope that does not belong to the role.
+        Raises InvalidInput for a scope that does not belong to the role, and for texts that are
+        none.
         """
         check_scope(role, pbx=pbx, company=company)
+        check_texts(pbx=pbx, company=company, name=name)
         key = new_key()
         row = _row(key, role, name)
         row.pbx, row.company, row.expires_at = pbx, company, expires_at

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hookline.db.models import Integration as Row
+from hookline.domain.access import LONGEST_NAME
 from hookline.domain.targets import Ordering, TransmissionType, host_of, is_fifo
 from hookline.errors import DecryptionFailed
 from hookline.integrations.checks import Checks
@@ -16,7 +17,7 @@ from hookline.integrations.encryption import (
     encrypt_headers,
     secret_binding,
 )
-from hookline.integrations.fields import LONGEST_NAME, Document
+from hookline.integrations.fields import Document
 from hookline.integrations.requests import FIXED_FIELDS, IntegrationPatch, TransmissionPatch
 from hookline.integrations.serializers import Integration
 from hookline.security.secrets import KeyRing

@@ -27,6 +27,18 @@ _DOTENV: Final = str(Settings.model_config["env_file"])
 
 _OF_COMMANDS: Final = {"SERVER", "KEY"}  # what operators' commands call, and with which key
 
+_PLAIN: Final = {  # what pydantic says of types in its own terms
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "finite_number": "must be a number",
+    "bool_parsing": "must be true or false",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be more than {gt:.12g}",
+    "greater_than_equal": "must be at least {ge:.12g}",
+    "less_than_equal": "must be at most {le:.12g}",
+}
+
 # A Kubernetes Service named "hookline" puts such variables into every pod beside it.
 _SERVICE_LINK = re.compile(r"HOOKLINE_(SERVICE_(HOST|PORT\w*)|PORT_\d+_\w+)").fullmatch
 
@@ -94,6 +106,8 @@ def _sentence(error: ValidationError) -> str:
     wrong = []
     for problem in error.errors(include_url=False, include_input=False):
         message = problem["msg"].removeprefix("Value error, ")
+        if plain := _PLAIN.get(problem["type"]):
+            message = plain.format(**problem.get("ctx", {}))
         field, *inner = problem["loc"] or ("",)
         if not field:
             wrong.append(message)
@@ -124,6 +138,13 @@ def start_secrets(settings: Settings) -> StartSecrets:
                 " start makes another."
             )
     return StartSecrets(admin_key, encryption_keys(settings), is_new)
+
+
+def known_admin_key(settings: Settings) -> str | None:
+    """Return the first admin key; None where the first start is still to make one."""
+    if settings.admin_key is None and not (settings.data_dir / ADMIN_KEY_FILE).exists():
+        return None
+    return start_secrets(settings).admin_key.get_secret_value()
 
 
 def encryption_keys(settings: Settings) -> tuple[SecretStr, ...]:
