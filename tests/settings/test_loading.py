@@ -2,8 +2,10 @@ from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from hookline.errors import ConfigurationError
+from hookline.security.secrets import generate_key
 from hookline.settings import PREFIX, Settings, load_settings, source_of
 
 DATABASE_URL = "postgresql://hookline:pa55word@db.example.com/hookline"
@@ -65,6 +67,22 @@ def test_none_is_the_empty_list(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not load_settings().retry_delays
 
 
+def test_spaces_around_a_value_are_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    admin = "hk_" + "k" * 40
+    for name, value in (
+        ("HOST", "  ::1 "),
+        ("PORT", " 9001 "),
+        ("ADMIN_KEY", f"{admin}\n"),
+        ("DATABASE_URL", " postgresql://db.example/hookline\t"),
+        ("ENCRYPTION_KEYS", f" {generate_key()} "),
+    ):
+        monkeypatch.setenv(f"HOOKLINE_{name}", value)
+    settings = load_settings()
+    assert (settings.host, settings.port) == ("::1", 9001)
+    assert settings.admin_key == SecretStr(admin)
+    assert settings.database_url == SecretStr("postgresql://db.example/hookline")
+
+
 def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     set_all(monkeypatch, PORT="", DATABASE_URL="")
 
@@ -106,7 +124,14 @@ def test_dotenv_is_read_and_the_environment_wins(
         ({"SQS_ENDPOINT_URL": "localhost:4566"}, "HOOKLINE_SQS_ENDPOINT_URL: must start with"),
         ({"ADMIN_KEY": "hk_short"}, "HOOKLINE_ADMIN_KEY: must be hk_ and 32 to 128"),
         ({"ADMIN_KEY": "x" * 40}, "HOOKLINE_ADMIN_KEY: must be hk_ and 32 to 128"),
-        ({"PORT": "70000"}, "HOOKLINE_PORT"),
+        ({"PORT": "70000"}, "HOOKLINE_PORT: must be at most 65535."),
+        ({"PORT": "-1"}, "HOOKLINE_PORT: must be at least 0."),
+        ({"PORT": "web"}, "HOOKLINE_PORT: must be a whole number."),
+        ({"DELIVERY_TIMEOUT": "5s"}, "HOOKLINE_DELIVERY_TIMEOUT: must be a number."),
+        ({"DELIVERY_TIMEOUT": "0"}, "HOOKLINE_DELIVERY_TIMEOUT: must be more than 0."),
+        ({"MAX_PENDING": "0"}, "HOOKLINE_MAX_PENDING: must be at least 1"),
+        ({"TRACES": "maybe"}, "HOOKLINE_TRACES: must be true or false."),
+        ({"LOG_LEVEL": "loud"}, "HOOKLINE_LOG_LEVEL: must be 'DEBUG', 'INFO'"),
         ({"PORT": "tcp://10.0.0.1:80"}, "enableServiceLinks"),
         ({"MAX_EVENT_BYTES": "2048", "MAX_BATCH_BYTES": "1024"}, "a batch of one event must fit"),
         ({"RETENTION_DAYS": "1"}, "must not exceed the 24 hours"),

@@ -346,6 +346,12 @@ class Settings(BaseSettings):
         """Whether the bundled Postgres under `data_dir` is the database."""
         return self.database_url is None
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _trimmed(cls, value: object) -> object:
+        """Drop what an editor or a secret's file leaves around a value."""
+        return value.strip() if isinstance(value, str) else value
+
     @field_validator("data_dir", "egress_ca_file")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
