@@ -18,9 +18,8 @@ from random import Random
 from time import thread_time
 from typing import Any
 
-from hookline.domain.filter_index import FilterIndex
 from hookline.domain.filter_matchers import MOST_STEPS, Work
-from hookline.domain.filters import parse_filter
+from hookline.domain.filters import FilterIndex, parse_filter
 from hookline.errors import InvalidInput
 
 _NAMES = "abc"

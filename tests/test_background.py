@@ -19,8 +19,7 @@ from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
 from hookline.sinks.sqs.clients import ClientCache, ClientKey
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
-from hookline.sinks.sqs.messages import Entry
-from hookline.sinks.sqs.outcomes import Answer
+from hookline.sinks.sqs.messages import Answer, Entry
 
 
 class Dying:

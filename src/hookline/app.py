@@ -19,16 +19,15 @@ from hookline.api import (
     integrations,
     jobs,
     keys,
-    monitoring,
     pages,
     pbxs,
     stream,
     system,
 )
+from hookline.api.dependencies import Services
 from hookline.api.middleware import Routing, SecurityHeaders, TracedRequests
 from hookline.api.openapi import document_of, operation_id, text_of
 from hookline.api.problems import ProblemResponses
-from hookline.api.services import Services
 from hookline.tracing import Tracing
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
@@ -47,7 +46,7 @@ _ROUTERS = (
     jobs.erasures,
     keys.router,
     system.router,
-    monitoring.router,
+    system.probes,
     pages.router,
 )
 
@@ -125,7 +124,7 @@ def create_app(
 
 def create_monitoring_app(services_factory: ServicesFactory) -> FastAPI:
     """Return what a process without the API answers: `/livez`, `/readyz` and `/metrics`."""
-    return create_app(services_factory, routers=(monitoring.router,))
+    return create_app(services_factory, routers=(system.probes,))
 
 
 def _named(route: BaseRoute) -> BaseRoute:

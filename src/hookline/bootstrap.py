@@ -33,7 +33,7 @@ from hookline.history.statistics import StatisticsReader
 from hookline.history.streams import KeysInForce, Streams
 from hookline.integrations.event_types import UnknownTypes
 from hookline.integrations.health import StateCounts
-from hookline.integrations.retention import RecordRetention
+from hookline.integrations.repository import RecordRetention
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from hookline import memory
 from hookline.api.cpu_shares import CpuShares
+from hookline.api.dependencies import Services
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
-from hookline.api.monitoring import DatabaseAndEngine
 from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
-from hookline.api.services import Services
+from hookline.api.system import DatabaseAndEngine
 from hookline.background import Debounced, Periodic, Tasks, keep_running
 from hookline.bootstrap import (
     delivery_connections,

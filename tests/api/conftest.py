@@ -10,9 +10,9 @@ from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.api.cpu_shares import CpuShares
+from hookline.api.dependencies import Services
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
-from hookline.api.services import Services
 from hookline.api.stream import delivery_frame
 from hookline.app import create_app
 from hookline.db import connections

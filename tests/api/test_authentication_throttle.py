@@ -7,8 +7,8 @@ import pytest
 from fastapi import Request
 from structlog.testing import capture_logs
 
+from hookline.api.dependencies import Services
 from hookline.api.rate_limits import MOST_ADDRESSES, REFUSALS, AuthenticationThrottle
-from hookline.api.services import Services
 from hookline.app import create_app
 from support.api_client import Api, Keys
 

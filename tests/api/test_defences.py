@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from factories import Json, a_webhook, an_event
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.app import create_app
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation

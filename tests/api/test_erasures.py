@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from factories import Json, an_event
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.dispatch.erasures import Erasures
 from hookline.dispatch.jobs import JobRunner, Work
 from hookline.domain.deliveries import Failed, FailReason, RetryAt, Sent, Verdict

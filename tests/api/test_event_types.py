@@ -5,7 +5,7 @@ import httpx
 import pytest
 
 from factories import Json, an_event
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.integrations import event_types
 from support.api_client import Api, Keys
 from support.stories import a_pbx, an_integration, send

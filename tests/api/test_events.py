@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from factories import COMPANY, an_event, sample_events
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from support.api_client import Api, Keys
 from support.stories import a_pbx, an_integration, send
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from factories import an_event, sample_events
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from support.api_client import Api, Keys
 from support.stories import a_pbx, an_integration
 

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from factories import an_event
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.domain.events import Limits, parse_event
 from hookline.errors import NotAuthenticated

@@ -10,7 +10,7 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from openapi_spec_validator import validate
 
-from hookline.api.services import Check, Services
+from hookline.api.dependencies import Check, Services
 from hookline.app import create_app, openapi_document
 from hookline.db import connections
 from hookline.domain.catalogue import load_catalogue

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from factories import Json, a_webhook
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.dispatch.notices import Notices
 from hookline.integrations.outbox import Outbox
 from hookline.integrations.revision import Transactions

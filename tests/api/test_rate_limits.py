@@ -8,9 +8,9 @@ import pytest
 
 from factories import Json, a_webhook, an_event
 from hookline.api import bounded_body
+from hookline.api.dependencies import Services
 from hookline.api.fairness import TimeSlices
 from hookline.api.rate_limits import KeyRateLimits
-from hookline.api.services import Services
 from hookline.app import create_app
 from hookline.dispatch import ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from factories import Json
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.dispatch.jobs import JobRunner
 from hookline.dispatch.replays import MOST_WAITING
 from hookline.domain.deliveries import Failed, FailReason, RetryAt

@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from factories import Json
 from hookline import __version__
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.db.migrate import newest_revision
 from hookline.integrations.health import StateCounts
 from hookline.integrations.revision import Transactions

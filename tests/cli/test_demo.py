@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from hookline.cli.demo_scenario import Arrival, SampleOutcome
+from hookline.cli.demo import Arrival, SampleOutcome
 from hookline.domain.catalogue import load_catalogue
 from support.terminal import Terminal
 

@@ -10,8 +10,8 @@ import pytest
 from pydantic import SecretStr
 
 from hookline.cli import checks_database
-from hookline.cli.checks_database import database
-from hookline.cli.doctor import Finding, Status, machine
+from hookline.cli.checks_database import Finding, Status, database
+from hookline.cli.doctor import machine
 from hookline.db import connections
 from hookline.domain.access import Principal, Role
 from hookline.domain.catalogue import load_catalogue

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from standardwebhooks import Webhook
 
-from hookline.cli.receiver import Check, javascript_round_trip, verify
+from hookline.cli.listen import Check, javascript_round_trip, verify
 
 EVENTS = Path(__file__).parents[1] / "events"
 SECRET = "abcdefghijABCDEFGHIJ0123456789xy"

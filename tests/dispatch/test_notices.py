@@ -8,8 +8,9 @@ import pytest
 
 from hookline.background import Periodic
 from hookline.db import connections as databases
-from hookline.dispatch.ingest import Ingest, Receipt
+from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.notices import ExhaustedCounter
+from hookline.dispatch.observer import Receipt
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid

@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hookline.domain.filter_index import FilterIndex
 from hookline.domain.filter_matchers import MOST_STEPS, Work
-from hookline.domain.filters import parse_filter
+from hookline.domain.filters import FilterIndex, parse_filter
 from hookline.errors import InvalidInput
 
 CALL: dict[str, Any] = {

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hookline.domain.documents import canonical
 from hookline.domain.events import Event, Limits, parse_event
-from hookline.domain.omissions import MOST_PATHS, parse_omit, without
+from hookline.domain.paths import MOST_PATHS, parse_omit, without
 from hookline.errors import InvalidInput
 
 

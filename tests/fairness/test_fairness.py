@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.errors import Overloaded
 from support.engines import Bench, an_integration, change, send
 from support.service import eventually

@@ -10,8 +10,8 @@ from hookline.domain.access import Role
 from hookline.errors import NotAuthenticated
 from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyService
+from hookline.integrations.repository import RecordRetention
 from hookline.integrations.requests import IntegrationCreate
-from hookline.integrations.retention import RecordRetention
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from support.postgres_clients import connection

@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from factories import an_event
-from hookline.dispatch.ingest import Receipt
+from hookline.dispatch.observer import Receipt
 from hookline.domain.deliveries import (
     Delivered,
     ErrorKind,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.domain.catalogue import load_catalogue
 from hookline.errors import Overloaded
 from hookline.metrics import exposition as scraping

@@ -9,7 +9,7 @@ import pytest
 
 from hookline.background import Periodic
 from hookline.dispatch.backpressure import Backpressure
-from hookline.dispatch.ingest import Receipt
+from hookline.dispatch.observer import Receipt
 from hookline.domain.health import HealthState
 from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable

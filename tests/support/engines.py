@@ -11,7 +11,7 @@ import asyncpg
 import orjson
 
 from factories import Json, a_principal, a_webhook, an_event
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 from hookline.domain.events import Limits, parse_event
 from hookline.integrations import serializers
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch

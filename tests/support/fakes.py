@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 
-from hookline.api.services import Check
+from hookline.api.dependencies import Check
 from hookline.dispatch.manual import Tested
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.ids import new_uuid

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from hookline.api.services import Services
+from hookline.api.dependencies import Services
 
 Series = tuple[str, frozenset[tuple[str, str]]]
 

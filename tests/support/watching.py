@@ -9,9 +9,8 @@ import orjson
 
 from factories import a_principal, a_webhook
 from hookline.dispatch.circuit_breaker import HealthMonitor
-from hookline.dispatch.ingest import Receipt
 from hookline.dispatch.notices import ExhaustedCounter, Notices
-from hookline.dispatch.observer import NoObserver
+from hookline.dispatch.observer import NoObserver, Receipt
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.deliveries import (
     Delivered,

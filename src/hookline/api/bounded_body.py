@@ -15,10 +15,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
-from hookline.api.auth import authenticate
+from hookline.api.dependencies import authenticate, services_of
 from hookline.api.fairness import HeldBody
 from hookline.api.parameters import Handler, StrictRoute
-from hookline.api.services import services_of
 from hookline.domain.documents import parse_unambiguous
 from hookline.errors import MalformedBody, TooLarge, UnsupportedBody
 from hookline.integrations.fields import RequestDocument

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query
 from pydantic import Field
 
-from hookline.api.auth import Manager
 from hookline.api.bounded_body import JsonRoute
+from hookline.api.dependencies import Manager, ServicesDep
 from hookline.api.integrations import IntegrationPath
 from hookline.api.parameters import (
     DEFAULT_LIMIT,
@@ -21,7 +21,6 @@ from hookline.api.parameters import (
     existing_id,
 )
 from hookline.api.responses import failures
-from hookline.api.services import ServicesDep
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.statistics import Interval
 from hookline.history.ranges import Period

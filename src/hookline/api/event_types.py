@@ -7,12 +7,11 @@ from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field, WithJsonSchema
 from typing_extensions import TypeAliasType
 
-from hookline.api.auth import Admin, AnyRole
 from hookline.api.bounded_body import EventsRoute
+from hookline.api.dependencies import Admin, AnyRole, ServicesDep
 from hookline.api.openapi.examples import EVENT_TYPE
 from hookline.api.parameters import Boolean
 from hookline.api.responses import failures
-from hookline.api.services import ServicesDep
 from hookline.domain.catalogue import EventFormat, EventType, Group
 from hookline.errors import Forbidden
 from hookline.integrations.event_types import KeptType, UnknownType, WantedType

@@ -7,8 +7,14 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
-from hookline.api.auth import Manager, authenticate_event_sender
 from hookline.api.bounded_body import JsonRoute, read_bounded
+from hookline.api.dependencies import (
+    Manager,
+    Services,
+    ServicesDep,
+    authenticate_event_sender,
+    services_of,
+)
 from hookline.api.event_schemas import (
     BatchReceipt,
     EventBatchCreate,
@@ -31,9 +37,8 @@ from hookline.api.parameters import (
 )
 from hookline.api.problems import problem_document
 from hookline.api.responses import Accepted, failures
-from hookline.api.services import Services, ServicesDep, services_of
-from hookline.dispatch.ingest import Receipt
 from hookline.dispatch.ingest_authorisation import IngestCaller
+from hookline.dispatch.observer import Receipt
 from hookline.domain.events import (
     Event,
     batch_in_steps,

@@ -6,15 +6,14 @@ from uuid import UUID
 from fastapi import APIRouter, Body
 from pydantic import Field, WithJsonSchema
 
-from hookline.api.auth import Manager
 from hookline.api.bounded_body import EventsRoute
+from hookline.api.dependencies import Manager, ServicesDep
 from hookline.api.openapi.examples import FILTER_TRIALS
 from hookline.api.responses import failures
-from hookline.api.services import ServicesDep
 from hookline.dispatch.filter_trials import MOST_EVENTS, Sample, Tried, given_events, try_in_steps
 from hookline.domain.access import Principal
 from hookline.domain.filters import parse_filter
-from hookline.domain.omissions import parse_omit
+from hookline.domain.paths import parse_omit
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import (
     NULL_IS_DEFAULT,

@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Depends, Header, Path, Query, Request, Response
 from pydantic import Field
 
-from hookline.api.auth import Manager
 from hookline.api.bounded_body import JsonRoute
+from hookline.api.dependencies import Manager, ServicesDep
 from hookline.api.openapi.examples import INTEGRATION_CHANGES, NEW_INTEGRATION
 from hookline.api.parameters import (
     DEFAULT_LIMIT,
@@ -27,7 +27,6 @@ from hookline.api.responses import (
     etag,
     failures,
 )
-from hookline.api.services import ServicesDep
 from hookline.dispatch.manual import Tested
 from hookline.domain.access import LONGEST_NAME
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, TlsReason, Verdict, hint_of

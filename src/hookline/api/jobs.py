@@ -7,8 +7,8 @@ from fastapi import APIRouter, Body, Path, Response
 from pydantic import Field, field_validator
 from pydantic_core import PydanticCustomError
 
-from hookline.api.auth import Admin, Manager
 from hookline.api.bounded_body import JsonRoute
+from hookline.api.dependencies import Admin, Manager, ServicesDep
 from hookline.api.integrations import IntegrationPath
 from hookline.api.openapi.examples import NEW_ERASURE, NEW_REPLAY
 from hookline.api.parameters import (
@@ -21,7 +21,6 @@ from hookline.api.parameters import (
     existing_id,
 )
 from hookline.api.responses import failures, job_started, job_started_or_counted
-from hookline.api.services import ServicesDep
 from hookline.db.models import Job
 from hookline.dispatch import erasures as erasure_jobs
 from hookline.dispatch import replays as replay_jobs

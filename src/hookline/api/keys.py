@@ -7,8 +7,8 @@ from uuid import UUID
 from fastapi import APIRouter, Body, Path, Query
 from pydantic import Field
 
-from hookline.api.auth import Admin, AnyRole
 from hookline.api.bounded_body import JsonRoute
+from hookline.api.dependencies import Admin, AnyRole, ServicesDep
 from hookline.api.openapi.examples import NEW_KEY
 from hookline.api.parameters import (
     DEFAULT_LIMIT,
@@ -20,7 +20,6 @@ from hookline.api.parameters import (
     existing_id,
 )
 from hookline.api.responses import failures
-from hookline.api.services import ServicesDep
 from hookline.domain.access import LONGEST_NAME, Role
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import (

@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import Field
 
-from hookline.api.auth import Admin, Manager
 from hookline.api.bounded_body import JsonRoute
+from hookline.api.dependencies import Admin, Manager, ServicesDep
 from hookline.api.openapi.examples import PBX_DESCRIPTION
 from hookline.api.parameters import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
 from hookline.api.responses import (
@@ -18,7 +18,6 @@ from hookline.api.responses import (
     version_tag,
     versions_in,
 )
-from hookline.api.services import ServicesDep
 from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 from hookline.integrations.pbxs import PbxPage, PbxRecord, WantedPbxs
 from hookline.integrations.requests import PbxLicence, PbxPut

@@ -10,12 +10,11 @@ from fastapi.sse import format_sse_event
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from hookline.api.auth import Manager
 from hookline.api.bounded_body import JsonRoute
+from hookline.api.dependencies import Manager, ServicesDep
 from hookline.api.middleware import asks_for_head, note_lasting
 from hookline.api.parameters import EventTypeFilter
 from hookline.api.responses import failures
-from hookline.api.services import ServicesDep
 from hookline.errors import FieldProblem, InvalidInput, Unavailable
 from hookline.history.schemas import Delivery
 from hookline.history.settled import Position

@@ -1,8 +1,10 @@
-"""Checks of the database, and of what it holds: migration, clock, days, keys, targets."""
+"""Doctor's checks of the database and what it holds: migration, clock, days, keys, targets."""
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Final
 
 import asyncpg
@@ -10,7 +12,6 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline.cli.database import dsn_of
-from hookline.cli.doctor import Finding, failed, ok, warning
 from hookline.db import connections, partitions
 from hookline.db.errors import database_error, explained
 from hookline.db.inspection import DatabaseFacts, faults, read_facts, refuse_shared_sessions
@@ -42,6 +43,53 @@ _LIMITS: Final = {
     "role": "the role's limit (`alter role … connection limit …`)",
 }
 _TIME_DAEMON = "run a time daemon (chrony, systemd-timesyncd) on both machines."
+
+
+class Status(StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    WARNING = "warning"  # the service works, for now or in part
+    FAILED = "failed"  # the service does not start, or not do its work
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` says how to mend it."""
+
+    name: str
+    status: Status
+    detail: str
+    advice: str | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether it keeps the service from its work."""
+        return self.status is Status.FAILED
+
+    def document(self) -> dict[str, str | None]:
+        """Return it as JSON has it."""
+        return {
+            "name": self.name,
+            "status": self.status.value,
+            "detail": self.detail,
+            "advice": self.advice,
+        }
+
+
+def ok(name: str, detail: str) -> Finding:
+    """Return that something is well."""
+    return Finding(name, Status.OK, detail)
+
+
+def warning(name: str, detail: str, advice: str) -> Finding:
+    """Return that something is not as it should be, and that the service works all the same."""
+    return Finding(name, Status.WARNING, detail, advice)
+
+
+def failed(name: str, detail: str, advice: str) -> Finding:
+    """Return that something keeps the service from its work."""
+    return Finding(name, Status.FAILED, detail, advice)
 
 
 async def database(settings: Settings) -> list[Finding]:

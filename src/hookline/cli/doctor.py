@@ -7,8 +7,6 @@ import shutil
 import ssl
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from urllib.parse import urlsplit
@@ -17,6 +15,7 @@ import typer
 
 from hookline import logs
 from hookline.cli import terminal
+from hookline.cli.checks_database import Finding, database, failed, ok, warning
 from hookline.errors import ConfigurationError
 from hookline.security.egress.connect import Proxy
 from hookline.security.egress.tls import client_tls
@@ -26,6 +25,10 @@ from hookline.settings.loading import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+_OTHER_FILES: Final = 128  # that a process has open besides connections: libraries, logs, sockets
+_LEAST_DISK: Final = 1024**3  # bytes: 1 GiB; a day of a busy service
+_FOR_OTHERS: Final = 0o077  # permissions of the group and of everybody
+_PATIENCE: Final = 3.0  # seconds for a connection
 _COLOURS = {"ok": "green", "warning": "yellow", "failed": "red"}
 
 
@@ -38,19 +41,17 @@ def doctor(
     code 1 where something would keep the service from its work; warnings alone are 0.
     """
     found = _examined()
-    failed = any(each.failed for each in found)
+    fails = any(each.failed for each in found)
     if as_json:
         checks = [each.document() for each in found]
-        sys.stdout.write(json.dumps({"ok": not failed, "checks": checks}, indent=2) + "\n")
+        sys.stdout.write(json.dumps({"ok": not fails, "checks": checks}, indent=2) + "\n")
     else:
         terminal.say("\n".join(_lines(found)), _COLOURS)
-    if failed:
+    if fails:
         raise typer.Exit(1)
 
 
 def _examined() -> "Sequence[Finding]":
-    from hookline.cli.checks_database import database  # noqa: PLC0415 - it imports this module
-
     try:
         settings = load_settings()
     except ConfigurationError as error:
@@ -71,59 +72,6 @@ def _lines(found: "Sequence[Finding]") -> list[str]:
         if each.advice is not None:
             lines.append(f"{'':<8} {'':<{widest}}  → {each.advice}")
     return lines
-
-
-class Status(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARNING = "warning"  # the service works, for now or in part
-    FAILED = "failed"  # the service does not start, or not do its work
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that was looked at; `advice` says how to mend it."""
-
-    name: str
-    status: Status
-    detail: str
-    advice: str | None = None
-
-    @property
-    def failed(self) -> bool:
-        """Whether it keeps the service from its work."""
-        return self.status is Status.FAILED
-
-    def document(self) -> dict[str, str | None]:
-        """Return it as JSON has it."""
-        return {
-            "name": self.name,
-            "status": self.status.value,
-            "detail": self.detail,
-            "advice": self.advice,
-        }
-
-
-def ok(name: str, detail: str) -> Finding:
-    """Return that something is well."""
-    return Finding(name, Status.OK, detail)
-
-
-def warning(name: str, detail: str, advice: str) -> Finding:
-    """Return that something is not as it should be, and that the service works all the same."""
-    return Finding(name, Status.WARNING, detail, advice)
-
-
-def failed(name: str, detail: str, advice: str) -> Finding:
-    """Return that something keeps the service from its work."""
-    return Finding(name, Status.FAILED, detail, advice)
-
-
-_OTHER_FILES: Final = 128  # that a process has open besides connections: libraries, logs, sockets
-_LEAST_DISK: Final = 1024**3  # bytes: 1 GiB; a day of a busy service
-_FOR_OTHERS: Final = 0o077  # permissions of the group and of everybody
-_PATIENCE: Final = 3.0  # seconds for a connection
 
 
 async def machine(settings: Settings) -> list[Finding]:

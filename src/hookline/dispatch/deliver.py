@@ -22,7 +22,7 @@ from hookline.domain.deliveries import (
     Verdict,
 )
 from hookline.domain.events import Event
-from hookline.domain.omissions import without
+from hookline.domain.paths import without
 from hookline.domain.retries import NO_POLICY, RetryPolicies
 from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
 from hookline.integrations.subscriptions import Subscription

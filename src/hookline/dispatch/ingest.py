@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from hookline.dispatch.backpressure import Backpressure, Demand
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.lanes import Lanes
-from hookline.dispatch.observer import NoObserver, Observer
+from hookline.dispatch.observer import NoObserver, Observer, Receipt
 from hookline.domain.access import Tenant
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
@@ -36,14 +36,6 @@ _HEAVY = 64  # of one request: others do not wait for the statement that stores 
 _PAUSE = 0.001  # seconds; what a sender waits longer under load buys half the statements
 _COPY = 5e-8  # seconds of CPU for a byte of a copy without what is omitted; calls take a third
 MOST_REMATCHES = 20  # times that records may change while events are authorised and matched
-
-
-class Receipt(msgspec.Struct, frozen=True, gc=False):
-    """What became of one accepted event: its id, or the id of the same event sent before."""
-
-    event_id: UUID
-    duplicate: bool
-    deliveries: int
 
 
 class Stale(msgspec.Struct, frozen=True, gc=False):

@@ -10,7 +10,8 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from hookline.dispatch.ingest import MOST_REMATCHES, Ingest, Receipt, Stale
+from hookline.dispatch.ingest import MOST_REMATCHES, Ingest, Stale
+from hookline.dispatch.observer import Receipt
 from hookline.domain.access import Principal
 from hookline.domain.events import Event
 from hookline.errors import (

@@ -9,7 +9,7 @@ its bytes come from its row alone.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from uuid import UUID
 
-from hookline.dispatch.ingest import Receipt
+from hookline.dispatch.observer import Receipt
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.events import Event
 from hookline.domain.notices import Exhausted, WrittenNotice

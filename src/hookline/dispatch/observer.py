@@ -1,15 +1,22 @@
 """Who is told what ingest, the engine and the circuit breakers did: metrics implement it."""
 
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Protocol
+from uuid import UUID
+
+import msgspec
 
 from hookline.domain.health import HealthState
 from hookline.errors import HooklineError
 from hookline.queue.port import Claimed, Settlement
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
-    from hookline.dispatch.ingest import Receipt
+class Receipt(msgspec.Struct, frozen=True, gc=False):
+    """What became of one accepted event: its id, or the id of the same event sent before."""
+
+    event_id: UUID
+    duplicate: bool
+    deliveries: int
 
 
 class AttemptObserver(Protocol):
@@ -22,7 +29,7 @@ class AttemptObserver(Protocol):
 class Observer(AttemptObserver, Protocol):
     """Is told of everything, in the event loop: it returns at once, and never raises."""
 
-    def accepted(self, receipts: "Sequence[Receipt]") -> None:
+    def accepted(self, receipts: Sequence[Receipt]) -> None:
         """Take note of a caller's events that were answered."""
 
     def refused(self, error: HooklineError, events: int) -> None:
@@ -38,7 +45,7 @@ class NoObserver:
     def attempted(self, job: Claimed, settlement: Settlement) -> None:
         """See `AttemptObserver`."""
 
-    def accepted(self, receipts: "Sequence[Receipt]") -> None:
+    def accepted(self, receipts: Sequence[Receipt]) -> None:
         """See `Observer`."""
 
     def refused(self, error: HooklineError, events: int) -> None:

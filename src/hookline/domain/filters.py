@@ -1,4 +1,4 @@
-"""Content filters: an event pattern, checked and compiled into closures over parsed envelopes.
+"""Content filters: event patterns, compiled into closures over parsed envelopes, and their index.
 
 The language is that of Amazon EventBridge's event patterns: every key of a pattern must match, a
 leaf is an array of alternatives, and of an array in an event any element may match. Evaluating one
@@ -6,6 +6,7 @@ is bounded whatever the event holds: see `Work`.
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -29,6 +30,10 @@ OR: Final = "$or"
 _MOST_PROBLEMS: Final = 20  # told at once
 
 Matches = Callable[[object, Work], bool]
+_FEWEST: Final = 2  # filters of a field that are worth reading it for
+Path = tuple[str, ...]
+Strings = tuple[Path, frozenset[str]]
+"""A field that has to have one of these strings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,3 +270,70 @@ def _is_there(value: object, keys: Sequence[str], work: Work) -> bool:
     if not keys:
         return type(value) is not dict and value is not MISSING
     return type(value) is dict and _is_there(value.get(keys[0], MISSING), keys[1:], work)
+
+
+class FilterIndex:
+    """Tells filters apart by strings that they require; by their places, None being no filter."""
+
+    def __init__(self, filters: Sequence[Filter | None]) -> None:
+        required = [list(_required(each.pattern)) if each else [] for each in filters]
+        known: defaultdict[Path, set[str]] = defaultdict(set)
+        for fields in required:
+            for path, strings in fields:
+                known[path] |= strings
+        by_path: defaultdict[Path, dict[int, frozenset[str]]] = defaultdict(dict)
+        for place, fields in enumerate(required):
+            if fields:  # the one by which a filter differs most from the others
+                path, strings = max(fields, key=lambda each: len(known[each[0]]) / len(each[1]))
+                by_path[path][place] = strings
+        indexed = {path: asked for path, asked in by_path.items() if len(asked) >= _FEWEST}
+        found = {place for asked in indexed.values() for place in asked}
+        self._always = frozenset(range(len(filters))) - found
+        self._by_path = [(path, _by_string(asked)) for path, asked in indexed.items()]
+
+    def possible(self, envelope: Mapping[str, object]) -> set[int] | None:
+        """Return the places of all filters that may pass; None: any may, the event is too large."""
+        work = Work(envelope)
+        places = set(self._always)
+        for path, by_string in self._by_path:
+            for value in _values(envelope, path, work):
+                if type(value) is str and (asking := by_string.get(value)):
+                    work.spend(len(asking))
+                    places.update(asking)
+        return places if work.left >= 0 else None
+
+
+def _required(pattern: Mapping[str, object], above: Path = ()) -> Iterator[Strings]:
+    """Give the fields of a sound pattern whose alternatives are strings alone."""
+    for key, part in pattern.items():
+        if key == OR:
+            continue
+        if type(part) is dict:
+            yield from _required(part, (*above, key))
+        elif type(part) is list and all(type(each) is str for each in part):
+            yield (*above, key), frozenset(part)
+
+
+def _by_string(asked: Mapping[int, frozenset[str]]) -> dict[str, tuple[int, ...]]:
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for place, strings in asked.items():
+        for string in strings:
+            places[string].append(place)
+    return {string: tuple(found) for string, found in places.items()}
+
+
+def _values(value: object, path: Path, work: Work) -> Iterator[object]:
+    """Give what stands at a path, in any element of the arrays on the way, while work is left."""
+    for at, key in enumerate(path):
+        if type(value) is list:
+            for element in flat(value, work, 1):
+                if type(element) is dict:
+                    yield from _values(element, path[at:], work)
+            return
+        if type(value) is not dict:
+            return
+        value = value.get(key, MISSING)
+    if type(value) is list:
+        yield from flat(value, work, 1)
+    else:
+        yield value

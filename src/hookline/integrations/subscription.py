@@ -11,9 +11,8 @@ from hookline.db.models import Integration
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
-from hookline.domain.filter_index import FilterIndex
 from hookline.domain.filter_matchers import MOST_STEPS, Work
-from hookline.domain.filters import Filter, parse_filter
+from hookline.domain.filters import Filter, FilterIndex, parse_filter
 from hookline.domain.retries import GroupPolicies, restore_policies
 from hookline.domain.selection import ALL, Selection, restore_selection
 from hookline.domain.stored import ordering_chosen

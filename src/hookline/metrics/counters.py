@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from hookline.dispatch.deliver import transmission
-from hookline.dispatch.ingest import Receipt
+from hookline.dispatch.observer import Receipt
 from hookline.domain.deliveries import (
     Delivered,
     DeliveryStatus,

@@ -5,8 +5,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from hookline.sinks.sqs.clients import ClientCache, ClientKey
-from hookline.sinks.sqs.messages import Entry
-from hookline.sinks.sqs.outcomes import Answer
+from hookline.sinks.sqs.messages import Answer, Entry
 
 
 class Made:

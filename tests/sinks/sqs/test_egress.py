@@ -15,7 +15,7 @@ from hookline.security.egress.addresses import Address
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.resolver import NameNotResolved
 from hookline.sinks.sqs import SqsSink, aws
-from hookline.sinks.sqs.http import VettedResolver
+from hookline.sinks.sqs.aws import VettedResolver
 from support.sqs_shipments import REGION, sqs_shipment
 
 HOST = f"sqs.{REGION}.amazonaws.com"

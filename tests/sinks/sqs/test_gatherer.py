@@ -5,7 +5,7 @@ import pytest
 
 from hookline.domain.deliveries import Verdict
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
-from hookline.sinks.sqs.outcomes import Answer
+from hookline.sinks.sqs.messages import Answer
 
 GOOD = Answer(Verdict.DELIVERED)
 AGAIN = Answer(Verdict.RETRY)

@@ -1,7 +1,7 @@
 import pytest
 
 from hookline.domain.deliveries import ErrorKind, Verdict
-from hookline.sinks.sqs.outcomes import Answer, held_back, refused, taken, unanswered
+from hookline.sinks.sqs.messages import Answer, held_back, refused, taken, unanswered
 
 OLD = "AWS.SimpleQueueService."  # what the codes were called in the Query protocol
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from hookline.background import Tasks
 from hookline.security.egress.policy import EgressPolicy
-from hookline.sinks.sqs.messages import Entry
-from hookline.sinks.sqs.outcomes import Answer
+from hookline.sinks.sqs.messages import Answer, Entry
 
 if TYPE_CHECKING:
     from hookline.sinks.sqs.aws import Factory

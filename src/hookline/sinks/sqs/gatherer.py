@@ -14,8 +14,7 @@ from typing import Any
 
 from hookline.background import Tasks
 from hookline.domain.deliveries import ErrorKind, Verdict
-from hookline.sinks.sqs.messages import Entry
-from hookline.sinks.sqs.outcomes import Answer, held_back, stopping, unanswered
+from hookline.sinks.sqs.messages import Answer, Entry, held_back, stopping, unanswered
 
 _MOST_ENTRIES = 10  # SendMessageBatch's own bound
 _MAY_PASS = (Verdict.RETRY, Verdict.INTERNAL)  # the engine tries again after these

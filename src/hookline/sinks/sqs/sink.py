@@ -15,8 +15,15 @@ from hookline.security.egress.policy import EgressPolicy
 from hookline.sinks import Shipment
 from hookline.sinks.sqs.clients import AwsMaker, Client, ClientCache, ClientKey
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
-from hookline.sinks.sqs.messages import attributes_of, entry_for, group_of
-from hookline.sinks.sqs.outcomes import Answer, no_key, stopping, unanswered
+from hookline.sinks.sqs.messages import (
+    Answer,
+    attributes_of,
+    entry_for,
+    group_of,
+    no_key,
+    stopping,
+    unanswered,
+)
 from hookline.sinks.sqs.urls import QueueUrl, parse_queue_url
 
 log = get_logger(__name__)

@@ -1,26 +1,34 @@
-"""What an integration's copies leave out: paths into the envelope, and events without them."""
+"""Paths into events: copies without what `omit` names, and warnings of paths no example has."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final
 
 from msgspec.structs import replace
 
+from hookline.domain.catalogue import EventType
 from hookline.domain.documents import canonical, load
 from hookline.domain.events import Event
+from hookline.domain.filters import Filter
 from hookline.errors import FieldProblem, InvalidInput
 
 MOST_PATHS: Final = 50
 LONGEST_PATH: Final = 200  # characters
 ELEMENTS: Final = "*"
-_ENVELOPE: Final = frozenset({"id", "pbx", "company", "time", "type", "integrationId", "data"})
+_ACCEPTED: Final = frozenset({"id", "pbx", "company", "time", "type", "data"})
+_ENVELOPE: Final = _ACCEPTED | {"integrationId"}
 _REMEMBERED: Final = 1_024  # lists of paths that are kept compiled
 _UNSTORABLE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _MOST_PROBLEMS: Final = 20  # told at once
 
 Tree = dict[str, Any]  # Any: a Tree, or None where a path ends
+_MOST_FIELDS: Final = 50_000  # of examples that are looked at; some 10 ms
+_MOST_WARNINGS: Final = 20
+_MOST_COMPARED: Final = 100  # names, for the one that may have been meant
+_MOST_QUOTED: Final = 200  # characters of a path that are said back
 
 
 def parse_omit(raw: object, path: str = "omit") -> tuple[str, ...]:
@@ -107,3 +115,67 @@ def _remove(value: object, tree: Tree) -> None:
                     del part[name]
                 else:
                     pending.append((part[name], below[name]))
+
+
+def path_warnings(
+    pattern: Filter | None, omit: Sequence[str], types: Iterable[EventType]
+) -> list[FieldProblem]:
+    """Return a warning for each path that no example has, the first twenty of them.
+
+    There is none where no type has an example, or where those are too large to look at all.
+    """
+    examples = [kind.example for kind in types if kind.example]
+    if not examples or not (pattern or omit):
+        return []
+    filtered, omitted = set(_ACCEPTED), set(_ACCEPTED)
+    seen = 0
+    for example in examples:
+        for inside_arrays, path in _fields(example):
+            seen += 1
+            if seen > _MOST_FIELDS:
+                return []
+            omitted.add(path)
+            filtered.add(inside_arrays)
+    leaves = dict.fromkeys(pattern.paths if pattern else ())
+    wanted = [
+        *((f"filter.{path}", path, filtered) for path in leaves),
+        *((f"omit[{place}]", path, omitted) for place, path in enumerate(omit)),
+    ]
+    unknown = ((at, path, known) for at, path, known in wanted if path not in known)
+    return [_warning(*each) for each in islice(unknown, _MOST_WARNINGS)]
+
+
+def _fields(example: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield each field twice: as filters name it, and with a star for elements of arrays."""
+    pending: list[tuple[object, str, str]] = [(example, "", "")]
+    while pending:
+        value, plain, starred = pending.pop()
+        if isinstance(value, Mapping):
+            for key, below in value.items():
+                paths = f"{plain}{key}", f"{starred}{key}"
+                yield paths
+                pending.append((below, f"{paths[0]}.", f"{paths[1]}."))
+        elif isinstance(value, list) and value:
+            yield plain.removesuffix("."), f"{starred}{ELEMENTS}"
+            pending += [(each, plain, f"{starred}{ELEMENTS}.") for each in value]
+
+
+def _warning(at: str, path: str, known: set[str]) -> FieldProblem:
+    meant = _meant(path, known)
+    guess = f"; did you mean {meant}?" if meant else "."
+    return FieldProblem(
+        at[:_MOST_QUOTED],
+        f"No example of the chosen event types has {path[:_MOST_QUOTED]}{guess} It is kept, since"
+        " PBXs gain fields.",
+    )
+
+
+def _meant(path: str, known: set[str]) -> str | None:
+    """Return the field of this name elsewhere, or else one beside this path of a similar name."""
+    above, _, name = path.rpartition(".")
+    elsewhere = [each for each in known if each.rpartition(".")[2] == name]
+    if elsewhere:
+        return min(elsewhere, key=lambda each: (len(each), each))
+    beside = {each.rpartition(".")[2] for each in known if each.rpartition(".")[0] == above}
+    nearest = get_close_matches(name[:_MOST_QUOTED], sorted(beside)[:_MOST_COMPARED], n=1)
+    return f"{above}.{nearest[0]}" if nearest else None
