@@ -35,8 +35,8 @@ from bench.events import DIGITS, Template, pbx_serial
 from bench.layout import Layout, layout_of_this_machine
 from bench.measure import family
 from bench.processes import BenchFailed, Helper, helper
+from bench.progress import Lines
 from bench.scenarios import SCENARIOS, Options
-from bench.telling import Lines
 from delivery import IN_FLIGHT
 from draining import drained, fed
 from hookline import logs
@@ -87,9 +87,9 @@ async def hookline(layout: Layout, setting: Setting) -> Drained:
     scenario = replace(scenario, tls=setting.tls, rate=setting.rate)
     if setting.fanout is not None:
         scenario = replace(scenario, integrations=setting.fanout)
-    with Lines("Hookline") as tell:
+    with Lines("Hookline") as progress:
         options = Options(setting.seconds, IN_FLIGHT, setting.processes)
-        found = await flows.run(scenario, layout, tell, options)
+        found = await flows.run(scenario, layout, progress, options)
     cost, late = found["cpu_us_per_delivery"], found["end_to_end_ms"] or {}
     return Drained(
         "Hookline",

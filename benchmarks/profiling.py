@@ -28,7 +28,7 @@ _ENTRY = 0.7  # share of the samples above which a frame is only the way in
 
 
 class Profiler:
-    """A teller that starts py-spy with the phase that is measured."""
+    """A progress display that starts py-spy with the phase that is measured."""
 
     def __init__(self, seconds: float, raw: Path) -> None:
         self._seconds = seconds

@@ -15,9 +15,9 @@ import httpx
 from bench import phases
 from bench.events import pbx_serial
 from bench.processes import BenchFailed, Helper, Service, helper
+from bench.progress import ProgressDisplay
 from bench.results import Part, Receipts, Sent, Spent, checks
 from bench.stage import Stage
-from bench.telling import Teller
 
 MOST_TIMES_USUAL: Final = 2.0  # the median of the other tenant's requests
 MOST_LATENCY: Final = 1_000.0  # milliseconds, from sending to receipt, of 99 in 100
@@ -32,23 +32,25 @@ _TAKING_HOLD: Final = 1.0  # seconds until the abuse is under way
 _SECOND: Final = 1_000  # in milliseconds
 
 
-async def abuse(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
+async def abuse(place: Stage, progress: ProgressDisplay, seconds: float) -> dict[str, Any]:
     """Send to the others at a rate, alone and beside the abuse."""
     scenario = place.scenario
     others = {"seconds": seconds, "rate": scenario.rate, "pbxs": scenario.others}
     async with helper("attacker", "attack", place.directory) as attacker:
         silent = f"127.0.0.1:{(await attacker.ask('listen'))['port']}"
         async with place.service(EGRESS_NAME_SERVERS=silent) as (service, gauge):
-            tell.phase("making integrations", scenario.integrations + scenario.dead_integrations)
+            progress.phase(
+                "making integrations", scenario.integrations + scenario.dead_integrations
+            )
             watched = await place.subscribe(service)
             order = await _prepare(place, service, scenario.dead_integrations)
-            tell.phase("warming up")
+            progress.phase("warming up")
             await place.send(service, **others | {"seconds": phases.warm_up(seconds)})
-            tell.phase("the others alone")
+            progress.phase("the others alone")
             alone = await place.send(service, **others)
             await phases.settled(gauge, watched, phases.patience(seconds))
             before = await gauge.read()
-            tell.phase("beside the abuse")
+            progress.phase("beside the abuse")
             async with _under_attack(attacker, order) as answers, _looking(service) as looks:
                 sent = await place.send(service, **others)
                 settled = await phases.settled(gauge, watched, phases.patience(seconds))

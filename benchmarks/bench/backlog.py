@@ -9,8 +9,8 @@ from typing import Any
 from bench.events import COMPANY, DIGITS, NUMBER_AT, Template, pbx_serial
 from bench.measure import Gauge
 from bench.processes import Service
+from bench.progress import ProgressDisplay
 from bench.stage import Stage
-from bench.telling import Teller
 from hookline.domain.events import Limits, parse_event
 
 _AT_ONCE = 20_000  # rows a statement
@@ -43,7 +43,9 @@ from made
 """
 
 
-async def fill(place: Stage, service: Service, gauge: Gauge, tell: Teller) -> dict[str, Any]:
+async def fill(
+    place: Stage, service: Service, gauge: Gauge, progress: ProgressDisplay
+) -> dict[str, Any]:
     """Let the scenario's dead deliveries wait; return how many, for the result."""
     count = place.scenario.dead
     if not count:
@@ -51,7 +53,7 @@ async def fill(place: Stage, service: Service, gauge: Gauge, tell: Teller) -> di
     pbx = pbx_serial(place.scenario.pbxs)  # one that no event is sent from
     [dead] = await place.subscribe_dead(service, [pbx])
     event = parse_event(Template().event(_FIRST, pbx), Limits())
-    tell.phase("filling the backlog", count)
+    progress.phase("filling the backlog", count)
     for start in range(0, count, _AT_ONCE):
         await gauge.database.execute(
             _FILL,
@@ -67,6 +69,6 @@ async def fill(place: Stage, service: Service, gauge: Gauge, tell: Teller) -> di
             event.splice,
             dead,
         )
-        tell.at(start + _AT_ONCE)
+        progress.at(start + _AT_ONCE)
     await gauge.database.execute("analyze pending")
     return {"waiting": count, "filled_by": "SQL, with the rows that the service would write"}

@@ -98,13 +98,13 @@ async def _measure(
     """Run one scenario after another, and note each as soon as it has its figures."""
     from bench import flows, ratios, report  # noqa: PLC0415
     from bench.processes import BenchFailed  # noqa: PLC0415
-    from bench.telling import teller  # noqa: PLC0415
+    from bench.progress import progress_display  # noqa: PLC0415
 
     document["machine"] = report.machine(layout, options)
     for scenario in chosen:
         try:
-            with teller(scenario.name) as tell:
-                figures = await flows.run(scenario, layout, tell, options)
+            with progress_display(scenario.name) as progress:
+                figures = await flows.run(scenario, layout, progress, options)
         except BenchFailed as error:
             document["failed"][scenario.name] = str(error)
         else:

@@ -14,10 +14,10 @@ from typing import Any, Final
 from bench import phases
 from bench.measure import Gauge
 from bench.processes import BenchFailed, Service
+from bench.progress import ProgressDisplay
 from bench.ratios import ratios
 from bench.results import Part, Receipts, Sent, Spent, checks
 from bench.stage import Stage
-from bench.telling import Teller
 from hookline.settings import Settings
 
 _SECOND: Final = 1_000_000_000  # in nanoseconds
@@ -43,7 +43,7 @@ class _Watch:
     place: Stage
     service: Service
     gauge: Gauge
-    tell: Teller
+    progress: ProgressDisplay
     watched: Sequence[str]
 
     async def warm_up(self, seconds: float) -> None:
@@ -53,21 +53,21 @@ class _Watch:
 
     async def phase(self, what: str, *orders: Mapping[str, Any]) -> tuple[list[Sent], bool]:
         """Send loads side by side; wait until the watched have everything; tell whether they do."""
-        self.tell.phase(what)
-        async with phases.watching(self.place.counters, self.tell):
+        self.progress.phase(what)
+        async with phases.watching(self.place.counters, self.progress):
             sent = await self.place.send_at_once(self.service, *orders)
             within = phases.patience(orders[0]["seconds"])
             return sent, await phases.settled(self.gauge, self.watched, within)
 
 
-async def crowd(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
+async def crowd(place: Stage, progress: ProgressDisplay, seconds: float) -> dict[str, Any]:
     """Send to all alike for `seconds`, the hanging ones included; watch those that are well."""
     scenario = place.scenario
-    names = await _pause_the_hung(place, tell) if scenario.paused else []
+    names = await _pause_the_hung(place, progress) if scenario.paused else []
     async with place.service() as (service, gauge):
-        names = names or await _subscribe(place, service, tell)
+        names = names or await _subscribe(place, service, progress)
         watched = [names[index] for index in scenario.others] if scenario.hang else names
-        watch = _Watch(place, service, gauge, tell, watched)
+        watch = _Watch(place, service, gauge, progress, watched)
         await watch.warm_up(seconds)
         before = await gauge.read()
         (sent,), settled = await watch.phase("measuring", {"seconds": seconds})
@@ -82,7 +82,7 @@ async def crowd(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
         }
 
 
-async def flood(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
+async def flood(place: Stage, progress: ProgressDisplay, seconds: float) -> dict[str, Any]:
     """Send to the others at a rate: alone, beside as many events as go spread over them, flooded.
 
     The flood is a closed loop to one integration, as fast as its events are accepted.
@@ -92,9 +92,9 @@ async def flood(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
     spread = {"seconds": seconds, "pbxs": scenario.others}
     flooding = {"seconds": seconds, "pbxs": scenario.trouble}
     async with place.service() as (service, gauge):
-        names = await _subscribe(place, service, tell)
+        names = await _subscribe(place, service, progress)
         watched = [names[index] for index in scenario.others]
-        watch = _Watch(place, service, gauge, tell, watched)
+        watch = _Watch(place, service, gauge, progress, watched)
         await watch.warm_up(seconds)
         (alone,), _ = await watch.phase("the others alone", others)
         (beside, _), _ = await watch.phase("as many events, spread", others, spread)
@@ -156,25 +156,25 @@ def of_flood(
     }
 
 
-async def _subscribe(place: Stage, service: Service, tell: Teller) -> Sequence[str]:
-    tell.phase("making integrations", place.scenario.integrations)
+async def _subscribe(place: Stage, service: Service, progress: ProgressDisplay) -> Sequence[str]:
+    progress.phase("making integrations", place.scenario.integrations)
     return await place.subscribe(service)
 
 
-async def _pause_the_hung(place: Stage, tell: Teller) -> Sequence[str]:
+async def _pause_the_hung(place: Stage, progress: ProgressDisplay) -> Sequence[str]:
     """Make the integrations, and have those that hang paused, sooner than by the usual rules.
 
     Another process is measured then, with the usual ones. What is paused is so in the database.
     """
     hung = place.scenario.trouble
     async with place.service(**_QUICK) as (service, gauge):
-        names = await _subscribe(place, service, tell)
-        tell.phase("pausing those that hang", len(hung))
+        names = await _subscribe(place, service, progress)
+        progress.phase("pausing those that hang", len(hung))
         await place.send(service, count=_ENOUGH * len(hung), pbxs=hung)
         deadline = time.monotonic() + _PAUSING
         while (paused := await gauge.database.fetchval(_PAUSED)) < len(hung):
             if time.monotonic() > deadline:
                 raise BenchFailed(f"Only {paused:,} of {len(hung):,} integrations were paused.")
-            tell.at(paused)
+            progress.at(paused)
             await asyncio.sleep(_LOOK_EVERY)
     return names

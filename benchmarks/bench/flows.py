@@ -6,40 +6,42 @@ from bench import abuse, backlog, fairness, phases, results
 from bench.counters import Counter
 from bench.events import matching_us
 from bench.layout import Layout
+from bench.progress import ProgressDisplay
 from bench.results import Spent
 from bench.scenarios import Kind, Options, Scenario
 from bench.stage import Stage, stage
-from bench.telling import Teller
 
 
-async def run(scenario: Scenario, layout: Layout, tell: Teller, options: Options) -> dict[str, Any]:
+async def run(
+    scenario: Scenario, layout: Layout, progress: ProgressDisplay, options: Options
+) -> dict[str, Any]:
     """Run one scenario from an empty database; return its figures as the JSON has them."""
-    tell.phase("starting")
+    progress.phase("starting")
     own = scenario.for_a_run_of(options.seconds)
     async with stage(own, layout, options) as place:
-        measured = await _FLOWS[scenario.kind](place, tell, own.measured_for(options.seconds))
+        measured = await _FLOWS[scenario.kind](place, progress, own.measured_for(options.seconds))
     return {"what": scenario.summary, "integrations": own.integrations, **measured}
 
 
-async def _flow(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
+async def _flow(place: Stage, progress: ProgressDisplay, seconds: float) -> dict[str, Any]:
     """Warm up, then send for `seconds` and wait until everything is delivered."""
     scenario, view = place.scenario, place.counters
     shape = {"rate": scenario.rate, "window": scenario.window}
     async with place.service() as (service, gauge):
-        tell.phase("making integrations", scenario.integrations)
+        progress.phase("making integrations", scenario.integrations)
         live = await place.subscribe(service)
-        waiting = await backlog.fill(place, service, gauge, tell)
+        waiting = await backlog.fill(place, service, gauge, progress)
 
-        tell.phase("warming up")
-        async with phases.watching(view, tell):
+        progress.phase("warming up")
+        async with phases.watching(view, progress):
             sent = await place.send(service, seconds=phases.warm_up(seconds), **shape)
             await phases.delivered(view, sent.report["accepted"] * scenario.fanout, seconds)
         await phases.settled(gauge, live)
 
-        tell.phase("measuring")
+        progress.phase("measuring")
         before = await gauge.read()
         received = view.view[Counter.RECEIVED]
-        async with phases.watching(view, tell):
+        async with phases.watching(view, progress):
             sent = await place.send(service, seconds=seconds, **shape)
             expected = received + sent.report["accepted"] * scenario.fanout
             await phases.delivered(view, expected, seconds)
@@ -62,20 +64,20 @@ def _matching(scenario: Scenario) -> dict[str, float]:
     return {"matching_us_per_event": matching_us(of_each, scenario.passing)}
 
 
-async def _drain(place: Stage, tell: Teller, seconds: float) -> dict[str, Any]:
+async def _drain(place: Stage, progress: ProgressDisplay, seconds: float) -> dict[str, Any]:
     """Accept without an engine, stop, start with one, and watch it work."""
     scenario, view = place.scenario, place.counters
     count = scenario.waiting
     async with place.service("--no-engine") as (service, _):
         live = await place.subscribe(service)
-        tell.phase("accepting", count)
-        async with phases.watching(view, tell, Counter.ACCEPTED):
+        progress.phase("accepting", count)
+        async with phases.watching(view, progress, Counter.ACCEPTED):
             sent = await place.send(service, count=count)
 
-    tell.phase("draining", count)
+    progress.phase("draining", count)
     async with place.service() as (_, gauge):
         before = await gauge.read()
-        async with phases.watching(view, tell):
+        async with phases.watching(view, progress):
             await phases.delivered(view, sent.report["accepted"], 10 * seconds)
         settled = await phases.settled(gauge, live)
         spent = Spent.between(before, await gauge.read())

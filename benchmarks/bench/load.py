@@ -23,7 +23,7 @@ from bench.counters import Counter, Counters
 from bench.events import Template, pbx_serial
 
 _TICK = 0.001  # seconds between looks of an open loop, and at a full window
-_PAUSE = 0.05  # seconds after a refusal, so that a broken service is not stormed
+_PAUSE = 0.05  # seconds after a refusal, so that a broken service is not flooded
 _DRAWN = 65_536  # PBXs drawn ahead of time
 _ACCEPTED = b"202"
 _SECOND = 1_000_000_000  # in nanoseconds

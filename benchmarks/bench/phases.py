@@ -9,8 +9,8 @@ from typing import Any
 from bench import results
 from bench.counters import Counter, Counters
 from bench.measure import Gauge
+from bench.progress import ProgressDisplay
 from bench.results import Spent
-from bench.telling import Teller
 
 _LOOK_EVERY = 0.02  # seconds between looks at the counters
 _LONGEST_WARM_UP = 2.0  # seconds
@@ -56,14 +56,14 @@ def whole(found: dict[str, Any], spent: Spent, gauge: Gauge) -> dict[str, Any]:
 
 @asynccontextmanager
 async def watching(
-    counters: Counters, tell: Teller, counter: Counter = Counter.RECEIVED
+    counters: Counters, progress: ProgressDisplay, counter: Counter = Counter.RECEIVED
 ) -> AsyncIterator[None]:
     """Tell how far a counter is, while the block lasts."""
     began = counters.view[counter]
 
     async def watch() -> None:
         while True:
-            tell.at(counters.view[counter] - began)
+            progress.at(counters.view[counter] - began)
             await asyncio.sleep(0.25)
 
     task = asyncio.create_task(watch(), name="bench-progress")
@@ -72,4 +72,4 @@ async def watching(
     finally:
         task.cancel()
         await asyncio.wait([task])
-        tell.at(counters.view[counter] - began)
+        progress.at(counters.view[counter] - began)

@@ -35,7 +35,7 @@ _MARK = b'"integrationId":"'
 _QUEUE_BATCH = 10  # messages in one SendMessageBatch, at most
 
 
-class Tally:
+class ReceivedStatistics:
     """What was received, and when."""
 
     def __init__(self, counters: Counters) -> None:
@@ -51,7 +51,7 @@ class Tally:
         self.resumed = 0  # of which with a ticket of an earlier one
         self.at_once: collections.Counter[int] = (
             collections.Counter()
-        )  # how many a desk had, how often
+        )  # how many a pool had, how often
         self.secrets: dict[bytes, bytes] = {}
 
     def take(self, key: bytes, number: int) -> bool:
@@ -79,8 +79,8 @@ class Tally:
 class _Connection(asyncio.Protocol):
     """Cuts what comes in into requests: heads with a content-length, and bodies."""
 
-    def __init__(self, tally: Tally) -> None:
-        self._tally = tally
+    def __init__(self, statistics: ReceivedStatistics) -> None:
+        self._statistics = statistics
         self._rest = b""
         self._transport: asyncio.WriteTransport | None = None
 
@@ -117,25 +117,25 @@ class _Connection(asyncio.Protocol):
         raise NotImplementedError
 
 
-class Desk:
+class WorkerPool:
     """An origin's workers, each of them busy for so many seconds with each request."""
 
-    def __init__(self, tally: Tally, workers: int, seconds: float) -> None:
-        self._tally = tally
+    def __init__(self, statistics: ReceivedStatistics, workers: int, seconds: float) -> None:
+        self._statistics = statistics
         self._seconds = seconds
         self._free_at = [0.0] * workers
         self._at_once = 0
 
-    def enter(self) -> float:
+    def begin(self) -> float:
         """Have the worker that is free first take a request; return in how many seconds it ends."""
         self._at_once += 1
-        self._tally.at_once[self._at_once] += 1
+        self._statistics.at_once[self._at_once] += 1
         now = time.monotonic()
         ends = max(heapq.heappop(self._free_at), now) + self._seconds
         heapq.heappush(self._free_at, ends)
         return ends - now
 
-    def leave(self) -> None:
+    def end(self) -> None:
         """End a request."""
         self._at_once -= 1
 
@@ -143,28 +143,33 @@ class Desk:
 class WebhookConnection(_Connection):
     """Takes deliveries. `delay`: seconds until each is answered; `close`: the connection ends.
 
-    At a `desk` they wait until a worker is free.
+    Of a `pool` they wait until a worker is free.
     """
 
     def __init__(
-        self, tally: Tally, delay: float = 0.0, *, close: bool = False, desk: Desk | None = None
+        self,
+        statistics: ReceivedStatistics,
+        delay: float = 0.0,
+        *,
+        close: bool = False,
+        pool: WorkerPool | None = None,
     ) -> None:
-        super().__init__(tally)
+        super().__init__(statistics)
         self._delay = delay
         self._close = close
-        self._desk = desk
+        self._workers = pool
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count it."""
         super().connection_made(transport)
         tls = transport.get_extra_info("ssl_object")
-        self._tally.connections += 1
-        self._tally.resumed += tls is not None and bool(tls.session_reused)
+        self._statistics.connections += 1
+        self._statistics.resumed += tls is not None and bool(tls.session_reused)
 
     def reply(self, answer: bytes) -> None:
         """Send an answer, now or when it is time."""
-        if self._desk is not None:
-            wait = self._desk.enter()
+        if self._workers is not None:
+            wait = self._workers.begin()
             asyncio.get_running_loop().call_later(wait, self._served, answer)
             return
         if self._delay:
@@ -176,8 +181,8 @@ class WebhookConnection(_Connection):
             self._transport = None
 
     def _served(self, answer: bytes) -> None:
-        assert self._desk is not None  # noqa: S101 - it was entered
-        self._desk.leave()
+        assert self._workers is not None  # noqa: S101 - it was entered
+        self._workers.end()
         super().reply(answer)
 
     def answer(self, data: bytes, end: int, whole: int) -> bytes:
@@ -185,9 +190,9 @@ class WebhookConnection(_Connection):
         at = data.find(b"ebhook-id: ", 0, end) + 11
         number_at = end + 4 + NUMBER_AT
         number = int(data[number_at : number_at + DIGITS])
-        if self._tally.take(data[at : at + _ID], number):
+        if self._statistics.take(data[at : at + _ID], number):
             at = data.lower().find(b"x-signature: ", 0, end) + 13
-            self._tally.check(data[end + 4 : whole], data[at : at + 64])
+            self._statistics.check(data[end + 4 : whole], data[at : at + 64])
         return _LAST_OK if self._close else _OK
 
 
@@ -200,9 +205,9 @@ class QueueConnection(_Connection):
         for entry in entries:
             body = entry["MessageBody"]
             number = body[NUMBER_AT : NUMBER_AT + DIGITS]
-            if self._tally.take(number.encode(), int(number)):
+            if self._statistics.take(number.encode(), int(number)):
                 signature = entry["MessageAttributes"]["X-SIGNATURE"]["StringValue"]
-                self._tally.check(body.encode(), signature.encode())
+                self._statistics.check(body.encode(), signature.encode())
         return _TAKEN[len(entries)]
 
 
@@ -214,7 +219,7 @@ class Receiver:
     """The orders that this process takes."""
 
     def __init__(self) -> None:
-        self._tally: Tally | None = None
+        self._statistics: ReceivedStatistics | None = None
         self.servers: list[asyncio.Server] = []
 
     async def listen(  # noqa: PLR0913 - one order, one answer
@@ -234,50 +239,52 @@ class Receiver:
         first one answers and until the last one does; the others lie between. Each has so many
         `workers`, if that is given, who work for that long on each request.
         """
-        tally = self._tally = Tally(Counters(Path(counters)))
+        statistics = self._statistics = ReceivedStatistics(Counters(Path(counters)))
         context = None if tls is None else server_context(Path(tls))
         step = (delays[1] - delays[0]) / max(1, webhooks - 1)
         waits = [delays[0] + step * port for port in range(webhooks)]
-        desks = [None if workers is None else Desk(tally, workers, wait) for wait in waits]
+        pools = [
+            None if workers is None else WorkerPool(statistics, workers, wait) for wait in waits
+        ]
         takes = [
-            partial(WebhookConnection, delay=wait, close=close, desk=desk)
-            for wait, desk in zip(waits, desks, strict=True)
+            partial(WebhookConnection, delay=wait, close=close, pool=pool)
+            for wait, pool in zip(waits, pools, strict=True)
         ]
         return {
-            "webhooks": [await self._open(each, tally, context) for each in takes],
-            "queue": await self._open(QueueConnection, tally),
-            "dead": [await self._open(lambda _: DeadConnection(), tally) for _ in range(dead)],
+            "webhooks": [await self._open(each, statistics, context) for each in takes],
+            "queue": await self._open(QueueConnection, statistics),
+            "dead": [await self._open(lambda _: DeadConnection(), statistics) for _ in range(dead)],
         }
 
     async def secrets(self, *, secrets: dict[str, str]) -> Json:
         """Learn the integrations' secrets."""
-        assert self._tally is not None  # noqa: S101 - ports are opened first
-        self._tally.secrets = {name.encode(): key.encode() for name, key in secrets.items()}
+        assert self._statistics is not None  # noqa: S101 - ports are opened first
+        self._statistics.secrets = {name.encode(): key.encode() for name, key in secrets.items()}
         return {}
 
     async def write(self, *, path: str) -> Json:
         """Write down which numbers came when, and return what was counted."""
-        tally = self._tally
-        assert tally is not None  # noqa: S101 - ports are opened first
-        Path(path).write_bytes(tally.numbers.tobytes() + tally.times.tobytes())  # noqa: ASYNC240 - nothing else is under way
+        statistics = self._statistics
+        assert statistics is not None  # noqa: S101 - ports are opened first
+        Path(path).write_bytes(statistics.numbers.tobytes() + statistics.times.tobytes())  # noqa: ASYNC240 - nothing else is under way
         return {
-            "different": len(tally.numbers),
-            "duplicates": tally.duplicates,
-            "checked": tally.checked,
-            "wrong": tally.wrong,
-            "connections": tally.connections,
-            "resumed": tally.resumed,
-            "at_once": sorted(tally.at_once.items()),
+            "different": len(statistics.numbers),
+            "duplicates": statistics.duplicates,
+            "checked": statistics.checked,
+            "wrong": statistics.wrong,
+            "connections": statistics.connections,
+            "resumed": statistics.resumed,
+            "at_once": sorted(statistics.at_once.items()),
         }
 
     async def _open(
         self,
-        protocol: Callable[[Tally], asyncio.Protocol],
-        tally: Tally,
+        protocol: Callable[[ReceivedStatistics], asyncio.Protocol],
+        statistics: ReceivedStatistics,
         tls: ssl.SSLContext | None = None,
     ) -> int:
         server = await asyncio.get_running_loop().create_server(
-            lambda: protocol(tally), "127.0.0.1", 0, backlog=4096, ssl=tls
+            lambda: protocol(statistics), "127.0.0.1", 0, backlog=4096, ssl=tls
         )
         self.servers.append(server)
         port: int = server.sockets[0].getsockname()[1]

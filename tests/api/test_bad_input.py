@@ -212,7 +212,7 @@ async def test_a_body_over_the_limit_is_refused_before_it_is_read_whole(api: Api
     assert declared.status_code == 413
 
 
-async def test_a_body_is_not_even_read_for_a_stranger(api: Api) -> None:
+async def test_a_body_is_not_even_read_for_a_client_without_a_key(api: Api) -> None:
     answer = await api.request("POST", PATH, content=b"{", headers=JSON, key=None)
     assert answer.status_code == 401
     wrong = await api.request("POST", PATH, content=b"{", headers=JSON, key="hk_" + "x" * 43)
@@ -256,7 +256,7 @@ async def test_a_wrong_field_of_a_pbx_is_named(api: Api, document: Json, path: s
 
 
 @pytest.mark.parametrize("pbx", ["%00", "x" * 65, "a%0Ab"])
-async def test_a_strange_pbx_is_refused(api: Api, pbx: str) -> None:
+async def test_a_malformed_pbx_is_refused(api: Api, pbx: str) -> None:
     document = {"company": "it_w000001", "license": "x-bees", "presenceEvents": False}
     for answer in (await api.put(f"/v1/pbxs/{pbx}", document), await api.get(f"/v1/pbxs/{pbx}")):
         assert answer.status_code == 422

@@ -22,8 +22,8 @@ from hookline.integrations.subscriptions import Subscriptions
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.secrets import KeyRing, generate_key
 from support.api_client import Api, Keys
+from support.event_history import a_pbx
 from support.fakes import Announced
-from support.stories import a_pbx
 
 HERE, THERE = "https://pbx.example.com", "https://evil.example.com"
 EVERY_KIND = ["/v1/event-types", "/v1/nowhere", "/livez", "/docs", "/docs/start.js", "/nowhere"]

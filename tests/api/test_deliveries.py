@@ -8,8 +8,8 @@ from hookline.domain.deliveries import DeliveryStatus, Failed, FailReason, Retry
 from hookline.domain.ids import new_uuid
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys
+from support.event_history import a_pbx, an_integration, claim, send, settle
 from support.fakes import Announced
-from support.stories import a_pbx, an_integration, claim, send, settle
 
 PATH = "/v1/deliveries"
 
@@ -157,9 +157,9 @@ async def test_a_wrong_filter_is_named(api: Api, query: str, path: str) -> None:
     assert [error["path"] for error in answer.json()["errors"]] == [path]
 
 
-@pytest.mark.parametrize("strange", ["x", "%00", "00000000-0000-0000-0000-000000000000"])
-async def test_what_is_no_deliverys_id_is_not_found(api: Api, strange: str) -> None:
-    for known in (strange, new_uuid()):
+@pytest.mark.parametrize("malformed", ["x", "%00", "00000000-0000-0000-0000-000000000000"])
+async def test_what_is_no_deliverys_id_is_not_found(api: Api, malformed: str) -> None:
+    for known in (malformed, new_uuid()):
         assert (await api.get(f"{PATH}/{known}")).status_code == 404
         assert (await api.post(f"{PATH}/{known}/retry")).status_code == 404
 

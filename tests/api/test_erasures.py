@@ -16,7 +16,7 @@ from hookline.domain.jobs import JobKind
 from hookline.queue.port import Lane, Settlement
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api
-from support.stories import STARTED, a_pbx, an_integration, claim, send, settle
+from support.event_history import STARTED, a_pbx, an_integration, claim, send, settle
 
 Run = Callable[[], Awaitable[None]]
 REJECTED = Failed(FailReason.REJECTED)

@@ -8,7 +8,7 @@ from factories import Json, an_event
 from hookline.api.dependencies import Services
 from hookline.integrations import event_types
 from support.api_client import Api, Keys
-from support.stories import a_pbx, an_integration, send
+from support.event_history import a_pbx, an_integration, send
 
 ALL = "/v1/event-types"
 

@@ -6,7 +6,7 @@ import pytest
 from factories import COMPANY, an_event, sample_events
 from hookline.api.dependencies import Services
 from support.api_client import Api, Keys
-from support.stories import a_pbx, an_integration, send
+from support.event_history import a_pbx, an_integration, send
 
 PATH = "/v1/events"
 

@@ -5,7 +5,7 @@ import pytest
 from factories import an_event, sample_events
 from hookline.api.dependencies import Services
 from support.api_client import Api, Keys
-from support.stories import a_pbx, an_integration
+from support.event_history import a_pbx, an_integration
 
 PATH = "/v1/events/batch"
 

@@ -10,7 +10,7 @@ from hookline.errors import NotAuthenticated
 from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.revision import Transactions
 from support.api_client import Api, Keys
-from support.stories import a_pbx, an_integration, send
+from support.event_history import a_pbx, an_integration, send
 
 PATH = "/v1/events"
 

@@ -10,7 +10,7 @@ from hookline.domain.deliveries import Failed, FailReason, RetryAt, SkipReason
 from hookline.domain.ids import new_uuid
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys
-from support.stories import a_pbx, an_integration, send, settle
+from support.event_history import a_pbx, an_integration, send, settle
 
 PATH = "/v1/events"
 
@@ -154,9 +154,9 @@ UNKNOWN = "3f2b8c1e-9d4a-4c6b-8e2f-5a7d1c9b0e36"
 IN_BRACES = "{0190e5a1-7c3e-7d52-9f5a-3c1f6b9d2e4f}"
 
 
-@pytest.mark.parametrize("strange", ["x", "%00", "1", UNKNOWN, IN_BRACES, "%F0%9F"])
-async def test_what_is_no_events_id_is_not_found(api: Api, strange: str) -> None:
-    for path in (f"{PATH}/{strange}", f"{PATH}/{new_uuid()}"):
+@pytest.mark.parametrize("malformed", ["x", "%00", "1", UNKNOWN, IN_BRACES, "%F0%9F"])
+async def test_what_is_no_events_id_is_not_found(api: Api, malformed: str) -> None:
+    for path in (f"{PATH}/{malformed}", f"{PATH}/{new_uuid()}"):
         answer = await api.get(path)
         assert answer.status_code == 404
         assert answer.json()["type"] == "/problems/not-found"
@@ -276,8 +276,8 @@ async def test_a_manager_sees_the_outcomes_of_its_own_integrations_alone(
     assert await seen(await keys.manager(pbx=pbx)) == {own, others, unwanted}
     assert await seen(await keys.manager(company=company)) == {own}
     assert await seen(await keys.manager(company=another)) == {others, unwanted}
-    stranger = await keys.manager(company=a_pbx())
-    assert (await api.get(f"{PATH}/{event_id}", key=stranger)).status_code == 404
+    other_company = await keys.manager(company=a_pbx())
+    assert (await api.get(f"{PATH}/{event_id}", key=other_company)).status_code == 404
 
 
 async def test_an_ingest_key_reads_nothing(api: Api, keys: Keys) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from factories import Json, a_webhook, an_event
 from support.api_client import Api
-from support.stories import a_pbx
+from support.event_history import a_pbx
 
 INBOUND = {"data": {"direction": ["INBOUND"]}}
 

@@ -99,7 +99,7 @@ async def test_the_secret_is_shown_and_rotated_and_both_sign_for_a_while(api: Ap
 
 
 @pytest.mark.parametrize("hours", [-1, 721, 1.5, "24", None])
-async def test_a_strange_grace_period_is_refused(api: Api, hours: object) -> None:
+async def test_a_malformed_grace_period_is_refused(api: Api, hours: object) -> None:
     made = await make(api)
     path = f"/v1/integrations/{made['id']}/rotate-secret"
     answer = await api.post(path, {"gracePeriodHours": hours})
@@ -258,9 +258,9 @@ async def test_a_deleted_integration_is_gone(api: Api) -> None:
     assert made["id"] not in [item["id"] for item in listed]
 
 
-@pytest.mark.parametrize("strange", ["nope", "S95EUM", "a%00bcde", "%F0%9F%98%80", "a" * 500])
-async def test_a_strange_id_is_not_found(api: Api, strange: str) -> None:
-    assert (await api.get(f"/v1/integrations/{strange}")).status_code == 404
+@pytest.mark.parametrize("malformed", ["nope", "S95EUM", "a%00bcde", "%F0%9F%98%80", "a" * 500])
+async def test_a_malformed_id_is_not_found(api: Api, malformed: str) -> None:
+    assert (await api.get(f"/v1/integrations/{malformed}")).status_code == 404
 
 
 async def test_a_test_sends_the_example_and_tells_its_outcome_in_full(
@@ -351,12 +351,12 @@ async def test_ordering_is_chosen_at_the_creation_and_changed_later(api: Api) ->
     assert (changed.status_code, changed.json()["ordering"]) == (200, "none")
     assert (await api.get(path)).json()["ordering"] == "none"
     wrong: list[object] = ["pbx", "SUBJECT", "", 1, True, []]
-    for strange in wrong:
+    for malformed in wrong:
         for refused in (
-            await api.patch(path, {"ordering": strange}),
-            await api.post("/v1/integrations", a_webhook(ordering=strange)),
+            await api.patch(path, {"ordering": malformed}),
+            await api.post("/v1/integrations", a_webhook(ordering=malformed)),
         ):
-            assert refused.status_code == 422, strange
+            assert refused.status_code == 422, malformed
             assert [error["path"] for error in refused.json()["errors"]] == ["ordering"]
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from factories import Json
 from support.api_client import Api, Keys
-from support.stories import a_pbx
+from support.event_history import a_pbx
 
 ALL = "/v1/keys"
 

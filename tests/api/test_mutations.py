@@ -8,7 +8,7 @@ import pytest
 from factories import Json, a_queue, a_webhook
 from support.api_client import Api
 
-STRANGE: list[Any] = [
+UNEXPECTED: list[Any] = [
     None,
     True,
     0,
@@ -63,7 +63,7 @@ async def test_whatever_stands_anywhere_is_taken_or_refused_by_name(
     api: Api, document: Json
 ) -> None:
     for path in places(document):
-        for value in STRANGE:
+        for value in UNEXPECTED:
             answer = await api.post("/v1/integrations", replaced(document, path, value))
             assert answer.status_code in {201, 400, 422}, (path, value)
             if answer.status_code == 422:
@@ -72,12 +72,12 @@ async def test_whatever_stands_anywhere_is_taken_or_refused_by_name(
 
 async def test_two_wrong_values_at_once_are_refused_too(api: Api) -> None:
     made = (await api.post("/v1/integrations", a_webhook())).json()["id"]
-    chance = random.Random(4)  # noqa: S311 - the same strange documents in every run
+    chance = random.Random(4)  # noqa: S311 - the same unexpected documents in every run
     document = a_webhook(headers={"X-Tenant": "7"}, enabled=True, filter=None, maxInFlight=3)
     del document["pbx"]
     for _ in range(150):
         first, second = chance.sample([path for path in places(document) if len(path) == 1], 2)
-        patch = replaced(document, first, chance.choice(STRANGE))
-        patch = replaced(patch, second, chance.choice(STRANGE))
+        patch = replaced(document, first, chance.choice(UNEXPECTED))
+        patch = replaced(patch, second, chance.choice(UNEXPECTED))
         answer = await api.patch(f"/v1/integrations/{made}", patch)
         assert answer.status_code in {200, 400, 422}, patch

@@ -15,7 +15,7 @@ from hookline.app import create_app
 from hookline.dispatch import ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from support.api_client import Api, Keys
-from support.stories import a_pbx
+from support.event_history import a_pbx
 
 REQUESTS, EVENTS = 2.0, 4.0  # a second; twice as many at once
 CHANGES = 0.1  # a second; ten times as many at once

@@ -15,7 +15,7 @@ from hookline.domain.jobs import JobKind
 from hookline.queue.port import Lane, Settlement
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys
-from support.stories import a_pbx, an_integration, claim, send, settle
+from support.event_history import a_pbx, an_integration, claim, send, settle
 
 Run = Callable[[], Awaitable[None]]
 EXHAUSTED = Failed(FailReason.EXHAUSTED)

@@ -17,8 +17,8 @@ from factories import Json, a_webhook, an_event
 from hookline.domain.access import Role
 from hookline.domain.ids import new_uuid
 from support.api_client import Api, Keys
+from support.event_history import a_pbx
 from support.openapi import DOCUMENT
-from support.stories import a_pbx
 
 OPERATIONS = {
     operation["operationId"]: (method.upper(), path)

@@ -24,7 +24,7 @@ from hookline.history.roll_ups import KEPT_FOR, FilteredEvents, RollUps
 from hookline.queue.port import Settlement
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys
-from support.stories import a_pbx, an_integration, claim, send
+from support.event_history import a_pbx, an_integration, claim, send
 
 NOTHING = {
     "delivered": 0,

@@ -14,8 +14,8 @@ from hookline.metrics.system import System
 from hookline.queue.overview import QueueOverview
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api
+from support.event_history import a_pbx, an_integration, claim, send
 from support.postgres_clients import ask
-from support.stories import a_pbx, an_integration, claim, send
 
 
 @pytest.fixture

@@ -21,7 +21,13 @@ from bench import certificates, chart, report
 from bench.counters import Counter, Counters
 from bench.events import DIGITS, NUMBER_AT, Template, pbx_serial
 from bench.layout import Layout, spread
-from bench.receiver import Desk, QueueConnection, Receiver, Tally, WebhookConnection
+from bench.receiver import (
+    QueueConnection,
+    ReceivedStatistics,
+    Receiver,
+    WebhookConnection,
+    WorkerPool,
+)
 from bench.results import Receipts, Sent, Spent, checks, costs, of_drain, of_flow
 from bench.scenarios import SCENARIOS
 from hookline.domain.events import Limits, parse_event
@@ -48,8 +54,8 @@ class Transport(asyncio.WriteTransport):
 
 
 @pytest.fixture
-def tally(tmp_path: Path) -> Tally:
-    made = Tally(Counters.make(tmp_path / "counters"))
+def statistics(tmp_path: Path) -> ReceivedStatistics:
+    made = ReceivedStatistics(Counters.make(tmp_path / "counters"))
     made.secrets = {INTEGRATION.encode(): SECRET}
     return made
 
@@ -69,8 +75,8 @@ def delivery(number: int, secret: bytes = SECRET) -> bytes:
     return head.encode() + copy
 
 
-def connected(tally: Tally) -> tuple[WebhookConnection, Transport]:
-    connection, transport = WebhookConnection(tally), Transport()
+def connected(statistics: ReceivedStatistics) -> tuple[WebhookConnection, Transport]:
+    connection, transport = WebhookConnection(statistics), Transport()
     connection.connection_made(transport)
     return connection, transport
 
@@ -92,26 +98,30 @@ def test_events_differ_are_canonical_and_carry_their_number_at_a_fixed_place() -
     assert all(len(event) == 1_400 for event in events)
 
 
-def test_the_receiver_cuts_requests_out_of_whatever_pieces_they_come_in(tally: Tally) -> None:
-    connection, transport = connected(tally)
+def test_the_receiver_cuts_requests_out_of_whatever_pieces_they_come_in(
+    statistics: ReceivedStatistics,
+) -> None:
+    connection, transport = connected(statistics)
     stream = b"".join(map(delivery, range(5)))
 
     for start in range(0, len(stream), 700):
         connection.data_received(stream[start : start + 700])
 
-    assert list(tally.numbers) == [0, 1, 2, 3, 4]
+    assert list(statistics.numbers) == [0, 1, 2, 3, 4]
     assert transport.written.count(b"HTTP/1.1 200 OK") == 5
 
 
-def test_a_receiver_that_closes_says_so_and_answers_nothing_after_it(tally: Tally) -> None:
-    connection, transport = WebhookConnection(tally, close=True), Transport()
+def test_a_receiver_that_closes_says_so_and_answers_nothing_after_it(
+    statistics: ReceivedStatistics,
+) -> None:
+    connection, transport = WebhookConnection(statistics, close=True), Transport()
     connection.connection_made(transport)
 
     connection.data_received(delivery(1))
 
     assert b"connection: close" in transport.written
     assert transport.closed
-    assert tally.connections == 1
+    assert statistics.connections == 1
 
 
 async def test_the_receiver_speaks_tls_with_what_was_made_for_its_address(tmp_path: Path) -> None:
@@ -133,30 +143,32 @@ async def test_the_receiver_speaks_tls_with_what_was_made_for_its_address(tmp_pa
     assert (counted["different"], counted["connections"]) == (2, 2)
 
 
-def test_the_receiver_sees_a_delivery_that_comes_twice(tally: Tally, tmp_path: Path) -> None:
-    connection, _ = connected(tally)
+def test_the_receiver_sees_a_delivery_that_comes_twice(
+    statistics: ReceivedStatistics, tmp_path: Path
+) -> None:
+    connection, _ = connected(statistics)
 
     connection.data_received(delivery(1) + delivery(2) + delivery(1))
 
-    assert (tally.duplicates, list(tally.numbers)) == (1, [1, 2])
+    assert (statistics.duplicates, list(statistics.numbers)) == (1, [1, 2])
     assert Counters(tmp_path / "counters").view[Counter.RECEIVED] == 2
 
 
 @pytest.mark.parametrize(("secret", "wrong"), [(SECRET, 0), (b"another secret", 2)])
 def test_the_receiver_checks_one_signature_in_a_hundred(
-    tally: Tally, secret: bytes, wrong: int
+    statistics: ReceivedStatistics, secret: bytes, wrong: int
 ) -> None:
-    connection, _ = connected(tally)
+    connection, _ = connected(statistics)
 
     connection.data_received(b"".join(delivery(number, secret) for number in range(200)))
 
-    assert (tally.checked, tally.wrong) == (2, wrong)
+    assert (statistics.checked, statistics.wrong) == (2, wrong)
 
 
-def test_the_queue_takes_each_message_of_a_batch(tally: Tally) -> None:
+def test_the_queue_takes_each_message_of_a_batch(statistics: ReceivedStatistics) -> None:
     entries = [{"Id": str(i), "MessageBody": body(i).decode()} for i in range(10)]
     request = json.dumps({"QueueUrl": "https://queue.example/1/q", "Entries": entries}).encode()
-    connection, transport = QueueConnection(tally), Transport()
+    connection, transport = QueueConnection(statistics), Transport()
     connection.connection_made(transport)
 
     connection.data_received(b"POST / HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % len(request))
@@ -164,7 +176,7 @@ def test_the_queue_takes_each_message_of_a_batch(tally: Tally) -> None:
 
     answer = json.loads(transport.written.partition(b"\r\n\r\n")[2])
     assert [each["Id"] for each in answer["Successful"]] == [str(i) for i in range(10)]
-    assert list(tally.numbers) == list(range(10))
+    assert list(statistics.numbers) == list(range(10))
 
 
 def test_rates_and_lag_are_over_the_whole_phase_and_latency_is_from_the_acceptance() -> None:
@@ -336,10 +348,10 @@ async def test_ctrl_c_ends_every_process_of_the_benchmark(terminal: Terminal) ->
 
 
 def test_how_many_requests_an_origin_had_is_weighted_by_how_often(tmp_path: Path) -> None:
-    tally = Tally(Counters.make(tmp_path / "counters"))
-    desk = Desk(tally, workers=2, seconds=0.5)
-    assert all(desk.enter() >= 0.5 for _ in range(4))
-    desk.leave()
-    desk.enter()
-    found = {**received().report, "at_once": sorted(tally.at_once.items())}
+    statistics = ReceivedStatistics(Counters.make(tmp_path / "counters"))
+    pool = WorkerPool(statistics, workers=2, seconds=0.5)
+    assert all(pool.begin() >= 0.5 for _ in range(4))
+    pool.end()
+    pool.begin()
+    found = {**received().report, "at_once": sorted(statistics.at_once.items())}
     assert checks(Receipts([], [], found))["at_once"] == {"p50": 3, "most": 4}

@@ -92,8 +92,8 @@ async def test_a_database_that_lets_nobody_in_is_told_in_one_sentence(
     terminal: Terminal, postgres: str, command: tuple[str, ...]
 ) -> None:
     parts = urlsplit(postgres)
-    stranger = urlunsplit(parts._replace(path="/a_database_that_is_not_there"))
-    settings = {"DATABASE_URL": stranger, "ENCRYPTION_KEYS": generate_key()}
+    missing = urlunsplit(parts._replace(path="/a_database_that_is_not_there"))
+    settings = {"DATABASE_URL": missing, "ENCRYPTION_KEYS": generate_key()}
     code, out, err = await terminal.run(*command, **settings)
     assert (code, out) == (1, "")
     assert err.startswith("hookline: The database refuses what HOOKLINE_DATABASE_URL says: ")

@@ -83,9 +83,9 @@ async def test_another_users_data_directory_is_refused(place: Path) -> None:
     await postgres.start()
     await postgres.stop()
     account = next(other_accounts())
-    async with owner(place / "data", place / "system_dir", account=account) as stranger:
-        assert "Permission denied" in stranger.said["error"]
-        assert "HOOKLINE_DATA_DIR" in stranger.said["error"]
+    async with owner(place / "data", place / "system_dir", account=account) as other:
+        assert "Permission denied" in other.said["error"]
+        assert "HOOKLINE_DATA_DIR" in other.said["error"]
 
 
 @ONLY_ROOT
@@ -122,8 +122,8 @@ async def test_other_users_reach_neither_the_socket_nor_the_password(place: Path
     postgres = EmbeddedPostgres(place / "data", system_dir=place / "system_dir")
     dsn = await postgres.start()
     name = parse_qs(urlsplit(dsn).query)["host"][0] + "/.s.PGSQL.5432"
-    stranger = next(other_accounts())
-    os.seteuid(stranger.pw_uid)
+    account = next(other_accounts())
+    os.seteuid(account.pw_uid)
     try:
         with socket.socket(socket.AF_UNIX) as client, pytest.raises(PermissionError):
             client.connect(name)

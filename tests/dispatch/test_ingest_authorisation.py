@@ -24,7 +24,7 @@ from hookline.queue.port import Claimed
 from hookline.queue.postgres import PostgresQueue
 from hookline.queue.retention import PartitionKeeper
 from hookline.security.secrets import KeyRing, generate_key
-from support.stories import a_pbx
+from support.event_history import a_pbx
 
 WINDOW = timedelta(hours=48)
 

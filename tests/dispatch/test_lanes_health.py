@@ -65,7 +65,7 @@ def hear_of(lanes: Lanes, *names: str) -> None:
         lanes.drop(name, 1)
 
 
-def given_back(lanes: Lanes, jobs: list[Claimed]) -> int:
+def dropped(lanes: Lanes, jobs: list[Claimed]) -> int:
     for job in jobs:
         lanes.drop(job.integration_id, len(job.event.payload))
     return len(jobs)
@@ -82,7 +82,7 @@ def test_a_target_that_hangs_soon_holds_one_place() -> None:
     while len(started) > 1:
         following = []
         for job in started:
-            given_back(lanes, lanes.slow_down("hangs1"))
+            dropped(lanes, lanes.slow_down("hangs1"))
             if (successor := ended(lanes, job)) is not None:
                 following.append(successor)
         started = following
@@ -94,7 +94,7 @@ def test_what_a_narrowed_lane_holds_too_much_is_given_back_newest_first() -> Non
     lanes = lanes_of(lambda _: WIDE)
     claimed(lanes, "slow01", WIDEST)
     surplus = lanes.slow_down("slow01")
-    assert given_back(lanes, surplus) == len(surplus) == WIDEST // 2
+    assert dropped(lanes, surplus) == len(surplus) == WIDEST // 2
     assert lanes.held == lanes.slow_held == WIDEST // 2
 
 
@@ -277,13 +277,13 @@ def test_a_probe_that_finds_nothing_is_not_kept_for_later() -> None:
     assert asked(lanes) == {}
 
 
-def test_what_a_paused_lane_holds_is_set_aside_and_it_begins_anew_from_one() -> None:
+def test_what_a_paused_lane_holds_is_released_and_it_begins_anew_from_one() -> None:
     rules = {"target": WIDE}
     lanes = lanes_of(lambda name: rules[name])
     started = claimed(lanes, "target", WIDEST)
     rules["target"] = PAUSED
     lanes.update_rules()
-    assert given_back(lanes, lanes.reset(["target", "unheard"])) == WIDEST - 8
+    assert dropped(lanes, lanes.reset(["target", "unknown"])) == WIDEST - 8
     for job in started:
         assert ended(lanes, job) is None
     rules["target"] = WIDE

@@ -138,7 +138,7 @@ async def test_a_fault_of_ours_is_a_result(bench: Bench) -> None:
 async def test_an_unknown_type_names_the_field(bench: Bench) -> None:
     integration = await bench.make(a_queue())
     with pytest.raises(InvalidInput) as refused:
-        await bench.tester.test(integration, "call:unheard:of")
+        await bench.tester.test(integration, "call:unknown:type")
     assert [field.path for field in refused.value.fields] == ["type"]
     assert bench.sink.shipments == []
 

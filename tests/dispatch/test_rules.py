@@ -65,7 +65,7 @@ async def test_engines_that_come_and_go_move_lanes_at_once() -> None:
     assert not any(map(rules.lanes.is_elsewhere, names))
 
 
-async def test_a_new_engine_gets_its_lanes_once_the_others_had_time_to_let_go(
+async def test_a_new_engine_gets_its_lanes_once_the_others_had_time_to_release_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(dispatch_rules, "_JOINING", 0.05)

@@ -11,29 +11,29 @@ from hookline.domain.access import Tenant
 MOST, SHARE = 100, 0.2
 COMPANY = Tenant("it_1", None)
 ONE, OTHER = Tenant("it_1", "1"), Tenant("it_1", "2")
-ALONE, STRANGER = Tenant(None, "3"), Tenant("it_2", "4")
+ALONE, UNRELATED = Tenant(None, "3"), Tenant("it_2", "4")
 
 tenants = st.sampled_from(
-    [COMPANY, ONE, OTHER, ALONE, STRANGER, *(Tenant(None, f"{n}") for n in range(9))]
+    [COMPANY, ONE, OTHER, ALONE, UNRELATED, *(Tenant(None, f"{n}") for n in range(9))]
 )
 
 
 def holding(**amounts: int) -> TenantQuota:
     quota = TenantQuota(MOST, share=SHARE)
-    names = {"one": ONE, "other": OTHER, "alone": ALONE, "stranger": STRANGER, "company": COMPANY}
+    names = {"one": ONE, "other": OTHER, "alone": ALONE, "unrelated": UNRELATED, "company": COMPANY}
     for name, amount in amounts.items():
         quota.add(names[name], amount)
     return quota
 
 
 def test_a_pbx_of_a_company_leaves_half_of_the_companys_share_to_the_others() -> None:
-    quota = holding(one=10, stranger=1)
+    quota = holding(one=10, unrelated=1)
     assert quota.exceeded_by(ONE)
     assert not quota.exceeded_by(OTHER)
 
 
 def test_a_company_has_one_share_with_all_its_pbxs() -> None:
-    quota = holding(one=10, other=10, stranger=1)
+    quota = holding(one=10, other=10, unrelated=1)
     assert quota.exceeded_by(COMPANY)
     assert quota.exceeded_by(Tenant("it_1", "a third"))
     assert not quota.exceeded_by(ALONE)
@@ -45,7 +45,7 @@ def test_who_is_alone_may_hold_everything_and_leaves_others_their_share() -> Non
     quota.add(ONE, 1)
     assert quota.exceeded_by(ONE)
     assert not quota.full
-    assert not any(map(quota.exceeded_by, (OTHER, ALONE, STRANGER)))
+    assert not any(map(quota.exceeded_by, (OTHER, ALONE, UNRELATED)))
 
 
 @given(st.lists(st.tuples(tenants, st.integers(-30, 30))))

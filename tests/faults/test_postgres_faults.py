@@ -89,7 +89,7 @@ async def test_what_was_stored_though_nobody_heard_of_it_is_delivered_once(
     async with traffic.flowing(AT_ONCE):
         await traffic.until_accepted(1)
         proxy.keep_replies_back()
-        await eventually(lambda: unheard(proxy), bool)
+        await eventually(lambda: unanswered(proxy), bool)
         proxy.cut()
         proxy.forget_the_silent()
         await traffic.until_accepted(100)
@@ -101,7 +101,7 @@ async def test_what_was_stored_though_nobody_heard_of_it_is_delivered_once(
     await service.stop()
 
 
-async def unheard(proxy: Proxy) -> int:
+async def unanswered(proxy: Proxy) -> int:
     return proxy.kept_back
 
 

@@ -70,7 +70,7 @@ async def opened(
     return open_target(await row_of(transactions, integration_id), ring, datetime.now(UTC))
 
 
-def unheard(_done: int) -> None:
+def no_progress(_done: int) -> None:
     pass
 
 
@@ -98,7 +98,7 @@ async def test_nothing_but_the_encrypted_bytes_changes(
 ) -> None:
     webhook = await made(old)
     before = await row_of(transactions, webhook)
-    await reencryption.run(unheard)
+    await reencryption.run(no_progress)
     after = await row_of(transactions, webhook)
     assert (after.version, after.revision, after.updated_at, after.url) == (
         before.version,
@@ -113,7 +113,7 @@ async def test_what_is_encrypted_with_the_first_key_already_is_left_alone(
 ) -> None:
     webhook = await made(current)
     before = (await row_of(transactions, webhook)).secret
-    assert await reencryption.run(unheard) == Reencrypted(0, ())
+    assert await reencryption.run(no_progress) == Reencrypted(0, ())
     assert (await row_of(transactions, webhook)).secret == before
 
 
@@ -157,7 +157,7 @@ async def test_who_changes_a_secret_meanwhile_wins(
                 await old.change(ADMIN, patched, patch, None)
             return await super()._reencrypt(row)  # type: ignore[arg-type]  # passed on unseen
 
-    assert (await Interrupted(transactions, DURING).run(unheard)).broken == ()
+    assert (await Interrupted(transactions, DURING).run(no_progress)).broken == ()
     target = await opened(transactions, rotated, AFTER)
     assert isinstance(target, WebhookTarget)
     assert target.secrets == tuple(changed)
@@ -173,7 +173,7 @@ async def test_what_does_not_open_is_named_and_left_as_it_is(
     lost, good = await made(foreign), await made(old)
     before = (await row_of(transactions, lost)).secret
     reencryption = Reencryption(transactions, DURING)
-    assert await reencryption.run(unheard) == Reencrypted(1, (lost,))
+    assert await reencryption.run(no_progress) == Reencrypted(1, (lost,))
     assert (await row_of(transactions, lost)).secret == before
     assert await reencryption.waiting() == 1
     assert isinstance(await opened(transactions, good, AFTER), WebhookTarget)
@@ -204,7 +204,7 @@ async def test_a_queues_secret_survives(
     old: IntegrationService, reencryption: Reencryption, transactions: Transactions
 ) -> None:
     queue = await made(old, a_queue())
-    await reencryption.run(unheard)
+    await reencryption.run(no_progress)
     target = await opened(transactions, queue, AFTER)
     assert isinstance(target, SqsTarget)
     assert target.secret_access_key == SECRET_ACCESS_KEY

@@ -321,9 +321,9 @@ class TestTargets:
         self, bench: Bench
     ) -> None:
         encrypted_elsewhere = await bench.make()
-        stranger = bench.another(KeyRing.parse(generate_key()))
-        await stranger.catch_up()
-        [match] = stranger.match(bench.event()).wanted
+        other_ring = bench.another(KeyRing.parse(generate_key()))
+        await other_ring.catch_up()
+        [match] = other_ring.match(bench.event()).wanted
         assert match.integration_id == encrypted_elsewhere
         with pytest.raises(DecryptionFailed, match="HOOKLINE_ENCRYPTION_KEYS"):
             match.usable_target(datetime.now(UTC))
@@ -331,17 +331,17 @@ class TestTargets:
     async def test_a_record_that_makes_no_sense_harms_no_other(
         self, bench: Bench, database: str
     ) -> None:
-        strange, plain = await bench.make(), await bench.make(events={"call": "all"})
+        unreadable, plain = await bench.make(), await bench.make(events={"call": "all"})
         async with connection(database) as client:
             await client.execute(
                 "update integrations set events = '[1]', revision = revision + 1 where id = $1",
-                strange,
+                unreadable,
             )
             await client.execute("update revision set value = value + 1")
-        assert set(await bench.wanted()) == {strange, plain}
+        assert set(await bench.wanted()) == {unreadable, plain}
         with pytest.raises(DecryptionFailed):
-            found(bench.snapshot, strange).usable_target(datetime.now(UTC))
-        await bench.integrations.delete(ADMIN, strange, None)
+            found(bench.snapshot, unreadable).usable_target(datetime.now(UTC))
+        await bench.integrations.delete(ADMIN, unreadable, None)
 
     async def test_a_fifo_queue_keeps_order(self, bench: Bench) -> None:
         queue = a_queue(events=EVERYTHING)

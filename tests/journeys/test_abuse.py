@@ -125,17 +125,19 @@ async def test_the_memory_of_large_batches_goes_back_to_the_system(together: Ser
     await eventually(more, lambda kept: kept < LARGE)
 
 
-async def test_strangers_keep_no_connection_from_those_with_a_key(together: Services) -> None:
+async def test_clients_without_a_key_keep_no_connection_from_those_with_a_key(
+    together: Services,
+) -> None:
     service = await together.start(MAX_CONNECTIONS="20")
     victim = await a_sender(together, OTHER)
     async with receiving() as receiver, connected(service, 1) as [known]:
         await service.an_integration(receiver, pbx=OTHER)
         known.writer.write(post("/v1/events", victim.key, 2) + b"{}")
         assert (await known.reader.readline()).startswith(b"HTTP/1.1 422 ")
-        async with connected(service, 40) as strangers:
-            for each in strangers:
+        async with connected(service, 40) as unauthenticated:
+            for each in unauthenticated:
                 each.writer.write(post("/v1/events", "hk_" + "x" * 43, 1_000_000))
             await is_served(victim, service, receiver)
-            await gathered([each.ended() for each in strangers], at_once=40)
+            await gathered([each.ended() for each in unauthenticated], at_once=40)
         known.writer.write(post("/v1/events", victim.key, 2) + b"{}")
         assert b"HTTP/1.1 422 " in await known.reader.readuntil(b"HTTP/1.1 422 ")

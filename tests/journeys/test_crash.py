@@ -6,7 +6,7 @@ from collections import defaultdict
 import httpx
 
 from factories import Json, an_event
-from support.gate import Gate
+from support.held_requests import HeldRequests
 from support.receivers import Received, Receiver, receiving
 from support.service import PATIENCE, Service, Services, eventually, gathered
 
@@ -35,8 +35,8 @@ def assert_identical(copies: list[Received]) -> None:
 async def test_what_was_under_way_is_delivered_again_and_nothing_else_is(
     at_home: Services,
 ) -> None:
-    gate = Gate(let_through=300)
-    async with receiving(gate) as receiver:
+    holding = HeldRequests(answered=300)
+    async with receiving(holding) as receiver:
         service = await at_home.start(**LATER)
         under_way = 64
         await service.an_integration(receiver, maxInFlight=under_way)
@@ -45,7 +45,7 @@ async def test_what_was_under_way_is_delivered_again_and_nothing_else_is(
         await until_delivered(service, 300)
 
         await service.kill()
-        gate.open()
+        holding.release()
         again = await at_home.start(**SOON)
         await receiver.until_asked(EVENTS + under_way, within=PATIENCE)
 
@@ -53,7 +53,7 @@ async def test_what_was_under_way_is_delivered_again_and_nothing_else_is(
         copies = by_delivery(receiver)
         assert len(copies) == EVENTS
         twice = {identifier for identifier, some in copies.items() if len(some) > 1}
-        assert twice == {request.headers["webhook-id"] for request in gate.waited}
+        assert twice == {request.headers["webhook-id"] for request in holding.held}
         for identifier in twice:
             assert len(copies[identifier]) == 2
             assert_identical(copies[identifier])
@@ -79,8 +79,8 @@ async def test_of_hundreds_of_events_none_that_was_accepted_is_lost(at_home: Ser
 
 
 async def test_another_process_takes_over_what_a_dead_one_held(together: Services) -> None:
-    gate = Gate()
-    async with receiving(gate) as receiver:
+    holding = HeldRequests()
+    async with receiving(holding) as receiver:
         dying = await together.start(**QUITE_SOON)
         integration = await dying.an_integration(receiver, maxInFlight=4)
         results = await dying.send_batch([numbered(number) for number in range(20)])
@@ -88,7 +88,7 @@ async def test_another_process_takes_over_what_a_dead_one_held(together: Service
         heir = await together.start(**QUITE_SOON)
 
         await dying.kill()
-        gate.open()
+        holding.release()
 
         for result in results:
             outcomes = await heir.settled(result["eventId"])
@@ -98,7 +98,7 @@ async def test_another_process_takes_over_what_a_dead_one_held(together: Service
         assert len(copies) == len(results)
         assert len(twice) == 4, "what the dead one had under way"
         assert {some[0].headers["webhook-id"] for some in twice} <= {
-            request.headers["webhook-id"] for request in gate.waited
+            request.headers["webhook-id"] for request in holding.held
         }
         for some in twice:
             assert len(some) == 2

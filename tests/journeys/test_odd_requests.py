@@ -192,8 +192,10 @@ async def test_who_asks_first_is_told_before_the_body_is_sent(wire: Wire) -> Non
     large = wire.head(SEND, b"expect: 100-continue", b"content-length: 99999999", last=False)
     [answer] = await wire.ask(large + b"\r\n")
     assert (answer.status, answer.headers["connection"]) == (413, "close")
-    stranger = Wire(f"http://127.0.0.1:{wire.port}", "hk_" + "x" * 43)
-    [answer] = await stranger.ask(stranger.head(SEND, b"expect: 100-continue") + b"\r\n")
+    unauthenticated = Wire(f"http://127.0.0.1:{wire.port}", "hk_" + "x" * 43)
+    [answer] = await unauthenticated.ask(
+        unauthenticated.head(SEND, b"expect: 100-continue") + b"\r\n"
+    )
     assert answer.status == 401
     old = wire.head(SEND.replace(b"1.1", b"1.0"), b"expect: 100-continue")
     assert [each.status for each in await wire.ask(old + with_length(EVENT))] == [202]

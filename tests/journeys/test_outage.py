@@ -8,7 +8,7 @@ import pytest
 
 from factories import an_event
 from hookline.db.embedded import EmbeddedPostgres
-from support.gate import Gate
+from support.held_requests import HeldRequests
 from support.receivers import receiving
 from support.service import PATIENCE, Service, Services, eventually, services
 
@@ -33,15 +33,15 @@ async def apart(server: EmbeddedPostgres, tmp_path: Path) -> AsyncIterator[Servi
 async def test_the_api_says_come_again_and_recovers_by_itself(
     apart: Services, server: EmbeddedPostgres
 ) -> None:
-    gate = Gate()
-    async with receiving(gate) as receiver:
+    holding = HeldRequests()
+    async with receiving(holding) as receiver:
         service = await apart.start(DELIVERY_TIMEOUT="60")
         integration = await service.an_integration(receiver)
         sent = await service.send(an_event())
         await receiver.until_asked(1, within=PATIENCE)
 
         await server.stop()
-        gate.open()  # it is delivered, which cannot be recorded yet
+        holding.release()  # it is delivered, which cannot be recorded yet
         for answer in [
             await service.api.post("/v1/events", an_event(id="refused")),
             await service.api.post("/v1/events/batch", {"events": [an_event(id="refused")]}),

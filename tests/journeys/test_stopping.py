@@ -3,7 +3,7 @@
 import signal
 
 from factories import PBX, Json, an_event
-from support.gate import Gate
+from support.held_requests import HeldRequests
 from support.receivers import receiving
 from support.service import PATIENCE, Services, eventually
 
@@ -15,8 +15,8 @@ def numbered(number: int) -> Json:
 async def test_sigterm_finishes_what_is_under_way_and_nothing_is_sent_twice(
     together: Services,
 ) -> None:
-    gate = Gate()
-    async with receiving(gate) as receiver:
+    holding = HeldRequests()
+    async with receiving(holding) as receiver:
         service = await together.start(LEASE_MARGIN="600")  # seconds: what is left is left for long
         await service.an_integration(receiver, maxInFlight=8)
         results = await service.send_batch([numbered(number) for number in range(100)])
@@ -24,7 +24,7 @@ async def test_sigterm_finishes_what_is_under_way_and_nothing_is_sent_twice(
 
         service.command.process.send_signal(signal.SIGTERM)
         await eventually(service.refuses_connections, bool)
-        gate.open()
+        holding.release()
         assert await service.command.ends() == 0
 
         again = await together.start()

@@ -31,38 +31,38 @@ async def beyond(proxy: Proxy) -> AsyncIterator[PostgresQueue]:
         yield PostgresQueue(connections, lease_seconds=NEVER, duplicate_window=timedelta(hours=48))
 
 
-async def test_what_was_born_leased_unheard_of_is_due_once_the_database_is_back(
+async def test_what_was_born_leased_whose_answer_is_lost_is_due_once_the_database_is_back(
     beyond: PostgresQueue, proxy: Proxy
 ) -> None:
     await store(beyond, to="heard1")  # prepared statements are sent whole, in one go
-    event = an_event("unheard1")
-    delivery = replace(a_delivery(event, "unheard1"), leased=True)
+    event = an_event("lost1")
+    delivery = replace(a_delivery(event, "lost1"), leased=True)
     proxy.keep_replies_back()
     with pytest.raises(Unavailable):
         await beyond.append([event], [delivery], revision=REVISION)
     proxy.cut()
     proxy.forget_the_silent()
 
-    assert "unheard1" in {each.integration_id for each in await beyond.waiting()}
-    [claimed] = await claim(beyond, "unheard1")
+    assert "lost1" in {each.integration_id for each in await beyond.waiting()}
+    [claimed] = await claim(beyond, "lost1")
     assert (claimed.id, claimed.claims) == (delivery.id, 1)
     assert await beyond.settle([settled(claimed, Delivered())]) == {delivery.id}
 
 
-async def test_what_was_claimed_unheard_of_is_due_once_the_database_is_back(
+async def test_what_was_claimed_whose_answer_is_lost_is_due_once_the_database_is_back(
     beyond: PostgresQueue, proxy: Proxy
 ) -> None:
-    await store(beyond, to="unheard2")
-    await store(beyond, to="unheard3")
-    [ours] = await claim(beyond, "unheard3")
+    await store(beyond, to="lost2")
+    await store(beyond, to="lost3")
+    [ours] = await claim(beyond, "lost3")
     proxy.keep_replies_back()
     with pytest.raises(Unavailable):
-        await claim(beyond, "unheard2")
+        await claim(beyond, "lost2")
     proxy.cut()
     proxy.forget_the_silent()
 
-    assert "unheard2" in {each.integration_id for each in await beyond.waiting()}
-    [delivery] = await claim(beyond, "unheard2")
+    assert "lost2" in {each.integration_id for each in await beyond.waiting()}
+    [delivery] = await claim(beyond, "lost2")
     assert delivery.claims == 1
-    assert await claim(beyond, "unheard3") == []
+    assert await claim(beyond, "lost3") == []
     assert await beyond.settle([settled(ours, Delivered())]) == {ours.id}

@@ -17,12 +17,12 @@ from factories import PBX, Json, a_queue, a_webhook, an_event
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.domain.ids import new_uuid
 from hookline.security.secrets import generate_key
-from support.life import NOWHERE, Life
 from support.marks import Hunt, mark
 from support.places import passable_folder
 from support.postgres_clients import connection
 from support.receivers import Exchange, Receiver, answering, receiving, status
 from support.service import PATIENCE, Service, Services, eventually, services
+from support.service_output import NOWHERE, RecordedService
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ async def server() -> AsyncIterator[tuple[EmbeddedPostgres, Path]]:
 
 
 @pytest.fixture
-async def life(server: tuple[EmbeddedPostgres, Path]) -> Life:
-    return Life(await server[0].start())
+async def life(server: tuple[EmbeddedPostgres, Path]) -> RecordedService:
+    return RecordedService(await server[0].start())
 
 
 @pytest.fixture
-async def starter(life: Life, tmp_path: Path) -> AsyncIterator[Services]:
+async def starter(life: RecordedService, tmp_path: Path) -> AsyncIterator[Services]:
     async with services(tmp_path, **life.settings) as opened:
         opened.admin_key = life.marks["admin"]
         code, out, err = await opened.terminal.run("migrate", **opened.settings)
@@ -50,7 +50,7 @@ async def starter(life: Life, tmp_path: Path) -> AsyncIterator[Services]:
 
 
 async def test_marked_secrets_turn_up_nowhere(
-    life: Life, starter: Services, server: tuple[EmbeddedPostgres, Path]
+    life: RecordedService, starter: Services, server: tuple[EmbeddedPostgres, Path]
 ) -> None:
     await old_key_life(life, starter)
     service = await starter.start(ENCRYPTION_KEYS=ring(life))
@@ -74,11 +74,11 @@ async def test_marked_secrets_turn_up_nowhere(
     assert life.hunt.searched > 100_000
 
 
-def ring(life: Life) -> str:
+def ring(life: RecordedService) -> str:
     return f"{life.marks['encryption']},{life.marks['old_encryption']}"
 
 
-async def old_key_life(life: Life, starter: Services) -> None:
+async def old_key_life(life: RecordedService, starter: Services) -> None:
     """Make something that an older encryption key encrypts."""
     service = await starter.start(ENCRYPTION_KEYS=life.marks["old_encryption"])
     life.listen(service)
@@ -86,7 +86,7 @@ async def old_key_life(life: Life, starter: Services) -> None:
     await service.stop()
 
 
-async def deliveries(life: Life, service: Service, receiver: Receiver) -> None:
+async def deliveries(life: RecordedService, service: Service, receiver: Receiver) -> None:
     """Deliver, rotate, deliver again, test, read everything, as users do."""
     made = await life.an_integration(service, f"http://127.0.0.1:{receiver.port}")
     path = f"/v1/integrations/{made['id']}"
@@ -111,13 +111,13 @@ async def status_410(exchange: Exchange) -> None:
     await exchange.say(status(410))
 
 
-async def arrived(life: Life, service: Service) -> None:
+async def arrived(life: RecordedService, service: Service) -> None:
     """Send an event with a mark inside and wait until it has got wherever it goes."""
     event = an_event(id=str(new_uuid()), data={"text": life.marks["content"]})
     await service.settled((await service.send(event))["eventId"])
 
 
-async def failed_targets(life: Life, service: Service) -> None:
+async def failed_targets(life: RecordedService, service: Service) -> None:
     """Let deliveries fail in all ways: refused, unresolved, forbidden, TLS, AWS away."""
     async with receiving(answering(b"no HTTP at all")) as receiver:
         targets = [
@@ -138,7 +138,7 @@ async def failed_targets(life: Life, service: Service) -> None:
     await service.api.delete(f"/v1/integrations/{made['id']}")
 
 
-async def bad_requests(life: Life, service: Service) -> None:
+async def bad_requests(life: RecordedService, service: Service) -> None:
     """Put secrets where they do not belong: every wrong field, header, parameter and body."""
     wrong = life.marks["misplaced"]
     secret = {
@@ -173,7 +173,7 @@ async def bad_requests(life: Life, service: Service) -> None:
         assert answer.status_code == 401
 
 
-async def broken_requests(life: Life, service: Service) -> None:
+async def broken_requests(life: RecordedService, service: Service) -> None:
     """Send what is no request, or none that is finished, straight to the socket."""
     wrong = life.marks["misplaced"].encode()
     authorization = f"authorization: Bearer {life.marks['admin']}".encode()
@@ -197,7 +197,7 @@ async def broken_requests(life: Life, service: Service) -> None:
         writer.close()
 
 
-async def commands(life: Life, starter: Services) -> None:
+async def commands(life: RecordedService, starter: Services) -> None:
     """Use the command line: keys come out of `create` alone, and encryption moves on."""
     made = ["keys", "create", "--role", "ingest", "--pbx", PBX, "--name", "Bound"]
     _, key, err = await starter.terminal.run(*made, **starter.settings)
@@ -211,7 +211,7 @@ async def commands(life: Life, starter: Services) -> None:
     life.hunt.search("the command line", "".join(outputs))
 
 
-async def a_fault_of_ours(life: Life, service: Service) -> None:
+async def a_fault_of_ours(life: RecordedService, service: Service) -> None:
     """Take a table away under the service, so that statements with secrets in them fail."""
     async with connection(life.dsn) as client:
         await client.execute("alter table integrations rename column headers to gone")
@@ -226,11 +226,11 @@ async def a_fault_of_ours(life: Life, service: Service) -> None:
         assert answer.status_code == 500
 
 
-def marked(life: Life) -> Json:
+def marked(life: RecordedService) -> Json:
     return a_webhook(url=f"{NOWHERE}/{life.marks['url']}", headers={"X": life.marks["header"]})
 
 
-async def database_away(life: Life, service: Service, server: EmbeddedPostgres) -> None:
+async def database_away(life: RecordedService, service: Service, server: EmbeddedPostgres) -> None:
     """Ask for everything while the database is away."""
     await server.stop()
     for path, document in (
@@ -243,7 +243,7 @@ async def database_away(life: Life, service: Service, server: EmbeddedPostgres) 
     await eventually(lambda: service.api.get("/readyz"), lambda ready: ready.status_code == 200)
 
 
-async def behind_a_dead_proxy(life: Life, starter: Services) -> None:
+async def behind_a_dead_proxy(life: RecordedService, starter: Services) -> None:
     proxy = f"http://user:{life.marks['proxy']}@127.0.0.1:1"
     service = await starter.start(EGRESS_PROXY=proxy, ENCRYPTION_KEYS=ring(life))
     life.listen(service)
@@ -254,7 +254,7 @@ async def behind_a_dead_proxy(life: Life, starter: Services) -> None:
     await service.stop()
 
 
-async def refused_starts(life: Life, starter: Services) -> None:
+async def refused_starts(life: RecordedService, starter: Services) -> None:
     """Get settings wrong, with secrets in them."""
     wrong = life.marks["misplaced"]
     for settings in (
@@ -271,7 +271,7 @@ async def refused_starts(life: Life, starter: Services) -> None:
 
 
 @contextlib.asynccontextmanager
-async def streaming(life: Life, service: Service) -> AsyncIterator[None]:
+async def streaming(life: RecordedService, service: Service) -> AsyncIterator[None]:
     """Listen to the stream, where there is one, for the time of the block."""
     heard = bytearray()
 

@@ -1,4 +1,4 @@
-"""Who goes for a new connection: strangers before known keys, idle before busy."""
+"""Which connection ends for a new one: clients without a key first, then idle ones."""
 
 import asyncio
 from collections.abc import Callable
@@ -45,15 +45,15 @@ def admitting(most: int = 16, most_unknown: int = 16, proxies: tuple[str, ...] =
     return admit
 
 
-def test_strangers_go_before_a_known_key_does_and_the_oldest_first() -> None:
+def test_connections_without_a_key_end_before_one_with_a_key_and_the_oldest_first() -> None:
     admit = admitting()
     known = admit(Client(), uuid4())
-    strangers = [admit(Client()) for _ in range(40)]
+    unauthenticated = [admit(Client()) for _ in range(40)]
     assert not known.ended
-    assert [each.ended for each in strangers] == [True] * 25 + [False] * 15
+    assert [each.ended for each in unauthenticated] == [True] * 25 + [False] * 15
 
 
-def test_a_client_with_a_key_gets_in_among_strangers() -> None:
+def test_a_client_with_a_key_gets_in_among_many_without_one() -> None:
     admit = admitting()
     for _ in range(100):
         admit(Client(busy=True))

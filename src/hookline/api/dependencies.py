@@ -43,17 +43,17 @@ class Tester(Protocol):
 
 
 class Metrics(Protocol):
-    """Knows how the service fares, in numbers."""
+    """Makes the metrics' text."""
 
     async def text(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
 
 
 class System(Protocol):
-    """Knows how the whole service fares."""
+    """Makes the report on the whole service."""
 
     async def report(self) -> SystemReport:
-        """Return how it fares, now or a moment ago. Raises Unavailable."""
+        """Return the report, at most a second old. Raises Unavailable."""
 
 
 @dataclass(frozen=True, slots=True)

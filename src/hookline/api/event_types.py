@@ -15,7 +15,13 @@ from hookline.api.responses import failures
 from hookline.domain.catalogue import EventFormat, EventType, Group
 from hookline.errors import Forbidden
 from hookline.integrations.event_types import KeptType, UnknownType, WantedType
-from hookline.integrations.fields import NULL_IS_DEFAULT, PRINTABLE, Document, Moment, Switch
+from hookline.integrations.fields import (
+    NULL_IS_DEFAULT,
+    PRINTABLE,
+    Document,
+    Switch,
+    TimestampField,
+)
 from hookline.integrations.requests import PatchDocument
 
 router = APIRouter(prefix="/v1/event-types", tags=["Event types"], route_class=EventsRoute)
@@ -82,8 +88,8 @@ class UnknownEventType(Document):
         examples=["call"],
     )
     count: int = Field(ge=1, description="How many such events were accepted.", examples=[17])
-    first_seen_at: Moment = Field(description="When the first one was counted.")
-    last_seen_at: Moment = Field(description="When the last one was counted.")
+    first_seen_at: TimestampField = Field(description="When the first one was counted.")
+    last_seen_at: TimestampField = Field(description="When the last one was counted.")
 
 
 class EventCatalogue(Document):
@@ -145,7 +151,7 @@ class EventTypePut(PatchDocument):
 class CustomEventType(EventTypeDescription):
     """An event type that an administrator added to the catalogue."""
 
-    updated_at: Moment = Field(description="When it was last changed.")
+    updated_at: TimestampField = Field(description="When it was last changed.")
 
 
 @router.get("", responses=failures(403, 422))

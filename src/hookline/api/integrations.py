@@ -37,9 +37,9 @@ from hookline.integrations.fields import (
     PRINTABLE,
     CompanyId,
     Document,
-    Moment,
     PbxSerial,
     RequestDocument,
+    TimestampField,
 )
 from hookline.integrations.repository import Wanted
 from hookline.integrations.requests import (
@@ -101,7 +101,7 @@ class TestAttempt(Document):
     """The one attempt of a test, and its outcome in full."""
 
     number: Literal[1] = Field(description="Always 1: a test is never retried.")
-    started_at: Moment = Field(description="When it began.")
+    started_at: TimestampField = Field(description="When it began.")
     duration_ms: int = Field(ge=0, description="How long it took, in milliseconds.")
     outcome: Verdict = Field(
         description="What it means: `delivered`; `retry`, where a real delivery would be tried "

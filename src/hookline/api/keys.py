@@ -26,9 +26,9 @@ from hookline.integrations.fields import (
     PRINTABLE,
     CompanyId,
     Document,
-    Moment,
     PbxSerial,
     RequestDocument,
+    TimestampField,
 )
 from hookline.integrations.keys import KeyRecord, KeyState, WantedKeys
 
@@ -73,10 +73,10 @@ class ApiKey(Document):
     company: CompanyId | None = Field(description="The company that it is bound to.")
     name: KeyName | None
     state: KeyState = Field(description="Whether it opens anything: only a `valid` key does.")
-    created_at: Moment = Field(description="When it was made.")
-    expires_at: Moment | None = Field(description="When it expires; `null`: never.")
-    revoked_at: Moment | None = Field(description="When it was revoked.")
-    last_used_at: Moment | None = Field(
+    created_at: TimestampField = Field(description="When it was made.")
+    expires_at: TimestampField | None = Field(description="When it expires; `null`: never.")
+    revoked_at: TimestampField | None = Field(description="When it was revoked.")
+    last_used_at: TimestampField | None = Field(
         description="When it was last used, to the minute; `null`: never."
     )
 

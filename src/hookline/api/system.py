@@ -1,4 +1,4 @@
-"""How the service fares: `/livez`, `/readyz`, `/metrics`, and `/v1/system` for administrators."""
+"""Probes, metrics and the state of the service: `/livez`, `/readyz`, `/metrics`, `/v1/system`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from hookline.db.errors import means_away
 from hookline.db.migrate import is_current, newest_revision
 from hookline.dispatch.engine import Engine
 from hookline.domain.health import HealthState
-from hookline.integrations.fields import Document, IntegrationId, Moment
+from hookline.integrations.fields import Document, IntegrationId, TimestampField
 from hookline.metrics.exposition import CONTENT_TYPE
 from hookline.metrics.system import ProcessState, Rates, SystemReport
 
@@ -69,7 +69,7 @@ class OldestDelivery(Document):
     """The delivery that has been due for longest and that no engine has in hand."""
 
     integration_id: IntegrationId
-    due_at: Moment = Field(description="Since when it is due.")
+    due_at: TimestampField = Field(description="Since when it is due.")
     waited_ms: int = Field(ge=0, description="For how long.", examples=[41])
 
 
@@ -91,8 +91,8 @@ class SystemProcess(Document):
     pid: int = Field(ge=1, description="Its process id on that machine.", examples=[4242])
     version: str = Field(description="Its version of Hookline.", examples=["1.0.0"])
     api: bool = Field(description="Whether it answers requests.")
-    started_at: Moment = Field(description="When it started.")
-    seen_at: Moment = Field(description="When it last said so.")
+    started_at: TimestampField = Field(description="When it started.")
+    seen_at: TimestampField = Field(description="When it last said so.")
     leased: int = Field(ge=0, description="Deliveries that it has in hand.", examples=[16])
     in_flight: int = Field(ge=0, description="Attempts that it has under way.", examples=[12])
     rates: SystemRates
@@ -128,7 +128,7 @@ class SystemOverview(Document):
     """How the service fares."""
 
     version: str = Field(description="The version that answers.", examples=["1.0.0"])
-    time: Moment = Field(description="When this was so: now, or a second ago.")
+    time: TimestampField = Field(description="When this was so: now, or a second ago.")
     backlog: SystemBacklog
     oldest_due: OldestDelivery | None = Field(
         description="What has been due for longest, paused integrations left out; `null` where "
@@ -295,7 +295,7 @@ async def get_metrics(services: ServicesDep) -> Response:
 
 
 class DatabaseAndEngine:
-    """Knows whether this process can do its work; see `api.services.Readiness`."""
+    """Knows whether this process can do its work; see `api.dependencies.Readiness`."""
 
     def __init__(self, records: AsyncEngine, engine: Engine | None) -> None:
         self._records = records

@@ -64,7 +64,7 @@ def response_defect_of(stored: str | None) -> ResponseDefect | None:
 
 
 def health_state_of(stored: str) -> HealthState:
-    """Return how an integration fares; what is not known is `failing`, which holds nothing back."""
+    """Return an integration's health; what is not known is `failing`, which holds nothing back."""
     return _known(HealthState, stored) or HealthState.FAILING
 
 

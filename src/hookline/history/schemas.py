@@ -19,7 +19,7 @@ from hookline.domain.deliveries import (
 )
 from hookline.domain.jobs import EndStatus, JobState
 
-Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
+TimestampField = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 EventId = Annotated[
     UUID, Field(description="The event's id.", examples=["0190e5a1-7c3e-7d52-9f5a-3c1f6b9d2e4f"])
 ]
@@ -113,7 +113,7 @@ class Attempt(Record):
     """One attempt to deliver."""
 
     number: int = Field(ge=1, description="1 for the first attempt.")
-    started_at: Moment = Field(description="When it began.")
+    started_at: TimestampField = Field(description="When it began.")
     duration_ms: int = Field(ge=0, description="How long it took, in milliseconds.")
     outcome: AttemptOutcome
     error: ErrorKind | None = Field(description="What went wrong, if anything did.")
@@ -139,10 +139,10 @@ class Delivery(Record):
     type: EventTypeName
     status: DeliveryStatus
     reason: OutcomeReason | None = Field(description="Why, where it was `skipped` or has `failed`.")
-    next_attempt_at: Moment | None = Field(
+    next_attempt_at: TimestampField | None = Field(
         description="When a `pending` delivery is due; `null` while it is being attempted."
     )
-    created_at: Moment = Field(description="When it was queued.")
+    created_at: TimestampField = Field(description="When it was queued.")
     replay: UUID | None = Field(
         description="The replay that queued it; `null` where its event's acceptance did."
     )
@@ -163,17 +163,17 @@ class OutcomeDetail(Record):
     last_attempt: Attempt | None = Field(
         description="The last of them, with what was answered; `null` before the first."
     )
-    next_attempt_at: Moment | None = Field(
+    next_attempt_at: TimestampField | None = Field(
         description="When a `pending` delivery is due; `null` while it is being attempted."
     )
     paused: bool = Field(
         description="Whether it waits because its integration is paused, but for probes."
     )
-    paused_since: Moment | None = Field(description="Since when the integration is paused.")
-    failing_since: Moment | None = Field(
+    paused_since: TimestampField | None = Field(description="Since when the integration is paused.")
+    failing_since: TimestampField | None = Field(
         description="Since when a paused integration's target has been failing."
     )
-    next_probe_at: Moment | None = Field(
+    next_probe_at: TimestampField | None = Field(
         description="When the target of a paused integration is tried next."
     )
     behind: UUID | None = Field(
@@ -198,7 +198,7 @@ class EventSummary(Record):
     """An accepted event, in lists."""
 
     event_id: EventId
-    accepted_at: Moment = Field(description="When Hookline accepted it.")
+    accepted_at: TimestampField = Field(description="When Hookline accepted it.")
     pbx: Pbx
     company: str = Field(description="The company's id.", examples=["it_w000001"])
     type: EventTypeName
@@ -225,8 +225,8 @@ class EventRecord(Record):
     """An accepted event, and what became of it for each integration."""
 
     event_id: EventId
-    accepted_at: Moment = Field(description="When Hookline accepted it.")
-    erased_at: Moment | None = Field(
+    accepted_at: TimestampField = Field(description="When Hookline accepted it.")
+    erased_at: TimestampField | None = Field(
         description="When its payload was erased: `event` then has no `data`; else `null`."
     )
     event: Envelope
@@ -253,8 +253,8 @@ class Replay(Record):
     id: JobId
     integration_id: IntegrationId
     state: JobState = Field(description=_JOB_STATE)
-    since: Moment = Field(description="From when on.")
-    until: Moment = Field(description="Up to, and without, when.")
+    since: TimestampField = Field(description="From when on.")
+    until: TimestampField = Field(description="Up to, and without, when.")
     statuses: list[EndStatus] = Field(description="Deliveries that had ended so.")
     types: list[str] | None = Field(description="Only these types of events; `null`: all.")
     missing: bool = Field(description="Whether events are sent that it has no delivery of.")
@@ -270,9 +270,9 @@ class Replay(Record):
     skipped: Count = Field(
         description="Of those, how many were skipped, since the integration was disabled, say."
     )
-    created_at: Moment = Field(description="When it was asked for.")
+    created_at: TimestampField = Field(description="When it was asked for.")
     created_by: str = Field(description="The name of the key that asked for it, or its id.")
-    finished_at: Moment | None = Field(description="When it ended; `null` before that.")
+    finished_at: TimestampField | None = Field(description="When it ended; `null` before that.")
     error: str | None = Field(description="Why it has `failed`, or what it is waiting for.")
 
 
@@ -326,14 +326,14 @@ class Erasure(Record):
     pbx: str | None = Field(description="The PBX whose events are erased.")
     company: str | None = Field(description="The company whose events are erased.")
     subject: str | None = Field(description="Only events of this subject; `null`: all.")
-    before: Moment = Field(description="Only what was accepted before this time.")
+    before: TimestampField = Field(description="Only what was accepted before this time.")
     total: Count | None = Field(
         description="How many events it comes to; `null` while they are counted."
     )
     erased: Count = Field(description="How many were erased so far, their answers too.")
-    created_at: Moment = Field(description="When it was asked for.")
+    created_at: TimestampField = Field(description="When it was asked for.")
     created_by: str = Field(description="The name of the key that asked for it, or its id.")
-    finished_at: Moment | None = Field(description="When it ended; `null` before that.")
+    finished_at: TimestampField | None = Field(description="When it ended; `null` before that.")
     error: str | None = Field(description="Why it has `failed`, or what it is waiting for.")
 
 

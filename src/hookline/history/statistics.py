@@ -19,7 +19,7 @@ from hookline.domain.access import Principal
 from hookline.domain.statistics import Histogram, Interval, RollUp, percentile
 from hookline.errors import FieldProblem, InvalidInput, NotFound
 from hookline.history.roll_ups import ALL, counted, decoded
-from hookline.history.schemas import IntegrationId, Moment, Record
+from hookline.history.schemas import IntegrationId, Record, TimestampField
 
 _MOST_DAYS: Final = 50_000  # of integrations, in one answer: each takes some 30 µs to add up
 _ADDED_AT_ONCE: Final = 200  # of those, between two looks at what else this process has to do
@@ -44,7 +44,7 @@ class Percentiles(Record):
 class StatisticsBucket(Record):
     """What was settled in one hour or on one day."""
 
-    start: Moment = Field(description="When it begins: the full hour, or midnight, in UTC.")
+    start: TimestampField = Field(description="When it begins: the full hour, or midnight, in UTC.")
     delivered: int = Field(ge=0, description="Deliveries that ended as `delivered`.")
     failed: int = Field(ge=0, description="Deliveries that ended as `failed`.")
     skipped: int = Field(
@@ -84,7 +84,7 @@ class StatisticsByIntegration(Record):
     """How the deliveries of several integrations ended, for small charts in lists."""
 
     interval: Interval
-    starts: list[Moment] = Field(
+    starts: list[TimestampField] = Field(
         description="When each bucket begins, oldest first: the full hour, or midnight, in UTC."
     )
     items: list[IntegrationCounts] = Field(

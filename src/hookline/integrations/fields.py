@@ -255,7 +255,7 @@ DELIVERY_EXAMPLES = [
         "analytics": {"retryDelays": [5, 300, 3600]},
     }
 ]
-Moment = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
+TimestampField = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 Switch = Annotated[bool, Field(strict=True)]
 
 GroupChoice = TypeAliasType(

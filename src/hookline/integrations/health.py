@@ -156,7 +156,7 @@ async def find_health(
 
 
 async def clear_health(session: AsyncSession, integration_id: str) -> bool:
-    """Forget how an integration fared, in the caller's transaction; every process learns it.
+    """Delete the health of an integration, in the caller's transaction; every process learns it.
 
     Tells whether there was anything to forget.
     """
@@ -172,7 +172,7 @@ async def clear_health(session: AsyncSession, integration_id: str) -> bool:
 
 
 def health_before(rows: Mapping[str, IntegrationHealth], integration_id: str) -> Health:
-    """Return how one integration fares, of those that `find_health` was asked about."""
+    """Return the health of one integration, of those that `find_health` was asked about."""
     row = rows.get(integration_id)
     return HEALTHY if row is None else health_of(row)
 

@@ -22,7 +22,13 @@ from hookline.domain.notices import disabled
 from hookline.domain.stored import licence_of
 from hookline.errors import Conflict, FieldProblem, InvalidInput, NotFound, PreconditionFailed
 from hookline.integrations import repository
-from hookline.integrations.fields import RETENTION_DAYS, Document, Moment, PbxSerial, RetentionDays
+from hookline.integrations.fields import (
+    RETENTION_DAYS,
+    Document,
+    PbxSerial,
+    RetentionDays,
+    TimestampField,
+)
 from hookline.integrations.health import clear_health, find_health, health_before
 from hookline.integrations.outbox import announce
 from hookline.integrations.patch import READ_ONLY, says, switch
@@ -39,7 +45,7 @@ class PbxRecord(PbxFields):
         description="Whether a `collaboration` PBX sends presence events."
     )
     retention_days: RetentionDays | None = Field(description=RETENTION_DAYS, examples=[7])
-    updated_at: Moment = Field(description="When the description was last changed.")
+    updated_at: TimestampField = Field(description="When the description was last changed.")
 
 
 class PbxPage(Document):

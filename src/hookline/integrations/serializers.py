@@ -51,13 +51,13 @@ from hookline.integrations.fields import (
     Keep,
     MaxAge,
     MaxInFlight,
-    Moment,
     OmitPaths,
     OrderingField,
     PbxSerial,
     RateLimit,
     RetryDelays,
     TargetUrl,
+    TimestampField,
 )
 from hookline.security.secrets import KeyRing
 
@@ -123,12 +123,12 @@ class IntegrationHealth(Document):
         "deliveries wait without attempts, and one probe goes now and then; the first success ends "
         "it. `disabled`: it gets no events until it is enabled. More states may be added."
     )
-    failing_since: Moment | None = Field(
+    failing_since: TimestampField | None = Field(
         description="Since when no delivery has got through; `null` where the last one did."
     )
     last_error: ErrorKind | None = Field(description="What went wrong when the state was reached.")
-    last_error_at: Moment | None = Field(description="When that was.")
-    next_probe_at: Moment | None = Field(
+    last_error_at: TimestampField | None = Field(description="When that was.")
+    next_probe_at: TimestampField | None = Field(
         description="From when on the next delivery is let through to a paused integration."
     )
     disabled_reason: DisabledReason | None = Field(
@@ -138,7 +138,7 @@ class IntegrationHealth(Document):
         description="The name of the key that switched it off; `hookline` if nobody did.",
         examples=["first admin key"],
     )
-    disabled_at: Moment | None = Field(description="When it was switched off.")
+    disabled_at: TimestampField | None = Field(description="When it was switched off.")
 
 
 def _is_left_out(value: object) -> bool:
@@ -198,8 +198,8 @@ class Integration(Document):
         "health is no part of it.",
         examples=[3],
     )
-    created_at: Moment = Field(description="When it was created.")
-    updated_at: Moment = Field(description="When it was last changed.")
+    created_at: TimestampField = Field(description="When it was created.")
+    updated_at: TimestampField = Field(description="When it was last changed.")
     warnings: list[FieldWarning] | None = Field(
         None,
         description="What may be wrong: paths of `filter` and `omit` that no example of a chosen "
@@ -231,7 +231,7 @@ class SigningSecret(Document):
         description="The same secret as the Standard Webhooks libraries take it.",
         examples=["whsec_abcdefghijABCDEFGHIJ012345678901"],
     )
-    old_secret_until: Moment | None = Field(
+    old_secret_until: TimestampField | None = Field(
         description="Until when the last of the secrets from before rotations signs along in "
         "`webhook-signature`; `null` where none does."
     )
@@ -375,7 +375,7 @@ def _closed_transmission(row: Row) -> Transmission:
 
 
 def _health(row: Row, health: HealthRow | None) -> IntegrationHealth:
-    """Show how an integration fares; one that is switched off keeps telling why it failed."""
+    """Show an integration's health; one that is switched off keeps why it failed."""
     state = HealthState.HEALTHY if health is None else health_state_of(health.state)
     return IntegrationHealth.model_validate(
         {

@@ -265,7 +265,7 @@ class IntegrationService:
         self, principal: Principal, integration_id: str, allowed: Versions
     ) -> AsyncIterator[tuple[Row, AsyncSession]]:
         """Hand out the row to change, as a new version; committed when the block ends."""
-        _refuse_strange(integration_id)  # before the revision is bumped
+        _refuse_malformed(integration_id)  # before the revision is bumped
         async with self._transactions.changing() as change:
             row = await _current(change.session, integration_id, principal, allowed)
             _touch(row, change)
@@ -321,7 +321,7 @@ class IntegrationService:
 
 
 async def _existing(session: AsyncSession, integration_id: str, principal: Principal) -> Row:
-    _refuse_strange(integration_id)
+    _refuse_malformed(integration_id)
     row = await repository.find(session, integration_id, principal)
     if row is None:
         raise _no_such(integration_id)
@@ -369,8 +369,8 @@ def _touch(row: Row, change: Change) -> None:
     row.updated_at = datetime.now(UTC)
 
 
-def _refuse_strange(integration_id: str) -> None:
-    """Spare the database ids that nobody has; some, like a NUL, it could not even read."""
+def _refuse_malformed(integration_id: str) -> None:
+    """Raise NotFound for what is no id: the database cannot even read some, such as a NUL."""
     if not _ID.fullmatch(integration_id):
         raise _no_such(integration_id)
 

@@ -227,7 +227,7 @@ class System:
         self._facts: DatabaseFacts | None = None
 
     async def report(self) -> SystemReport:
-        """Return how the service fares, now or a moment ago. Raises Unavailable."""
+        """Return the report, at most a second old. Raises Unavailable."""
         async with self._asking:
             if self._report is None or self._clock() - self._reported_at >= _FRESH:
                 self._report = await self._made()

@@ -88,9 +88,9 @@ def _refuse_unknown_names() -> None:
         name = given.upper()
         if not name.startswith(PREFIX) or _SERVICE_LINK(name):
             continue
-        knob = name.removeprefix(PREFIX)
-        if knob not in known and knob not in _OF_COMMANDS:
-            close = difflib.get_close_matches(knob, known, n=1, cutoff=0.7)
+        setting = name.removeprefix(PREFIX)
+        if setting not in known and setting not in _OF_COMMANDS:
+            close = difflib.get_close_matches(setting, known, n=1, cutoff=0.7)
             advice = f"did you mean {PREFIX}{close[0]}?" if close else "see `hookline settings`."
             raise ConfigurationError(f"{given} is not one of Hookline's settings; {advice}")
 

@@ -20,16 +20,16 @@ class Post:
         self.idle_calls = 0
         self._arrived = asyncio.Condition()
         self._answers: dict[str, Answer] = {}
-        self._gate = asyncio.Event()
-        self._gate.set()
+        self._released = asyncio.Event()
+        self._released.set()
         self.gatherer = Gatherer(
             self._ship, self._idle, most_bytes=most_bytes, gather_seconds=gather_seconds
         )
 
     def hold(self) -> Callable[[], None]:
         """Let batches wait for their answers until the returned function is called."""
-        self._gate.clear()
-        return self._gate.set
+        self._released.clear()
+        return self._released.set
 
     def answer(self, name: str, answer: Answer) -> None:
         """Answer this message so; all others are taken."""
@@ -65,7 +65,7 @@ class Post:
         async with self._arrived:
             self.batches.append(names)
             self._arrived.notify_all()
-        await self._gate.wait()
+        await self._released.wait()
         return [self._answers.get(name, GOOD) for name in names]
 
     def _idle(self) -> None:

@@ -39,7 +39,7 @@ def called(code: str, message: str = "why", status: int = 400) -> Answer:
         ("KmsNotFound", 400, Verdict.REJECTED, ErrorKind.ENCRYPTION),
         ("InvalidMessageContents", 400, Verdict.REJECTED, ErrorKind.INVALID),
         ("InvalidParameterValue", 400, Verdict.REJECTED, ErrorKind.INVALID),
-        ("UnheardOf", 400, Verdict.REJECTED, ErrorKind.STATUS),
+        ("UnknownCode", 400, Verdict.REJECTED, ErrorKind.STATUS),
         ("307", 307, Verdict.REJECTED, ErrorKind.STATUS),
         (OLD + "BatchRequestTooLong", 400, Verdict.TOO_LARGE, ErrorKind.TOO_LARGE),
         ("413", 413, Verdict.TOO_LARGE, ErrorKind.TOO_LARGE),

@@ -1,4 +1,4 @@
-"""`hookline status`: how the whole service fares, live on a terminal."""
+"""`hookline status`: the state of the whole service, live on a terminal."""
 
 import sys
 import time

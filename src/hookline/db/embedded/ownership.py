@@ -172,7 +172,7 @@ def end_orphans(data: Path, server: Identity) -> int:
 
     Blocks for at most 30 s.
     """
-    if not pid_file(data).exists():  # the last server closed the door behind it
+    if not pid_file(data).exists():  # the last server ended in order
         return 0
     orphans = _working_in(data, server)
     left = _end_in_order(orphans, data)

@@ -264,9 +264,9 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     async def _exchange(
         self, request: httpx.Request, head: bytes, body: bytes, received: Received
     ) -> None:
-        """Send and receive; a kept connection that died unheard is replaced by a fresh one, once.
+        """Send and receive.
 
-        Unheard means before a byte of a response had come.
+        A kept connection that is lost before a byte of a response came is replaced by a fresh one.
         """
         origin = origin_of(request.url)
         await self._pool.enter(origin)

@@ -1,4 +1,4 @@
-"""One service with marked secrets, and everything that it says in its life."""
+"""A service with marked secrets, and everything that it logs, answers, stores and sends."""
 
 import asyncio
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ NOWHERE = "http://127.0.0.1:1"  # where nobody listens
 _SHOWN = {"header", "url"}  # what an integration's own readers see
 
 
-class Life:
+class RecordedService:
     """One service, everything it says, and the marks that it is given."""
 
     def __init__(self, dsn: str) -> None:

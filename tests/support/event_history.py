@@ -1,4 +1,4 @@
-"""Events and deliveries that tests read about: sent over HTTP, settled through the queue."""
+"""Events and deliveries for tests that read them: sent over HTTP, settled through the queue."""
 
 import secrets
 from datetime import UTC, datetime

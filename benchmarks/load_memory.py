@@ -1,6 +1,6 @@
-"""The memory of a process before a storm, at its height, and once all is quiet again.
+"""The memory of a process before a load, at its most, and once it is idle again.
 
-    .venv/bin/python benchmarks/storm.py [--seconds 20] [--quiet 30]
+    .venv/bin/python benchmarks/load_memory.py [--seconds 20] [--quiet 30]
 
 First 200 integrations on 200 origins each get one delivery: every connection and lane exists. Then
 events of 1.4 kB are sent as fast as they are taken, singly and in batches, to 40 PBXs with five
@@ -25,9 +25,9 @@ from hookline import logs
 
 _INTEGRATIONS, _PBXS = 200, 40
 _MEGABYTE = 1_000_000
-_KEPT = 1.2  # times the memory before the storm: the most that is left of it
-_STORM = Scenario(
-    name="storm",
+_KEPT = 1.2  # times the memory before the load: the most that is left of it
+_LOAD = Scenario(
+    name="load memory",
     summary="all that the service takes, to 200 integrations",
     integrations=_INTEGRATIONS,
     pbxs=_PBXS,
@@ -51,9 +51,9 @@ async def sent(place: Stage, service: Service, **order: object) -> None:
         raise BenchFailed("Not everything was delivered.")
 
 
-async def storm(seconds: float, quiet: float) -> bool:
+async def load_memory(seconds: float, quiet: float) -> bool:
     async with (
-        stage(_STORM, Layout(), Options(seconds)) as place,
+        stage(_LOAD, Layout(), Options(seconds)) as place,
         place.service() as (service, gauge),
     ):
         live = await place.subscribe(service)
@@ -77,8 +77,8 @@ async def storm(seconds: float, quiet: float) -> bool:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=20.0, help="how long the storm lasts")
+    parser.add_argument("--seconds", type=float, default=20.0, help="how long the load lasts")
     parser.add_argument("--quiet", type=float, default=30.0, help="seconds before each reading")
     chosen = parser.parse_args()
     logs.configure(level="WARNING", console=True)
-    sys.exit(0 if asyncio.run(storm(chosen.seconds, chosen.quiet)) else 1)
+    sys.exit(0 if asyncio.run(load_memory(chosen.seconds, chosen.quiet)) else 1)

@@ -1,4 +1,4 @@
-"""What people see while it runs: a live line on a terminal, a line for each phase elsewhere."""
+"""Progress of a scenario: a live line on a terminal, a line for each phase elsewhere."""
 
 import sys
 from typing import TYPE_CHECKING, Protocol, Self
@@ -9,8 +9,8 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-class Teller(Protocol):
-    """Who is told what goes on in a scenario."""
+class ProgressDisplay(Protocol):
+    """Shows the progress of a scenario."""
 
     def phase(self, what: str, total: int | None = None) -> None:
         """Begin a phase; `total` is what its count will come to, where that is known."""
@@ -84,6 +84,6 @@ class Bar:
             self._progress.update(self._task, completed=count)
 
 
-def teller(scenario: str) -> Lines | Bar:
+def progress_display(scenario: str) -> Lines | Bar:
     """Return what fits standard output."""
     return Bar(scenario) if sys.stdout.isatty() else Lines(scenario)
