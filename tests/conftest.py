@@ -4,9 +4,12 @@ from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from hookline import logs
+from hookline.db import connections
 from hookline.db.embedded import EmbeddedPostgres
+from hookline.integrations.revision import Transactions
 from support import leftovers, pgbouncer, system_postgres
 from support.databases import Databases
 from support.places import passable_folder
@@ -96,6 +99,18 @@ async def database(databases: Databases) -> AsyncIterator[str]:
     """The address of a fresh, migrated database of this module's own."""
     async with databases.migrated() as dsn:
         yield dsn
+
+
+@pytest.fixture(scope="module")
+async def engine(database: str) -> AsyncIterator[AsyncEngine]:
+    opened = connections.engine(database)
+    yield opened
+    await opened.dispose()
+
+
+@pytest.fixture(scope="module")
+def transactions(engine: AsyncEngine) -> Transactions:
+    return Transactions(engine)
 
 
 @pytest.fixture(scope="session")

@@ -59,18 +59,6 @@ async def resolve(host: str) -> tuple[Address, ...]:
 
 
 @pytest.fixture(scope="module")
-async def engine(database: str) -> AsyncIterator[AsyncEngine]:
-    opened = connections.engine(database)
-    yield opened
-    await opened.dispose()
-
-
-@pytest.fixture(scope="module")
-def transactions(engine: AsyncEngine) -> Transactions:
-    return Transactions(engine)
-
-
-@pytest.fixture(scope="module")
 def keys(transactions: Transactions) -> Keys:
     return Keys(KeyService(transactions))
 

@@ -1,21 +1,12 @@
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from hookline.db import connections
 from hookline.domain.health import HealthRules
 from hookline.integrations.health import HealthRecords
 from hookline.integrations.revision import Transactions
 from hookline.security.secrets import KeyRing, generate_key
 from support.watching import DOWN, RULES, WELL, Process
-
-
-@pytest.fixture(scope="module")
-async def transactions(database: str) -> AsyncIterator[Transactions]:
-    engine = connections.engine(database)
-    yield Transactions(engine)
-    await engine.dispose()
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -7,7 +7,6 @@ import asyncpg
 import pytest
 
 from hookline.background import Periodic
-from hookline.db import connections as databases
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.notices import ExhaustedCounter
 from hookline.dispatch.observer import Receipt
@@ -20,13 +19,6 @@ from hookline.integrations.revision import Transactions
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.secrets import KeyRing, generate_key
 from support.watching import ADMIN, EXHAUSTED, Process
-
-
-@pytest.fixture(scope="module")
-async def transactions(database: str) -> AsyncIterator[Transactions]:
-    engine = databases.engine(database)
-    yield Transactions(engine)
-    await engine.dispose()
 
 
 @pytest.fixture

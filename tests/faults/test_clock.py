@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 from hookline.domain.ids import created_at
-from support.account import Account, the_account
+from support.account import Account, assert_each_delivered_once, the_account
 from support.clock import SteppedClock
 from support.ledger import Ledger
 from support.service import Services
@@ -51,9 +51,8 @@ async def test_a_clock_that_steps_an_hour_forwards_and_back_loses_nothing(
         await traffic.until_accepted(60)
 
     account = closed(await the_account(service, traffic, ledger))
-    assert traffic.given_up == {}
-    assert account.accepted == account.sent == account.delivered
-    assert (account.duplicated, account.failed, traffic.without_retry_after) == (0, 0, 0)
+    assert_each_delivered_once(account, traffic)
+    assert traffic.without_retry_after == 0
     now = datetime.now(UTC)
     off = {
         round((created_at(UUID(event_id)) - now).total_seconds() / HOUR)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from support.account import Account, the_account
+from support.account import Account, assert_each_delivered_once, the_account
 from support.ledger import Ledger
 from support.own_postgres import OwnPostgres, migrated, own_postgres
 from support.service import Services, services
@@ -51,7 +51,6 @@ async def test_a_full_disk_stops_ingest_and_space_starts_it_again(
         await traffic.until_accepted(100)
 
     account = closed(await the_account(service, traffic, ledger))
-    assert traffic.given_up == {}
-    assert account.accepted == account.sent == account.delivered
-    assert (account.duplicated, account.failed, traffic.without_retry_after) == (0, 0, 0)
+    assert_each_delivered_once(account, traffic)
+    assert traffic.without_retry_after == 0
     await service.stop()

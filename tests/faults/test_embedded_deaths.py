@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from hookline.db.embedded.ownership import read_pid_file
-from support.account import Account, the_account
+from support.account import Account, assert_each_delivered_once, the_account
 from support.ledger import Ledger
 from support.service import services
 from support.traffic import Traffic
@@ -47,9 +47,8 @@ async def killed_over_and_over(folder: Path, ledger: Ledger, closed: Close, *, t
             await traffic.until_accepted(BETWEEN)
 
         account = closed(await the_account(service, traffic, ledger))
-        assert traffic.given_up == {}
-        assert account.accepted == account.sent == account.delivered
-        assert (account.duplicated, account.failed, traffic.without_retry_after) == (0, 0, 0)
+        assert_each_delivered_once(account, traffic)
+        assert traffic.without_retry_after == 0
         await service.stop()
 
 

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from support.account import Account, the_account
+from support.account import Account, assert_each_delivered_once, the_account
 from support.ledger import Ledger
 from support.own_postgres import OwnPostgres
 from support.service import Services, eventually
@@ -42,9 +42,8 @@ async def test_ingest_says_come_again_and_all_goes_on_by_itself(
         await traffic.until_accepted(100)
 
     account = closed(await the_account(service, traffic, ledger))
-    assert traffic.given_up == {}
-    assert account.accepted == account.sent == account.delivered
-    assert (account.duplicated, account.failed, traffic.without_retry_after) == (0, 0, 0)
+    assert_each_delivered_once(account, traffic)
+    assert traffic.without_retry_after == 0
     assert account.refused > 0
     await service.stop()
 

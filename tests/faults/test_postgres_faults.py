@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from factories import an_event
-from support.account import Account, the_account
+from support.account import Account, assert_each_delivered_once, the_account
 from support.ledger import Ledger
 from support.own_postgres import OwnPostgres, migrated, terminate
 from support.postgres_clients import ask, connection
@@ -49,9 +49,7 @@ async def test_a_database_that_fails_over_is_followed_to_its_new_address(
         await traffic.until_accepted(100)
 
     account = closed(await the_account(service, traffic, ledger))
-    assert traffic.given_up == {}
-    assert account.accepted == account.sent == account.delivered
-    assert (account.duplicated, account.failed) == (0, 0)
+    assert_each_delivered_once(account, traffic)
     await service.stop()
 
 
@@ -71,9 +69,8 @@ async def test_a_database_host_that_is_gone_without_goodbye_is_given_up(
         await traffic.until_accepted(100)
 
     account = closed(await the_account(service, traffic, ledger))
-    assert traffic.given_up == {}
-    assert account.accepted == account.sent == account.delivered
-    assert (account.duplicated, account.failed, traffic.without_retry_after) == (0, 0, 0)
+    assert_each_delivered_once(account, traffic)
+    assert traffic.without_retry_after == 0
     await service.stop()
 
 
@@ -95,9 +92,7 @@ async def test_what_was_stored_though_nobody_heard_of_it_is_delivered_once(
         await traffic.until_accepted(100)
 
     account = closed(await the_account(service, traffic, ledger))
-    assert traffic.given_up == {}
-    assert account.accepted == account.sent == account.delivered
-    assert (account.duplicated, account.failed) == (0, 0)
+    assert_each_delivered_once(account, traffic)
     await service.stop()
 
 
@@ -126,9 +121,7 @@ async def test_a_lock_that_is_held_delays_and_loses_nothing(
         await traffic.until_accepted(100)
 
     account = closed(await the_account(service, traffic, ledger))
-    assert traffic.given_up == {}
-    assert account.accepted == account.sent == account.delivered
-    assert (account.duplicated, account.failed) == (0, 0)
+    assert_each_delivered_once(account, traffic)
     await service.stop()
 
 
@@ -148,9 +141,8 @@ async def test_a_lock_longer_than_a_statement_may_take_is_a_503(
         await traffic.until_accepted(100)
 
     account = closed(await the_account(service, traffic, ledger))
-    assert traffic.given_up == {}
-    assert account.accepted == account.sent == account.delivered
-    assert (account.duplicated, account.failed, traffic.without_retry_after) == (0, 0, 0)
+    assert_each_delivered_once(account, traffic)
+    assert traffic.without_retry_after == 0
     await service.stop()
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psutil
 import pytest
 
-from support.account import Account, the_account
+from support.account import Account, assert_each_delivered_once, the_account
 from support.ledger import Ledger
 from support.service import PATIENCE, Service, Services, eventually
 from support.terminal import Command
@@ -87,9 +87,8 @@ async def members_restarted_in_turn(
 
 
 def nobody_noticed(account: Account, traffic: Traffic) -> None:
-    assert traffic.given_up == {}
-    assert account.accepted == account.sent == account.delivered
-    assert (account.duplicated, account.failed, account.at_once) == (0, 0, 0), account
+    assert_each_delivered_once(account, traffic)
+    assert account.at_once == 0, account
 
 
 def members(command: Command) -> list[psutil.Process]:

@@ -1,10 +1,7 @@
-from collections.abc import AsyncIterator
 from ipaddress import ip_address
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from hookline.db import connections
 from hookline.domain.catalogue import load_catalogue
 from hookline.integrations.keys import KeyService
 from hookline.integrations.pbxs import PbxService
@@ -17,18 +14,6 @@ from hookline.security.secrets import KeyRing, generate_key
 
 async def resolve(_host: str) -> tuple[Address, ...]:
     return (ip_address("93.184.215.14"),)
-
-
-@pytest.fixture(scope="module")
-async def engine(database: str) -> AsyncIterator[AsyncEngine]:
-    opened = connections.engine(database)
-    yield opened
-    await opened.dispose()
-
-
-@pytest.fixture(scope="module")
-def transactions(engine: AsyncEngine) -> Transactions:
-    return Transactions(engine)
 
 
 @pytest.fixture(scope="module")

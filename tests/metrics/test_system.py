@@ -1,12 +1,8 @@
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
-
-import pytest
 
 from hookline import __version__
 from hookline.background import Periodic
-from hookline.db import connections
 from hookline.integrations.revision import Transactions
 from hookline.metrics.counters import Totals
 from hookline.metrics.system import BEAT_EVERY, Heartbeat, Held, Rates
@@ -21,13 +17,6 @@ class Scripted:
 
     totals: Totals = NOTHING
     now: float = 1000.0
-
-
-@pytest.fixture(scope="module")
-async def transactions(database: str) -> AsyncIterator[Transactions]:
-    engine = connections.engine(database)
-    yield Transactions(engine)
-    await engine.dispose()
 
 
 def a_heartbeat(transactions: Transactions, script: Scripted, **rest: object) -> Heartbeat:

@@ -54,6 +54,13 @@ async def the_account(service: Service, traffic: Traffic, *ledgers: Ledger) -> A
     )
 
 
+def assert_each_delivered_once(account: Account, traffic: Traffic) -> None:
+    """Every event was accepted in the end, and every accepted one delivered, none of them twice."""
+    assert traffic.given_up == {}
+    assert account.accepted == account.sent == account.delivered
+    assert (account.duplicated, account.failed) == (0, 0), account
+
+
 def _lost(traffic: Traffic, by_event: dict[str, list[Json]], received: dict[str, int]) -> int:
     """Count the deliveries that were promised and are nowhere."""
     lost = 0
