@@ -5,6 +5,7 @@ import gc
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +19,8 @@ from hookline.server.server import allow_many_sockets
 if TYPE_CHECKING:
     import socket
     from collections.abc import AsyncIterator
+
+    from fastapi import FastAPI
 
     from hookline.server.connections import ConnectionLimits
     from hookline.server.signals import Stopping
@@ -82,29 +85,12 @@ def worker() -> None:
 
 async def _serve(run: "_Run", stopping: "Stopping") -> None:
     gc.disable()  # until the start is over: what it imports and makes is not garbage
-    from hookline.app import create_app  # noqa: PLC0415
     from hookline.metrics.multiprocess import leave  # noqa: PLC0415
-    from hookline.runtime import open_runtime  # noqa: PLC0415
-    from hookline.server.processes import READY, until_orphaned  # noqa: PLC0415
+    from hookline.server.processes import until_orphaned  # noqa: PLC0415
     from hookline.server.server import answer  # noqa: PLC0415
 
     tracing = _tracing(run.settings)
-    application = create_app(
-        lambda: open_runtime(
-            run.settings, engine=run.engine, metrics_file=run.metrics_file, tracing=tracing
-        ),
-        cors_origins=run.settings.cors_origins,
-        tracing=tracing,
-    )
-
-    def announce() -> None:
-        _settle_memory()
-        if run.worker_process:
-            sys.stdout.write(f"{READY}\n")
-            sys.stdout.flush()
-        else:
-            terminal.panel("Hookline is running", run.facts())
-
+    application = _application(run, tracing)
     orphaned = asyncio.Event()
 
     def stop_as_orphan() -> None:
@@ -126,12 +112,37 @@ async def _serve(run: "_Run", stopping: "Stopping") -> None:
             run.taken,
             stopping,
             grace=run.settings.shutdown_grace,
-            when_started=announce,
+            when_started=partial(_announce, run),
             when_stopping=application.state.services.streams.stop,
             limits=_limits(run.settings),
         )
     if run.metrics_file is not None and orphaned.is_set():
         leave(run.metrics_file)
+
+
+def _application(run: "_Run", tracing: "Tracing | None") -> "FastAPI":
+    from hookline.app import create_app  # noqa: PLC0415
+    from hookline.runtime import open_runtime  # noqa: PLC0415
+
+    return create_app(
+        lambda: open_runtime(
+            run.settings, engine=run.engine, metrics_file=run.metrics_file, tracing=tracing
+        ),
+        cors_origins=run.settings.cors_origins,
+        tracing=tracing,
+    )
+
+
+def _announce(run: "_Run") -> None:
+    """Say that the service answers: a worker process to its parent, every other one to people."""
+    from hookline.server.processes import READY  # noqa: PLC0415
+
+    _settle_memory()
+    if run.worker_process:
+        sys.stdout.write(f"{READY}\n")
+        sys.stdout.flush()
+    else:
+        terminal.panel("Hookline is running", run.facts())
 
 
 def _tracing(settings: "Settings") -> "Tracing | None":
