@@ -57,6 +57,8 @@ function Overview({ system }: { system: SystemOverview }) {
               >
                 {milliseconds(localeOf(i18n.language), system.oldestDue.waitedMs)}
               </Link>
+            ) : system.backlog.due > 0 ? (
+              t("only for paused integrations")
             ) : (
               t("nothing waits")
             )}

@@ -82,7 +82,9 @@ function Outcomes({ outcomes }: { outcomes: IntegrationOutcome[] }) {
             <Table.Th scope="col" visibleFrom="sm">
               {t("Outcome")}
             </Table.Th>
-            <Table.Th scope="col">{t("Why")}</Table.Th>
+            <Table.Th scope="col" w={{ base: "60%", sm: "auto" }}>
+              {t("Why")}
+            </Table.Th>
           </Table.Tr>
         </Table.Thead>
         <Table.Tbody>

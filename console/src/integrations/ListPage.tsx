@@ -75,7 +75,10 @@ export function ListPage() {
             <Empty title={t("There is no integration yet")}>
               {t(
                 "An integration sends the events of a PBX that you choose, calls, presence, transcripts and more, to a program of yours: to an HTTPS webhook or an AWS SQS queue. Each copy is signed, and sent again where the program is away.",
-              )}
+              )}{" "}
+              <Link to="/integrations/new" className="link">
+                {t("Add the first one")}
+              </Link>
             </Empty>
           )
         }

@@ -92,7 +92,9 @@ export function KeyForm({ handedKey = null }: { handedKey?: string | null }) {
           {t("Sign in")}
         </Button>
         <Text size="sm" c="dimmed">
-          {t("An operator makes keys with: hookline keys create --role manager --pbx SERIAL")}
+          {t(
+            "The first start of the service printed an admin key. An operator makes more with: hookline keys create --role manager --pbx SERIAL",
+          )}
         </Text>
       </Stack>
     </form>

@@ -47,7 +47,7 @@ def facts(found: Object) -> Facts:
     oldest, days = found["oldestDue"], found["partitions"]
     states = ", ".join(f"{count:,} {state}" for state, count in found["integrations"].items())
     about = "about " if backlog["estimated"] else ""
-    waited = "nothing waits"
+    waited = "only for paused integrations" if backlog["due"] else "nothing waits"
     if oldest is not None:
         waited = f"for {oldest['waitedMs'] / 1000:,.1f} s, {oldest['integrationId']}"
     return [
