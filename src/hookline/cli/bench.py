@@ -1,4 +1,4 @@
-"""`hookline bench` where it can run: its code is the checkout's, in benchmarks/bench."""
+"""`hookline bench`: needs a checkout, since its code is in benchmarks/bench."""
 
 import sys
 from importlib import import_module

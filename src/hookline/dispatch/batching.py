@@ -1,4 +1,4 @@
-"""Many callers, one write: gathers what arrives while the last batch is being written."""
+"""Batches what many callers write: gathers what arrives while the last batch is being written."""
 
 import asyncio
 from collections import deque

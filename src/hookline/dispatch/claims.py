@@ -1,7 +1,6 @@
 """Claims what waits in the database as lanes have room and rates allow, and keeps the leases.
 
-Polling is the truth and notifications are hints: an engine that hears nothing finds everything at
-its next poll.
+Notifications only make it sooner: an engine that hears none finds everything at its next poll.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""One leased delivery in, one settlement out: find the target, send once, judge the answer."""
+"""Makes one attempt of a leased delivery: finds the target, sends once, judges the answer."""
 
 import asyncio
 import time

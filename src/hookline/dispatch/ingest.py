@@ -1,4 +1,4 @@
-"""Many events in, one statement out; what is born leased starts at once."""
+"""Batches accepted events, and stores each batch with one append statement."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Who is told what ingest, the engine and the circuit breakers did: metrics implement it."""
+"""The observer of ingest, the engine and circuit breakers, which metrics implement."""
 
 from collections.abc import Sequence
 from typing import Protocol

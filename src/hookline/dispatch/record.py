@@ -1,4 +1,4 @@
-"""Many outcomes in, one statement out."""
+"""Batches outcomes, and writes each batch with one settle statement."""
 
 import logging
 from collections.abc import Callable, Sequence

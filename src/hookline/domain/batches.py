@@ -1,4 +1,4 @@
-"""One batch's bytes in, each item's bytes out, so that no item can spoil another.
+"""Splits a batch's bytes into those of its items, so that no item can spoil another.
 
 msgspec finds the items of a usual batch. Where it refuses, because some item nests too deep or
 isn't quite JSON, and in a large batch, brackets and strings alone are followed: in steps of bounded

@@ -1,4 +1,4 @@
-"""Who reads along: which deliveries each may see and wants, and what waits to be sent to it."""
+"""Readers of `/v1/stream`: which deliveries each may see and wants, and what waits for it."""
 
 import asyncio
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Sends deliveries as they end to whoever reads along; follows the log only while anybody does.
+"""Sends deliveries as they settle to the readers of `/v1/stream`; reads the log only for them.
 
 One task reads the log for all readers of a process, whichever process settled, and looks each
 delivery up once. It uses a fifth of the time at the most: where more ends than that is enough for,

@@ -1,4 +1,4 @@
-"""Whose key is this? Answered from memory; the table of keys is followed by its revision.
+"""Authenticates API keys from memory, which follows the table of keys by its revision.
 
 `authenticate` first loads what changed, so a key that was made or revoked a moment ago, in any
 process, is known. `authenticate_from_memory` is for the ingest path, whose store refuses an event

@@ -1,4 +1,4 @@
-"""Who wants this event? Answered from memory, from a snapshot that knows how new it is.
+"""Matches events to integrations in memory, by a snapshot that knows how new it is.
 
 The snapshot follows one revision number, bumped in the transaction of every change. Whoever stores
 events names the revision that they were matched at; the store refuses an old one, and `catch_up`

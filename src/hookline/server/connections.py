@@ -1,4 +1,4 @@
-"""All open connections of one process: at most so many, and nobody's are everybody's.
+"""All open connections of one process, bounded, with a share for each key and address.
 
 A connection that has shown a valid key is worth more than one that has not: where there is no room
 for a new one, the oldest without a key goes, then the longest idle connection of the key with the

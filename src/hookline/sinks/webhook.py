@@ -1,4 +1,4 @@
-"""Copies by POST to a customer's HTTPS endpoint, signed, once per attempt.
+"""The sink for HTTPS webhooks: a signed POST, once per attempt.
 
 One deadline covers the whole attempt: name, connection, TLS, request, and all of the response.
 A status of 200–299 delivers, and nothing behind its status line can undo that, not even the

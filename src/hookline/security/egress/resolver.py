@@ -1,4 +1,4 @@
-"""Names into addresses, on the event loop: bounded for each tenant, shared, and kept for a while.
+"""Looks names up on the event loop: bounded for each tenant, shared, and cached for a while.
 
 c-ares asks, through aiodns: it reads the system's hosts file, search list and name servers, waits a
 bounded time for an answer, and costs no thread, so that dead name servers cost their targets alone.

@@ -1,4 +1,4 @@
-"""Single messages in, batches of ten out; none overtakes a failed one of its message group.
+"""Sends messages in batches of ten; none overtakes a failed one of its message group.
 
 Of a message group at most one message is out at a time, in a batch with messages of other groups
 only: SQS may refuse one entry of a batch and take the next. When a message is not taken but may be

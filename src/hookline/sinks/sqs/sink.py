@@ -1,4 +1,4 @@
-"""One SQS queue after another: sign, gather, send once, say what came of each message."""
+"""The SQS sink: signs, gathers, sends once, says what came of each message."""
 
 import asyncio
 import re
