@@ -197,6 +197,19 @@ async def test_a_subject_is_delivered_one_after_another_and_the_others_meanwhile
         )
 
 
+async def retry_some(service: Service, status: str) -> list[str]:
+    """Retry some of the deliveries with this status by hand; return the ids of their events."""
+    await eventually(
+        lambda: service.read(f"/v1/deliveries?status={status}&limit=1"),
+        lambda page: bool(page["items"]),
+    )
+    chosen = (await service.deliveries(f"&status={status}"))[::3]
+    for each in chosen:
+        answer = await service.api.post(f"/v1/deliveries/{each['id']}/retry", None)
+        assert answer.status_code == 202, answer.text
+    return [each["eventId"] for each in chosen]
+
+
 async def test_a_subject_keeps_its_order_within_a_rate(processes: list[Service]) -> None:
     watch = Watch(failing=3)
     async with receiving(watch) as receiver:
@@ -204,8 +217,12 @@ async def test_a_subject_keeps_its_order_within_a_rate(processes: list[Service])
         await processes[0].an_integration(receiver, ordering="subject", **limits)
         sender = Sender(*processes)
         await sender.batch(40)
+        await retry_some(processes[0], "pending")
         await sender.singles(10)
         await until_all_came(receiver, sender)
+        again = await retry_some(processes[-1], "failed")
+        for event_id in again:
+            assert (await processes[0].settled_delivery(event_id))["status"] == "failed"
         assert watch.overlapped == []
         for order in by_subject(numbers(receiver)).values():
             assert order == sorted(order)
@@ -225,6 +242,7 @@ async def test_a_subject_keeps_its_order_through_a_pause_and_its_probes(together
             lambda: processes[0].read(path), lambda read: read["health"]["state"] == "paused"
         )
         await sender.batch(20)
+        await retry_some(processes[1], "pending")
         asked = len(receiver.requests)
         await receiver.until_asked(asked + 2, within=PATIENCE)  # two probes at the least
         watch.down = False

@@ -380,5 +380,6 @@ def test_order_holds_whatever_workers_do(database: str) -> None:
 
 
 @pytest.mark.soak
+@pytest.mark.timeout(3600)  # seconds: 240,000 steps, each a statement or more
 def test_order_holds_for_long(database: str) -> None:
     against_model(database, examples=3_000, steps=80, always_alike=False)
