@@ -28,6 +28,7 @@ from hookline.api.dependencies import Services
 from hookline.api.middleware import Routing, SecurityHeaders, TracedRequests
 from hookline.api.openapi import document_of, operation_id, text_of
 from hookline.api.problems import ProblemResponses
+from hookline.api.refusals import PacedRefusals
 from hookline.tracing import Tracing
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]
@@ -76,7 +77,8 @@ class _Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         """Wrap the router; every request passes all of this, the busiest operations too."""
-        app: ASGIApp = SecurityHeaders(ProblemResponses(Routing(self.routes, self.router)))
+        routing = PacedRefusals(Routing(self.routes, self.router))
+        app: ASGIApp = SecurityHeaders(ProblemResponses(routing))
         if self.cors_origins:
             app = CORSMiddleware(app, allow_origins=self.cors_origins, **_CORS)
         if self.tracing is not None:

@@ -81,7 +81,7 @@ class JsonRoute(StrictRoute):
             if not (takes_body or refuses_body):
                 return await cpu.measured(principal, handle(request))
             key_id, spent = principal.key_id, _Spent()
-            with services.bodies.of(key_id) as held:
+            with services.bodies.of(key_id, cpu.rest_after(principal)) as held:
                 raw = await read_bounded(request, MOST_BYTES, held)
                 token = _SPENT.set(spent)
                 try:

@@ -23,6 +23,7 @@ _SHARE: Final = 0.25  # of a processor, for a tenant beside others
 _BURST: Final = 0.02  # seconds of CPU at once
 _MOST_DEBT: Final = 0.5  # seconds of CPU; what one request takes beyond is forgiven
 _EACH: Final = 0.001  # seconds of CPU that a request counts for until it is known what it takes
+_REQUEST: Final = 2e-4  # seconds of CPU to read the head of any request, know its key and answer it
 _DELIVERY: Final = 5e-5  # seconds of CPU to match, store and hand over one delivery
 _BESIDE: Final = 1.0  # seconds after a request in which its tenant counts as there
 _PATIENCE: Final = 5.0  # seconds that a request waits
@@ -54,6 +55,7 @@ class CpuShares:
         self._last = (tenant, now)
         account = self._accounts.get(tenant)
         if account is None or (self._wait(account, tenant, now) <= 0 and not account.waiting):
+            self.charge(principal, _REQUEST)
             return
         if account.waiting >= _MOST_WAITING:
             raise _too_much()

@@ -9,7 +9,7 @@ from fastapi.security import HTTPBearer
 
 from hookline.api.cpu_shares import CpuShares
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
-from hookline.api.middleware import note_key
+from hookline.api.middleware import note_caller
 from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
 from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.ingest import Ingest
@@ -136,9 +136,10 @@ async def authenticate_event_sender(request: Request) -> IngestCaller:
     """Return who sends events, from memory; raise NotAuthenticated, Forbidden or Overloaded."""
     services = services_of(request)
     principal = await _identified(request, services.keys.authenticate_from_memory)
-    caller = await services.ingest_authorisation.authorise(principal)
+    shares = services.cpu_shares
+    caller = await services.ingest_authorisation.authorise(principal, shares.rest_after(principal))
     services.rate_limits.spend_event(principal)
-    await services.cpu_shares.turn(principal)
+    await shares.turn(principal)
     return caller
 
 
@@ -153,7 +154,7 @@ async def _identified(
     except NotAuthenticated:
         throttle.count_refused(request)
         raise
-    note_key(request.scope, principal.key_id)
+    note_caller(request.scope, principal)
     return principal
 
 

@@ -85,7 +85,9 @@ async def send_event(request: Request) -> Response:
     services = services_of(request)
     sender = await authenticate_event_sender(request)
     refuse_unknown_parameters(request)
-    with services.bodies.of(sender.principal.key_id) as held:
+    caller = sender.principal
+    charge = services.cpu_shares.rest_after(caller)
+    with services.bodies.of(caller.key_id, charge) as held:
         raw = await read_bounded(request, services.limits.event_bytes, held)
         [event] = await sender.route_all((await _parsed_event(services, sender, raw),))
         if isinstance(event, HooklineError):
@@ -119,7 +121,9 @@ async def send_event_batch(request: Request) -> Response:
     services = services_of(request)
     sender = await authenticate_event_sender(request)
     refuse_unknown_parameters(request)
-    with services.bodies.of(sender.principal.key_id) as held:
+    caller = sender.principal
+    charge = services.cpu_shares.rest_after(caller)
+    with services.bodies.of(caller.key_id, charge) as held:
         raw = await read_bounded(request, services.limits.batch_bytes, held)
         items = await _parsed_batch(services, sender, raw)
         services.rate_limits.charge_events(sender.principal, len(items) - 1)

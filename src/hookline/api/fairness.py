@@ -28,6 +28,7 @@ _BODY_PATIENCE = 5.0  # seconds that a sender waits for room
 _MOST_WAITING_BODIES = 16  # bodies of one key; each holds what came with its head
 _BODY_RETRY_AFTER = 5.0  # seconds
 _LARGE_BODY = 8 * 1024 * 1024  # bytes at once, after which the heap is worth a look
+_READ_BYTE: Final = 1e-9  # seconds of CPU to take a byte of a body in, and put it to the others
 _TRIM_AFTER = 1.0  # seconds, in which what was made of the bodies is freed too
 _READ_SHARE: Final = 2  # a tenant may have one in so many of a process's connections
 _MOST_WAITING_READS: Final = 32  # reads of one tenant
@@ -50,9 +51,12 @@ class BodyMemory:
         self._trimming: asyncio.TimerHandle | None = None
         self.taken = 0
 
-    def of(self, key: UUID) -> "HeldBody":
-        """Return the memory for one body of this key: `with memory.of(key) as held: …`."""
-        return HeldBody(self, key)
+    def of(self, key: UUID, charge: "Rest | None" = None) -> "HeldBody":
+        """Return the memory for one body of this key: `with memory.of(key) as held: …`.
+
+        `charge` is told the CPU seconds that reading it takes, also where it never ends.
+        """
+        return HeldBody(self, key, charge)
 
     def fits(self, key: UUID, size: int) -> bool:
         """Whether there is room for so many bytes more."""
@@ -100,11 +104,12 @@ class BodyMemory:
 class HeldBody:
     """The bytes of one body."""
 
-    __slots__ = ("_key", "_memory", "_size")
+    __slots__ = ("_charge", "_key", "_memory", "_size")
 
-    def __init__(self, memory: BodyMemory, key: UUID) -> None:
+    def __init__(self, memory: BodyMemory, key: UUID, charge: "Rest | None") -> None:
         self._memory: Final = memory
         self._key: Final = key
+        self._charge: Final = charge
         self._size = 0
 
     def __enter__(self) -> Self:
@@ -118,6 +123,8 @@ class HeldBody:
     ) -> None:
         if self._size:
             self._memory.release(self._key, self._size)
+            if self._charge is not None:
+                self._charge(self._size * _READ_BYTE)
 
     async def grow(self, size: int) -> None:
         """Take what is missing for a body of `size` bytes."""

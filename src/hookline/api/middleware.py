@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hookline.domain.access import Principal
 from hookline.tracing import Tracing, fail, trace_context
 
 Headers = list[tuple[bytes, bytes]]
@@ -167,6 +168,7 @@ def _responding(endpoint: Endpoint) -> ASGIApp:
 
 
 EXTENSION: Final = "hookline.connection"
+_CALLER: Final = "hookline.caller"  # in the scope of a request whose key is valid
 
 
 class Connection(Protocol):
@@ -178,11 +180,28 @@ class Connection(Protocol):
     def lasts(self) -> None:
         """Note that the answer has no end of its own: once the client has closed, it ends."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether nobody will read an answer."""
 
-def note_key(scope: Scope, key: UUID) -> None:
-    """Tell the server, where it wants to know, that this request's key is valid."""
+
+def note_caller(scope: Scope, caller: Principal) -> None:
+    """Note whose request it is; tell the server, where it wants to know, that the key is valid."""
+    scope.setdefault("state", {})[_CALLER] = caller  # what a copy of the scope shares
     if (connection := _connection_of(scope)) is not None:
-        connection.authenticated(key)
+        connection.authenticated(caller.key_id)
+
+
+def caller_of(scope: Scope) -> Principal | None:
+    """Return whose request it is, as far as it is known."""
+    caller: Principal | None = scope.get("state", {}).get(_CALLER)
+    return caller
+
+
+def is_connected(scope: Scope) -> bool:
+    """Whether somebody may still read the answer, as far as the server tells."""
+    connection = _connection_of(scope)
+    return connection is None or not connection.ended
 
 
 def note_lasting(scope: Scope) -> None:

@@ -44,7 +44,7 @@ class Stale(msgspec.Struct, frozen=True, gc=False):
     revision: int
 
 
-Charge = Callable[[float], None]
+Charge = Callable[[float], object]
 """Is told the CPU seconds that a caller's events took."""
 
 

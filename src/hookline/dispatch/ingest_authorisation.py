@@ -6,11 +6,12 @@ event arrived is refused, in every process, without a query for each event.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from uuid import UUID
 
 from msgspec.structs import replace
 
-from hookline.dispatch.ingest import MOST_REMATCHES, Ingest, Stale
+from hookline.dispatch.ingest import MOST_REMATCHES, Charge, Ingest, Stale
 from hookline.dispatch.observer import Receipt
 from hookline.domain.access import Principal
 from hookline.domain.events import Event
@@ -38,13 +39,13 @@ class IngestCaller:
         revision: int,
         keys: KeyCache,
         subscriptions: Subscriptions,
-        charge: ChargeKey,
+        charges: Sequence[Charge],
     ) -> None:
         self.principal = principal
         self.revision = revision
         self._keys = keys
         self._subscriptions = subscriptions
-        self._charge = charge
+        self._charges = charges
 
     async def route_all(
         self, items: Sequence[Event | HooklineError]
@@ -104,14 +105,15 @@ class IngestCaller:
         Raises what ingest and `authorise_again` raise, and then nothing is stored.
         """
         for _ in range(MOST_REMATCHES):
-            answer = await ingest.accept_authorised(events, self.revision, self._charge_key)
+            answer = await ingest.accept_authorised(events, self.revision, self._charge_all)
             if not isinstance(answer, Stale):
                 return answer
             await self.authorise_again(answer.revision, events)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
 
-    def _charge_key(self, seconds: float) -> None:
-        self._charge(self.principal.key_id, seconds)
+    def _charge_all(self, seconds: float) -> None:
+        for charge in self._charges:
+            charge(seconds)
 
     async def authorise_again(self, revision: int, events: Iterable[Event]) -> None:
         """Check again, as of a newer revision, that these routed events may be taken.
@@ -138,8 +140,10 @@ class IngestAuthorisation:
         self._subscriptions = subscriptions
         self._charge = charge
 
-    async def authorise(self, principal: Principal) -> IngestCaller:
+    async def authorise(self, principal: Principal, *charges: Charge) -> IngestCaller:
         """Let a key send events, as of the revision that events are matched at.
+
+        `charges` are told as well what matching its events takes.
 
         Raises NotAuthenticated for a key that is no longer valid by then, Forbidden for one that
         sends no events, or Unavailable.
@@ -150,7 +154,10 @@ class IngestAuthorisation:
             raise NotAuthenticated("This key has expired or was revoked.")
         if not principal.sends:
             raise Forbidden("This takes a key with the role 'ingest' or 'admin'.")
-        return IngestCaller(principal, revision, self._keys, self._subscriptions, self._charge)
+        of_key = partial(self._charge, principal.key_id)
+        return IngestCaller(
+            principal, revision, self._keys, self._subscriptions, (of_key, *charges)
+        )
 
 
 def _named(principal: Principal) -> str:

@@ -188,6 +188,7 @@ class LaneSchedule:
         """
         now = self.clock()
         taken = 0
+        full: set[Share] = set()
         asked: list[Lane] = []
         slow: list[
             tuple[LaneState, int]
@@ -196,8 +197,8 @@ class LaneSchedule:
             lane = self.lanes[integration_id]
             if lane.due_at is None or lane.due_at > now:
                 continue
-            if lane.slow and lane.share.room <= 0:
-                continue  # first of all: hundreds may wait for the slow half
+            if lane.slow and _is_full(lane.share, full):
+                continue  # first of all: thousands may wait for a share of the slow half
             rules = lane.rules
             if rules.elsewhere or (rules.paused and not lane.probing):
                 del self._noted[integration_id]  # until it is probed, resumed or found again
@@ -244,9 +245,10 @@ class LaneSchedule:
     def next_due(self) -> float | None:
         """Return in how many seconds a lane that can take it has work due; None: not known."""
         due: list[float] = []
+        full: set[Share] = set()
         for integration_id in self._noted:
             lane = self.lanes[integration_id]
-            if lane.due_at is None or lane.unsure or (lane.slow and lane.share.room <= 0):
+            if lane.due_at is None or (lane.slow and _is_full(lane.share, full)) or lane.unsure:
                 continue
             self.capacity.mark(lane, self.clock)
             if self.capacity.room(lane) > 0:
@@ -308,3 +310,13 @@ class LaneSchedule:
             shares = self.capacity.shares_of(self.owner_of(integration_id))
             lane = self.lanes[integration_id] = LaneState(self.rules_of(integration_id), *shares)
         return lane
+
+
+def _is_full(share: Share, full: set[Share]) -> bool:
+    """Whether a share has no room; `full` are those that had none before, while none is freed."""
+    if share in full:
+        return True
+    if share.room > 0:
+        return False
+    full.add(share)
+    return True

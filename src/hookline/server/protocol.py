@@ -99,6 +99,11 @@ class Connection(HttpToolsProtocol):
         cycle: RequestResponseCycle | None = self.cycle  # uvicorn's types leave the None out
         return cycle is not None and not cycle.response_complete
 
+    @property
+    def ended(self) -> bool:
+        """Whether nobody will read an answer."""
+        return self._socket.is_closing()
+
     def authenticated(self, key: UUID) -> None:
         """Note that a request with this valid key came in here; see `api.connections`."""
         if key != self.key:
