@@ -107,9 +107,9 @@ def _refusal(data_dir: Path, holder: Holder | None) -> str:
     who = f"process {holder.pid}" if holder else "another process"
     return (
         f"{data_dir} is in use by {who}, and only one Hookline may serve from a data directory. "
-        "Stop that one first, set HOOKLINE_DATA_DIR to a directory of this one's own, or, for several "
-        "processes on one database, HOOKLINE_DATABASE_URL to a PostgreSQL of yours (on one machine "
-        "`hookline serve --processes N` needs none)."
+        "Stop that one first, or set HOOKLINE_DATA_DIR to a directory of this one's own. Several "
+        "processes share a PostgreSQL of yours, which HOOKLINE_DATABASE_URL names; on one machine "
+        "`hookline serve --processes N` needs none."
     )
 
 
