@@ -33,6 +33,7 @@ from hookline.sinks import Shipment, Sink
 _MOST_LOST_LEASES = 9  # leases that ended without an outcome: a delivery that kills its holders
 _LOG = get_logger(__name__)
 _LARGE = 64 * 1024  # bytes of an event that takes as long to print as others may wait
+_ROUNDS = 32  # of the event loop between two of those: a request takes a dozen, and waits for one
 _MOST_COPIES = 1_024
 _MOST_BYTES = 16 * 1024 * 1024  # of copies that are kept for other integrations, and for retries
 
@@ -185,8 +186,9 @@ class Copies:
             return made
         if len(event.payload) <= _LARGE:
             return self._make(key, event)
-        async with self._making:  # one after another, so that others have their turn
-            await asyncio.sleep(0)
+        async with self._making:  # one after another
+            for _ in range(_ROUNDS):
+                await asyncio.sleep(0)
             return self._made.get(key) or self._make(key, event)
 
     def _make(self, key: tuple[UUID, tuple[str, ...]], event: Event) -> Event:
