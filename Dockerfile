@@ -1,7 +1,7 @@
 # Hookline for a PostgreSQL of your own. Build it with: docker build --tag hookline .
 # What it needs: HOOKLINE_DATABASE_URL and HOOKLINE_ENCRYPTION_KEYS; without them it says so and
 # ends. Mount a volume at /var/lib/hookline, or set HOOKLINE_ADMIN_KEY, to keep the first admin key.
-# A container of `hookline worker` answers no HTTP: run it with --no-healthcheck.
+# A container of `hookline worker` answers on HOOKLINE_WORKER_PORT alone: set it to 8080, or run it with --no-healthcheck.
 FROM python:3.14-slim AS base
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 

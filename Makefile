@@ -112,7 +112,7 @@ clean:  ## remove the environment and caches; data stays
 
 # A .venv that doesn't work is removed before anything is looked at, and so made again: an install was interrupted, pip or
 # its Python is gone, or its folder was moved.
-BROKEN = test -e .venv && { test -e .venv/unfinished || ! $(BIN)/python -c 'import pip' \
+BROKEN = test -w . && test -e .venv && { test -e .venv/unfinished || ! $(BIN)/python -c 'import pip' \
 	|| ! head -n 3 $(BIN)/pip | grep -qF '$(CURDIR)/$(BIN)/'; } 2>/dev/null
 # The makes that `make run` starts have it CHECKED: while one installs, another would take the mark for an interruption.
 CHECKED ?=

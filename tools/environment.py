@@ -31,6 +31,11 @@ def problem():
             "Hookline needs Python 3.%d to 3.%d; %s is %d.%d. Name another: make PYTHON=python3.%d"
             % (oldest, beyond - 1, sys.executable, version[0], version[1], beyond - 1)
         )
+    if not os.access(os.curdir, os.W_OK):
+        return (
+            "This user may not write to %s. Run make as its owner, or in a clone of your own."
+            % os.getcwd()
+        )
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401

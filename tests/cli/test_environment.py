@@ -86,6 +86,14 @@ def test_a_python_that_is_not_supported_is_told_so(
     assert not fresh.environment.exists()
 
 
+def test_a_folder_that_may_not_be_written_to_is_told_so(fresh: Fresh, tmp_path: Path) -> None:
+    nothing = "import os\nos.access = lambda *_, **__: False\n"
+    made = fresh.make(PYTHONPATH=shadow(tmp_path, "sitecustomize", nothing))
+    assert made.returncode != 0
+    assert f"This user may not write to {fresh.folder}. Run make as its owner" in made.stderr
+    assert not fresh.environment.exists()
+
+
 def test_a_machine_without_python_is_told_so(fresh: Fresh) -> None:
     made = fresh.make(python="python-of-no-machine")
     assert made.returncode != 0
