@@ -122,6 +122,14 @@ def test_what_a_disk_refuses_is_said_with_the_place_and_the_cure(number: int, ad
     )
 
 
+async def test_a_full_disk_is_said_in_a_sentence() -> None:
+    me = Identity(os.geteuid(), os.getegid())
+    script = 'echo "FATAL:  could not extend file: No space left on device"; exit 1'
+    with pytest.raises(EmbeddedPostgresError) as refused:
+        await programs.run(me, "/bin/sh", "-c", script, within_s=30)
+    assert "sh failed: the disk is full. Free some space" in str(refused.value)
+
+
 def test_a_machine_that_knows_root_alone_is_told_what_it_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -98,8 +98,10 @@ async def run(who: Identity, *command: str | Path, text: str = "", within_s: flo
             process.kill()
             await process.wait()
     if process.returncode != 0:
-        last = said.decode(errors="replace").strip().splitlines()[-8:]
-        raise EmbeddedPostgresError(f"Postgres' {Path(command[0]).name} failed: {' '.join(last)}")
+        why = " ".join(said.decode(errors="replace").strip().splitlines()[-8:])
+        if "No space left on device" in why:
+            why = "the disk is full. Free some space, or set HOOKLINE_DATA_DIR to another disk."
+        raise EmbeddedPostgresError(f"Postgres' {Path(command[0]).name} failed: {why}")
 
 
 def _runnable(binaries: Binaries, server: Identity) -> bool:
