@@ -35,8 +35,9 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hookline.domain.deliveries import Verdict
 from hookline.domain.targets import WebhookTarget
 from hookline.security.egress.addresses import Address
+from hookline.security.egress.messages import WholeBody
 from hookline.security.egress.policy import EgressPolicy, Vetted
-from hookline.security.egress.transport import GuardedTransport, WholeBody
+from hookline.security.egress.transport import GuardedTransport
 from hookline.security.egress.urls import Origin
 from hookline.sinks import Shipment
 from hookline.sinks.webhook import WebhookSink

@@ -2,8 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from math import inf
 from typing import Generic, Protocol, TypeVar
 
@@ -170,7 +169,7 @@ class Batcher(Generic[ItemT, ResultT]):
             self._gathering.set_result(None)
 
     def _take(self) -> _Batch[ItemT, ResultT] | None:
-        """Take the next batch, one submission of each of those whose turn it is; None: all wait."""
+        """Take the next batch, submissions of all in turn; None: all wait."""
         self._urgent = False
         batch: _Batch[ItemT, ResultT] | None = None
         took = True
@@ -195,23 +194,34 @@ class Batcher(Generic[ItemT, ResultT]):
         )
 
     def _may_join(self, first: _Submission[ItemT, ResultT], batch: _Batch[ItemT, ResultT]) -> bool:
+        return self._fits(first, batch) and all(
+            each.owners.isdisjoint(first.owners) for each in self._batches
+        )
+
+    def _fits(self, first: _Submission[ItemT, ResultT], batch: _Batch[ItemT, ResultT]) -> bool:
         return (
             batch.heavy == (first.weight >= self._heavy)
             and batch.weight + first.weight <= self._largest
-            and all(each.owners.isdisjoint(first.owners) for each in self._batches)
         )
 
     def _move(self, owners: Owners, batch: _Batch[ItemT, ResultT]) -> None:
-        """Move the first of these owners' submissions into a batch; others are next."""
+        """Move the first of these owners' submissions into a batch; others are next.
+
+        Where no others wait, all that fit follow it.
+        """
         queue = self._gathered.pop(owners)
-        taken = queue.popleft()
+        alone = not self._gathered
+        while True:
+            taken = queue.popleft()
+            self._count -= 1
+            self._weight -= taken.weight
+            batch.submissions.append(taken)
+            batch.weight += taken.weight
+            if not (alone and queue and self._fits(queue[0], batch)):
+                break
+        batch.owners |= owners
         if queue:
             self._gathered[owners] = queue
-        self._count -= 1
-        self._weight -= taken.weight
-        batch.submissions.append(taken)
-        batch.owners |= owners
-        batch.weight += taken.weight
 
     async def _write_batch(self, batch: list[_Submission[ItemT, ResultT]]) -> None:
         try:
@@ -250,21 +260,16 @@ def _answer(batch: list[_Submission[ItemT, ResultT]], results: list[ResultT]) ->
     position = 0
     for each in batch:
         end = position + len(each.items)
-        with _told():
+        try:
             each.waiter.answer(results[position:end])
+        except Exception:  # noqa: BLE001 - what one makes of its answer must not cost others theirs
+            _LOG.exception("batch.answer_failed")
         position = end
 
 
 def _refuse(batch: list[_Submission[ItemT, ResultT]], error: Exception) -> None:
     for each in batch:
-        with _told():
+        try:
             each.waiter.refuse(error)
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """Log what one makes of its answer: it must not cost others theirs."""
-    try:
-        yield
-    except Exception:  # noqa: BLE001 - as above
-        _LOG.exception("batch.answer_failed")
+        except Exception:  # noqa: BLE001 - as above
+            _LOG.exception("batch.answer_failed")

@@ -3,8 +3,7 @@
 import asyncio
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
@@ -103,7 +102,8 @@ class Deliverer:
         if job.superseded:
             return _unattempted(job, Skipped(SkipReason.SUPERSEDED))
         number = job.attempts + 1
-        with self._under_way(job):
+        self._begin(job)
+        try:
             sent = await self._sender.attempt(
                 subscription,
                 job.id,
@@ -117,6 +117,8 @@ class Deliverer:
             outcome = self._judge(sent, subscription, job, number - job.manual)
             if isinstance(outcome, RetryAt):
                 outcome = self._worth_a_retry(job, outcome, stale_at)
+        finally:
+            self._end(job)
         if outcome == Failed(FailReason.GONE) and subscription.target is not None:
             self._on_gone(job.integration_id, subscription.target.url)
         now = self._directory.find(job.integration_id)  # it may have changed during the attempt
@@ -144,17 +146,14 @@ class Deliverer:
                 return Skipped(SkipReason.SUPERSEDED)
         return retry
 
-    @contextmanager
-    def _under_way(self, job: Claimed) -> Iterator[None]:
-        """Know a delivery as the newest of its key that was started, while it is sent."""
-        if job.replacement_key is None:
-            yield
-            return
-        key = (job.integration_id, job.replacement_key)
-        self._newest[key] = job.id
-        try:
-            yield
-        finally:
+    def _begin(self, job: Claimed) -> None:
+        """Know a delivery as the newest of its key that was started, until its attempt ends."""
+        if job.replacement_key is not None:
+            self._newest[job.integration_id, job.replacement_key] = job.id
+
+    def _end(self, job: Claimed) -> None:
+        if job.replacement_key is not None:
+            key = (job.integration_id, job.replacement_key)
             if self._newest.get(key) == job.id:
                 del self._newest[key]
 

@@ -88,8 +88,8 @@ class Engine:
             self._leases.hold(job, leased_at)
             if (first := self._lanes.admit(job)) is not None:
                 self._start_attempts(first)
-            if self._lanes.schedule.wants_more(job.integration_id):
-                self._wake.set()
+        if any(map(self._lanes.schedule.wants_more, {job.integration_id for job in jobs})):
+            self._wake.set()
 
     def release(self, jobs: Sequence[Claimed]) -> None:
         """Release leases of deliveries that have not started and are no longer to, unused."""

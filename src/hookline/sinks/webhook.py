@@ -22,7 +22,8 @@ from hookline.domain.targets import Target, WebhookTarget
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
 from hookline.security.egress import errors
-from hookline.security.egress.transport import KEPT_BODY, GuardedTransport, WholeBody
+from hookline.security.egress.messages import request_of
+from hookline.security.egress.transport import KEPT_BODY, GuardedTransport
 from hookline.security.egress.urls import origin_of, parse_url
 from hookline.security.signatures import Signer
 from hookline.sinks import Shipment
@@ -153,13 +154,8 @@ class WebhookSink:
         if shipment.trace_context is not None:
             headers = trace_headers(shipment.trace_context)
             own += [(name.encode(), value.encode()) for name, value in headers]
-        return httpx.Request(
-            "POST",
-            prepared.url,
-            headers=prepared.headers + own,
-            stream=WholeBody(body),
-            extensions={"deadline": deadline, "tenant": shipment.pbx or shipment.company},
-        )
+        extensions = {"deadline": deadline, "tenant": shipment.pbx or shipment.company}
+        return request_of(prepared.url, prepared.headers + own, body, extensions)
 
     def _tell_operator(
         self, shipment: Shipment, target: WebhookTarget, error: ErrorKind, failure: httpx.HTTPError

@@ -9,7 +9,6 @@ between origins: one that uses up its own bound waits for itself.
 import asyncio
 import ssl
 from collections import OrderedDict
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +17,7 @@ import httpx
 from hookline.logs import get_logger
 from hookline.security.egress.connect import Connection, Connector, Proxy
 from hookline.security.egress.errors import ConnectionLost, NameUnknown, TargetBlocked
+from hookline.security.egress.messages import body_of, head_of, response_of
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
 from hookline.security.egress.responses import Received
 from hookline.security.egress.tls import client_tls
@@ -190,31 +190,6 @@ class Pool:
             self._sweep_later()
 
 
-class WholeBody(httpx.AsyncByteStream):
-    """A body that is all there, of a request or of a response.
-
-    It is no async generator, because event loops keep a register of those.
-    """
-
-    __slots__ = ("_left", "content")
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self._left = False
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        """Begin anew; one reads it at a time."""
-        self._left = bool(self.content)
-        return self
-
-    async def __anext__(self) -> bytes:
-        """Return it in one piece."""
-        if not self._left:
-            raise StopAsyncIteration
-        self._left = False
-        return self.content
-
-
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Connects to what the policy allows, and keeps connections for the next request.
 
@@ -244,14 +219,14 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         connection has to be opened; when the `deadline` (asyncio's Timeout) that the task is in has
         expired, the response ends there, where its status is known.
         """
-        body = await _body(request)
+        body = await body_of(request)
         received = Received()
         try:
-            await self._exchange(request, _head(request), body, received)
+            await self._exchange(request, head_of(request), body, received)
         except asyncio.CancelledError:
             if received.status is None or not expired(request.extensions.get("deadline")):
                 raise
-        return _response(received)
+        return response_of(received)
 
     def forget(self, origin: Origin) -> None:
         """Close what is kept open for an origin."""
@@ -307,42 +282,8 @@ async def _asked(connection: Connection, head: bytes, body: bytes, received: Rec
     return True
 
 
-async def _body(request: httpx.Request) -> bytes:
-    stream = request.stream
-    if not isinstance(stream, httpx.AsyncByteStream):
-        raise httpx.LocalProtocolError("the request's body is not for asyncio")
-    body = b""
-    async for part in stream:
-        body += part
-    return body
-
-
-def _head(request: httpx.Request) -> bytes:
-    """Print the request's head: its headers are the caller's, `host` and the length among them.
-
-    Raises LocalProtocolError for a line break, after which another header would stand.
-    """
-    fields = [b": ".join(field) for field in request.headers.raw]
-    line = b"%s %s HTTP/1.1" % (request.method.encode(), request.url.raw_path)
-    text = b"".join(fields)
-    if text.find(b"\n") >= 0 or text.find(b"\r") >= 0:  # `in` would make an exception first
-        raise httpx.LocalProtocolError("a header holds a line break")
-    return b"\r\n".join([line, *fields, b"\r\n"])
-
-
 def expired(deadline: object) -> bool:
     """Whether the task was cancelled because its time is over, and by nobody else."""
     task = asyncio.current_task()
     alone = task is not None and task.cancelling() == 1
     return isinstance(deadline, asyncio.Timeout) and deadline.expired() and alone
-
-
-def _response(received: Received) -> httpx.Response:
-    if received.status is None:  # a connection ends with a status or raises
-        raise httpx.LocalProtocolError("the response ended without a status")
-    return httpx.Response(
-        received.status,
-        headers=received.headers,
-        stream=WholeBody(received.body),
-        extensions={"defect": received.defect} if received.defect else None,
-    )
