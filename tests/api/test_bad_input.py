@@ -92,6 +92,8 @@ async def test_a_wrong_field_is_named(api: Api, changes: Json, path: str) -> Non
         ({"accessKeyId": "AKIA/OSFODNN7EXAMPLE"}, "transmission.accessKeyId"),
         ({"secretAccessKey": ""}, "transmission.secretAccessKey"),
         ({"secretAccessKey": None}, "transmission.secretAccessKey"),
+        ({"secretAccessKey": "pasted with a blank "}, "transmission.secretAccessKey"),
+        ({"secretAccessKey": "pasted\u00a0"}, "transmission.secretAccessKey"),
         ({"headers": {"X-A": "1"}}, "transmission.headers"),
         ({"secret": "x" * 32}, "transmission.secret"),
     ],

@@ -49,6 +49,11 @@ def test_a_notice_is_as_the_catalogue_describes_and_shows_it(notice: Notice) -> 
     assert set(data) <= schema_fields(schema)
 
 
+def test_a_timestamp_is_written_as_in_the_examples() -> None:
+    shown = envelope(notices.paused("s95eum", FAILING))["data"]["since"]
+    assert shown == "2026-03-01T12:00:00.000Z"
+
+
 def schema_fields(schema: dict[str, Any]) -> set[str]:  # a JSON Schema
     if reference := schema.get("$ref"):
         schema = dict(CATALOGUE.shapes[reference.rpartition("/")[2]])

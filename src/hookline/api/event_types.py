@@ -161,7 +161,10 @@ async def list_event_types(
     services: ServicesDep,
     unknown: Annotated[
         Boolean,
-        Query(description="Whether to list, for administrators, names that are in no catalogue."),
+        Query(
+            description="Whether to list, for administrators, names that are in no catalogue. What "
+            "other processes took is counted within ten seconds."
+        ),
     ] = False,
 ) -> EventCatalogue:
     """List every event type.

@@ -5,7 +5,7 @@ often it is made, its bytes are the same, so ingest knows it again.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 import orjson
@@ -101,6 +101,12 @@ def _fares(state: HealthState, health: Health) -> Data:
         "state": state,
         "reason": None,
         "disabledBy": None,
-        "since": None if since is None else since.isoformat(timespec="milliseconds"),
+        "since": None if since is None else _timestamp(since),
         "lastError": health.last_error,
     }
+
+
+def _timestamp(moment: datetime) -> str:
+    """Write it as JavaScript does, and as the examples of these types have it."""
+    told = moment.astimezone(UTC).replace(tzinfo=None)
+    return f"{told.isoformat(timespec='milliseconds')}Z"

@@ -39,6 +39,12 @@ def _printable(value: str) -> str:
     return value
 
 
+def _spaceless(secret: str) -> str:
+    if any(each.isspace() for each in secret):
+        raise PydanticCustomError("spaces", "Leave out the spaces; an AWS secret key has none.")
+    return secret
+
+
 PRINTABLE = AfterValidator(_printable)
 """One line of text: no control characters, NUL among them, and no lone surrogates.
 
@@ -154,6 +160,7 @@ SecretAccessKey = Annotated[
         json_schema_extra={"format": "password"},
     ),
     PRINTABLE,
+    AfterValidator(_spaceless),
 ]
 MaxInFlight = Annotated[
     int,
