@@ -18,18 +18,7 @@ seen as (
         limit $2::int
     ) as subject
 ),
-locked as (
-    select seen.integration_id, seen.ordering, current.place
-    from seen
-    cross join lateral (
-        select ctid as place, version
-        from subjects
-        where subjects.integration_id = seen.integration_id and subjects.ordering = seen.ordering
-        limit 1
-        for update skip locked
-    ) as current
-    where current.version = seen.version
-),
+-- include locked_subjects,
 head as (
     select locked.place, first.id
     from locked
