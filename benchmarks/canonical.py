@@ -2,8 +2,9 @@
 
 Run it with `.venv/bin/python benchmarks/canonical.py`: microseconds for each event of
 tests/events, the best of several rounds, and one line for all of them; then, in CPU time, what the
-dearest shapes of 300 kB cost against a plain document of that size, and how long their longest step
-keeps others waiting. It fails where a shape costs more than ten times as much as the plain one.
+most expensive shapes of 300 kB cost against a plain document of that size, and how long their
+longest step keeps others waiting. It fails where a shape costs more than ten times as much as the
+plain one.
 `--search SECONDS` lets Hypothesis look for shapes that cost more than those.
 """
 
@@ -100,7 +101,7 @@ def dearest_shapes() -> str | None:
     for name, (cost, longest) in sorted(costs.items(), key=lambda each: each[1]):
         print(f"{name:30}{cost * 1e3:8.1f}{cost / plain:10.1f}{longest * 1e3:15.1f}")
     most = max(cost for cost, _ in costs.values()) / plain
-    return f"The dearest costs {most:.1f} × plain." if most > MOST_TIMES_PLAIN else None
+    return f"The costliest costs {most:.1f} × plain." if most > MOST_TIMES_PLAIN else None
 
 
 def steps_of(raw: bytes) -> tuple[float, float]:
@@ -162,15 +163,15 @@ def search(seconds: float) -> None:
     warnings.simplefilter("ignore", HypothesisWarning)  # strategies of many characters print long
     with suppress(_Over):
         costs_little()
-    dearest: dict[str, float] = {}
+    costliest: dict[str, float] = {}
     for times_plain, text in found:  # one text may be tried again and again
-        dearest[text] = max(times_plain, dearest.get(text, 0.0))
-    print(f"{len(dearest):,} texts were tried; these cost the most, repeated to {LARGE:,} bytes.")
+        costliest[text] = max(times_plain, costliest.get(text, 0.0))
+    print(f"{len(costliest):,} texts were tried; these cost the most, repeated to {LARGE:,} bytes.")
     print(f"{'× plain':>8}  {'bytes':>6}  text, escaped where it is not ASCII")
-    for text in sorted(dearest, key=lambda each: dearest[each], reverse=True)[:_SHOWN]:
+    for text in sorted(costliest, key=lambda each: costliest[each], reverse=True)[:_SHOWN]:
         told = ascii(text)[1:-1]
         shown = told if len(told) <= _WIDEST else f"{told[: _WIDEST - 1]}…"
-        print(f"{dearest[text]:8.1f}  {len(text.encode(errors='surrogatepass')):6}  {shown}")
+        print(f"{costliest[text]:8.1f}  {len(text.encode(errors='surrogatepass')):6}  {shown}")
 
 
 def without_integration(path: Path) -> bytes:

@@ -1,4 +1,4 @@
-"""Documents of every shape that has been found to be dear to parse and print, of a given size."""
+"""Documents of every shape that was found to be expensive to parse and print, of a given size."""
 
 import random
 from collections.abc import Iterable

@@ -14,7 +14,7 @@ from support.bench_figures import figures, received, sent
 
 SCENARIO = next(each for each in SCENARIOS if each.name == "abuse")
 KINDS = {
-    *("events to a dead target", "dear bodies", "bodies held back", "saves of dead names"),
+    *("events to a dead target", "expensive bodies", "bodies held back", "saves of dead names"),
     "searches",
 }
 

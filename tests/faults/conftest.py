@@ -10,7 +10,7 @@ from support.account import Account
 from support.clock import find_library
 from support.databases import Databases
 from support.engines import Bench
-from support.ledger import Ledger, keeping_books
+from support.ledger import Ledger, ledger_receiver
 from support.own_postgres import OwnPostgres, migrated, own_postgres
 from support.places import passable_folder
 from support.ports import free_port
@@ -65,7 +65,7 @@ async def apart(tmp_path: Path, own: OwnPostgres) -> AsyncIterator[Services]:
 
 @pytest.fixture
 async def ledger() -> AsyncIterator[Ledger]:
-    async with keeping_books() as opened:
+    async with ledger_receiver() as opened:
         yield opened
 
 

@@ -8,7 +8,7 @@ from hookline.db.partitions import of_days
 from hookline.domain.ids import lowest_uuid
 from support import pgbouncer
 from support.databases import Databases
-from support.ledger import keeping_books
+from support.ledger import ledger_receiver
 from support.postgres_clients import ask, connection
 from support.service import Services, eventually, gathered, services
 
@@ -46,7 +46,7 @@ select
 async def everything_arrives(started: Services) -> None:
     """Run two processes; what one accepts under load is delivered, and can be listed."""
     one, other = await started.start(), await started.start("--no-engine")
-    async with keeping_books() as ledger:
+    async with ledger_receiver() as ledger:
         await one.an_integration(ledger)
         sent = [
             service.api.post("/v1/events", an_event(id=f"call-{number}"))

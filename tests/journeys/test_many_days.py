@@ -12,7 +12,7 @@ from factories import PBX, Json, an_event
 from hookline.db.partitions import of_days
 from hookline.domain.ids import lowest_uuid
 from support.databases import Databases
-from support.ledger import Ledger, keeping_books
+from support.ledger import Ledger, ledger_receiver
 from support.postgres_clients import connection
 from support.senders import minting
 from support.service import Service, Services, eventually, services
@@ -112,7 +112,7 @@ async def kept(
 
 @pytest.fixture(scope="module")
 async def ledger() -> AsyncIterator[Ledger]:
-    async with keeping_books() as opened:
+    async with ledger_receiver() as opened:
         yield opened
 
 

@@ -6,7 +6,7 @@ And those in which a newer version wrote what this one does not know: they are r
 from typing import Any
 
 from factories import an_event
-from support.ledger import keeping_books
+from support.ledger import ledger_receiver
 from support.postgres_clients import connection
 from support.service import Service, Services
 
@@ -24,7 +24,7 @@ async def test_records_that_cannot_be_read_are_listed_so_and_cost_the_others_not
     together: Services,
 ) -> None:
     service = await together.start(RETRY_DELAYS="none", LOG_LEVEL="ERROR")
-    async with keeping_books() as ledger:
+    async with ledger_receiver() as ledger:
         sound = await service.an_integration(ledger)
         damaged = {name: (await service.an_integration(ledger))["id"] for name in DAMAGES}
         async with connection(together.settings["DATABASE_URL"]) as client:

@@ -1,4 +1,4 @@
-"""A whole life of a service with marked secrets, failures included; then every byte is searched.
+"""A service with marked secrets, from start to stop, with failures; every byte of it is searched.
 
 What it printed and logged at the level DEBUG, what it answered, its metrics and its stream, every
 row of the database in any disguise, and Postgres's own log: no mark is where it may not be.
@@ -17,7 +17,7 @@ from factories import PBX, Json, a_queue, a_webhook, an_event
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.domain.ids import new_uuid
 from hookline.security.secrets import generate_key
-from support.marks import Hunt, mark
+from support.marks import LeakSearch, mark
 from support.places import passable_folder
 from support.postgres_clients import connection
 from support.receivers import Exchange, Receiver, answering, receiving, status
@@ -35,89 +35,89 @@ async def server() -> AsyncIterator[tuple[EmbeddedPostgres, Path]]:
 
 
 @pytest.fixture
-async def life(server: tuple[EmbeddedPostgres, Path]) -> RecordedService:
+async def recorded(server: tuple[EmbeddedPostgres, Path]) -> RecordedService:
     return RecordedService(await server[0].start())
 
 
 @pytest.fixture
-async def starter(life: RecordedService, tmp_path: Path) -> AsyncIterator[Services]:
-    async with services(tmp_path, **life.settings) as opened:
-        opened.admin_key = life.marks["admin"]
+async def starter(recorded: RecordedService, tmp_path: Path) -> AsyncIterator[Services]:
+    async with services(tmp_path, **recorded.settings) as opened:
+        opened.admin_key = recorded.marks["admin"]
         code, out, err = await opened.terminal.run("migrate", **opened.settings)
         assert code == 0, err
-        life.hunt.search("migrate", out + err)
+        recorded.leaks.search("migrate", out + err)
         yield opened
 
 
 async def test_marked_secrets_turn_up_nowhere(
-    life: RecordedService, starter: Services, server: tuple[EmbeddedPostgres, Path]
+    recorded: RecordedService, starter: Services, server: tuple[EmbeddedPostgres, Path]
 ) -> None:
-    await old_key_life(life, starter)
-    service = await starter.start(ENCRYPTION_KEYS=ring(life))
-    life.listen(service)
-    async with receiving() as receiver, streaming(life, service):
-        await deliveries(life, service, receiver)
-        await failed_targets(life, service)
-        await bad_requests(life, service)
-        await broken_requests(life, service)
-        await commands(life, starter)
-        await a_fault_of_ours(life, service)
-        await database_away(life, service, server[0])
+    await under_the_old_key(recorded, starter)
+    service = await starter.start(ENCRYPTION_KEYS=ring(recorded))
+    recorded.listen(service)
+    async with receiving() as receiver, streaming(recorded, service):
+        await deliveries(recorded, service, receiver)
+        await failed_targets(recorded, service)
+        await bad_requests(recorded, service)
+        await broken_requests(recorded, service)
+        await commands(recorded, starter)
+        await a_fault_of_ours(recorded, service)
+        await database_away(recorded, service, server[0])
     await service.stop()
-    await behind_a_dead_proxy(life, starter)
-    await refused_starts(life, starter)
-    await life.search_everything_said()
-    await life.search_database()
+    await behind_a_dead_proxy(recorded, starter)
+    await refused_starts(recorded, starter)
+    await recorded.search_everything_said()
+    await recorded.search_database()
     for file in server[1].rglob("*.log"):
-        life.hunt.search("Postgres's log", file.read_text(errors="replace"))
-    assert life.hunt.found == set()
-    assert life.hunt.searched > 100_000
+        recorded.leaks.search("Postgres's log", file.read_text(errors="replace"))
+    assert recorded.leaks.found == set()
+    assert recorded.leaks.searched > 100_000
 
 
-def ring(life: RecordedService) -> str:
-    return f"{life.marks['encryption']},{life.marks['old_encryption']}"
+def ring(recorded: RecordedService) -> str:
+    return f"{recorded.marks['encryption']},{recorded.marks['old_encryption']}"
 
 
-async def old_key_life(life: RecordedService, starter: Services) -> None:
+async def under_the_old_key(recorded: RecordedService, starter: Services) -> None:
     """Make something that an older encryption key encrypts."""
-    service = await starter.start(ENCRYPTION_KEYS=life.marks["old_encryption"])
-    life.listen(service)
-    await life.an_integration(service, NOWHERE)
+    service = await starter.start(ENCRYPTION_KEYS=recorded.marks["old_encryption"])
+    recorded.listen(service)
+    await recorded.an_integration(service, NOWHERE)
     await service.stop()
 
 
-async def deliveries(life: RecordedService, service: Service, receiver: Receiver) -> None:
+async def deliveries(recorded: RecordedService, service: Service, receiver: Receiver) -> None:
     """Deliver, rotate, deliver again, test, read everything, as users do."""
-    made = await life.an_integration(service, f"http://127.0.0.1:{receiver.port}")
+    made = await recorded.an_integration(service, f"http://127.0.0.1:{receiver.port}")
     path = f"/v1/integrations/{made['id']}"
-    await arrived(life, service)
+    await arrived(recorded, service)
     rotated = (await service.api.post(f"{path}/rotate-secret", {"gracePeriodHours": 1})).json()
-    life.hunt.add(rotated=rotated["secret"])
+    recorded.leaks.add(rotated=rotated["secret"])
     assert (await service.api.get(f"{path}/secret")).json()["secret"] == rotated["secret"]
-    await arrived(life, service)
+    await arrived(recorded, service)
     tested = await service.api.post(f"{path}/test", {"type": "call:completed"})
     assert tested.json()["attempt"]["outcome"] == "delivered"
-    changes = {"name": "Other", "transmission": {"headers": {"X-More": life.marks["header"]}}}
+    changes = {"name": "Other", "transmission": {"headers": {"X-More": recorded.marks["header"]}}}
     assert (await service.api.patch(path, changes)).status_code == 200
     for read in (path, "/v1/integrations", "/v1/events", "/v1/deliveries", "/readyz", "/metrics"):
         await service.api.get(read)
     receiver.behaviour = status_410
-    await arrived(life, service)
-    assert life.marks["header"] in receiver.requests[0].headers.values()
-    assert life.marks["url"] in receiver.requests[0].line
+    await arrived(recorded, service)
+    assert recorded.marks["header"] in receiver.requests[0].headers.values()
+    assert recorded.marks["url"] in receiver.requests[0].line
 
 
 async def status_410(exchange: Exchange) -> None:
     await exchange.say(status(410))
 
 
-async def arrived(life: RecordedService, service: Service) -> None:
+async def arrived(recorded: RecordedService, service: Service) -> None:
     """Send an event with a mark inside and wait until it has got wherever it goes."""
-    event = an_event(id=str(new_uuid()), data={"text": life.marks["content"]})
+    event = an_event(id=str(new_uuid()), data={"text": recorded.marks["content"]})
     await service.settled((await service.send(event))["eventId"])
 
 
-async def failed_targets(life: RecordedService, service: Service) -> None:
+async def failed_targets(recorded: RecordedService, service: Service) -> None:
     """Let deliveries fail in all ways: refused, unresolved, forbidden, TLS, AWS away."""
     async with receiving(answering(b"no HTTP at all")) as receiver:
         targets = [
@@ -127,20 +127,20 @@ async def failed_targets(life: RecordedService, service: Service) -> None:
             "https://nowhere.invalid",
         ]
         for target in targets:
-            made = await life.an_integration(service, target)
+            made = await recorded.an_integration(service, target)
             test = {"type": "call:completed"}
             await service.api.post(f"/v1/integrations/{made['id']}/test", test)
         queue = a_queue()
-        queue["transmission"]["secretAccessKey"] = life.marks["aws"]
+        queue["transmission"]["secretAccessKey"] = recorded.marks["aws"]
         made = (await service.api.post("/v1/integrations", queue)).json()
         await service.api.post(f"/v1/integrations/{made['id']}/test", {"type": "call:completed"})
-        await arrived(life, service)
+        await arrived(recorded, service)
     await service.api.delete(f"/v1/integrations/{made['id']}")
 
 
-async def bad_requests(life: RecordedService, service: Service) -> None:
+async def bad_requests(recorded: RecordedService, service: Service) -> None:
     """Put secrets where they do not belong: every wrong field, header, parameter and body."""
-    wrong = life.marks["misplaced"]
+    wrong = recorded.marks["misplaced"]
     secret = {
         "type": "AWS_SQS",
         "url": wrong,
@@ -168,15 +168,15 @@ async def bad_requests(life: RecordedService, service: Service) -> None:
     for query in ("cursor", "limit", "type", "pbx", "since", "status", "enabled"):
         for path in ("integrations", "events", "deliveries"):
             await service.api.get(f"/v1/{path}", params={query: wrong * 3})
-    for header in (f"Bearer {life.marks['lost']}", f"Bearer {wrong}", f"Basic {wrong}", wrong):
+    for header in (f"Bearer {recorded.marks['lost']}", f"Bearer {wrong}", f"Basic {wrong}", wrong):
         answer = await service.api.get("/v1/events", key=None, headers={"Authorization": header})
         assert answer.status_code == 401
 
 
-async def broken_requests(life: RecordedService, service: Service) -> None:
+async def broken_requests(recorded: RecordedService, service: Service) -> None:
     """Send what is no request, or none that is finished, straight to the socket."""
-    wrong = life.marks["misplaced"].encode()
-    authorization = f"authorization: Bearer {life.marks['admin']}".encode()
+    wrong = recorded.marks["misplaced"].encode()
+    authorization = f"authorization: Bearer {recorded.marks['admin']}".encode()
     for sent in (
         wrong + b"\r\n\r\n",
         b"GET /%b HTTP/9.9\r\n%b\r\n\r\n" % (wrong, authorization),
@@ -193,49 +193,55 @@ async def broken_requests(life: RecordedService, service: Service) -> None:
         writer.write_eof()
         async with asyncio.timeout(PATIENCE):
             with contextlib.suppress(ConnectionError):
-                life.hunt.search("answer to no request", (await reader.read()).decode("latin-1"))
+                recorded.leaks.search(
+                    "answer to no request", (await reader.read()).decode("latin-1")
+                )
         writer.close()
 
 
-async def commands(life: RecordedService, starter: Services) -> None:
+async def commands(recorded: RecordedService, starter: Services) -> None:
     """Use the command line: keys come out of `create` alone, and encryption moves on."""
     made = ["keys", "create", "--role", "ingest", "--pbx", PBX, "--name", "Bound"]
     _, key, err = await starter.terminal.run(*made, **starter.settings)
-    life.hunt.add(ingest=key.strip())
+    recorded.leaks.add(ingest=key.strip())
     outputs = [err]
     for arguments in (["keys", "list"], ["keys", "rotate-encryption"], ["settings"]):
-        used = starter.settings | {"ENCRYPTION_KEYS": ring(life)}
+        used = starter.settings | {"ENCRYPTION_KEYS": ring(recorded)}
         code, out, err = await starter.terminal.run(*arguments, **used)
         assert code == 0, err
         outputs += [out, err]
-    life.hunt.search("the command line", "".join(outputs))
+    recorded.leaks.search("the command line", "".join(outputs))
 
 
-async def a_fault_of_ours(life: RecordedService, service: Service) -> None:
+async def a_fault_of_ours(recorded: RecordedService, service: Service) -> None:
     """Take a table away under the service, so that statements with secrets in them fail."""
-    async with connection(life.dsn) as client:
+    async with connection(recorded.dsn) as client:
         await client.execute("alter table integrations rename column headers to gone")
         for answer in (
-            await service.api.post("/v1/integrations", marked(life)),
+            await service.api.post("/v1/integrations", marked(recorded)),
             await service.api.get("/v1/integrations"),
         ):
             assert answer.status_code == 500
         await client.execute("alter table integrations rename column gone to headers")
         await client.execute("alter table integrations add constraint c check (name <> 'Taken')")
-        answer = await service.api.post("/v1/integrations", marked(life) | {"name": "Taken"})
+        answer = await service.api.post("/v1/integrations", marked(recorded) | {"name": "Taken"})
         assert answer.status_code == 500
 
 
-def marked(life: RecordedService) -> Json:
-    return a_webhook(url=f"{NOWHERE}/{life.marks['url']}", headers={"X": life.marks["header"]})
+def marked(recorded: RecordedService) -> Json:
+    return a_webhook(
+        url=f"{NOWHERE}/{recorded.marks['url']}", headers={"X": recorded.marks["header"]}
+    )
 
 
-async def database_away(life: RecordedService, service: Service, server: EmbeddedPostgres) -> None:
+async def database_away(
+    recorded: RecordedService, service: Service, server: EmbeddedPostgres
+) -> None:
     """Ask for everything while the database is away."""
     await server.stop()
     for path, document in (
-        ("/v1/events", an_event(data={"text": life.marks["content"]})),
-        ("/v1/integrations", marked(life)),
+        ("/v1/events", an_event(data={"text": recorded.marks["content"]})),
+        ("/v1/integrations", marked(recorded)),
     ):
         assert (await service.api.post(path, document)).status_code == 503
     await service.api.get("/readyz")
@@ -243,40 +249,40 @@ async def database_away(life: RecordedService, service: Service, server: Embedde
     await eventually(lambda: service.api.get("/readyz"), lambda ready: ready.status_code == 200)
 
 
-async def behind_a_dead_proxy(life: RecordedService, starter: Services) -> None:
-    proxy = f"http://user:{life.marks['proxy']}@127.0.0.1:1"
-    service = await starter.start(EGRESS_PROXY=proxy, ENCRYPTION_KEYS=ring(life))
-    life.listen(service)
-    made = await life.an_integration(service, NOWHERE)
+async def behind_a_dead_proxy(recorded: RecordedService, starter: Services) -> None:
+    proxy = f"http://user:{recorded.marks['proxy']}@127.0.0.1:1"
+    service = await starter.start(EGRESS_PROXY=proxy, ENCRYPTION_KEYS=ring(recorded))
+    recorded.listen(service)
+    made = await recorded.an_integration(service, NOWHERE)
     test = {"type": "call:completed"}
     tested = await service.api.post(f"/v1/integrations/{made['id']}/test", test)
     assert tested.json()["attempt"]["error"] is not None
     await service.stop()
 
 
-async def refused_starts(life: RecordedService, starter: Services) -> None:
+async def refused_starts(recorded: RecordedService, starter: Services) -> None:
     """Get settings wrong, with secrets in them."""
-    wrong = life.marks["misplaced"]
+    wrong = recorded.marks["misplaced"]
     for settings in (
         {"ADMIN_KEY": wrong},
-        {"ENCRYPTION_KEYS": f"{life.marks['encryption']},{wrong}"},
+        {"ENCRYPTION_KEYS": f"{recorded.marks['encryption']},{wrong}"},
         {"DATABASE_URL": f"mysql://user:{wrong}@127.0.0.1/x"},
-        {"DATABASE_URL": f"postgresql://user:{life.marks['database']}@127.0.0.1:1/x"},
+        {"DATABASE_URL": f"postgresql://user:{recorded.marks['database']}@127.0.0.1:1/x"},
         {"EGRESS_PROXY": wrong},
         {"CORS_ORIGINS": f"https://a.example/?{wrong}"},
     ):
         code, out, err = await starter.terminal.run("serve", **starter.settings | settings)
         assert code != 0
-        life.hunt.search(f"a start with wrong {[*settings]}", out + err)
+        recorded.leaks.search(f"a start with wrong {[*settings]}", out + err)
 
 
 @contextlib.asynccontextmanager
-async def streaming(life: RecordedService, service: Service) -> AsyncIterator[None]:
+async def streaming(recorded: RecordedService, service: Service) -> AsyncIterator[None]:
     """Listen to the stream, where there is one, for the time of the block."""
     heard = bytearray()
 
     async def listen() -> None:
-        key = {"Authorization": f"Bearer {life.marks['admin']}"}
+        key = {"Authorization": f"Bearer {recorded.marks['admin']}"}
         async with (
             httpx.AsyncClient(base_url=service.url, headers=key, timeout=None) as client,  # noqa: S113  # it has no end
             client.stream("GET", "/v1/stream") as answer,
@@ -291,25 +297,25 @@ async def streaming(life: RecordedService, service: Service) -> AsyncIterator[No
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        life.hunt.search("the stream", heard.decode(errors="replace"))
+        recorded.leaks.search("the stream", heard.decode(errors="replace"))
 
 
 async def test_the_hunt_finds_what_is_there_in_any_disguise() -> None:
-    hunt = Hunt()
+    leaks = LeakSearch()
     key, secret = generate_key(), mark("found")
-    hunt.add(key=key, secret=secret)
+    leaks.add(key=key, secret=secret)
     for text in (
         f"... {secret.upper()} ...",
         f"x{secret.encode().hex()}",
         *(b64encode(before + secret.encode() + b"after").decode() for before in (b"", b"1", b"12")),
     ):
-        hunt.found.clear()
-        hunt.search("here", text)
-        assert hunt.found == {("secret", "here")}
-    hunt.found.clear()
-    hunt.search("here", b64decode(key).hex())
-    assert hunt.found == {("key", "here")}
-    hunt.found.clear()
-    hunt.search("here", secret, allowed={"secret"})
-    hunt.search("here", secret[:-2])
-    assert hunt.found == set()
+        leaks.found.clear()
+        leaks.search("here", text)
+        assert leaks.found == {("secret", "here")}
+    leaks.found.clear()
+    leaks.search("here", b64decode(key).hex())
+    assert leaks.found == {("key", "here")}
+    leaks.found.clear()
+    leaks.search("here", secret, allowed={"secret"})
+    leaks.search("here", secret[:-2])
+    assert leaks.found == set()

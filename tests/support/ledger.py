@@ -151,8 +151,8 @@ def _only(pattern: re.Pattern[bytes], head: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def keeping_books(delay: float = 0.0) -> AsyncIterator[Ledger]:
-    """Run a receiver that keeps books until the block ends."""
+async def ledger_receiver(delay: float = 0.0) -> AsyncIterator[Ledger]:
+    """Run a receiver that notes what arrives until the block ends."""
     ledger = Ledger(delay=delay)
     server = await asyncio.get_running_loop().create_server(
         lambda: _Connection(ledger), "127.0.0.1", 0, backlog=1024

@@ -41,7 +41,7 @@ def _base64_forms(raw: bytes) -> Iterator[str]:
         yield core.replace("+", "-").replace("/", "_")
 
 
-class Hunt:
+class LeakSearch:
     """Looks for marked secrets in texts; `found` names each secret and where it was."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ import httpx
 
 from factories import Json, a_webhook
 from hookline.security.secrets import generate_key
-from support.marks import Hunt, mark
+from support.marks import LeakSearch, mark
 from support.postgres_clients import connection
 from support.service import Service
 
@@ -19,7 +19,7 @@ class RecordedService:
     """One service, everything it says, and the marks that it is given."""
 
     def __init__(self, dsn: str) -> None:
-        self.hunt = Hunt()
+        self.leaks = LeakSearch()
         self.dsn = dsn
         self.marks = {
             "admin": "hk_" + mark("admin", 43),
@@ -34,7 +34,7 @@ class RecordedService:
             "misplaced": mark("misplaced"),
             "content": mark("content"),
         }
-        self.hunt.add(**self.marks)
+        self.leaks.add(**self.marks)
         self.said: list[tuple[str, asyncio.Task[bytes]]] = []
 
     @property
@@ -74,11 +74,11 @@ class RecordedService:
         if path.endswith("secret") or (method, path) == ("POST", "/v1/integrations"):
             return  # the three answers that hold a webhook's secret
         head = f"{answer.status_code} {list(answer.headers.items())}"
-        self.hunt.search(f"answer to {method} {path}", head + answer.text, allowed=allowed)
+        self.leaks.search(f"answer to {method} {path}", head + answer.text, allowed=allowed)
 
     async def search_everything_said(self) -> None:
         for where, task in self.said:
-            self.hunt.search(where, (await task).decode(errors="replace"))
+            self.leaks.search(where, (await task).decode(errors="replace"))
 
     async def search_database(self) -> None:
         """Search every column of every row, as text, as a dump has it."""
@@ -93,7 +93,7 @@ class RecordedService:
                     **{t: {"content"} for (t,) in tables if t.startswith("events")},
                 }.get(name, set())
                 for (row,) in await client.fetch(f"select t::text from {name} t"):  # noqa: S608  # a table's name
-                    self.hunt.search(f"table {name}", row, allowed=allowed)
+                    self.leaks.search(f"table {name}", row, allowed=allowed)
 
     async def an_integration(self, service: Service, target: str) -> Json:
         """Create a webhook with marks in its URL and its headers; learn its secret."""
@@ -102,5 +102,5 @@ class RecordedService:
         made = await service.api.post("/v1/integrations", document)
         assert made.status_code == 201, made.text
         integration: Json = made.json()
-        self.hunt.add(**{f"secret of {integration['id']}": integration["transmission"]["secret"]})
+        self.leaks.add(**{f"secret of {integration['id']}": integration["transmission"]["secret"]})
         return integration

@@ -1,4 +1,4 @@
-"""What is dear to parse keeps nobody waiting but its sender."""
+"""What is expensive to parse keeps nobody waiting but its sender."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from support.service import Service, Services
 
 ATTACKER, OTHER = "000000000001", "000000000002"
 JSON = {"content-type": "application/json"}
-DEAR = shapes(300_000)
+EXPENSIVE = shapes(300_000)
 NAMES = (
     "1e-6",
     "long fraction",
@@ -37,7 +37,7 @@ async def test_others_are_answered_while_a_dear_batch_is_parsed(
     senders: tuple[Service, Sender, Sender],
 ) -> None:
     service, attacker, other = senders
-    body = b'{"events":[%b]}' % b",".join([DEAR["1e-6"], DEAR["surrogate keys"]] * 5)
+    body = b'{"events":[%b]}' % b",".join([EXPENSIVE["1e-6"], EXPENSIVE["surrogate keys"]] * 5)
     attack = asyncio.create_task(post(service, "/v1/events/batch", attacker.key, body))
     await asyncio.sleep(0)
     answers = [await other.send(service) for _ in range(10)]
@@ -50,7 +50,7 @@ async def test_others_are_answered_while_many_dear_events_are_parsed(
     senders: tuple[Service, Sender, Sender],
 ) -> None:
     service, attacker, other = senders
-    bodies = [DEAR[name] for name in NAMES] * 3
+    bodies = [EXPENSIVE[name] for name in NAMES] * 3
     attacks = [
         asyncio.create_task(post(service, "/v1/events", attacker.key, body)) for body in bodies
     ]

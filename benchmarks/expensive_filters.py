@@ -1,10 +1,10 @@
-"""The dearest filter and event that can be found: patterns and events made at random to be dear.
+"""The most expensive filter and event that can be found among many made at random.
 
-    .venv/bin/python benchmarks/dear_filters.py [--cases 20000] [--seed 1]
+    .venv/bin/python benchmarks/expensive_filters.py [--cases 20000] [--seed 1]
 
 Patterns are made of what costs most (wildcards whose parts nearly match, folding, `$or`, many
 leaves), events of what they are asked of: long strings, long and nested arrays, many objects.
-Prints the dearest cases in milliseconds of this thread's processor time, each the least of
+Prints the most expensive cases in milliseconds of this thread's processor time, each the least of
 three runs, and what they are made of.
 """
 
@@ -89,7 +89,7 @@ def _value(made: Random, size: int, depth: int) -> object:
 
 def main(cases: int, seed: int) -> None:
     made = Random(seed)  # noqa: S311 - nothing secret
-    dearest: list[tuple[float, int, str]] = []
+    costliest: list[tuple[float, int, str]] = []
     measured = 0
     while measured < cases:
         raw = _pattern(made)
@@ -107,9 +107,9 @@ def main(cases: int, seed: int) -> None:
         ):
             took, steps = min(_spent(ask, event) for _ in range(3))
             told = f"{what}: {steps:,} steps, {json.dumps(raw)[:160]}"
-            dearest.append((took * 1e3, measured, told))
-        dearest = heapq.nlargest(5, dearest)
-    for took, number, told in dearest:
+            costliest.append((took * 1e3, measured, told))
+        costliest = heapq.nlargest(5, costliest)
+    for took, number, told in costliest:
         print(f"{took:.2f} ms  case {number}, {told}")
 
 
