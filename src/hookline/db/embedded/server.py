@@ -27,7 +27,7 @@ _SETTINGS = {
     "listen_addresses": "",  # the socket alone: no port to collide with, no network to guard
     "unix_socket_permissions": "0700",
     "max_connections": "100",
-    "max_locks_per_transaction": "512",  # a claim plans over every day kept: two locks for each
+    "max_locks_per_transaction": "512",  # a list over 64 days holds ten for each
     "superuser_reserved_connections": "0",  # nobody connects as superuser
     "authentication_timeout": "10s",
     "password_encryption": "scram-sha-256",
