@@ -1,9 +1,10 @@
 """A process's delivery engine: its lanes, circuit breakers and background work, from settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from hookline.background import Periodic, Tasks, keep_running
 from hookline.db.listener import EngineMembership
@@ -13,6 +14,7 @@ from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.notices import ExhaustedCounter
 from hookline.dispatch.observer import Observer
+from hookline.dispatch.peers import PeerServer
 from hookline.dispatch.record import Recorder
 from hookline.dispatch.rules import IntegrationRules
 from hookline.domain.health import HealthRules
@@ -41,6 +43,7 @@ class EngineParts:
     circuit_breakers: CircuitBreakers
     breaking: Periodic
     membership: EngineMembership
+    peers: PeerServer | None  # where other worker processes hand deliveries over
 
     @property
     def engine(self) -> Engine:
@@ -52,6 +55,14 @@ class EngineParts:
         await self.circuit_breakers.run_once()
         await self.membership.known(within=_COUNTED_WITHIN)
         self.engine.start()
+        if self.peers is not None:
+            await self.peers.open()
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing more, and drain the engine in `grace` seconds."""
+        if self.peers is not None:
+            await self.peers.aclose()
+        await self.engine.drain(grace)
 
 
 def open_engine(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -65,8 +76,12 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
     tasks: Tasks,
     observer: Observer,
     stack: AsyncExitStack,
+    peer_socket: Path | None = None,
 ) -> EngineParts:
-    """Make an engine; what the last attempts add is written once it is drained."""
+    """Make an engine; what the last attempts add is written once it is drained.
+
+    Other worker processes hand deliveries over at `peer_socket`.
+    """
     health = _health_monitor(settings, transactions, subscriptions, integrations, observer, stack)
     rules = IntegrationRules(
         subscriptions, health, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD
@@ -93,11 +108,21 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
     seldom = _SUPERSEDED * poll
     keep_running(stack, Periodic("superseded", outdated.end_superseded, seldom, first_after=seldom))
     breakers = CircuitBreakers(health, rules.lanes, release=engine.release, wake=engine.wake)
+    peers = None
+    if peer_socket is not None:
+        peers = PeerServer(peer_socket, queue.born_lease, engine.take_handed)
+
+    def counted(mine: int, places: Sequence[int]) -> None:
+        rules.engines_counted(mine, places)
+        if peers is not None:
+            peers.placed(mine)
+
     return EngineParts(
         Delivering(engine, rules.lanes, health),
         breakers,
         Periodic("circuit-breakers", breakers.run_once, poll),
-        EngineMembership(rules.engines_counted),
+        EngineMembership(counted),
+        peers,
     )
 
 

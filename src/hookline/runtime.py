@@ -38,10 +38,12 @@ from hookline.db.listener import Announcer, Listener
 from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.cleanup import IntegrationCleanup
 from hookline.dispatch.filter_trials import FilterTrials
+from hookline.dispatch.hand_over import HandOver
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.dispatch.manual import MOST_AT_ONCE, ManualRetries, Tester
 from hookline.dispatch.notices import Notices
+from hookline.dispatch.peers import CONNECT_EVERY, Peers
 from hookline.domain.access import Tenant
 from hookline.domain.catalogue import load_catalogue
 from hookline.engine_setup import open_engine
@@ -72,19 +74,20 @@ _TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
 
 
 @asynccontextmanager
-async def open_runtime(  # noqa: PLR0915 - a line for each part
+async def open_runtime(  # noqa: PLR0913, PLR0915 - a line for each part
     settings: Settings,
     *,
     engine: bool = True,
     api: bool = True,
     metrics_file: Path | None = None,
+    peer_socket: Path | None = None,
     tracing: Tracing | None = None,
 ) -> AsyncIterator[Services]:
     """Open this process's part of the service; close it, drained, at the end of the block.
 
     `engine` says whether deliveries are made here; `api` whether requests are answered, for which
     the first admin key is made sure of. `metrics_file` is for one worker process's numbers;
-    with `tracing`, attempts are spans.
+    at `peer_socket` the others hand it deliveries. With `tracing`, attempts are spans.
     Raises ConfigurationError or Unavailable, with a sentence.
     """
     async with AsyncExitStack() as stack:
@@ -151,8 +154,15 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
                 tasks=tasks,
                 observer=counters,
                 stack=stack,
+                peer_socket=peer_socket,
             )
         delivering = parts.delivering if parts else None
+        hand_over = None
+        if delivering and peer_socket is not None:
+            peers = Peers(peer_socket)
+            hand_over = HandOver(peers, delivering.lanes, queue, announce=announcer.announce)
+            stack.push_async_callback(peers.aclose)
+            keep_running(stack, Periodic("peers", peers.look, CONNECT_EVERY))
         unknown_types = UnknownTypes(transactions, catalogue)
         filtered = FilteredEvents(records)
         ingest = Ingest(
@@ -163,6 +173,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
             start=delivering.engine.take if delivering else _nothing_starts,
             wake=delivering.engine.wake if delivering else announcer.announce,
             announce=announcer.announce,
+            hand_over=hand_over,
             backpressure=backpressure,
             unknown_types=unknown_types,
             filtered=filtered,
@@ -184,7 +195,7 @@ async def open_runtime(  # noqa: PLR0915 - a line for each part
         keep_running(stack, Listener(dsn, listened, parts.membership if parts else None))
         if parts:
             await parts.start()
-            stack.push_async_callback(parts.engine.drain, settings.shutdown_grace)
+            stack.push_async_callback(parts.stop, settings.shutdown_grace)
         flush_counts(unknown_types, filtered, stack)
         stack.push_async_callback(ingest.idle)
         if parts:

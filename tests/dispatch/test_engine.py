@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hookline.domain.deliveries import Verdict
 from hookline.queue.port import Appended, Claimed
-from support.engine_steps import DELIVERED, born
+from support.engine_steps import DELIVERED, born, stored_for
 from support.queue_contract import REVISION, a_delivery, an_event
 from support.scripted_engine import Store, Worker
 from support.sink_script import Book, Script, after, in_turn
@@ -151,6 +151,59 @@ class TestHandOver:
             assert await store.until_ended("crm", 1) == {delivery.id: DELIVERED}
         assert queue.calls["claim"] == 0
         assert worker.lanes.held == 0
+
+    async def test_what_another_process_stored_for_it_starts_without_a_claim(
+        self, store: Store, worker: Worker
+    ) -> None:
+        async with worker.running():
+            asked_at = worker.lanes.clock()
+            [job] = await stored_for(worker, store, 1)
+            assert await worker.engine.take_handed([job], asked_at) == []
+            assert await store.until_ended("crm", 1) == {job.id: DELIVERED}
+        assert worker.queue.calls["claim"] == worker.queue.calls["release"] == 0
+        assert worker.lanes.held == 0
+
+    async def test_what_it_is_handed_and_has_no_room_for_waits_in_its_place(
+        self, store: Store, worker: Worker, sink: Script, book: Book
+    ) -> None:
+        book.change("crm", max_in_flight=1)
+        async with worker.running():
+            asked_at = worker.lanes.clock()
+            jobs = await stored_for(worker, store, 20)
+            assert await worker.engine.take_handed(jobs, asked_at) == ["crm"]
+            await store.until_ended("crm", 20)
+        assert sink.to("crm") == [job.id for job in jobs]
+        assert worker.queue.calls["release"]
+        assert worker.lanes.held == 0
+
+    async def test_what_it_is_handed_does_not_overtake_a_claim_that_is_under_way(
+        self, store: Store, worker: Worker, sink: Script, book: Book
+    ) -> None:
+        book.change("crm", max_in_flight=1)
+        [first] = await store.add("crm")
+        worker.queue.answers.clear()
+        async with worker.running():
+            await worker.queue.claims_made.wait()
+            asked_at = worker.lanes.clock()
+            jobs = await stored_for(worker, store, 1)
+            handed = asyncio.create_task(worker.engine.take_handed(jobs, asked_at))
+            await asyncio.sleep(0)
+            worker.queue.answers.set()
+            assert await handed == []
+            await store.until_ended("crm", 2)
+        assert sink.to("crm") == [first, jobs[0].id]
+
+    async def test_what_it_is_handed_does_not_overtake_what_it_released_meanwhile(
+        self, store: Store, worker: Worker, sink: Script, book: Book
+    ) -> None:
+        book.change("crm", max_in_flight=1)
+        async with worker.running():
+            asked_at = worker.lanes.clock()
+            jobs = await stored_for(worker, store, 21)
+            assert await worker.engine.take_handed(jobs[:-1], asked_at) == ["crm"]
+            assert await worker.engine.take_handed(jobs[-1:], asked_at) == ["crm"]
+            await store.until_ended("crm", 21)
+        assert sink.to("crm") == [job.id for job in jobs]
 
     async def test_large_ones_begin_one_at_a_time_and_small_ones_of_their_lane_behind_them(
         self, worker: Worker, sink: Script

@@ -6,13 +6,16 @@ from typing import Any
 import asyncpg
 import orjson
 import pytest
+from msgspec.structs import replace
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from factories import Json, a_principal, a_webhook, an_event
 from hookline.db import connections
+from hookline.dispatch.hand_over import HandOver
 from hookline.dispatch.ingest import Ingest, Stale
 from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
+from hookline.dispatch.peers import PeerGone, Peers
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.errors import Overloaded, Unavailable
@@ -30,6 +33,7 @@ from support.jobs import own_tenant
 ADMIN = a_principal()
 WINDOW = timedelta(hours=48)
 RULES = LaneRules(max_in_flight=2, ordered=False)
+OTHERS_LEASE = 77
 PLACES = RULES.capacity(2)
 
 
@@ -52,6 +56,24 @@ class Watched(PostgresQueue):
         return await super().append(events, deliveries, revision=revision)
 
 
+class Others(Peers):
+    """One other process, without a socket."""
+
+    def __init__(self) -> None:
+        self.handed: list[tuple[list[Claimed], float]] = []
+        self.without_room: list[str] = []
+        self.gone = False
+
+    def lease_of(self, place: int) -> int | None:
+        return OTHERS_LEASE if place == 1 else None
+
+    async def hand_over(self, deliveries: Sequence[Claimed], asked_at: float) -> list[str]:
+        if self.gone:
+            raise PeerGone
+        self.handed.append((list(deliveries), asked_at))
+        return self.without_room
+
+
 class Bench:
     """Ingest over a real database, with a list where the engine would be."""
 
@@ -69,7 +91,12 @@ class Bench:
         self.announced = 0
         self.ingest = self.another(self.lanes)
 
-    def another(self, lanes: Lanes | None) -> Ingest:
+    def lanes_elsewhere(self) -> Lanes:
+        """Return lanes that are another engine's."""
+        rules = replace(RULES, elsewhere=True, place=1)
+        return Lanes(lambda _: rules, own_tenant, most_held=1000, most_bytes=1_000_000)
+
+    def another(self, lanes: Lanes | None, others: Others | None = None) -> Ingest:
         return Ingest(
             self.queue,
             self.subscriptions,
@@ -78,6 +105,9 @@ class Bench:
             start=lambda jobs, _: self.started.extend(jobs),
             wake=self.announce,
             announce=self.announce,
+            hand_over=HandOver(others, lanes, self.queue, announce=self.announce)
+            if others is not None and lanes is not None
+            else None,
         )
 
     def announce(self, _lanes: Collection[str] = ()) -> None:
@@ -127,6 +157,50 @@ class TestAccepting:
         assert (row["id"], row["lease"], row["claims"]) == (job.id, bench.queue.born_lease, 1)
         assert bench.announced == 0
         assert bench.lanes.held == 1
+
+    async def test_what_is_for_another_process_is_stored_leased_to_it_and_handed_over(
+        self, bench: Bench
+    ) -> None:
+        made, others = await bench.make(), Others()
+        ingest = bench.another(bench.lanes_elsewhere(), others)
+        receipts = await ingest.accept([event(1), event(2)])
+        [(jobs, _)] = others.handed
+        assert [job.event_id for job in jobs] == [each.event_id for each in receipts]
+        rows = await bench.pending(made)
+        assert {(row["lease"], row["claims"]) for row in rows} == {(OTHERS_LEASE, 1)}
+        assert {job.lease for job in jobs} == {OTHERS_LEASE}
+        assert (bench.started, bench.announced) == ([], 0)
+
+    async def test_what_a_process_ended_without_taking_waits_for_a_claim(
+        self, bench: Bench
+    ) -> None:
+        made, others = await bench.make(), Others()
+        others.gone = True
+        [receipt] = await bench.another(bench.lanes_elsewhere(), others).accept([event()])
+        assert receipt.deliveries == 1
+        [row] = await bench.pending(made)
+        assert (row["lease"], row["claims"]) == (None, 0)
+        assert bench.announced == 1
+
+    async def test_a_lane_without_room_is_left_to_claims_for_a_moment(self, bench: Bench) -> None:
+        made, others = await bench.make(), Others()
+        others.without_room = [made]
+        ingest = bench.another(bench.lanes_elsewhere(), others)
+        await ingest.accept([event(1)])
+        await ingest.accept([event(2)])
+        assert len(others.handed) == 1
+        assert [row["lease"] for row in await bench.pending(made)] == [OTHERS_LEASE, None]
+
+    async def test_large_batches_and_what_keeps_an_order_are_left_to_claims(
+        self, bench: Bench
+    ) -> None:
+        await bench.make()
+        others = Others()
+        await bench.another(bench.lanes_elsewhere(), others).accept([event(n) for n in range(300)])
+        ordered = LaneRules(max_in_flight=2, ordered=True, elsewhere=True, place=1)
+        lanes = Lanes(lambda _: ordered, own_tenant, most_held=1000, most_bytes=1_000_000)
+        await bench.another(lanes, others).accept([event(1_000)])
+        assert others.handed == []
 
     async def test_what_lanes_have_no_room_for_waits_in_the_database(self, bench: Bench) -> None:
         made = await bench.make()

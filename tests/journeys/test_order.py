@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -80,10 +81,16 @@ async def until_all_came(receiver: Receiver, sender: Sender) -> None:
     )
 
 
-@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.soak), 2])
-async def processes(together: Services, request: pytest.FixtureRequest) -> list[Service]:
-    """One process, or two, with engines."""
-    return [await together.start(**SOON) for _ in range(request.param)]
+@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.soak), 2, "peers"])
+async def processes(
+    together: Services, request: pytest.FixtureRequest
+) -> AsyncIterator[list[Service]]:
+    """One process, or two, with engines; two of one service hand deliveries to each other."""
+    if request.param != "peers":
+        yield [await together.start(**SOON) for _ in range(request.param)]
+        return
+    with TemporaryDirectory() as folder:
+        yield [await together.start(f"--peer-socket={folder}/{n}.peer", **SOON) for n in range(2)]
 
 
 async def test_one_at_a_time_comes_in_the_order_of_acceptance_and_is_listed_in_it(

@@ -12,7 +12,7 @@ from hookline.db.connections import pool
 from hookline.db.partitions import is_partition
 from hookline.db.statements import of_days, statement
 from hookline.domain.ids import lowest_uuid, new_uuid
-from hookline.queue.rows import flags, plain, texts
+from hookline.queue.rows import plain, texts
 from support import filled_store, plans
 from support.databases import Databases
 from support.filled_store import Sample
@@ -118,7 +118,7 @@ def _append(sample: Sample) -> list[object]:
     born = plain(new_uuid() for _ in ids)
     deliveries = [born, plain(ids), texts([_IDLE_LANE] * _NEW), words, nothing]
     edge = lowest_uuid(_NOW - timedelta(hours=48))
-    return [1, edge, *events, 60.0, 5, *deliveries, flags([True] * _NEW), ones, *["{}"] * 4]
+    return [1, edge, *events, 60.0, *deliveries, ones, ones, *["{}"] * 4]
 
 
 def sql_of(name: str) -> str:

@@ -10,6 +10,7 @@ from hookline.domain.targets import TransmissionType
 from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent
 from hookline.sinks import Sink
 from support.jobs import a_job
+from support.queue_contract import REVISION, a_delivery, an_event
 from support.scripted_engine import Store, Worker
 
 DELIVERED = ("delivered", None, 1)
@@ -20,6 +21,17 @@ def born(worker: Worker, delivery: NewDelivery, event: NewEvent) -> Claimed:
     """Return a delivery as ingest hands it over."""
     job = a_job(delivery.integration_id, lease=worker.queue.born_lease, identifier=delivery.id)
     return replace(job, event_id=event.id, event=event.event)
+
+
+async def stored_for(worker: Worker, store: Store, count: int, to: str = "crm") -> list[Claimed]:
+    """Store deliveries leased to a worker, as another process does, and return what it is told."""
+    jobs = []
+    for number in range(count):
+        event = an_event("handed", number=number)
+        delivery = replace(a_delivery(event, to, leased=True), holder=worker.queue.born_lease)
+        await store.queue.append([event], [delivery], revision=REVISION)
+        jobs.append(born(worker, delivery, event))
+    return jobs
 
 
 async def until(claim: Callable[[], bool]) -> None:

@@ -35,12 +35,17 @@ class Watched(PostgresQueue):
         self.calls: Counter[str] = Counter()
         self.away: set[str] = set()
         self.claimed: list[tuple[Lane, int]] = []
+        self.claims_made = asyncio.Event()
+        self.answers = asyncio.Event()  # cleared: what claims bring is kept back
+        self.answers.set()
         self._called = asyncio.Condition()
 
     async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
         """Remember how many each lane asked for and got."""
         await self._count("claim")
         jobs = await super().claim(lanes, most_bytes=most_bytes)
+        self.claims_made.set()
+        await self.answers.wait()
         got = Counter(job.integration_id for job in jobs)
         self.claimed += [(lane, got[lane.integration_id]) for lane in lanes]
         return jobs

@@ -40,6 +40,7 @@ def serve(
     ] = 1,
     worker_process: Annotated[bool, typer.Option("--worker-process", hidden=True)] = False,
     metrics_file: Annotated[Path | None, typer.Option("--metrics-file", hidden=True)] = None,
+    peer_socket: Annotated[Path | None, typer.Option("--peer-socket", hidden=True)] = None,
 ) -> None:
     """Run the API and, unless told otherwise, the delivery engine."""
     from hookline.server.server import listener  # noqa: PLC0415
@@ -57,7 +58,15 @@ def serve(
         shared=worker_process,
     )
     with taken:
-        run = _Run(settings, start_secrets(settings), taken, engine, worker_process, metrics_file)
+        run = _Run(
+            settings,
+            start_secrets(settings),
+            taken,
+            engine,
+            worker_process,
+            metrics_file,
+            peer_socket,
+        )
         if processes > 1:
             sys.exit(run_until_stopped(lambda stopping: _serve_many(run, processes, stopping)))
         sys.exit(run_until_stopped(lambda stopping: _serve(run, stopping)))
@@ -126,7 +135,11 @@ def _application(run: "_Run", tracing: "Tracing | None") -> "FastAPI":
 
     return create_app(
         lambda: open_runtime(
-            run.settings, engine=run.engine, metrics_file=run.metrics_file, tracing=tracing
+            run.settings,
+            engine=run.engine,
+            metrics_file=run.metrics_file,
+            peer_socket=run.peer_socket,
+            tracing=tracing,
         ),
         cors_origins=run.settings.cors_origins,
         tracing=tracing,
@@ -233,6 +246,7 @@ class _Run:
     engine: bool
     worker_process: bool
     metrics_file: Path | None  # of a worker process: where it leaves its numbers
+    peer_socket: Path | None  # and where the others hand it deliveries
 
     def facts(self) -> list[tuple[str, str]]:
         """List what a person needs first; the admin key only on the start that made it."""

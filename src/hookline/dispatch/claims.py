@@ -5,7 +5,7 @@ Notifications only make it sooner: an engine that hears none finds everything at
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,14 @@ class Claim:
 _NOTHING = Claim((), 0.0, ())
 
 
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A claim that was sent; `taken` is set once what it brought is in its lanes."""
+
+    lanes: frozenset[str]
+    taken: asyncio.Event
+
+
 class Claims:
     """Asks the queue for the lanes of a process; `poll_interval` is seconds."""
 
@@ -47,6 +55,7 @@ class Claims:
         self._poll_interval = poll_interval
         self._next_poll = 0.0
         self._earliest_poll = 0.0
+        self._under_way: _UnderWay | None = None
 
     def poll_soon(self) -> None:
         """Have the next poll come soon: polls may take a small part of the time."""
@@ -66,7 +75,7 @@ class Claims:
     async def claim(self) -> Claim | None:
         """Lease what lanes have room for; None where no lane wants anything now.
 
-        What came with it is to be started before `refund` is called.
+        What came with it is to be started before `taken` is called, and `refund` after that.
         """
         wanted, most_bytes = self._lanes.schedule.claimable(), self._lanes.bytes_to_claim
         if await self._take_over():
@@ -75,6 +84,8 @@ class Claims:
             return None
         asked = await self._acquire(wanted)
         asked_at = self._lanes.schedule.moment()
+        lanes = frozenset(lane.integration_id for lane in asked)
+        self._under_way = _UnderWay(lanes, asyncio.Event())
         jobs = await self._queue.claim(asked, most_bytes=most_bytes) if asked else []
         try:
             await self._deliverer.follow(jobs)
@@ -83,6 +94,17 @@ class Claims:
             raise
         self._lanes.schedule.claimed(asked, jobs, asked_at, most_bytes=most_bytes)
         return Claim(asked, asked_at, jobs)
+
+    def taken(self) -> None:
+        """Note that what the last claim brought is in its lanes, or that it brought nothing."""
+        if self._under_way is not None:
+            self._under_way.taken.set()
+            self._under_way = None
+
+    async def until_taken(self, lanes: Collection[str]) -> None:
+        """Wait for the claim that is under way, if it is for any of these lanes."""
+        if self._under_way is not None and not self._under_way.lanes.isdisjoint(lanes):
+            await self._under_way.taken.wait()
 
     async def refund(self, claim: Claim) -> None:
         """Refund the tokens of rate-limited lanes that had less to send."""

@@ -91,6 +91,34 @@ class Engine:
         if any(map(self._lanes.schedule.wants_more, {job.integration_id for job in jobs})):
             self._wake.set()
 
+    async def take_handed(self, jobs: Sequence[Claimed], leased_at: float) -> list[str]:
+        """Run deliveries that another process stored leased to this one, oldest first.
+
+        Returns the lanes that cannot take them: what is theirs is released, and waits in its place.
+        What a claim that is under way leased before they were stored goes first.
+        """
+        await self._claims.until_taken({job.integration_id for job in jobs})
+        try:
+            await self._deliverer.follow(jobs)
+            known = True
+        except Exception:  # noqa: BLE001 - they are leased to us, and nobody else would release them
+            _LOG.exception("engine.handed_unknown", deliveries=len(jobs))
+            known = False
+        kept: list[Claimed] = []
+        refused: list[Claimed] = []
+        for job in jobs:
+            lane, size = job.integration_id, len(job.event.payload)
+            may = known and not self._stopping
+            if may and self._lanes.reserve_handed(lane, size, stored_after=leased_at):
+                kept.append(job)
+            else:  # and so is all that comes behind it in its lane
+                self._lanes.releasing(lane)
+                refused.append(job)
+        self.take(kept, leased_at)
+        if refused:
+            self._start_slot(self._release_later(refused))
+        return list({job.integration_id for job in refused})
+
     def release(self, jobs: Sequence[Claimed]) -> None:
         """Release leases of deliveries that have not started and are no longer to, unused."""
         if not jobs:
@@ -156,11 +184,14 @@ class Engine:
         # Outcomes go first: a claim could take deliveries whose leases ran out while they waited
         # to be written, and have them attempted again.
         while not self._stopping and not self._recorder.stuck:
-            claim = await self._claims.claim()
-            if claim is None:
-                return
-            at = claim.asked_at
-            self.take([job for job in claim.jobs if not self._leases.adopt(job, at)], at)
+            try:
+                claim = await self._claims.claim()
+                if claim is None:
+                    return
+                at = claim.asked_at
+                self.take([job for job in claim.jobs if not self._leases.adopt(job, at)], at)
+            finally:
+                self._claims.taken()
             await self._claims.refund(claim)
 
     async def _until_next_work(self) -> float:

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from hookline.dispatch.backpressure import Backpressure, Demand
 from hookline.dispatch.batching import Batcher
+from hookline.dispatch.hand_over import HandOver
 from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.observer import NoObserver, Observer, Receipt
 from hookline.domain.access import Tenant
@@ -67,8 +68,8 @@ class Ingest:
     `lanes` is None in a process that has no engine. `start` is handed the deliveries that were born
     leased to this process, and when their leases were asked for by the lanes' clock; `wake` is
     called when others wait in the database for this process, and `announce` when some wait for
-    another. `backpressure` says how much may wait. With `tracing`, deliveries continue the trace of
-    the request that brought their event.
+    another, unless `hand_over` hands those to it. `backpressure` says how much may wait.
+    With `tracing`, deliveries continue the trace of the request that brought their event.
     """
 
     def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
@@ -81,6 +82,7 @@ class Ingest:
         start: Callable[[Sequence[Claimed], float], None],
         wake: Callable[[], None],
         announce: Callable[[Collection[str]], None],
+        hand_over: HandOver | None = None,
         backpressure: Backpressure | None = None,
         unknown_types: UnknownTypes | None = None,
         filtered: FilteredEvents | None = None,
@@ -94,6 +96,7 @@ class Ingest:
         self._start = start
         self._wake = wake
         self._announce = announce
+        self._hand_over = hand_over
         self._backpressure = backpressure or Backpressure.none()
         self._unknown_types = unknown_types
         self._filtered = filtered
@@ -188,21 +191,29 @@ class Ingest:
                 for offer in offers
             ]
             planned: dict[UUID, _Planned] = {}
+            pairs = zip(offers, matches, strict=True)
+            sizes = [(len(offer.event.payload), len(match.wanted)) for offer, match in pairs]
+            small = self._hand_over is not None and self._hand_over.takes(sizes)
+            hand_over = self._hand_over if small else None
             for digest, offer, match in zip(digests, offers, matches, strict=True):
                 if digest not in planned and not _is_stale(offer, revision):
-                    planned[digest] = self._plan(offer.event, match, digest)
+                    planned[digest] = self._plan(offer.event, match, digest, hand_over)
             if not planned:
                 return [Stale(revision)] * len(offers)
             asked_at = self._lanes.clock() if self._lanes is not None else 0.0
             result = await self._append(planned, revision)
             if isinstance(result, Appended):
-                self._hand_over(planned.values(), result, revision, asked_at)
+                handed = self._start_born(planned.values(), result, revision, asked_at)
+                if hand_over is not None and handed:
+                    await hand_over.hand_over(handed, asked_at)
                 self._count_filtered(planned.values(), result)
                 return _answers(digests, offers, planned, result, revision)
             await self._subscriptions.catch_up(beyond=revision)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
 
-    def _plan(self, event: Event, match: Match, digest: UUID) -> _Planned:
+    def _plan(
+        self, event: Event, match: Match, digest: UUID, hand_over: HandOver | None
+    ) -> _Planned:
         """Reserve places for the deliveries of a matched event that can start at once."""
         event_id = new_uuid()
         size = len(event.payload)
@@ -210,6 +221,10 @@ class Ingest:
         deliveries = []
         for subscription in match.wanted:
             policy = self._subscriptions.policy_of(subscription, event.type)
+            leased = lanes is not None and lanes.reserve(subscription.integration_id, size)
+            holder = None
+            if not leased and hand_over is not None:
+                holder = hand_over.holder_of(subscription.integration_id)
             deliveries.append(
                 NewDelivery(
                     id=new_uuid(),
@@ -217,12 +232,13 @@ class Ingest:
                     integration_id=subscription.integration_id,
                     event_type=event.type,
                     ordering=event.subject if subscription.ordered else None,
-                    leased=lanes is not None and lanes.reserve(subscription.integration_id, size),
+                    leased=leased or holder is not None,
                     max_age=policy.max_age,
                     replacement_key=replacement_key(event.type, event.subject)
                     if policy.keep_latest
                     else None,
                     omit=subscription.omit,
+                    holder=holder,
                 )
             )
         stored = NewEvent(event_id, event, digest, match.skipped)
@@ -243,11 +259,15 @@ class Ingest:
             if not isinstance(result, Appended):
                 self._free_places(planned.values())
 
-    def _hand_over(
+    def _start_born(
         self, planned: Iterable[_Planned], result: Appended, revision: int, asked_at: float
-    ) -> None:
-        """Start what was born leased, and announce what waits in the database."""
+    ) -> dict[int, list[Claimed]]:
+        """Start what was born leased, and announce what waits in the database.
+
+        Returns what other processes hold, by their leases.
+        """
         started: list[Claimed] = []
+        handed: dict[int, list[Claimed]] = {}
         unused: list[_Planned] = []
         waiting = False
         elsewhere: set[str] = set()
@@ -257,10 +277,13 @@ class Ingest:
                 continue
             for delivery in each.deliveries:
                 if delivery.leased and delivery.integration_id not in result.behind:
-                    started.append(self._claimed(delivery, each.stored.event, revision))
+                    job = self._claimed(delivery, each.stored.event, revision)
+                    if delivery.holder is None:
+                        started.append(job)
+                    else:
+                        handed.setdefault(delivery.holder, []).append(job)
                     continue
-                if delivery.leased:
-                    self._free_place(delivery, each.stored)
+                self._free_place(delivery, each.stored)
                 if self._lanes is None or self._lanes.is_elsewhere(delivery.integration_id):
                     elsewhere.add(delivery.integration_id)
                 else:
@@ -272,6 +295,7 @@ class Ingest:
             self._wake()
         if elsewhere:
             self._announce(elsewhere)
+        return handed
 
     def _count_filtered(self, planned: Iterable[_Planned], result: Appended) -> None:
         if self._filtered is not None:
@@ -282,11 +306,11 @@ class Ingest:
     def _free_places(self, planned: Iterable[_Planned]) -> None:
         for each in planned:
             for delivery in each.deliveries:
-                if delivery.leased:
-                    self._free_place(delivery, each.stored)
+                self._free_place(delivery, each.stored)
 
     def _free_place(self, delivery: NewDelivery, stored: NewEvent) -> None:
-        if self._lanes is not None:
+        """Give up the place that was reserved for a delivery, if there is one."""
+        if self._lanes is not None and delivery.leased and delivery.holder is None:
             self._lanes.drop_reserved(delivery.integration_id, len(stored.event.payload))
             if self._lanes.schedule.wants_more(delivery.integration_id):
                 self._wake()
@@ -294,7 +318,7 @@ class Ingest:
     def _claimed(self, delivery: NewDelivery, event: Event, revision: int) -> Claimed:
         return Claimed(
             id=delivery.id,
-            lease=self._born_lease,
+            lease=delivery.holder or self._born_lease,
             event_id=delivery.event_id,
             integration_id=delivery.integration_id,
             attempts=0,

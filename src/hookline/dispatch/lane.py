@@ -31,6 +31,13 @@ class LaneRules(msgspec.Struct, frozen=True, gc=False):
     keeps_latest: bool = False
     elsewhere: bool = False
     term: int = 0
+    place: int = 0  # of the engine that has it, among those that share the database
+
+    @property
+    def direct(self) -> bool:
+        """Whether new deliveries may be born leased: memory knows all that holds them back."""
+        held_back = self.ordered or self.paused or self.keeps_latest
+        return not held_back and self.rate_limit is None
 
     def capacity(self, allowed: int) -> int:
         """How many leased deliveries it may have ahead at most, of which `allowed` in flight."""
@@ -51,6 +58,8 @@ class LaneState:
     bytes_held: int = 0
     reserved: int = 0  # places of deliveries that are being leased
     releasing: int = 0  # leases of it that are being released
+    released_at: float = -1.0  # when the last of them began to be, or was
+    not_handed_until: float = 0.0  # another engine's lane: when that may have room for it again
     in_flight: int = 0
     at_hand: deque[Claimed] = field(default_factory=deque)
     due_at: float | None = None  # when the database may have work for it; None: nothing known

@@ -14,6 +14,8 @@ from hookline.dispatch.lane_schedule import Capacity, LaneSchedule
 from hookline.domain.access import Tenant
 from hookline.queue.port import Claimed
 
+_NO_ROOM = 0.2  # seconds until a lane of another engine's is tried again that had no room
+
 
 @dataclass(slots=True)
 class Lanes:
@@ -64,18 +66,37 @@ class Lanes:
         the latest alone, or is paused, always goes through the database, which knows more.
         """
         lane = self.schedule.lane(integration_id)
-        rules = lane.rules
-        if rules.ordered or rules.paused or rules.rate_limit is not None or rules.keeps_latest:
+        if lane.due_at is not None and lane.due_at <= self.clock():
             return False
-        if not lane.is_ready():
+        return self._reserve(lane, size)
+
+    def reserve_handed(self, integration_id: str, size: int, stored_after: float) -> bool:
+        """Hold a place for a delivery that another process stored leased to this one.
+
+        The database found nothing due in its lane when it was stored, later than `stored_after`;
+        what this process has released since then goes first.
+        """
+        lane = self.schedule.lane(integration_id)
+        return lane.released_at < stored_after and self._reserve(lane, size)
+
+    def _reserve(self, lane: LaneState, size: int) -> bool:
+        if not lane.rules.direct or not lane.is_ready():
             return False
         self._capacity.mark(lane, self.clock)
-        if not self._capacity.fits(lane, size):
-            return False
-        if lane.releasing or (lane.due_at is not None and lane.due_at <= self.clock()):
+        if lane.releasing or not self._capacity.fits(lane, size):
             return False
         self._capacity.hold(lane, size)
         return True
+
+    def engine_of(self, integration_id: str) -> int | None:
+        """Return the place of the engine that new deliveries may be handed to, if it is another."""
+        lane = self.schedule.lane(integration_id)
+        may = lane.rules.elsewhere and lane.rules.direct and lane.not_handed_until <= self.clock()
+        return lane.rules.place if may else None
+
+    def not_handed(self, integration_id: str) -> None:
+        """Note that another engine had no room in its lane: for a moment nothing is handed over."""
+        self.schedule.lane(integration_id).not_handed_until = self.clock() + _NO_ROOM
 
     def admit(self, job: Claimed) -> Claimed | None:
         """Take a leased delivery that is held, behind what is at hand; return what starts now."""
@@ -199,11 +220,15 @@ class Lanes:
 
     def releasing(self, integration_id: str) -> None:
         """Note that a lease is being released: until it is, nothing may overtake the delivery."""
-        self._lanes[integration_id].releasing += 1
+        lane = self.schedule.lane(integration_id)
+        lane.releasing += 1
+        lane.released_at = self.clock()
 
     def released(self, integration_id: str) -> None:
         """Note that a lease was released: the delivery waits in the database again."""
-        self._lanes[integration_id].releasing -= 1
+        lane = self._lanes[integration_id]
+        lane.releasing -= 1
+        lane.released_at = self.clock()
         self.schedule.expect(integration_id)
 
     def drop(self, integration_id: str, size: int) -> None:

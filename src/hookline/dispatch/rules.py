@@ -64,10 +64,13 @@ class LaneAssignment:
                 return 0
             self._from = 0.0
             self._term += 1
-        return self._term if self._weighs_most(integration_id) else 0
+        return self._term if self.place_of(integration_id) == self._mine else 0
 
-    def _weighs_most(self, integration_id: str) -> bool:
-        return self._mine == max(self._places, key=lambda place: _weight(place, integration_id))
+    def place_of(self, integration_id: str) -> int:
+        """Return the place of the engine that has a lane once all have noticed one another."""
+        if len(self._places) <= 1:
+            return self._mine
+        return max(self._places, key=lambda place: _weight(place, integration_id))
 
 
 def _weight(place: int, integration_id: str) -> bytes:
@@ -130,4 +133,5 @@ class IntegrationRules:
             keeps_latest=known.keeps_latest,
             elsewhere=not term,
             term=term,
+            place=self._assignment.place_of(integration_id),
         )

@@ -27,7 +27,10 @@ class NewEvent(msgspec.Struct, frozen=True, gc=False):
 
 
 class NewDelivery(msgspec.Struct, frozen=True, gc=False):
-    """A delivery to store with its event; `leased` ones are born held by the caller."""
+    """A delivery to store with its event.
+
+    `leased` ones are born held by the caller or, with a `holder`, under another process's lease.
+    """
 
     id: UUID
     event_id: UUID
@@ -38,6 +41,7 @@ class NewDelivery(msgspec.Struct, frozen=True, gc=False):
     max_age: float | None = None  # seconds after which it is not worth sending any more
     replacement_key: UUID | None = None  # newer ones of its integration with the same replace it
     omit: tuple[str, ...] | None = None  # paths that its copy leaves out
+    holder: int | None = None  # the `born_lease` of the process that is to hold it
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):

@@ -39,7 +39,6 @@ from hookline.queue.rows import (
     claimed_row,
     counted,
     ending_of_lost,
-    flags,
     lists,
     optional,
     optional_texts,
@@ -127,10 +126,14 @@ class PostgresQueue:
     async def append(
         self, events: Sequence[NewEvent], deliveries: Sequence[NewDelivery], *, revision: int
     ) -> Appended | StaleSnapshot:
-        """Store events with their deliveries; deliveries born leased carry `born_lease`."""
-        leased = [delivery.id for delivery in deliveries if delivery.leased]
+        """Store events with their deliveries, born under `born_lease` or their holder's."""
+        leases = [(d.holder or self.born_lease) if d.leased else None for d in deliveries]
+        leased: dict[int, list[UUID]] = {}
+        for delivery, lease in zip(deliveries, leases, strict=True):
+            if lease is not None:
+                leased.setdefault(lease, []).append(delivery.id)
         sizes = {e.id: len(e.event.payload) for e in events}
-        async with self._lost_claims.connection(self.born_lease, deliveries=leased) as connection:
+        async with self._lost_claims.connection(leased) as connection:
             row = await connection.fetchrow(
                 self._append,
                 revision,
@@ -146,13 +149,12 @@ class PostgresQueue:
                 plain(e.event.splice for e in events),
                 texts([e.skipped for e in events]),
                 self.lease_seconds,
-                self.born_lease,
                 plain(d.id for d in deliveries),
                 plain(d.event_id for d in deliveries),
                 texts([d.integration_id for d in deliveries]),
                 texts([d.event_type for d in deliveries]),
                 texts([d.ordering for d in deliveries]),
-                flags(d.leased for d in deliveries),
+                optional(leases),
                 plain(sizes[d.event_id] for d in deliveries),
                 optional([d.max_age for d in deliveries]),
                 optional([d.replacement_key for d in deliveries]),
@@ -203,7 +205,7 @@ class PostgresQueue:
         named = [lane.integration_id for lane in lanes]
         claimed: list[Claimed] = []
         lost: list[Settlement] = []
-        async with self._lost_claims.connection(lease, lanes=named) as connection:
+        async with self._lost_claims.connection({lease: ()}, lanes=named) as connection:
             for sql, ordered in ((self._claim, False), (self._claim_ordered, True)):
                 asked = [lane for lane in lanes if lane.ordered is ordered]
                 if not asked or most_bytes <= 0:

@@ -12,7 +12,7 @@ time to time whatever no clock in order explains is clamped unasked.
 
 import math
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -52,9 +52,9 @@ class LostClaims:
 
     @asynccontextmanager
     async def connection(
-        self, token: int, *, deliveries: Sequence[UUID] = (), lanes: Sequence[str] = ()
+        self, leases: Mapping[int, Sequence[UUID]], *, lanes: Sequence[str] = ()
     ) -> AsyncIterator[Any]:  # asyncpg ships no types
-        """Give a connection to lease these deliveries on, or any of these lanes.
+        """Give a connection to lease deliveries on: those of each token, or any of these lanes.
 
         An answer that came counts as lost where the connection then breaks at its return
         to the pool: that, too, is raised to whoever leases.
@@ -67,7 +67,8 @@ class LostClaims:
         except _ANSWER_LOST:
             if sent:
                 until = time.monotonic() + self._lease_seconds
-                self._noted = [*self._noted, _Lease(token, deliveries, lanes, until)][-_MOST:]
+                lost = [_Lease(token, ids, lanes, until) for token, ids in leases.items()]
+                self._noted = [*self._noted, *lost][-_MOST:]
             raise
 
     async def release(self) -> None:

@@ -125,11 +125,6 @@ def plain(values: Iterable[UUID | int | float]) -> str:
     return f"{{{','.join(map(str, values))}}}"
 
 
-def flags(values: Iterable[bool]) -> str:
-    """Return the array of booleans."""
-    return f"{{{','.join('t' if value else 'f' for value in values)}}}"
-
-
 def texts(values: Sequence[str | None]) -> str:
     """Return the array of texts, each quoted; None is NULL."""
     if None in values:

@@ -33,6 +33,7 @@ _AFTER_GRACE = 5.0  # seconds beyond SHUTDOWN_GRACE before a worker that does no
 _PREFIX = "HOOKLINE_"  # of settings, which are slow to import
 _START = 90.0  # seconds; a slow disk makes a new database cluster in 20
 _STOP = 60.0  # seconds, above what the service takes for its own stop
+_LONGEST_SOCKET = 100  # bytes of a Unix socket's path, of which systems take 103 at the least
 _LONGEST_LINE = 16 * 1024 * 1024  # bytes of what a process answers in one
 _ADDRESS = re.compile(rb"(http://\S+)/v1").search
 _LOG = get_logger(__name__)
@@ -47,6 +48,7 @@ class WorkerProcesses:
     environment: dict[str, str]
     grace: float
     metrics: Path  # a folder in which each keeps its numbers, for whichever is scraped
+    peers: Path | None  # a folder in which each has a socket, for deliveries of its lanes
 
     async def run(self, stopping: "Stopping", when_ready: Callable[[], None]) -> None:
         """Keep all workers running until the first signal; then have them drain, and end.
@@ -92,6 +94,7 @@ class WorkerProcesses:
             "hookline",
             *self.arguments,
             f"--metrics-file={self.metrics / str(number)}",
+            *self._peer_socket(number),
             stdin=PIPE,
             stdout=PIPE,
             env=self.environment,
@@ -111,6 +114,12 @@ class WorkerProcesses:
             if process.returncode is None:
                 process.kill()
             await output.aclose()
+
+    def _peer_socket(self, number: int) -> tuple[str, ...]:
+        if self.peers is None:
+            return ()
+        path = self.peers / f"{number}.peer"
+        return (f"--peer-socket={path}",) if len(bytes(path)) <= _LONGEST_SOCKET else ()
 
 
 @asynccontextmanager
@@ -134,7 +143,9 @@ async def worker_processes(
             else ("serve", "--worker-process", "--no-engine")
         )
         metrics = stack.enter_context(_private_folder())
-        yield WorkerProcesses(size, arguments, environment, settings.shutdown_grace, metrics)
+        peers = stack.enter_context(_private_folder()) if engine else None
+        grace = settings.shutdown_grace
+        yield WorkerProcesses(size, arguments, environment, grace, metrics, peers)
 
 
 class ServiceNotStarted(HooklineError):

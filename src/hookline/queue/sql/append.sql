@@ -2,9 +2,10 @@
 -- One row comes back: the current revision, and the ids of the events stored (none if it differs
 -- from $1). A digest whose event is older than $2, the duplicate window's edge, counts as new.
 -- Digests and subjects are inserted in order, so that two batches with the same ones cannot deadlock.
--- Positions follow the deliveries' own order. Nothing is born leased in the lanes that come back as
--- `behind`: something of theirs is due already, and goes first. Columns that no delivery of the batch
--- has a value for ($22 to $24) may be empty arrays, as may $25, which no event has where traces are off.
+-- Positions follow the deliveries' own order. $19 has the lease under which each is to be born, if any.
+-- Nothing is born leased in the lanes that come back as `behind`: something of theirs is due already,
+-- and goes first. Columns that no delivery of the batch
+-- has a value for ($21 to $23) may be empty arrays, as may $24, which no event has where traces are off.
 with current as (
     select value from revision
 ),
@@ -13,7 +14,7 @@ incoming as (
     from unnest(
         $3::text::uuid[], $4::text::uuid[], $5::text::text[], $6::text::text[],
         $7::text::text[], $8::text::text[], $9::text::bigint[], $10::bytea[], $11::text::int[],
-        $12::text::text[], $25::text::text[]
+        $12::text::text[], $24::text::text[]
     ) as event (
         id, digest, pbx, company, type, subject, time, payload, splice, skipped, traceparent
     )
@@ -40,18 +41,18 @@ stored as (
 delivery as (
     select *
     from unnest(
-        $15::text::uuid[], $16::text::uuid[], $17::text::text[], $18::text::text[],
-        $19::text::text[], $20::text::bool[], $21::text::int[], $22::text::float8[],
-        $23::text::uuid[], $24::text::text[]
+        $14::text::uuid[], $15::text::uuid[], $16::text::text[], $17::text::text[],
+        $18::text::text[], $19::text::bigint[], $20::text::int[], $21::text::float8[],
+        $22::text::uuid[], $23::text::text[]
     ) with ordinality as each (
-        id, event_id, integration_id, type, ordering, leased, payload_bytes, max_age,
+        id, event_id, integration_id, type, ordering, lease, payload_bytes, max_age,
         replacement_key, omit, place
     )
     where event_id in (select event_id from fresh)
 ),
 behind as (
     select lane.integration_id
-    from (select distinct integration_id from delivery where leased) as lane
+    from (select distinct integration_id from delivery where lease is not null) as lane
     cross join lateral (  -- one look into an index for each lane: `exists` may become a join with all
         select
         from pending
@@ -62,7 +63,8 @@ behind as (
     ) as due
 ),
 born as (
-    select *, leased and integration_id <> all(array(select integration_id from behind)) as held
+    select *,
+        lease is not null and integration_id <> all(array(select integration_id from behind)) as held
     from delivery
 ),
 queued as (
@@ -74,7 +76,7 @@ queued as (
         id, event_id, integration_id, type, ordering, payload_bytes, 0,
         case when held then 1 else 0 end,
         false, now(),
-        case when held then $14::bigint end,
+        case when held then born.lease end,
         case when held then now() + make_interval(secs => $13::float8) end,
         now() + make_interval(secs => max_age), replacement_key, omit::text[]
     from born

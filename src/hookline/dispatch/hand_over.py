@@ -1,0 +1,67 @@
+"""Which new deliveries are handed to other worker processes, and what becomes of the others."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from hookline.dispatch.lanes import Lanes
+from hookline.dispatch.peers import PeerGone, Peers
+from hookline.errors import Unavailable
+from hookline.logs import get_logger
+from hookline.queue.port import Claimed, Queue
+
+_MOST = 256  # deliveries of a batch up to which other processes are handed theirs
+_MOST_BYTES = 1024 * 1024  # of their payloads; claims are cheap for what is more
+_LOG = get_logger(__name__)
+
+
+class HandOver:
+    """Hands what ingest stores for lanes of other processes to these; `lanes` knows whose are."""
+
+    def __init__(
+        self,
+        peers: Peers,
+        lanes: Lanes,
+        queue: Queue,
+        *,
+        announce: Callable[[Collection[str]], None],
+    ) -> None:
+        self._peers = peers
+        self._lanes = lanes
+        self._queue = queue
+        self._announce = announce
+
+    @staticmethod
+    def takes(events: Iterable[tuple[int, int]]) -> bool:
+        """Whether a batch is handed over: all that it has for a lane, or nothing.
+
+        Events are the bytes of their payloads and how many deliveries they come to.
+        """
+        deliveries = total = 0
+        for size, copies in events:
+            deliveries += copies
+            total += size * copies
+        return deliveries <= _MOST and total <= _MOST_BYTES
+
+    def holder_of(self, integration_id: str) -> int | None:
+        """Return the lease of the process that a new delivery may be born leased to."""
+        place = self._lanes.engine_of(integration_id)
+        return None if place is None else self._peers.lease_of(place)
+
+    async def hand_over(self, held: Mapping[int, Sequence[Claimed]], asked_at: float) -> None:
+        """Have processes take what was stored leased to them, by their leases.
+
+        Returns when they have it. Whatever is accepted afterwards, by any process, comes behind.
+        `asked_at` is when the leases were asked for, by the monotonic clock.
+        """
+        await asyncio.gather(*(self._hand_to_one(jobs, asked_at) for jobs in held.values()))
+
+    async def _hand_to_one(self, jobs: Sequence[Claimed], asked_at: float) -> None:
+        try:
+            for integration_id in await self._peers.hand_over(jobs, asked_at):
+                self._lanes.not_handed(integration_id)
+        except PeerGone:
+            try:
+                await self._queue.release(jobs)
+            except Unavailable:
+                _LOG.warning("hand_over.release_failed", leases=len(jobs))  # their leases run out
+            self._announce({job.integration_id for job in jobs})

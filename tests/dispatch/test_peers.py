@@ -1,0 +1,144 @@
+"""Worker processes hand deliveries to one another over a socket."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from hookline.dispatch import peers
+from hookline.dispatch.peers import PeerGone, Peers, PeerServer
+from hookline.queue.port import Claimed
+from support.engine_steps import until
+from support.jobs import a_job
+
+LEASE, PLACE = 7, 3
+NOW = 12.5
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with TemporaryDirectory() as made:  # a short name: sockets have no room for long ones
+        yield Path(made)
+
+
+class Taker:
+    """Takes what comes, as an engine does."""
+
+    def __init__(self) -> None:
+        self.came: list[tuple[list[Claimed], float]] = []
+        self.full: list[str] = []
+        self.may = asyncio.Event()
+        self.may.set()
+
+    async def __call__(self, jobs: Sequence[Claimed], leased_at: float) -> list[str]:
+        await self.may.wait()
+        self.came.append((list(jobs), leased_at))
+        return self.full
+
+
+@pytest.fixture
+def taker() -> Taker:
+    return Taker()
+
+
+@pytest.fixture
+async def server(folder: Path, taker: Taker) -> AsyncIterator[PeerServer]:
+    opened = PeerServer(folder / "1.peer", LEASE, taker)
+    await opened.open()
+    opened.placed(PLACE)
+    yield opened
+    await opened.aclose()
+
+
+@asynccontextmanager
+async def connected(folder: Path) -> AsyncIterator[Peers]:
+    opened = Peers(folder / "0.peer")
+    await opened.look()
+    await until(lambda: opened.lease_of(PLACE) is not None)
+    try:
+        yield opened
+    finally:
+        await opened.aclose()
+
+
+@pytest.mark.usefixtures("server")
+async def test_what_is_handed_over_comes_whole_and_in_order(folder: Path, taker: Taker) -> None:
+    jobs = [a_job(lane, lease=LEASE) for lane in ("crm", "wallboard", "crm")]
+    async with connected(folder) as others:
+        assert others.lease_of(PLACE) == LEASE
+        assert others.lease_of(PLACE + 1) is None
+        assert await others.hand_over(jobs, NOW) == []
+        taker.full = ["crm"]
+        assert await others.hand_over(jobs[:1], NOW) == ["crm"]
+    assert taker.came == [(jobs, NOW), (jobs[:1], NOW)]
+
+
+async def test_a_process_that_stops_answers_what_it_has_and_takes_no_more(
+    server: PeerServer, folder: Path, taker: Taker
+) -> None:
+    taker.may.clear()
+    async with connected(folder) as others:
+        under_way = asyncio.create_task(others.hand_over([a_job("crm", lease=LEASE)], NOW))
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(server.aclose())
+        await until(lambda: others.lease_of(PLACE) is None)
+        taker.may.set()
+        assert await under_way == []
+        await closing
+        with pytest.raises(PeerGone):
+            await others.hand_over([a_job("crm", lease=LEASE)], NOW)
+    assert len(taker.came) == 1
+
+
+async def test_what_a_process_that_dies_has_not_answered_is_told_to_be_lost(folder: Path) -> None:
+    async def dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peers._write(writer, peers.Hello(PLACE, LEASE))
+        await peers._read(reader)
+        writer.transport.abort()
+
+    async with (
+        await asyncio.start_unix_server(dies, folder / "1.peer"),
+        connected(folder) as others,
+    ):
+        with pytest.raises(PeerGone):
+            await others.hand_over([a_job("crm", lease=LEASE)], NOW)
+        assert others.lease_of(PLACE) is None
+
+
+@pytest.mark.usefixtures("server")
+async def test_a_process_that_is_silent_gets_nothing_more_until_it_answers(
+    folder: Path, taker: Taker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peers, "_PATIENCE", 0.01)
+    taker.may.clear()
+    async with connected(folder) as others:
+        assert await others.hand_over([a_job("crm", lease=LEASE)], NOW) == []
+        assert others.lease_of(PLACE) is None
+        taker.may.set()
+        await until(lambda: others.lease_of(PLACE) == LEASE)
+    assert len(taker.came) == 1
+
+
+async def test_a_socket_that_a_dead_process_left_is_nobodys(folder: Path, taker: Taker) -> None:
+    dead = await asyncio.start_unix_server(lambda *_: None, folder / "1.peer")
+    dead.close()
+    assert (folder / "1.peer").exists()
+    others = Peers(folder / "0.peer")
+    await others.look()
+    again = PeerServer(folder / "1.peer", LEASE, taker)
+    await again.open()
+    again.placed(PLACE)
+    async with connected(folder) as found:
+        assert await found.hand_over([a_job("crm", lease=LEASE)], NOW) == []
+    await again.aclose()
+    await others.aclose()
+
+
+async def test_without_such_sockets_nobody_is_handed_anything(tmp_path: Path, taker: Taker) -> None:
+    nowhere = PeerServer(tmp_path / "missing" / "1.peer", LEASE, taker)
+    await nowhere.open()
+    nowhere.placed(PLACE)
+    await nowhere.aclose()
