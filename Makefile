@@ -139,7 +139,7 @@ endif
 	@$(call install,what the comparison runs,--require-hashes -r requirements/bench.txt)
 	@touch $@
 
-.venv/npm: .venv/dev openapi/package.json openapi/package-lock.json
+.venv/npm: .venv/dev .venv/node openapi/package.json openapi/package-lock.json
 	@$(call npm,openapi,$(INSTALL) 'the linter and the generators of the API description') ci --loglevel=http
 	@touch $@
 
