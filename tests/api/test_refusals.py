@@ -120,11 +120,26 @@ async def test_addresses_of_one_ipv6_network_are_held_back_together(asked: Asked
     assert waited[200] > 0
 
 
-async def test_pages_have_a_bound_of_their_own_and_probes_have_none(asked: Asked) -> None:
-    assert sum([await asked.waited(None, path="/console/") for _ in range(1_000)]) == 0
-    assert await asked.waited(None, path="/metrics") > 0
-    assert await asked.waited(None, path="/livez") == 0
+@pytest.mark.parametrize(
+    ("path", "at_once", "longest"),
+    [
+        ("/console/", 1_000, 30),
+        ("/v1/openapi.json", 1_000, 30),
+        ("/metrics", 50, 30),
+        ("/livez", 500, 0.5),
+        ("/readyz", 500, 0.5),
+    ],
+)
+async def test_what_takes_no_key_has_bounds_of_its_own(
+    asked: Asked, path: str, at_once: int, longest: float
+) -> None:
+    assert sum([await asked.waited(None, path=path) for _ in range(at_once)]) == 0
+    assert await asked.waited(None, path=path) > 0
+    assert await asked.waited(None, path=path, host="192.0.2.2") == 0
     assert await asked.waited(NotAuthenticated("no")) == 0
+    for _ in range(10_000):
+        await asked.waited(None, path=path, gone=True)
+    assert await asked.waited(None, path=path) == pytest.approx(longest, rel=0.01)
 
 
 async def test_nobody_waits_for_long_nor_for_clients_that_are_gone(asked: Asked) -> None:
