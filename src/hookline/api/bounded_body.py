@@ -23,6 +23,7 @@ from hookline.errors import MalformedBody, TooLarge, UnsupportedBody
 from hookline.integrations.fields import RequestDocument
 
 MOST_BYTES = 1024 * 1024  # an integration takes a few kilobytes
+_LARGE: Final = 8 * 1024  # bytes, above which parsing takes longer than other requests do
 _DEEPEST = 16  # an integration nests four levels
 _DEEPEST_WITH_EVENTS = 202  # the deepest event that settings allow, in a list in the body
 _JSON: Final = "application/json"
@@ -83,9 +84,14 @@ class JsonRoute(StrictRoute):
             key_id, spent = principal.key_id, _Spent()
             with services.bodies.of(key_id, cpu.rest_after(principal)) as held:
                 raw = await read_bounded(request, MOST_BYTES, held)
+                if len(raw) > _LARGE:
+                    await cpu.turn(principal)  # others of the tenant's were parsed meanwhile
                 token = _SPENT.set(spent)
                 try:
-                    told = _with_document(request, types, raw, spent, self.deepest)
+                    try:
+                        told = _with_document(request, types, raw, spent, self.deepest)
+                    finally:
+                        cpu.charge(principal, spent.seconds)
                     if refuses_body:
                         _refuse_fields(await told.json())
                     return await cpu.measured(principal, handle(told))

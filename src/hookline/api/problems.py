@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from math import ceil
 from typing import Any, get_args
@@ -198,6 +199,7 @@ def problem_of(error: HooklineError) -> Response:
     return problem(kind, str(error), headers=_headers(error, kind))
 
 
+@lru_cache(maxsize=64)  # floods of what is no request cost no more than they must
 def transport_problem(status: int, detail: str | None = None, reader: bytes = b"") -> bytes:
     """Return a whole HTTP/1.1 response, which ends the connection, for what is no request.
 

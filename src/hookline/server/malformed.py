@@ -80,6 +80,12 @@ def check_head(
         raise Refused(400, "Send one Host header; HTTP/1.1 asks for it.")
 
 
+def lines_of_head(data: bytes) -> int:
+    """Return how many lines a head has, or what came of it."""
+    end = data.find(b"\r\n\r\n")
+    return data.count(b"\n", 0, end if end >= 0 else len(data))
+
+
 def refusal_of(error: Exception, data: bytes) -> Refusal:
     """Return the answer to bytes that the parser refused, of which `data` came last."""
     if isinstance(error.__context__, Refused):

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from hookline.api.middleware import EXTENSION
 from hookline.api.problems import transport_problem
-from hookline.server.malformed import check_head, refusal_of
+from hookline.server.malformed import check_head, lines_of_head, refusal_of
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
@@ -140,6 +140,9 @@ class Connection(HttpToolsProtocol):
         size = len(data)
         if self.lingers or self._broken:
             self._drop(size)
+            return
+        if (self._in_head or not self._in_message) and lines_of_head(data) > _MOST_HEADERS:
+            self._refuse(431)  # before anything is made of them
             return
         while data:
             try:
@@ -324,6 +327,9 @@ class Connection(HttpToolsProtocol):
         allowed = self.among.allows_origin
         origin = next((value for name, value in headers if name == b"origin"), b"")
         self._socket.write(transport_problem(status, detail, origin if allowed(origin) else b""))
+        if begun and not self.busy:
+            begun["headers"] = ()  # thousands may have come
+            self.headers = _DROPPED
         self.finish()
 
 
