@@ -70,7 +70,7 @@ def main() -> None:
         search(seconds)
         return
     usual_events()
-    sys.exit(dearest_shapes())
+    sys.exit(costliest_shapes())
 
 
 def usual_events() -> None:
@@ -93,7 +93,7 @@ def usual_events() -> None:
         print(f"batch of {len(many)}, {name}: {each:.2f} µs per event")
 
 
-def dearest_shapes() -> str | None:
+def costliest_shapes() -> str | None:
     """Print what each shape costs; return what is wrong with it."""
     plain = statistics.median(steps_of(shapes(LARGE)["plain"])[0] for _ in range(ROUNDS))
     costs = {name: steps_of(raw) for name, raw in shapes(LARGE).items()}

@@ -24,7 +24,7 @@ from shapes import shapes
 _PAUSE: Final = 0.05  # seconds after a refusal
 _HELD_BACK: Final = 16 * 1024 * 1024  # bytes of a batch whose last one never comes
 _PART: Final = b" " * 65_536
-_DEAR: Final = 1_000_000  # bytes
+_EXPENSIVE: Final = 1_000_000  # bytes
 _FIRST: Final = 5 * 10**11  # the number of its first event: nobody else's
 _SEARCHES: Final = ("status=failed", "status=pending", "type=call:completed", "limit=200")
 
@@ -169,7 +169,7 @@ class Attacker:
 
     def __init__(self) -> None:
         self._attack: Attack | None = None
-        self._expensive = list(shapes(_DEAR).values())
+        self._expensive = list(shapes(_EXPENSIVE).values())
         self._silent: asyncio.DatagramTransport | None = None
 
     async def listen(self) -> Json:

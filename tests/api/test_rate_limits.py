@@ -62,7 +62,7 @@ async def bounded(services: Services, clock: Clock) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-def dear_matching(monkeypatch: pytest.MonkeyPatch) -> None:
+def expensive_matching(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ingest, "thread_time", count().__next__)  # a second for each step
     monkeypatch.setattr(ingest, "_COPY", 0.01)  # seconds for a byte
 
@@ -172,7 +172,7 @@ async def test_the_time_that_a_requests_body_takes_counts_as_requests(
         ({}, 3),
     ],
 )
-@pytest.mark.usefixtures("dear_matching")
+@pytest.mark.usefixtures("expensive_matching")
 async def test_what_filters_and_copies_of_an_event_take_counts_as_events(
     api: Api, bounded: Api, keys: Keys, chosen: Json, accepted: int
 ) -> None:

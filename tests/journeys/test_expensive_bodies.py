@@ -33,7 +33,7 @@ async def senders(together: Services) -> tuple[Service, Sender, Sender]:
     return service, await a_sender(together, ATTACKER), await a_sender(together, OTHER)
 
 
-async def test_others_are_answered_while_a_dear_batch_is_parsed(
+async def test_others_are_answered_while_an_expensive_batch_is_parsed(
     senders: tuple[Service, Sender, Sender],
 ) -> None:
     service, attacker, other = senders
@@ -46,7 +46,7 @@ async def test_others_are_answered_while_a_dear_batch_is_parsed(
     assert await attack == 202
 
 
-async def test_others_are_answered_while_many_dear_events_are_parsed(
+async def test_others_are_answered_while_many_expensive_events_are_parsed(
     senders: tuple[Service, Sender, Sender],
 ) -> None:
     service, attacker, other = senders
