@@ -12,6 +12,7 @@ import fcntl
 import os
 import secrets
 import tempfile
+import threading
 from pathlib import Path
 
 from hookline.db.embedded import programs
@@ -48,6 +49,7 @@ grant pg_monitor, pg_checkpoint to {role};
 create database {database} owner {role};
 
 """
+_BETWEEN_S = 0.05  # seconds that others have the processor between two clusters
 _LOG = get_logger(__name__)
 
 
@@ -90,9 +92,14 @@ def check(home: Home, binaries: Binaries) -> None:
         )
 
 
-def remove_abandoned(system_dir: Path) -> None:
-    """Remove what no data directory can ever name again; what cannot be removed is logged."""
+def remove_abandoned(system_dir: Path, stopping: threading.Event | None = None) -> None:
+    """Remove what no data directory can ever name again; what cannot be removed is logged.
+
+    With `stopping`, it ends soon after that is set, and leaves others time between two clusters.
+    """
     for cluster in sorted(system_dir.glob("cluster-*")):
+        if stopping is not None and stopping.wait(_BETWEEN_S):
+            return
         try:
             if _is_abandoned(cluster):
                 _remove_abandoned(cluster)

@@ -1,6 +1,7 @@
 """Owns a data directory's Postgres: prepares, starts, starts again when it dies, stops."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -69,6 +70,8 @@ class EmbeddedPostgres:
             keeper = Tasks(essential=True)
             keeper.start(self._keep_running(recipe), "embedded-postgres")
             undo.push_async_callback(keeper.aclose)
+            if is_root():
+                self._start_sweep(undo)
             self._undo = undo.pop_all()
         log.info("embedded_postgres.started", pid=pid, took_ms=took_ms)
         return dsn
@@ -87,8 +90,6 @@ class EmbeddedPostgres:
         place, identity = home.settle(place, self._system_dir)
         if place.root != place.control_dir:
             home.write_owner(place.root, place.data_dir)
-        if is_root():
-            await asyncio.to_thread(cluster.remove_abandoned, self._system_dir)
         installed = await asyncio.to_thread(programs.reachable, identity, self._system_dir)
         if not place.data.exists():
             log.info("embedded_postgres.making", directory=str(place.root), uid=identity.uid)
@@ -103,6 +104,15 @@ class EmbeddedPostgres:
             sockets=sockets,
             settings=self._settings,
         )
+
+    def _start_sweep(self, undo: AsyncExitStack) -> None:
+        """Remove what others left; there may be hundreds, so nobody waits for it."""
+        stopping = threading.Event()
+        sweep = Tasks()
+        work = asyncio.to_thread(cluster.remove_abandoned, self._system_dir, stopping)
+        sweep.start(work, "embedded-postgres-sweep")
+        undo.push_async_callback(sweep.aclose)
+        undo.callback(stopping.set)
 
     async def _keep_running(self, recipe: Recipe) -> None:
         """Start the server again whenever it ends, until this task is cancelled."""
