@@ -185,7 +185,7 @@ async def test_more_headers_than_anybody_sends_are_refused() -> None:
         many = await answers(dial, posted(b"{}", LAST, *[b"a: b"] * 129))
         unended = await answers(dial, b"POST / HTTP/1.1\r\n" + b"a:\r\n" * 4_000)
         heads = [each for each in gc.get_objects() if isinstance(each, protocol.Connection)]
-        assert max(len(each.headers) for each in heads) <= 128, "what was refused is not kept"
+        assert max(len(each.headers or ()) for each in heads) <= 128, "what was refused is kept"
     assert [each[0][:3] for each in few + many + unended] == [b"202", b"431", b"431"]
 
 
