@@ -90,7 +90,7 @@ function Outcomes({ outcomes }: { outcomes: IntegrationOutcome[] }) {
         <Table.Tbody>
           {outcomes.map((outcome, index) => (
             <Table.Tr key={keyOf(outcome)}>
-              <Table.Td>
+              <Table.Td style={{ overflowWrap: "anywhere" }}>
                 <IntegrationName id={outcome.integrationId} />
                 {isRepeated(outcomes, index) && (
                   <Text size="sm" c="dimmed">
