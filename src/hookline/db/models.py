@@ -316,6 +316,8 @@ class Job(Base):
     cursor: Mapped[UUID]
     page_end: Mapped[UUID | None]  # of an erasure: the page that is to be looked at once more
     rate_limit: Mapped[float | None] = mapped_column(Double)  # deliveries a second
+    # Of a replay: how many of its lane's deliveries may wait until it adds no more.
+    most_waiting: Mapped[int] = mapped_column(Integer, server_default=text("50"))
     total: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     worked_on: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))
     delivered: Mapped[int] = mapped_column(BigInteger, server_default=text("0"))

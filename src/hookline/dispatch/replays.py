@@ -2,6 +2,9 @@
 
 A replayed delivery is a new one of the same event, with an id of its own. It is queued behind what
 waits, in the transaction that moves the job's cursor past it: never twice, whoever dies when.
+
+A live event of the same integration goes behind what was queued, so no more may wait than the lane
+gets through in some tenths of a second: more where a look finds it empty, less where it is stuck.
 """
 
 import time
@@ -29,13 +32,15 @@ from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscription, Subscriptions
 from hookline.queue.rows import texts
 
-MOST_WAITING: Final = 200  # deliveries of an integration that wait, until a replay adds no more
+MOST_WAITING: Final = 1_000  # deliveries of an integration, until a replay adds no more to them
+LEAST_WAITING: Final = 4  # the same, where the target takes none
 _LOOKED_AT = 500  # deliveries and events in one page
 _COUNTED = 2_000  # the same while they are only counted
 _COUNTED_FOR = 8.0  # seconds that a dry run counts; whoever asks waits for it
 _SLACK = timedelta(days=1)  # days are kept whole, so some hours more than the retention are there
 _BURST = 1.0  # seconds' worth of a job's rate that is queued at once
-_LOOK_AGAIN = 0.3  # seconds until a lane with too much waiting is looked at again
+_LOOK_AGAIN = 0.2  # seconds until a lane with something of a replay is looked at again
+WAITS: Final = "Waiting until less of the integration's deliveries wait."
 _QUEUE = text(statement("queue/replay"))
 
 
@@ -129,15 +134,17 @@ class Replays:
         due_in(job, 0.0)
 
     async def _queue(self, session: AsyncSession, job: Job, subscription: Subscription) -> None:
-        room = MOST_WAITING - await _waiting(session, subscription.integration_id)
+        room = room_for(job, await _waiting(session, subscription.integration_id))
         if job.rate_limit is not None:
             room = min(room, max(1, int(job.rate_limit * _BURST)))
         if room <= 0:
-            job.error = "Waiting until less of the integration's deliveries wait."
+            job.error = WAITS
             due_in(job, _LOOK_AGAIN)
             return
-        selected = _selected(subscription, asked_of(job), job)
-        page = await self._find(session, selected, job.cursor, subscription, _LOOKED_AT)
+        asked = asked_of(job)
+        selected = _selected(subscription, asked, job)
+        most = _LOOKED_AT if asked.missing else min(room, _LOOKED_AT)  # not all that is missed fits
+        page = await self._find(session, selected, job.cursor, subscription, most)
         page = page.cut(room)
         if page.candidates:
             await _insert(session, job, subscription, page)
@@ -261,6 +268,18 @@ def _selected(subscription: Subscription, wanted: WantedReplay, job: Job | None 
     )
 
 
+def room_for(job: Job, waiting: int) -> int:
+    """Return how many more may wait where so many do; how many in all follows how fast they go."""
+    if not waiting and job.worked_on:
+        job.most_waiting = min(MOST_WAITING, 2 * job.most_waiting)
+    room = job.most_waiting - waiting
+    if room >= max(1, job.most_waiting // 4):
+        return room
+    if job.error == WAITS:  # for the second time
+        job.most_waiting = max(LEAST_WAITING, job.most_waiting // 2)
+    return 0
+
+
 async def _waiting(session: AsyncSession, integration_id: str) -> int:
     """Count what waits of a lane, up to what keeps a replay from adding to it."""
     table = PendingDelivery
@@ -278,6 +297,8 @@ async def _insert(session: AsyncSession, job: Job, subscription: Subscription, p
         {
             "ids": [new_uuid() for _ in chosen],
             "event_ids": [each.event_id for each in chosen],
+            "first": min(each.event_id for each in chosen),
+            "last": max(each.event_id for each in chosen),
             "types": [each.type for each in chosen],
             "orderings": [each.subject if subscription.ordered else None for each in chosen],
             "sizes": [each.payload_bytes for each in chosen],

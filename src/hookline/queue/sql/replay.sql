@@ -4,6 +4,7 @@ with kept as (
     select id
     from events
     where id = any(cast(:event_ids as uuid[]))
+        and id >= cast(:first as uuid) and id <= cast(:last as uuid)  -- their days alone
     for key share
 ),
 incoming as (
