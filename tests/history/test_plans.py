@@ -120,6 +120,28 @@ async def test_lists_of_events_use_indexes(
     assert "Seq Scan on events" not in found, found
 
 
+@pytest.mark.parametrize(("principal", "column"), [(TENANT, "pbx"), (COMPANY, "company")])
+async def test_events_of_a_type_are_found_by_it_however_rare_it_is_there(
+    filled: asyncpg.Connection, principal: Principal, column: str
+) -> None:
+    """Another index would have all of a tenant's events read for a type that it never gets."""
+    for type_ in ("type-7", "type-8", "rare"):
+        query = statements.events(principal, WantedEvents(type=type_), IdRange(), 51)
+        found = await plan(filled, query)
+        assert f"_{column}_type_id_idx" in found, found
+        assert "_id_type_idx" not in found, found
+        assert f"{column} =" not in found, found  # it would keep the row from bounding the scan
+
+
+async def test_events_that_belong_to_somebody_else_are_none(filled: asyncpg.Connection) -> None:
+    for principal in (TENANT, COMPANY):
+        for wanted in (WantedEvents(pbx="pbx-8"), WantedEvents(company="company-8")):
+            query = statements.events(principal, wanted, IdRange(), 51)
+            dialect = postgresql.dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy's own
+            sql = query.compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+            assert await filled.fetch(str(sql)) == []
+
+
 async def test_single_events_and_deliveries_touch_one_partition(filled: asyncpg.Connection) -> None:
     for query in (
         statements.event(TENANT, LATEST),

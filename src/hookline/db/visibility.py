@@ -55,14 +55,15 @@ def events_seen_by(principal: Principal) -> ColumnElement[bool]:
         return false()
     if principal.pbx is not None:
         return AcceptedEvent.pbx == principal.pbx
-    assert principal.company is not None  # noqa: S101 - a manager has one or the other
-    return and_(
-        AcceptedEvent.company == principal.company,
-        or_(
-            AcceptedEvent.pbx.is_(None),
-            ~pbx_of_another(AcceptedEvent.pbx, principal.company),
-        ),
-    )
+    return and_(AcceptedEvent.company == principal.company, events_of_own_pbxs(principal))
+
+
+def events_of_own_pbxs(principal: Principal) -> ColumnElement[bool]:
+    """Return what `events_seen_by` says besides that an event is of the key's PBX or company."""
+    if principal.company is None:
+        return true()
+    pbx = AcceptedEvent.pbx
+    return or_(pbx.is_(None), ~pbx_of_another(pbx, principal.company))
 
 
 def pbx_of_another(pbx: SQLColumnExpression[str | None], company: str) -> ColumnElement[bool]:

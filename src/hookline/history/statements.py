@@ -4,7 +4,7 @@ A delivery moves from `pending` to `deliveries` and may move back; one statement
 reads both, so no delivery is missed or seen twice.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from sqlalchemy import (
     any_,
     case,
     cast,
+    false,
     func,
     literal,
     literal_column,
@@ -40,7 +41,12 @@ from hookline.db.queue_models import (
     FinishedDelivery,
     PendingDelivery,
 )
-from hookline.db.visibility import events_seen_by, integrations_seen_by, pbx_of_another
+from hookline.db.visibility import (
+    events_of_own_pbxs,
+    events_seen_by,
+    integrations_seen_by,
+    pbx_of_another,
+)
 from hookline.domain.access import Principal
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.history.ranges import ALWAYS, IdRange, Period, Row
@@ -74,9 +80,7 @@ class WantedDeliveries:
 def events(principal: Principal, wanted: WantedEvents, within: IdRange, limit: int) -> Row:
     """Select the newest events of a range of ids, without their payloads."""
     table = AcceptedEvent
-    query = select(table.id, table.pbx, table.company, table.type, table.subject, table.time).where(
-        events_seen_by(principal)
-    )
+    query = select(table.id, table.pbx, table.company, table.type, table.subject, table.time)
     if principal.company is not None and wanted.pbx is not None:
         query = query.where(~pbx_of_another(literal(wanted.pbx), principal.company))
     filters: dict[Any, str | None] = {
@@ -86,17 +90,30 @@ def events(principal: Principal, wanted: WantedEvents, within: IdRange, limit: i
         table.subject: wanted.subject,
     }
     asked = {column: value for column, value in filters.items() if value is not None}
-    for column, value in asked.items():
-        query = query.where(column == value)
     leading = (table.subject,) if wanted.subject is not None else (table.pbx, table.company)
     columns: list[_Column] = []
     columns += [column for column in leading if column in asked][:1]
     if wanted.type is not None and wanted.subject is None:
         columns.append(table.type)
-    if None not in {wanted.pbx or principal.pbx, wanted.company or principal.company}:
+    both = None not in {wanted.pbx or principal.pbx, wanted.company or principal.company}
+    if both and (principal.company is None or wanted.company is not None):
         columns = []  # either may be the rare one: the planner's choice
+    in_key = {str(column.key): asked[column] for column in columns}
+    for column, value in asked.items():
+        if column.key not in in_key:
+            query = query.where(column == value)
+    query = query.where(_seen(principal, in_key))
     key = [(column, literal(asked[column])) for column in columns]
     return _newest(query, table.id, key, within, limit)
+
+
+def _seen(principal: Principal, key: Mapping[str, str]) -> ColumnElement[bool]:
+    """Say what a key may see of events whose columns are compared with these values as a row."""
+    own = {"pbx": principal.pbx, "company": principal.company}
+    owner = next((column for column, value in own.items() if value is not None), None)
+    if owner is None or owner not in key:
+        return events_seen_by(principal)
+    return events_of_own_pbxs(principal) if key[owner] == own[owner] else false()
 
 
 def event(principal: Principal, event_id: UUID) -> Row:
@@ -152,6 +169,29 @@ def deliveries(
     ]
     all_of_them = union_all(*(select(page.subquery()) for page in pages)).subquery()
     return select(all_of_them).order_by(all_of_them.c.id.desc()).limit(limit)
+
+
+def recent_of(integrations: Sequence[str], everybodys: Row, limit: int) -> Row:
+    """Select those of these integrations among everybody's newest deliveries.
+
+    Each row has how many there were (`looked_at`) and the lowest id of them; without any other
+    column where none is of these integrations. Where these have a share of what is asked for, or
+    nobody has much of it, this costs less than a scan for each integration and day.
+    """
+    newest = everybodys.cte("newest")
+    ids = func.unnest(cast(list(integrations), ARRAY(Text))).table_valued("id").render_derived()
+    of_these = (
+        select(newest)
+        .where(newest.c.integration_id.in_(select(ids.c.id)))
+        .order_by(newest.c.id.desc())
+        .limit(limit)
+        .subquery()
+    )
+    lowest = select(newest.c.id).order_by(newest.c.id).limit(1).scalar_subquery()
+    counted = (
+        select(func.count().label("looked_at"), lowest.label("lowest")).select_from(newest)
+    ).subquery()
+    return select(counted, of_these).select_from(counted.outerjoin(of_these, true()))
 
 
 def pending(
@@ -278,7 +318,8 @@ def _newest(
 
     The key is compared and ordered by as a row, which no other index is good for: whatever the
     planner takes for rare or common, and statistics of a day that has just begun are wrong, it
-    reads nothing but the page.
+    reads nothing but the page. Its columns must not be compared by `=` besides: their order would
+    be that of any index that begins with one of them.
     """
     if not key or identifier.class_ is not PendingDelivery:  # which has no days to leave out
         query = query.where(*bounds(identifier, within))
