@@ -1,9 +1,10 @@
 """What happened to events and deliveries, read inside the caller's scope; nothing is written."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import RowMapping
@@ -17,7 +18,15 @@ from hookline.domain.ids import created_at
 from hookline.errors import NotFound
 from hookline.history import statements
 from hookline.history.explanations import read_attempts, read_outcomes
-from hookline.history.ranges import read_newest
+from hookline.history.ranges import (
+    MANY_SCANS,
+    IdRange,
+    Row,
+    kept_days,
+    newest_first,
+    read_newest,
+    read_range,
+)
 from hookline.history.schemas import (
     Attempt,
     Delivery,
@@ -25,6 +34,8 @@ from hookline.history.schemas import (
     IntegrationOutcome,
 )
 from hookline.history.statements import WantedDeliveries, WantedEvents
+
+_LOOKED_THROUGH = (500, 5_000)  # of everybody's newest deliveries, at first and then
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,19 +122,27 @@ class History:
             if among is not None and not among:
                 return []
             within = wanted.created.ids(before)
-            rows: Sequence[RowMapping] = []
+            rows: list[RowMapping] = []
             if not wanted.statuses or DeliveryStatus.PENDING in wanted.statuses:
-                query = statements.pending(among, wanted, within, limit)
-                rows = (await connection.execute(query)).mappings().all()
+                pending = partial(statements.pending, wanted=wanted)
+                rows, left = await _look_through(connection, among, pending, within, limit)
+                if left is not None:
+                    query = pending(among, within=left, limit=limit)
+                    rows += (await connection.execute(query)).mappings().all()
             if wanted.statuses != {DeliveryStatus.PENDING}:
-                rows = await read_newest(
-                    connection,
-                    within,
-                    limit,
-                    lambda days, most: statements.deliveries(among, wanted, days, most),
-                    known=rows,
-                    scans=len(among or ()),
-                )
+                finished = partial(statements.deliveries, wanted=wanted)
+                found, left = await _look_through(connection, among, finished, within, limit)
+                rows += found
+                if left is not None:
+                    rows = await read_newest(
+                        connection,
+                        left,
+                        limit,
+                        lambda days, most: finished(among, within=days, limit=most),
+                        known=rows,
+                        scans=len(among or ()),
+                    )
+            rows = sorted(rows, key=lambda row: row["id"], reverse=True)[:limit]
             return await _with_attempts(connection, rows)
 
     async def delivery(self, principal: Principal, delivery_id: UUID) -> Delivery:
@@ -154,6 +173,39 @@ class History:
                 yield await connection.execution_options(
                     isolation_level="REPEATABLE READ", postgresql_readonly=True
                 )
+
+
+async def _look_through(
+    connection: AsyncConnection,
+    among: Sequence[str] | None,
+    select: Callable[..., Row],
+    within: IdRange,
+    limit: int,
+) -> tuple[list[RowMapping], IdRange | None]:
+    """Look for many integrations' deliveries among everybody's newest, up to a bound.
+
+    Returns what was found, and the ids that are left to be looked at; None: it is the whole page.
+    A few integrations' deliveries are all left: each is found at once by its own.
+    """
+    found: list[RowMapping] = []
+    if among is None or len(among) <= MANY_SCANS:
+        return found, within
+    kept = await kept_days(connection)
+    for room in _LOOKED_THROUGH:
+        for days in newest_first(within, kept):
+            everybodys = select(None, within=days, limit=room)
+            query = statements.recent_of(among, everybodys, limit - len(found))
+            rows = await read_range(connection, query)
+            found += [row for row in rows if row["id"] is not None]
+            room -= rows[0]["looked_at"]  # noqa: PLW2901 - what is left of it
+            if len(found) >= limit:
+                return found, None
+            if room <= 0:
+                within = IdRange(within.low, rows[0]["lowest"])
+                break
+        else:
+            return found, None
+    return found, within
 
 
 async def _integrations(
