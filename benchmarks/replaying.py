@@ -35,7 +35,7 @@ from own_postgres import own_postgres
 _PORT = 18_081
 _REPLAYED, _OTHER = "000000000001", "000000000002"
 _AT_ONCE = 100_000  # events of one statement
-_QUIET = 20.0  # seconds of live events before the replay, and behind it
+_QUIET = 8.0  # seconds of live events before the replay, and behind it
 _KILLED_AT = 0.4
 _FILL = """
 with made as materialized (

@@ -1,6 +1,7 @@
 """Whether tables that have grown for a year are as fast as new ones, and what a day's drop costs.
 
     .venv/bin/python benchmarks/year.py [--days 365] [--rows 3000] [--today 200000] [--drops 20]
+    .venv/bin/python benchmarks/year.py --grown FOLDER
 
 Starts a Postgres of its own with two databases: one is new, in the other a partition of each day is
 filled with so many events, a delivery and an attempt of each, and today's with more. Rounds in both
@@ -10,6 +11,9 @@ first pages of events and deliveries. The least and the median of the rounds, in
 A row stands for itself where it is today's: what is appended, claimed and listed first lies in
 today's partitions. Of former days it is their number that could be felt, as no statement of these
 reads their rows: a year of ten million events a day has the same 365 partitions.
+
+With `--grown`, the grown one is what finding.py has filled and kept in this folder, of any size; no
+day of it is dropped.
 
 Then senders append without a pause while days are dropped, and the 99th percentile of their times
 over the drops is printed beside that of a while without any.
@@ -24,6 +28,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 
@@ -79,6 +84,7 @@ insert into integrations (
     id, sequence, pbx, company, company_vouched, name, enabled, type, url, events, version, revision
 )
 values ('i7', $1, 'pbx-7', 'company-7', true, 'one', true, 'WEBHOOK', '', '{}', 1, 1)
+on conflict do nothing
 """
 
 
@@ -243,6 +249,19 @@ async def prepared(dsn: str) -> AsyncIterator[asyncpg.Pool]:
         yield pool
 
 
+async def against(folder: Path) -> None:
+    """Compare a new database with one that is kept in a folder, as it is."""
+    settings = {"fsync": "off", "autovacuum": "off", "shared_buffers": "2GB"}
+    async with own_postgres(folder, **settings) as dsn, prepared(dsn) as pool:
+        await pool.execute("drop database if exists another")
+        await pool.execute("create database another")
+        size = await pool.fetchval("select pg_database_size(current_database())")
+        print(f"{size / 1e9:.1f} GB")
+        beside = dsn.replace("@/hookline?", "@/another?")
+        async with prepared(beside) as empty:
+            await compare(Store(beside, empty), Store(dsn, pool))
+
+
 async def main(days: int, rows: int, today: int, count: int) -> None:
     async with own_postgres() as dsn, prepared(dsn) as pool:
         await pool.execute("create database another")
@@ -261,5 +280,8 @@ if __name__ == "__main__":
     parser.add_argument("--rows", type=int, default=3_000)
     parser.add_argument("--today", type=int, default=200_000)
     parser.add_argument("--drops", type=int, default=20)
+    parser.add_argument("--grown", type=Path)
     asked = parser.parse_args()
+    if asked.grown is not None:
+        sys.exit(asyncio.run(against(asked.grown)))
     sys.exit(asyncio.run(main(asked.days, asked.rows, asked.today, asked.drops)))
