@@ -75,6 +75,15 @@ def test_an_operation_says_which_keys_it_takes(subtests: pytest.Subtests) -> Non
                 assert all(f"`{role}`" in operation["description"] for role in operation["x-roles"])
 
 
+def test_every_operation_may_refuse_a_parameter_that_it_does_not_have() -> None:
+    lacking = [
+        name
+        for name, operation in OPERATIONS.items()
+        if name not in WITHOUT_A_KEY and "422" not in operation["responses"]
+    ]
+    assert lacking == []
+
+
 def test_there_is_one_scheme_of_keys_so_that_clients_have_one_setter() -> None:
     schemes = DOCUMENT["components"]["securitySchemes"]
     assert [name for name, scheme in schemes.items() if scheme["type"] == "http"] == ["bearer"]

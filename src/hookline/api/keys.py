@@ -152,7 +152,7 @@ async def list_keys(  # noqa: PLR0913 - each is a parameter of the query
     return ApiKeyPage(items=[_shown(record) for record in shown], next=following)
 
 
-@router.get("/current", responses=failures())
+@router.get("/current", responses=failures(422))
 async def get_current_key(caller: AnyRole, services: ServicesDep) -> ApiKey:
     """Read what is known of the key that this request was sent with.
 
