@@ -17,9 +17,10 @@ from support.postgres_clients import connection
 from support.senders import minting
 from support.service import Service, Services, eventually, services
 
-pytestmark = pytest.mark.timeout(900)  # seconds; making 4,500 partitions takes most of them
+pytestmark = pytest.mark.timeout(1800)  # seconds; making 4,500 partitions takes most of them
 
 FEW, MANY = 30, 1_500  # days; many are for `make soak`
+BUSY = 300.0  # seconds for what takes two on an idle machine
 TOGETHER = 10  # days whose partitions are made in one transaction
 OLD_ROWS = """
 with event as (
@@ -83,6 +84,7 @@ class Kept:
         return await eventually(
             lambda: self.service.read(answer.headers["location"]),
             lambda found: found["finishedAt"] is not None,
+            within=BUSY,
         )
 
 
@@ -152,8 +154,12 @@ async def test_replays_find_what_lies_far_apart_and_an_erasure_ends_it(
     path = f"/v1/integrations/{made['id']}/replays"
     asked = {"since": kept.ago(kept.days - 1).isoformat(), "until": kept.ago(0).isoformat()}
 
-    counted = await service.api.post(path, asked | {"dryRun": True})
-    assert (counted.json()["total"], counted.json()["complete"]) == (len(ids), True)
+    async def counted() -> Json:  # within seconds, on a busy machine perhaps not all
+        answer = await service.api.post(path, asked | {"dryRun": True})
+        return answer.json()  # type: ignore[no-any-return]  # JSON
+
+    dry = await eventually(counted, lambda found: found["complete"], within=BUSY)
+    assert dry["total"] == len(ids)
     job = await kept.job(path, asked)
     assert (job["state"], job["total"], job["delivered"]) == ("done", len(ids), len(ids))
     log = await service.deliveries(f"&integrationId={made['id']}&status=delivered")
