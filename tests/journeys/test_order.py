@@ -81,11 +81,17 @@ async def until_all_came(receiver: Receiver, sender: Sender) -> None:
     )
 
 
+@pytest.fixture(params=[pytest.param(1, marks=pytest.mark.soak), 2])
+async def processes(together: Services, request: pytest.FixtureRequest) -> list[Service]:
+    """One process, or two, with engines."""
+    return [await together.start(**SOON) for _ in range(request.param)]
+
+
 @pytest.fixture(params=[pytest.param(1, marks=pytest.mark.soak), 2, "peers"])
-async def processes(
+async def all_kinds_of_processes(
     together: Services, request: pytest.FixtureRequest
 ) -> AsyncIterator[list[Service]]:
-    """One process, or two, with engines; two of one service hand deliveries to each other."""
+    """As `processes`, or two of one service, which hand deliveries to each other."""
     if request.param != "peers":
         yield [await together.start(**SOON) for _ in range(request.param)]
         return
@@ -94,8 +100,9 @@ async def processes(
 
 
 async def test_one_at_a_time_comes_in_the_order_of_acceptance_and_is_listed_in_it(
-    processes: list[Service], together: Services
+    all_kinds_of_processes: list[Service], together: Services
 ) -> None:
+    processes = all_kinds_of_processes
     acceptor = await together.start("--no-engine", **SOON)
     async with receiving() as receiver:
         await processes[0].an_integration(receiver, maxInFlight=1)
@@ -109,8 +116,9 @@ async def test_one_at_a_time_comes_in_the_order_of_acceptance_and_is_listed_in_i
 
 
 async def test_many_at_a_time_start_in_the_order_of_acceptance(
-    processes: list[Service], together: Services
+    all_kinds_of_processes: list[Service], together: Services
 ) -> None:
+    processes = all_kinds_of_processes
     async with receiving() as receiver:
         await processes[0].an_integration(receiver, maxInFlight=16)
         sender = Sender(*processes)
@@ -145,8 +153,9 @@ async def test_first_attempts_are_in_order_whatever_is_tried_again(service: Serv
 
 
 async def test_what_a_killed_process_had_in_hand_still_goes_first(
-    processes: list[Service], together: Services
+    all_kinds_of_processes: list[Service], together: Services
 ) -> None:
+    processes = all_kinds_of_processes
     async with receiving() as receiver:
         await processes[0].an_integration(receiver, maxInFlight=1)
         sender = Sender(*processes)
