@@ -2,10 +2,13 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -252,6 +255,34 @@ func describe() []any {
 	return []any{put.Pbx, put.License, put.RetentionDays}
 }
 
+// follow reads along until a delivery has ended; the call without a parsed answer is the one to use.
+func follow(webhook *api.Integration) {
+	wanted := api.StreamDeliveriesParams{IntegrationId: &webhook.Id}
+	answer := must(client.StreamDeliveries(ctx, &wanted))
+	defer func() { _ = answer.Body.Close() }()
+	event := anEvent("stream")
+	event.Type = "call:update"
+	lines, reading := bufio.NewScanner(answer.Body), false
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "id: ") && !reading { // from here on it reads along
+			reading = true
+			sent := must(client.SendEventWithResponse(ctx, event))
+			done(sent.JSON202, sent.Body)
+		}
+		data, found := strings.CutPrefix(lines.Text(), "data: ")
+		if !found {
+			continue
+		}
+		var ended api.Delivery
+		must(0, json.Unmarshal([]byte(data), &ended))
+		if ended.IntegrationId != webhook.Id || ended.Type != "call:update" || ended.Status != "delivered" {
+			panic(data)
+		}
+		return
+	}
+	panic(fmt.Sprint("the stream ended: ", lines.Err()))
+}
+
 func main() {
 	webhook, queue := createWebhook(), createQueue()
 	seen := map[string]any{}
@@ -265,6 +296,7 @@ func main() {
 	seen["batch"] = batch()
 	seen["test"] = sendTest(webhook)
 	seen["retried"] = retry(webhook)
+	follow(webhook)
 	seen["changed"] = change(webhook)
 	seen["after"] = gone(queue)
 	seen["pbx"] = describe()
