@@ -36,6 +36,7 @@ def test_the_journeys_of_a_client_use_every_call(programs: str) -> None:
     code = "".join(path.read_text(encoding="utf-8") for path in JOURNEYS.glob(programs))
     used = {each for each in OPERATIONS if re.search(CALLS[programs](each), code)}
     assert OPERATIONS.keys() - used <= {UNENDING}
+    assert re.search(rf"/v1/stream|\b(?i:{UNENDING})\(", code)
 
 
 def _snake(name: str) -> str:

@@ -35,6 +35,7 @@ import hookline.client.model.TestResult;
 import hookline.client.model.TransmissionCreate;
 import hookline.client.model.WebhookTransmissionCreate;
 import hookline.client.model.WrongField;
+import java.io.BufferedReader;
 import java.math.BigDecimal;
 import java.net.URI;
 import java.time.Duration;
@@ -45,6 +46,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.UUID;
+import okhttp3.OkHttpClient;
+import okhttp3.Request;
+import okhttp3.Response;
 
 public final class Journey {
   private static final String PBX = "000000000001";
@@ -92,6 +96,7 @@ public final class Journey {
     seen.put("batch", batch());
     seen.put("test", sendTest(webhook));
     seen.put("retried", retry(webhook));
+    follow(webhook);
     seen.put("changed", change(webhook));
     seen.put("after", gone(queue));
     seen.put("pbx", describe());
@@ -254,6 +259,35 @@ public final class Journey {
       Thread.sleep(20);
     }
     throw new AssertionError(id + " was not delivered in time");
+  }
+
+  /** Reads along, over the client's own HTTP client, until a delivery has ended. */
+  private void follow(Integration webhook) throws Exception {
+    OkHttpClient patient = client.getHttpClient().newBuilder().readTimeout(PATIENCE).build();
+    Request request =
+        new Request.Builder()
+            .url(client.getBasePath() + "/v1/stream?integrationId=" + webhook.getId())
+            .header("Authorization", "Bearer " + System.getenv("KEY"))
+            .build();
+    try (Response answer = patient.newCall(request).execute();
+        BufferedReader lines = new BufferedReader(answer.body().charStream())) {
+      boolean reading = false;
+      for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+        if (line.startsWith("id: ") && !reading) { // from here on it reads along
+          reading = true;
+          events.sendEvent(anEvent("stream").type("call:update"));
+        }
+        if (line.startsWith("data: ")) {
+          Delivery ended = Delivery.fromJson(line.substring("data: ".length()));
+          if (ended.getStatus() == DeliveryStatus.DELIVERED
+              && ended.getIntegrationId().equals(webhook.getId())) {
+            return;
+          }
+          throw new AssertionError(line);
+        }
+      }
+      throw new AssertionError("the stream ended");
+    }
   }
 
   private List<Object> change(Integration webhook) throws Exception {

@@ -2,12 +2,14 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"hookline-clients/hookline"
@@ -241,6 +243,44 @@ func describe() []any {
 	return []any{put.Pbx, put.License, put.RetentionDays.Get()}
 }
 
+// follow reads along, over the client's own HTTP client, until a delivery has ended.
+func follow(webhook *hookline.Integration) {
+	configuration := client.GetConfig()
+	address := configuration.Servers[0].URL + "/v1/stream?integrationId=" + webhook.Id
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		panic(err)
+	}
+	request.Header.Set("Authorization", "Bearer "+os.Getenv("KEY"))
+	answer, err := configuration.HTTPClient.Do(request)
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = answer.Body.Close() }()
+	event := anEvent("stream")
+	event.Type = "call:update"
+	lines, reading := bufio.NewScanner(answer.Body), false
+	for lines.Scan() {
+		if strings.HasPrefix(lines.Text(), "id: ") && !reading { // from here on it reads along
+			reading = true
+			must(client.EventsAPI.SendEvent(ctx).EventCreate(event).Execute())
+		}
+		data, found := strings.CutPrefix(lines.Text(), "data: ")
+		if !found {
+			continue
+		}
+		var ended hookline.Delivery
+		if err := json.Unmarshal([]byte(data), &ended); err != nil {
+			panic(err)
+		}
+		if ended.IntegrationId != webhook.Id || ended.Type != "call:update" || ended.Status != "delivered" {
+			panic(data)
+		}
+		return
+	}
+	panic(fmt.Sprint("the stream ended: ", lines.Err()))
+}
+
 func main() {
 	webhook, queue := createWebhook(), createQueue()
 	seen := map[string]any{}
@@ -254,6 +294,7 @@ func main() {
 	seen["batch"] = batch()
 	seen["test"] = sendTest(webhook)
 	seen["retried"] = retry(webhook)
+	follow(webhook)
 	seen["changed"] = change(webhook)
 	seen["after"] = gone(queue)
 	seen["pbx"] = describe()
