@@ -42,7 +42,8 @@ async def test_a_second_owner_is_refused_with_a_clear_sentence(place: Path) -> N
         assert str(refusal.value) == (
             f"{data_dir} is in use by process {first.process.pid}, and only one Hookline may serve "
             "from a data directory. Stop that one first, or set HOOKLINE_DATA_DIR to a directory "
-            "of this one's own."
+            "of this one's own. Several processes share a PostgreSQL of yours, which "
+            "HOOKLINE_DATABASE_URL names; on one machine `hookline serve --processes N` needs none."
         )
         assert await ask(first.dsn, "select 1") == 1
         await first.stop()
