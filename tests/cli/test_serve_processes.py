@@ -1,5 +1,6 @@
 import asyncio
 import signal
+import socket
 from pathlib import Path
 
 import httpx
@@ -7,6 +8,7 @@ import psutil
 import pytest
 
 from hookline.db.embedded.ownership import wait_until_dead
+from hookline.server.server import listener, shared_port
 from support.terminal import Command, Terminal
 
 RUNNING = r"running in 2 processes"
@@ -90,3 +92,17 @@ async def test_an_impossible_number_of_processes_is_refused(
     code, _, err = await terminal.run("serve", "--processes", processes)
     assert code == 2
     assert "--processes" in err
+
+
+def test_a_port_that_worker_processes_share_is_free_at_no_moment() -> None:
+    taken = listener("127.0.0.1", 0, advice="")
+    place = taken.getsockname()
+    with shared_port(taken):
+        with pytest.raises(OSError, match="in use"), socket.socket() as other:
+            other.bind(place)
+        with (
+            listener(*place, advice="", shared=True) as worker,
+            socket.create_connection(place),
+            worker.accept()[0],
+        ):
+            pass

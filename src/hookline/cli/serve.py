@@ -190,16 +190,17 @@ def _limits(settings: "Settings") -> "ConnectionLimits":
 
 async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None:
     from hookline.server.processes import worker_processes  # noqa: PLC0415
+    from hookline.server.server import shared_port  # noqa: PLC0415
 
     address, port = run.facts(), run.taken.getsockname()[1]
-    run.taken.close()  # it was taken to be sure that it is free; the worker processes share it
-    async with worker_processes(
-        run.settings, run.secrets, size=processes, port=port, engine=run.engine
-    ) as workers:
-        await workers.run(
-            stopping,
-            lambda: terminal.panel(f"Hookline is running in {processes} processes", address),
-        )
+    with shared_port(run.taken):
+        async with worker_processes(
+            run.settings, run.secrets, size=processes, port=port, engine=run.engine
+        ) as workers:
+            await workers.run(
+                stopping,
+                lambda: terminal.panel(f"Hookline is running in {processes} processes", address),
+            )
 
 
 async def _work(settings: "Settings", taken: "socket.socket | None", stopping: "Stopping") -> None:

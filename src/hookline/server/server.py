@@ -52,6 +52,20 @@ def listener(host: str, port: int, *, advice: str, shared: bool = False) -> sock
     return taken
 
 
+def shared_port(taken: socket.socket) -> socket.socket:
+    """Close a listening socket and keep its port, for processes of one user that share it.
+
+    The socket that is returned accepts nothing; while it is open nobody else gets the port.
+    """
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    kept = socket.socket(taken.family, taken.type, taken.proto)
+    with taken:
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        kept.bind(taken.getsockname())
+    return kept
+
+
 def address_of(taken: socket.socket) -> str:
     """Return the http:// address of a listening socket, its real port included."""
     host, port = taken.getsockname()[:2]
