@@ -1,5 +1,6 @@
 import asyncio
 import json
+import threading
 
 import pytest
 from msgspec.structs import replace
@@ -7,6 +8,7 @@ from msgspec.structs import replace
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.domain.targets import WebhookTarget
 from hookline.sinks.sqs import SqsSink
+from hookline.sinks.sqs.clients import AwsMaker, Client, ClientKey
 from sinks.contract import delivers, fails_as, forgets
 from support.sqs_fake import Entry, FakeSqs, error, half, refusing, slow
 from support.sqs_shipments import SECRET, is_signed, number_of, sqs_shipment
@@ -203,6 +205,26 @@ async def test_after_forgetting_a_target_the_next_message_connects_anew(
 ) -> None:
     await forgets(sink, sqs_shipment())
     assert fake.connections == 2
+
+
+async def test_the_time_in_which_a_client_is_made_is_not_the_queues(
+    fake: FakeSqs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = threading.Event()
+
+    def make(maker: AwsMaker, key: ClientKey) -> Client:
+        made.wait(60)
+        return usual(maker, key)
+
+    usual = AwsMaker.__call__
+    monkeypatch.setattr(AwsMaker, "__call__", make)
+    sink = SqsSink(timeout=2.5, endpoint_url=fake.url)
+    sending = asyncio.create_task(sink.send(sqs_shipment()))
+    done, _ = await asyncio.wait({sending}, timeout=3.0)
+    assert not done
+    made.set()
+    assert (await sending).verdict is Verdict.DELIVERED
+    await sink.aclose()
 
 
 async def test_forgetting_what_was_never_a_queue_is_nothing(sink: SqsSink) -> None:

@@ -144,13 +144,17 @@ class SqsSink:
         return gatherer
 
     async def _ship(self, key: ClientKey, url: str, batch: Sequence[Waiting]) -> list[Answer]:
-        """Send a batch by the earliest of its deadlines; whatever happens is an answer."""
+        """Send a batch by the earliest of its deadlines; whatever happens is an answer.
+
+        The time in which a client is made is not the queue's: the deadline moves by it.
+        """
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
-            async with (
-                asyncio.timeout_at(min(message.deadline for message in batch)),
-                self._clients.lend(key) as client,
-            ):
-                return await _send(client, url, batch)
+            async with self._clients.lend(key) as client:
+                deadline = min(message.deadline for message in batch) + clock() - began
+                async with asyncio.timeout_at(deadline):
+                    return await _send(client, url, batch)
         except TimeoutError:
             answer = unanswered(ErrorKind.TIMEOUT, f"It had {self._timeout:g} seconds.")
         except Exception:  # whatever one batch stumbles over, its messages get their answer
