@@ -13,6 +13,7 @@ from support.traffic import Traffic
 
 AT_ONCE = 16
 LONG = "600"  # seconds: whatever waited for a lease to run out would be seen to wait
+PATIENT = "300"  # seconds: no attempt times out while a fault begins
 Close = Callable[[Account], Account]
 Fault = Callable[[OwnPostgres], AbstractAsyncContextManager[None]]
 
@@ -27,7 +28,7 @@ FAULTS = {
 async def test_ingest_says_come_again_and_all_goes_on_by_itself(
     apart: Services, own: OwnPostgres, ledger: Ledger, closed: Close, fault: Fault
 ) -> None:
-    service = await apart.start(LEASE_MARGIN=LONG)
+    service = await apart.start(LEASE_MARGIN=LONG, DELIVERY_TIMEOUT=PATIENT)
     await service.an_integration(ledger)
     traffic = Traffic([service.url], apart.admin_key)
 

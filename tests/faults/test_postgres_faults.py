@@ -7,6 +7,7 @@ import pytest
 
 from factories import an_event
 from support.account import Account, assert_each_delivered_once, the_account
+from support.leases import held_leases, run_out
 from support.ledger import Ledger
 from support.own_postgres import OwnPostgres, migrated, terminate
 from support.postgres_clients import ask, connection
@@ -16,6 +17,7 @@ from support.traffic import Traffic
 
 AT_ONCE = 16
 LONG = "600"  # seconds: whatever waited for a lease to run out would be seen to wait
+PATIENT = {"DELIVERY_TIMEOUT": "300"}  # seconds: no attempt times out while Postgres stops
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
 
 Close = Callable[[Account], Account]
@@ -169,8 +171,8 @@ async def test_a_listener_that_is_cut_alone_hears_again(apart: Services, ledger:
 async def test_what_succeeded_and_could_never_be_written_is_told_apart(
     apart: Services, own: OwnPostgres, ledger: Ledger, closed: Close
 ) -> None:
-    soon = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1"}
-    service = await apart.start(**soon)
+    dsn = apart.settings["DATABASE_URL"]
+    service = await apart.start(**PATIENT)
     await service.an_integration(ledger, maxInFlight=4)
     traffic = Traffic([service.url], apart.admin_key)
     ledger.hold()
@@ -181,7 +183,8 @@ async def test_what_succeeded_and_could_never_be_written_is_told_apart(
         ledger.release()
         await eventually(lambda: answered(ledger), bool)
         await service.kill()
-    service = await apart.start(**soon)
+    await run_out(dsn, await held_leases(dsn))
+    service = await apart.start(**PATIENT)
 
     account = closed(await the_account(service, traffic, ledger))
     assert account.delivered == 20

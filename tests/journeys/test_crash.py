@@ -7,13 +7,14 @@ import httpx
 
 from factories import Json, an_event
 from support.held_requests import HeldRequests
+from support.leases import held_leases, run_out
 from support.receivers import Received, Receiver, receiving
 from support.service import PATIENCE, Service, Services, eventually, gathered
 
 EVENTS = 400
 SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1"}  # seconds: a dead process's leases end in 3
-QUITE_SOON = {"DELIVERY_TIMEOUT": "5", "LEASE_MARGIN": "1"}
-LATER = {"DELIVERY_TIMEOUT": "10", "LEASE_MARGIN": "1"}  # no attempt times out while a test waits
+LATER = {"DELIVERY_TIMEOUT": "10", "LEASE_MARGIN": "1"}  # whose leases end in 11
+PATIENT = {"DELIVERY_TIMEOUT": "300"}  # seconds: no attempt times out while a test waits
 
 
 def numbered(number: int) -> Json:
@@ -81,14 +82,17 @@ async def test_of_hundreds_of_events_none_that_was_accepted_is_lost(at_home: Ser
 async def test_another_process_takes_over_what_a_dead_one_held(together: Services) -> None:
     holding = HeldRequests()
     async with receiving(holding) as receiver:
-        dying = await together.start(**QUITE_SOON)
+        dsn = together.settings["DATABASE_URL"]
+        dying = await together.start(**PATIENT)
         integration = await dying.an_integration(receiver, maxInFlight=4)
         results = await dying.send_batch([numbered(number) for number in range(20)])
         await receiver.until_asked(4, within=PATIENCE)
-        heir = await together.start(**QUITE_SOON)
+        held = await held_leases(dsn)
+        heir = await together.start(**PATIENT)
 
         await dying.kill()
         holding.release()
+        await run_out(dsn, held)
 
         for result in results:
             outcomes = await heir.settled(result["eventId"])

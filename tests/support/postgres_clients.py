@@ -7,18 +7,19 @@ from typing import Any
 import asyncpg
 from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_delay, wait_fixed
 
-_PATIENCE_S = 20.0
+_PATIENCE_S = 60.0
+_CONNECTED_S = 30.0  # as above, on a busy machine
 _AWAY = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 @asynccontextmanager
 async def connection(dsn: str) -> AsyncIterator[Any]:  # asyncpg ships no types
     """Give a connection for the time of the block."""
-    client = await asyncpg.connect(dsn, timeout=10)
+    client = await asyncpg.connect(dsn, timeout=_CONNECTED_S)
     try:
         yield client
     finally:
-        await client.close(timeout=10)
+        await client.close(timeout=_CONNECTED_S)
 
 
 async def ask(dsn: str, query: str, *arguments: object) -> Any:  # noqa: ANN401  # the query's type
