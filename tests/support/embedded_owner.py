@@ -5,20 +5,25 @@
 """
 
 import asyncio
+import atexit
 import json
 import os
 import pwd
+import shutil
 import sys
+import tempfile
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from hookline import logs
 from hookline.db.embedded import EmbeddedPostgres
 from hookline.errors import EmbeddedPostgresError
+from support import leftovers
 
 _WITHIN = 60.0  # seconds
 
@@ -60,13 +65,19 @@ async def owner(
     identity: dict[str, Any] = {}  # create_subprocess_exec's keywords differ in type
     if account is not None:
         identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+    interpreter, home = await _interpreter(identity)
     process = await asyncio.create_subprocess_exec(
-        await _interpreter(identity),
+        interpreter,
         *("-m", "support.embedded_owner", str(data_dir), str(system_dir)),
         stdin=PIPE,
         stdout=PIPE,
         cwd="/",
-        env={"PATH": os.environ["PATH"], "PYTHONPATH": _python_path(), **(environment or {})},
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": _python_path(),
+            **home,
+            **(environment or {}),
+        },
         **identity,
     )
     assert process.stdout is not None
@@ -85,8 +96,11 @@ def other_accounts() -> Iterator[pwd.struct_passwd]:
     return (account for account in pwd.getpwall() if account.pw_uid != 0)
 
 
-async def _interpreter(identity: dict[str, Any]) -> str:
-    """Return a Python of this version that the user may run: ours may lie in root's home."""
+async def _interpreter(identity: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """Return a Python of this version that the user may run, and what it needs in its environment.
+
+    Ours may lie in root's home: where no other is installed, it is linked to another place.
+    """
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     says_version = "import sys; sys.exit(sys.version_info[:2] != tuple(map(int, sys.argv[1:])))"
     for candidate in (
@@ -101,8 +115,38 @@ async def _interpreter(identity: dict[str, Any]) -> str:
         except OSError:
             continue
         if await probe.wait() == 0:
-            return candidate
-    raise RuntimeError(f"No Python {version} on this machine can be run by {identity}.")
+            return candidate, {}
+    linked = _linked_python()
+    return str(linked / f"bin/python{version}"), {
+        "PYTHONHOME": str(linked),
+        "LD_LIBRARY_PATH": str(linked / "lib"),
+    }
+
+
+@cache
+def _linked_python() -> Path:
+    """Link this Python and its standard library to where every user may pass, until we end."""
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    base, folder = Path(sys.base_prefix), Path(tempfile.mkdtemp(prefix=leftovers.prefix("python")))
+    atexit.register(shutil.rmtree, folder)
+    folder.chmod(0o711)
+    (folder / "bin").mkdir()
+    _link(base / "bin" / version, folder / "bin" / version)
+    (folder / "lib").mkdir()
+    for shared in (base / "lib").glob("libpython*.so*"):
+        _link(shared, folder / "lib" / shared.name)
+    unneeded = shutil.ignore_patterns("site-packages", "test", "idlelib", "ensurepip", "config-*")
+    library = base / "lib" / version
+    shutil.copytree(library, folder / "lib" / version, ignore=unneeded, copy_function=_link)
+    return folder
+
+
+def _link(source: str | Path, target: str | Path) -> None:
+    """Give a file another name, or copy it where it lies on another disk."""
+    try:
+        os.link(Path(source).resolve(), target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _python_path() -> str:
