@@ -47,7 +47,7 @@ def _pascal(name: str) -> str:
     return name[0].upper() + name[1:]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_the_python_client_is_strictly_typed_and_does_what_a_user_needs(
     python_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
@@ -63,7 +63,7 @@ async def test_the_python_client_is_strictly_typed_and_does_what_a_user_needs(
     assert {request.headers["user-agent"][:9] for request in receiver.requests} == {"Hookline/"}
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 async def test_the_typescript_client_is_strictly_typed_and_does_what_a_user_needs(
     typescript_client: Path, service: Service, receiver: Receiver, admin_key: str
 ) -> None:
@@ -77,7 +77,7 @@ async def test_the_typescript_client_is_strictly_typed_and_does_what_a_user_need
         assert json.loads(printed) == seen
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 def test_types_of_other_generators_are_strict_and_take_a_request_without_defaults(
     tmp_path: Path,
 ) -> None:

@@ -49,7 +49,7 @@ async def test_a_value_that_cannot_be_sent_is_no_absence(database: str) -> None:
 
 async def test_a_server_that_falls_silent_is_given_up(database: str) -> None:
     async with proxied(database) as proxy:
-        engine = connections.engine(proxy.dsn, pool_size=1, statement_timeout=0.1)
+        engine = connections.engine(proxy.dsn, pool_size=1, statement_timeout=1.0)
         async with engine.connect() as connection:
             assert (await connection.execute(text("select 1"))).scalar_one() == 1
         proxy.fall_silent()

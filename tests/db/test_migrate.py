@@ -102,10 +102,10 @@ async def test_many_processes_may_start_at_once(address: str) -> None:
 
 
 async def test_waiting_for_another_to_migrate_may_outlast_a_statement(address: str) -> None:
-    patient = connections.engine(address, pool_size=1, statement_timeout=0.5, patient=True)
+    patient = connections.engine(address, pool_size=1, statement_timeout=2.0, patient=True)
     waits = (
         "select true from pg_stat_activity where pid <> pg_backend_pid()"
-        " and datname = current_database() and now() - backend_start > interval '0.8 s'"
+        " and datname = current_database() and now() - backend_start > interval '2.2 s'"
     )
     async with connection(address) as other:
         await other.execute("select pg_advisory_lock($1)", LOCK)
@@ -116,7 +116,7 @@ async def test_waiting_for_another_to_migrate_may_outlast_a_statement(address: s
         await other.execute("select pg_advisory_unlock($1)", LOCK)
         await waiting
     assert await is_current(patient)
-    assert await ask(patient, "show statement_timeout") == "500ms"
+    assert await ask(patient, "show statement_timeout") == "2s"
     await patient.dispose()
 
 

@@ -297,13 +297,18 @@ class TestStopping:
         answered = asyncio.Event()
         sink.answers["crm"] = after(answered)
         await store.add("crm")
-        worker = a_worker(lease_seconds=0.6, renew_interval=0.1)
-        other = a_worker()
+        worker = a_worker(renew_interval=0.1)
         worker.engine.start()
         await sink.until_sent(1)
         draining = asyncio.create_task(worker.engine.drain(30.0))
+        await worker.queue.until_called("renew", 1)
+        [before] = await store.pending("crm")
+        await worker.queue.until_called("renew", 2)  # of which the first is through
+        [after_that] = await store.pending("crm")
+        assert after_that["leased_until"] > before["leased_until"]
+        other = a_worker()
         async with other.running():
-            await worker.queue.until_called("renew", 10)
+            await other.queue.until_called("waiting", 2)
             assert len(sink.shipments) == 1, "nobody may take over what is under way"
             answered.set()
             await draining

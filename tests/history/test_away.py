@@ -34,7 +34,7 @@ async def test_reading_without_a_database_is_unavailable(nowhere: History) -> No
 
 
 async def test_a_statement_that_takes_too_long_is_given_up(database: str) -> None:
-    engine = connections.engine(database, statement_timeout=0.2)
+    engine = connections.engine(database, statement_timeout=1.0)
     blocker = await asyncpg.connect(database)
     try:
         async with blocker.transaction():

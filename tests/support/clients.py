@@ -13,7 +13,7 @@ from support.service import Service
 
 JOURNEYS: Final = Path(__file__).parents[1] / "clients" / "journeys"
 _GUIDE: Final = Path(__file__).parents[2] / "docs" / "clients.md"
-_PATIENCE: Final = 100.0  # seconds; each takes about two
+_PATIENCE: Final = 250.0  # seconds; each takes about two
 
 SEEN: Final[dict[str, Any]] = {  # Any: a JSON document
     "key": "admin",

@@ -20,6 +20,7 @@ from support.receivers import Receiver
 from support.terminal import Command, Terminal
 
 PATIENCE = 60.0  # seconds for what takes milliseconds on an idle machine
+_ANSWERED_WITHIN = 120.0  # seconds; the service's own bounds are far below
 _LOOKS = wait_exponential(multiplier=0.02, exp_base=1.5, max=0.1)  # s; a look is work for all
 _PAGE = 200
 
@@ -156,7 +157,7 @@ class Services:
         """Start one and wait until it answers."""
         command = await self.terminal.start("serve", *arguments, **self.settings | settings)
         url = str((await command.says(r"API +(http://127\.0\.0\.1:\d+)/v1"))[1])
-        client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=30)
+        client = httpx.AsyncClient(base_url=url, trust_env=False, timeout=_ANSWERED_WITHIN)
         self._clients.append(client)
         return Service(url, Api(client, self.admin_key), command)
 
