@@ -259,7 +259,7 @@ async def test_status_stays_up_to_date_on_a_terminal_until_it_is_interrupted(
     )
     os.close(terminal)
     drawn = b""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(200):
         while drawn.count(b"Engines") < 2:
             drawn += await asyncio.to_thread(os.read, screen, 65_536)
         process.send_signal(signal.SIGINT)
