@@ -31,6 +31,7 @@ from hookline.db.partitions import of_days
 from hookline.security.keys import new_key
 from hookline.security.secrets import generate_key
 from own_postgres import own_postgres
+from receiving import Receiver, between
 
 _PORT = 18_081
 _REPLAYED, _OTHER = "000000000001", "000000000002"
@@ -62,33 +63,6 @@ from made where $5::text is not null
 """
 
 
-class Receiver(asyncio.Protocol):
-    """Answers each request at once and notes which event, by its number, or which age it had."""
-
-    def __init__(self, books: "Books") -> None:
-        self._books = books
-        self._rest = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport: Any = transport
-
-    def data_received(self, data: bytes) -> None:
-        self._rest += data
-        while (end := self._rest.find(b"\r\n\r\n")) >= 0:
-            head = self._rest[:end]
-            length = int(_between(head.lower(), b"content-length: ", b"\r\n"))
-            if len(self._rest) < end + 4 + length:
-                return
-            body = self._rest[end + 4 : end + 4 + length]
-            self._rest = self._rest[end + 4 + length :]
-            self._books.note(head, body)
-            self._transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-
-
-def _between(text: bytes, start: bytes, end: bytes) -> bytes:
-    return text.partition(start)[2].partition(end)[0]
-
-
 class Books:
     """What has come of the replay and of live events."""
 
@@ -101,11 +75,11 @@ class Books:
         if b'"sent":' in body:
             if b"x-hookline-replay" in head.lower():
                 return  # it came live before
-            age = time.time() - int(_between(body, b'"sent":', b"}")) / 1e6
-            self.live[_between(body, b'"pbx":"', b'"').decode()].append(age * 1000)
+            age = time.time() - int(between(body, b'"sent":', b"}")) / 1e6
+            self.live[between(body, b'"pbx":"', b'"').decode()].append(age * 1000)
             return
-        number = int(_between(body, b'"number":', b"}"))
-        identifier = hash(_between(head.lower(), b"webhook-id: ", b"\r\n")) or 1
+        number = int(between(body, b'"number":', b"}"))
+        identifier = hash(between(head.lower(), b"webhook-id: ", b"\r\n")) or 1
         if not self._first[number]:
             self._first[number] = identifier
             self.events += 1
@@ -271,7 +245,7 @@ async def main(options: argparse.Namespace) -> None:
     books = Books(options.events)
     async with AsyncExitStack() as stack:
         loop = asyncio.get_running_loop()
-        receiver = await loop.create_server(lambda: Receiver(books), "127.0.0.1", 0)
+        receiver = await loop.create_server(lambda: Receiver(books.note), "127.0.0.1", 0)
         dsn = await stack.enter_async_context(own_postgres())
         service = await stack.enter_async_context(_started(dsn, key, options))
         target = f"http://127.0.0.1:{receiver.sockets[0].getsockname()[1]}/"

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from hookline.api.cpu_shares import _MOST_OPENING as MOST_OPENING
 from hookline.api.cpu_shares import CpuShares
 from hookline.api.fairness import TimeSlices
 from hookline.domain.access import Principal, Role
@@ -98,6 +99,20 @@ async def test_too_many_that_wait_are_told_so_and_others_are_not(shares: CpuShar
     told = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(each) for each in told].count(Overloaded) == 1
     await shares.turn(LIGHT)
+
+
+async def test_more_requests_wait_that_open_streams_and_take_no_others_place(
+    shares: CpuShares, clock: Clock
+) -> None:
+    shares.charge(HEAVY, 0.1)
+    opening = [
+        asyncio.create_task(shares.turn(HEAVY, opens_stream=True)) for _ in range(MOST_OPENING)
+    ]
+    await asyncio.sleep(0)
+    with pytest.raises(Overloaded):
+        await shares.turn(HEAVY, opens_stream=True)
+    clock.now += 1000.0
+    await asyncio.gather(*opening, shares.turn(HEAVY))
 
 
 async def test_work_is_measured_step_by_step_whatever_becomes_of_it(

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 import asyncpg
 import pytest
 
-from factories import PBX, Json, an_event
+from factories import COMPANY, PBX, Json, an_event
 from support.databases import Databases
 from support.event_stream import streaming
 from support.receivers import Receiver, answering, receiving, status
@@ -179,6 +179,23 @@ async def test_a_key_may_have_half_of_the_places(front: Service, starter: Servic
         assert "4 streams" in answer.json()["detail"]
         async with streaming(client, starter.admin_key) as stream:
             assert stream.last_id
+
+
+async def test_all_of_a_company_may_begin_at_once_beside_others(starter: Services) -> None:
+    many = await starter.start("--no-engine", MAX_STREAMS="400")
+    keys = [(await a_key(many, company=COMPANY))["key"] for _ in range(2)]
+    host, _, port = many.url.removeprefix("http://").partition(":")
+
+    async def first_line(number: int) -> bytes:
+        reader, writer = await asyncio.open_connection(host, int(port))
+        stack.callback(writer.close)
+        head = f"GET /v1/stream HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {keys[number % 2]}"
+        writer.write(f"{head}\r\n\r\n".encode())
+        return await reader.readline()
+
+    async with AsyncExitStack() as stack:
+        lines = await asyncio.gather(*(first_line(number) for number in range(200)))
+        assert set(lines) == {b"HTTP/1.1 200 OK\r\n"}
 
 
 async def test_a_reader_that_is_too_slow_is_told_so_and_closed(

@@ -57,10 +57,11 @@ Validate = Callable[..., Any]  # Any: as FastAPI declares it
 class JsonRoute(StrictRoute):
     """A route whose caller is known, and whose JSON body is bounded and parsed, at its start.
 
-    Reads are bounded for each tenant.
+    Reads are bounded for each tenant; but not those that open streams, which have their bounds.
     """
 
     deepest: ClassVar[int] = _DEEPEST
+    opens_stream: ClassVar[bool] = False
 
     def get_route_handler(self) -> Handler:
         """Wrap FastAPI's handler."""
@@ -74,11 +75,11 @@ class JsonRoute(StrictRoute):
             principal = await authenticate(request)
             services = services_of(request)
             cpu = services.cpu_shares
-            if request.method == "GET":
+            if request.method == "GET" and not self.opens_stream:
                 async with services.reads.turn(principal):
                     await cpu.turn(principal)
                     return await cpu.measured(principal, handle(request))
-            await cpu.turn(principal)
+            await cpu.turn(principal, opens_stream=self.opens_stream)
             if not (takes_body or refuses_body):
                 return await cpu.measured(principal, handle(request))
             key_id, spent = principal.key_id, _Spent()

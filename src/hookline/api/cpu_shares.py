@@ -28,6 +28,7 @@ _DELIVERY: Final = 5e-5  # seconds of CPU to match, store and hand over one deli
 _BESIDE: Final = 1.0  # seconds after a request in which its tenant counts as there
 _PATIENCE: Final = 5.0  # seconds that a request waits
 _MOST_WAITING: Final = 64  # requests of one tenant
+_MOST_OPENING: Final = 500  # streams of one tenant that wait to begin: all come after a break
 _MOST_ACCOUNTS: Final = 10_000  # tenants remembered; forgetting one forgives what it used
 _RETRY_AFTER: Final = 2.0  # seconds
 
@@ -37,6 +38,7 @@ class _Account(msgspec.Struct):
     looked_at: float
     turn: asyncio.Lock
     waiting: int = 0
+    opening: int = 0  # streams that wait likewise
 
 
 class CpuShares:
@@ -47,19 +49,38 @@ class CpuShares:
         self._accounts: dict[str, _Account] = {}
         self._last = self._other = ("", -_BESIDE)  # the latest tenant, and the latest of the others
 
-    async def turn(self, principal: Principal) -> None:
-        """Wait until this caller may use CPU; raise Overloaded where that takes too long."""
+    async def turn(self, principal: Principal, *, opens_stream: bool = False) -> None:
+        """Wait until this caller may use CPU; raise Overloaded where that takes too long.
+
+        Of requests that open a stream more may wait: a service's restart has all of them come.
+        """
         tenant, now = tenant_of(principal), self._clock()
         if tenant != self._last[0]:
             self._other = self._last
         self._last = (tenant, now)
         account = self._accounts.get(tenant)
-        if account is None or (self._wait(account, tenant, now) <= 0 and not account.waiting):
+        if account is None or (
+            self._wait(account, tenant, now) <= 0 and not account.waiting + account.opening
+        ):
             self.charge(principal, _REQUEST)
             return
-        if account.waiting >= _MOST_WAITING:
-            raise _too_much()
-        account.waiting += 1
+        if opens_stream:
+            if account.opening >= _MOST_OPENING:
+                raise _too_much()
+            account.opening += 1
+        else:
+            if account.waiting >= _MOST_WAITING:
+                raise _too_much()
+            account.waiting += 1
+        try:
+            await self._wait_in_line(account, tenant)
+        finally:
+            if opens_stream:
+                account.opening -= 1
+            else:
+                account.waiting -= 1
+
+    async def _wait_in_line(self, account: _Account, tenant: str) -> None:
         try:
             async with asyncio.timeout(_PATIENCE), account.turn:
                 while (wait := self._wait(account, tenant, self._clock())) > 0:  # noqa: ASYNC110 - for time
@@ -67,8 +88,6 @@ class CpuShares:
                 account.level -= _EACH
         except TimeoutError as error:
             raise _too_much() from error
-        finally:
-            account.waiting -= 1
 
     def charge(self, principal: Principal, seconds: float) -> float:
         """Count CPU time; return for how many seconds its tenant should use none."""

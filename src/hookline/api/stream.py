@@ -23,7 +23,14 @@ from hookline.history.streams import Streams, is_too_late
 from hookline.integrations.fields import PRINTABLE, PbxSerial
 from hookline.logs import get_logger
 
-router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=JsonRoute)
+
+class _StreamRoute(JsonRoute):
+    """Its requests hold no place of a read while they wait for the log to be followed."""
+
+    opens_stream = True
+
+
+router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=_StreamRoute)
 
 _JOINED_WITHIN: Final = 5.0  # seconds; where the database is away, a stream opens without it
 HEARTBEAT: Final = 15.0  # seconds between comments, by which both ends see that the other is there
@@ -106,9 +113,8 @@ async def stream_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     browsers send it by themselves. A reader that is too slow is told so and closed.
     """
     if integration_id is not None:
-        await services.integrations.check_manages(
-            caller, integration_id
-        )  # NotFound, rather than silence
+        async with services.reads.turn(caller):  # NotFound, rather than silence
+            await services.integrations.check_manages(caller, integration_id)
     wanted = WantedStream(integration_id, pbx, type)
     if asks_for_head(request.scope):
         return StreamingResponse((), media_type=_EventStream.media_type)
