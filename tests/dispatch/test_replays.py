@@ -1,7 +1,13 @@
 """How much of a replay may wait in front of an integration's live events."""
 
 from hookline.db.models import Job
-from hookline.dispatch.replays import LEAST_WAITING, MOST_WAITING, WAITS, room_for
+from hookline.dispatch.replays import (
+    LEAST_WAITING,
+    MOST_BESIDE_EVENTS,
+    MOST_WAITING,
+    WAITS,
+    room_for,
+)
 
 
 def a_replay(most_waiting: int = 50) -> Job:
@@ -33,3 +39,10 @@ def test_less_may_wait_where_a_second_look_finds_too_much() -> None:
 def test_it_begins_with_what_it_has_whatever_waits() -> None:
     job = Job(worked_on=0, most_waiting=50, error=None)
     assert (room_for(job, 0), job.most_waiting) == (50, 50)
+
+
+def test_while_events_arrive_only_a_few_may_wait_and_more_again_afterwards() -> None:
+    job = a_replay(400)
+    assert room_for(job, 0, MOST_BESIDE_EVENTS) == MOST_BESIDE_EVENTS
+    assert room_for(job, MOST_BESIDE_EVENTS, MOST_BESIDE_EVENTS) == 0
+    assert room_for(job, MOST_BESIDE_EVENTS) == 800 - MOST_BESIDE_EVENTS

@@ -1,5 +1,6 @@
 """Works on durable jobs, a page at a time; any process does, and one at a time on each job."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
 _MOST_PAGES = 50  # in one round: what settled is added up in between
+_NEXT = 0.05  # seconds: for a page that is due within them, a round goes on
 _SOON = 1.0  # seconds: whoever waits longer is found by the next poll
 _AFTER_A_FAULT = 5.0  # seconds until a page that failed is tried again
 _MOST_FAULTS = 20  # pages that fail in a row until a job is given up
@@ -42,8 +44,11 @@ class JobRunner:
         """Do pages of what is due now. Raises Unavailable."""
         await self._jobs.add_outcomes()
         for _ in range(_MOST_PAGES):
-            if not await self._page():
+            if await self._page():
+                continue
+            if not await self._jobs.due_within(_NEXT):
                 break
+            await asyncio.sleep(_NEXT)
         if await self._jobs.due_within(_SOON):
             self.periodic.soon()
 

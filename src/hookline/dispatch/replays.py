@@ -5,6 +5,8 @@ waits, in the transaction that moves the job's cursor past it: never twice, whoe
 
 A live event of the same integration goes behind what was queued, so no more may wait than the lane
 gets through in some tenths of a second: more where a look finds it empty, less where it is stuck.
+Everything else shares the process with a replay: while events arrive, it adds a little at a time,
+and leaves as much time in between.
 """
 
 import time
@@ -18,7 +20,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import Job
-from hookline.db.queue_models import PendingDelivery
+from hookline.db.queue_models import AcceptedEvent, PendingDelivery
 from hookline.db.statements import statement
 from hookline.domain.access import Principal
 from hookline.domain.events import parse_envelope
@@ -34,8 +36,11 @@ from hookline.queue.rows import texts
 
 MOST_WAITING: Final = 1_000  # deliveries of an integration, until a replay adds no more to them
 LEAST_WAITING: Final = 4  # the same, where the target takes none
+MOST_BESIDE_EVENTS: Final = 50  # the same, while events arrive
 _LOOKED_AT = 500  # deliveries and events in one page
 _COUNTED = 2_000  # the same while they are only counted
+_ARRIVING_FOR = timedelta(seconds=2)  # after an event
+_PAUSE_BESIDE_EVENTS = 0.05  # seconds between two pages, while events arrive
 _COUNTED_FOR = 8.0  # seconds that a dry run counts; whoever asks waits for it
 _SLACK = timedelta(days=1)  # days are kept whole, so some hours more than the retention are there
 _BURST = 1.0  # seconds' worth of a job's rate that is queued at once
@@ -124,17 +129,21 @@ class Replays:
 
     async def _count(self, session: AsyncSession, job: Job, subscription: Subscription) -> None:
         selected = _selected(subscription, asked_of(job), job)
-        page = await self._find(session, selected, job.cursor, subscription, _COUNTED)
+        arriving = await _events_arrive(session)
+        most = _LOOKED_AT if arriving else _COUNTED
+        page = await self._find(session, selected, job.cursor, subscription, most)
         job.total += len(page.candidates)
         job.cursor = page.end
         if job.cursor >= job.beyond:
             job.state, job.cursor = JobState.RUNNING.value, job.first
             if not job.total:
                 finish(job, JobState.DONE)
-        due_in(job, 0.0)
+        due_in(job, _PAUSE_BESIDE_EVENTS if arriving else 0.0)
 
     async def _queue(self, session: AsyncSession, job: Job, subscription: Subscription) -> None:
-        room = room_for(job, await _waiting(session, subscription.integration_id))
+        arriving = await _events_arrive(session)
+        allowed = MOST_BESIDE_EVENTS if arriving else MOST_WAITING
+        room = room_for(job, await _waiting(session, subscription.integration_id), allowed)
         if job.rate_limit is not None:
             room = min(room, max(1, int(job.rate_limit * _BURST)))
         if room <= 0:
@@ -153,7 +162,8 @@ class Replays:
         job.worked_on += len(page.candidates)
         job.total = max(job.total, job.worked_on)  # what failed since it was counted
         job.cursor = page.end
-        due_in(job, len(page.candidates) / job.rate_limit if job.rate_limit else 0.0)
+        pause = _PAUSE_BESIDE_EVENTS if arriving else 0.0
+        due_in(job, max(pause, len(page.candidates) / job.rate_limit if job.rate_limit else 0.0))
 
     async def _find(
         self,
@@ -268,16 +278,27 @@ def _selected(subscription: Subscription, wanted: WantedReplay, job: Job | None 
     )
 
 
-def room_for(job: Job, waiting: int) -> int:
-    """Return how many more may wait where so many do; how many in all follows how fast they go."""
+def room_for(job: Job, waiting: int, allowed: int = MOST_WAITING) -> int:
+    """Return how many more may wait where so many do; how many in all follows how fast they go.
+
+    They are never more than `allowed`.
+    """
     if not waiting and job.worked_on:
         job.most_waiting = min(MOST_WAITING, 2 * job.most_waiting)
-    room = job.most_waiting - waiting
-    if room >= max(1, job.most_waiting // 4):
+    most = min(allowed, job.most_waiting)
+    room = most - waiting
+    if room >= max(1, most // 4):
         return room
     if job.error == WAITS:  # for the second time
-        job.most_waiting = max(LEAST_WAITING, job.most_waiting // 2)
+        job.most_waiting = max(LEAST_WAITING, most // 2)
     return 0
+
+
+async def _events_arrive(session: AsyncSession) -> bool:
+    """Tell whether an event was accepted in the last moments, in whichever process."""
+    lately = lowest_uuid(datetime.now(UTC) - _ARRIVING_FOR)
+    newest = select(AcceptedEvent.id).where(AcceptedEvent.id >= lately).limit(1)
+    return await session.scalar(newest) is not None
 
 
 async def _waiting(session: AsyncSession, integration_id: str) -> int:
