@@ -189,7 +189,9 @@ async def test_all_of_a_company_may_begin_at_once_beside_others(starter: Service
     async def first_line(number: int) -> bytes:
         reader, writer = await asyncio.open_connection(host, int(port))
         stack.callback(writer.close)
-        head = f"GET /v1/stream HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {keys[number % 2]}"
+        head = (
+            f"GET /v1/stream HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {keys[number % 2]}"
+        )
         writer.write(f"{head}\r\n\r\n".encode())
         return await reader.readline()
 
