@@ -169,14 +169,14 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICK
 
 
-async def _phase(
+async def _phase(  # noqa: PLR0913, PLR0917 - what is measured, and how
     name: str, pid: int, load: Load, reads: Reading, seconds: float, rate: float | None
 ) -> None:
     load.ages.clear()
     accepted, (before, _) = load.accepted, await reads.counts()
     cpu, began = _cpu(pid), time.monotonic()
     await load.send(seconds, rate)
-    while len(load.ages) < load.accepted - accepted:
+    while len(load.ages) < load.accepted - accepted:  # noqa: ASYNC110 - what is on its way
         await asyncio.sleep(0.01)
     passed = time.monotonic() - began
     used = (_cpu(pid) - cpu) / passed
