@@ -53,6 +53,7 @@ def _issue(name: str, by: Issued | None, *, authority: bool, address: str = "") 
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     issuer = subject if by is None else by.certificate.subject
+    signed_with = key if by is None else by.key
     now = datetime.now(UTC)
     made = (
         x509.CertificateBuilder()
@@ -63,11 +64,16 @@ def _issue(name: str, by: Issued | None, *, authority: bool, address: str = "") 
         .not_valid_before(now - _VALID)
         .not_valid_after(now + _VALID)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(  # which Python 3.13 and newer ask for
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signed_with.public_key()),
+            critical=False,
+        )
     )
     if address:
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
         made = made.add_extension(names, critical=False)
-    return Issued(made.sign(key if by is None else by.key, hashes.SHA256()), key)
+    return Issued(made.sign(signed_with, hashes.SHA256()), key)
 
 
 def _pem(issued: Issued) -> bytes:
