@@ -102,10 +102,11 @@ def _watch(api: Api, found: Object, every: float) -> None:
     from rich.live import Live  # noqa: PLC0415 - on a terminal alone
 
     try:
-        with Live(_drawn(found), console=terminal.console()) as live:
+        # Without a thread that draws: one that waits for the screen outlives Ctrl-C.
+        with Live(_drawn(found), console=terminal.console(), auto_refresh=False) as live:
             while True:
                 time.sleep(every)
-                live.update(_drawn(api.get(at("system"))))
+                live.update(_drawn(api.get(at("system"))), refresh=True)
     except KeyboardInterrupt:
         raise typer.Exit from None
 
