@@ -1,6 +1,7 @@
 """Worker processes hand deliveries to one another over a socket."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -123,9 +124,8 @@ async def test_a_process_that_is_silent_gets_nothing_more_until_it_answers(
 
 
 async def test_a_socket_that_a_dead_process_left_is_nobodys(folder: Path, taker: Taker) -> None:
-    dead = await asyncio.start_unix_server(lambda *_: None, folder / "1.peer")
-    dead.close()
-    assert (folder / "1.peer").exists()
+    with socket.socket(socket.AF_UNIX) as dead:
+        dead.bind(str(folder / "1.peer"))
     others = Peers(folder / "0.peer")
     await others.look()
     again = PeerServer(folder / "1.peer", LEASE, taker)

@@ -88,7 +88,7 @@ def test_a_batch_of_large_and_small_events_lets_others_run_between_them() -> Non
         (b"]", "the document ends before it is complete"),
         (b"", "the document ends before it is complete"),
         (b"]}},", "the document has ended, and more follows"),
-        (b",]}}", "a value is expected"),
+        (b",]}}", "a comma stands in front of a closing bracket"),
         (b",,1]}}", "a value is expected"),
         (b',"\xff"]}}', "This is not UTF-8 at byte"),
         (b",NaN]}}", "NaN is not a JSON value"),
