@@ -97,7 +97,7 @@ class Reader:
         return self.wanted.type in {None, event_type}
 
     def push(self, frame: bytes, most: int) -> None:
-        """Have it sent; end the stream where more than `most` bytes wait already."""
+        """Have it sent once it is woken; end the stream where more than `most` bytes wait."""
         if self.end is not None:
             return
         if self._waiting > most:
@@ -105,6 +105,9 @@ class Reader:
             return
         self._frames.append(frame)
         self._waiting += len(frame)
+
+    def wake(self) -> None:
+        """Have what waits sent now."""
         self._wakeup.set()
 
     def stop(self, reason: StreamEnd) -> None:
