@@ -4,8 +4,10 @@ import asyncio
 import io
 import json
 import signal
+import time
 from collections.abc import Generator, Sequence
 from contextlib import AsyncExitStack
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -13,7 +15,15 @@ from structlog.testing import capture_logs
 
 from hookline import logs
 from hookline.api.fairness import TimeSlices
-from hookline.background import Debounced, Periodic, RestartPauses, Tasks, keep_running
+from hookline.background import (
+    Debounced,
+    Periodic,
+    RestartPauses,
+    Slices,
+    Tasks,
+    keep_running,
+    run_at_once,
+)
 from hookline.dispatch.batching import Batcher
 from hookline.domain.ids import new_uuid
 from hookline.errors import Unavailable
@@ -255,3 +265,45 @@ async def test_a_batcher_whose_writer_dies_stops_the_process() -> None:
     finally:
         asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
     assert [(log["event"], log["task"]) for log in logs] == [("background.died", "ingest-writer")]
+
+
+async def test_jobs_in_slices_take_turns_and_the_loop_goes_round_between_them() -> None:
+    slices = Slices()
+    order: list[str] = []
+
+    def job(name: str) -> Generator[None, None, str]:
+        for _ in range(3):
+            order.append(name)
+            until = time.perf_counter() + 0.001
+            while time.perf_counter() < until:
+                continue
+            yield
+        return name
+
+    async def another() -> None:
+        while order.count("a") + order.count("b") < 6:
+            order.append("round")
+            await asyncio.sleep(0)
+
+    results = await asyncio.gather(slices.run(job("a")), slices.run(job("b")), another())
+    assert list(results) == ["a", "b", None]
+    assert [each for each in order if each != "round"] == ["a", "b"] * 3
+    assert all("round" in pair for pair in pairwise(order))
+
+
+async def test_what_a_job_in_slices_raises_is_its_callers_and_others_go_on() -> None:
+    slices = Slices()
+
+    def wrong() -> Generator[None]:
+        yield
+        raise ValueError("a fault")
+
+    with pytest.raises(ValueError, match="a fault"):
+        await slices.run(wrong())
+    assert await slices.run(itself("well")) == "well"
+    assert run_at_once(itself("at once")) == "at once"
+
+
+def itself(value: str) -> Generator[None, None, str]:
+    yield
+    return value

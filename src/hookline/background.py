@@ -1,11 +1,12 @@
-"""Background work: periodic, debounced, started again after it ended; and who owns the tasks."""
+"""Background work: periodic, debounced, in slices, started again; and who owns the tasks."""
 
 import asyncio
 import contextlib
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from contextlib import AsyncExitStack
-from typing import Any, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from hookline.errors import Overloaded, Unavailable
 from hookline.logs import get_logger
@@ -15,7 +16,12 @@ _DEBOUNCED_FOR = 0.02  # seconds
 _RETRY_AFTER = 1.0  # seconds until debounced work is tried again while the database is away
 _FIRST_PAUSE = 0.25  # seconds before a program that died soon is started again; doubles
 _LONGEST_PAUSE = 15.0  # a disk that was full is noticed this soon after it is not
+_SLICE: Final = 0.000_5  # seconds of work at once, between two rounds of the event loop
+_ROUNDS: Final = 8  # of the event loop for a slice; a request takes a dozen
+_MOST_ROUNDS: Final = 64  # after one step that took many times as long
 _LOG = get_logger(__name__)
+
+_Result = TypeVar("_Result")
 
 Seconds = float | Callable[[], float]
 """A length of time, or what returns it anew each time."""
@@ -105,6 +111,41 @@ class Debounced:
             except Exception:  # noqa: BLE001 - nobody waits for this task
                 _LOG.exception("background.failed", work=self._name)
             await asyncio.sleep(0 if self._closing else pause)
+
+
+class Slices:
+    """Runs long jobs of the event loop's own in short slices; several take turns.
+
+    Between two slices the loop goes round for others, more often after a slice that took longer;
+    where they have nothing to do that takes no time.
+    """
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def run(self, steps: Generator[None, None, _Result]) -> _Result:
+        """Run a job to its end; return or raise what comes of it."""
+        while True:
+            async with self._turn:
+                started = time.perf_counter()
+                try:
+                    while (spent := time.perf_counter() - started) < _SLICE:
+                        next(steps)
+                except StopIteration as end:
+                    result: _Result = end.value
+                    return result
+                for _ in range(min(int(spent / _SLICE * _ROUNDS), _MOST_ROUNDS)):
+                    await asyncio.sleep(0)
+
+
+def run_at_once(steps: Generator[None, None, _Result]) -> _Result:
+    """Run a job that comes in steps without a pause."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: _Result = end.value
+            return result
 
 
 class Tasks:

@@ -158,6 +158,28 @@ class TestAccepting:
         assert bench.announced == 0
         assert bench.lanes.held == 1
 
+    async def test_a_large_batch_is_planned_while_others_go_on_and_keeps_its_order(
+        self, bench: Bench
+    ) -> None:
+        made = [await bench.make() for _ in range(3)]
+        freed, rounds = False, 0
+        accepting = asyncio.create_task(bench.ingest.accept([event(n) for n in range(400)]))
+        while not accepting.done():
+            rounds += 1
+            if bench.lanes.held and not freed:  # a place is free again while the rest is planned
+                bench.lanes.drop_reserved(made[0], 0)
+                freed = True
+            await asyncio.sleep(0)
+        receipts = accepting.result()
+        assert [each.deliveries for each in receipts] == [3] * 400
+        assert rounds > 20
+        places = {each.event_id: place for place, each in enumerate(receipts)}
+        for each in made:
+            rows = sorted(await bench.pending(each), key=lambda row: row["position"])
+            assert [places[row["event_id"]] for row in rows] == [*range(400)]
+            born = [row["lease"] is not None for row in rows]
+            assert born == sorted(born, reverse=True), "none starts before one that has to wait"
+
     async def test_what_is_for_another_process_is_stored_leased_to_it_and_handed_over(
         self, bench: Bench
     ) -> None:

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hookline.domain.copies import without, without_in_steps
 from hookline.domain.documents import canonical
 from hookline.domain.events import Event, Limits, parse_event
-from hookline.domain.paths import MOST_PATHS, parse_omit, without
+from hookline.domain.paths import MOST_PATHS, parse_omit
 from hookline.errors import InvalidInput
 
 
@@ -92,6 +93,36 @@ def test_it_is_what_leaving_out_one_path_after_another_gives(
     assert copy.payload == canonical(
         {"id": "1", "pbx": "p", "company": "c", "time": 1, "type": "t", "data": expected}
     )
+
+
+LARGE: dict[str, object] = {
+    "members": {f"k{number}": number for number in range(1_200)} | {"x": [1, {"y": 2}]},
+    "strings": [f'a"{number}\\' for number in range(1_200)],
+    "objects": [{"x": number, "y": {"z": "]"}, "x2": None} for number in range(1_200)],
+    "nested": [[["["], [], {"x": [{"x": 1}]}]] * 1_200,
+    "x": "gone",
+}
+
+
+@pytest.mark.parametrize(
+    "paths",
+    [
+        ["x"],
+        ["members"],
+        ["strings.*", "objects.*.x", "objects.*.x2"],
+        ["objects.*.y.z", "nested.*.*.x.*.x"],
+        ["nested.*.*.x.*", "members.x.*.y", "strings.x"],
+        [f"members.k{number}" for number in range(1_200)],
+    ],
+)
+def test_the_copy_of_a_large_event_comes_in_many_steps_and_is_the_same(paths: list[str]) -> None:
+    expected: object = LARGE
+    for path in paths:
+        expected = removed(expected, path.split("."))
+    event = an_event(LARGE)
+    names = [f"data.{path}" for path in paths]
+    assert without(event, names).payload == an_event(expected).payload
+    assert sum(1 for _ in without_in_steps(event, names)) > 10
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis.strategies import floats, integers, lists, none, text, uuids
 
-from hookline.queue.rows import plain, texts
+from hookline.background import run_at_once
+from hookline.domain.ids import new_uuid
+from hookline.queue.port import NewDelivery
+from hookline.queue.rows import delivery_columns, optional, plain, texts
 from support.databases import Databases
 
 ANY_TEXT = text().filter(lambda value: "\x00" not in value and not _is_lone(value))
@@ -81,3 +84,36 @@ def parsed(array: str) -> list[str | None]:
         found.append(value)
         at += 2
     return found
+
+
+def test_many_deliveries_are_columns_as_few_are_but_in_steps() -> None:
+    some = [
+        NewDelivery(
+            id=new_uuid(),
+            event_id=new_uuid(),
+            integration_id=f"int{number}",
+            event_type="call:start",
+            ordering=f"call {number}" if number % 2 else None,
+            leased=number % 3 == 0,
+            max_age=1.5 if number == 700 else None,
+            replacement_key=None,
+            omit=("data.x",) if number > 600 else None,
+            holder=9 if number == 3 else None,
+        )
+        for number in range(900)
+    ]
+    sizes = {each.event_id: number for number, each in enumerate(some)}
+    assert run_at_once(delivery_columns(some, sizes, 7)) == [
+        plain(each.id for each in some),
+        plain(each.event_id for each in some),
+        texts([each.integration_id for each in some]),
+        texts([each.event_type for each in some]),
+        texts([each.ordering for each in some]),
+        optional([(each.holder or 7) if each.leased else None for each in some]),
+        plain(range(900)),
+        optional([each.max_age for each in some]),
+        "{}",
+        texts([None if each.omit is None else texts(each.omit) for each in some]),
+    ]
+    assert sum(1 for _ in delivery_columns(some, sizes, 7)) > 1
+    assert run_at_once(delivery_columns([], {}, 7)) == ["{}"] * 10

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, Sent, Verdict
 from hookline.security.egress.errors import NotHttp
-from hookline.security.egress.responses import Received, ResponseParser
+from hookline.security.egress.responses import MAX_INTERIM, Received, ResponseParser
 from sinks.contract import sends_once
 from support.receivers import (
     OK,
@@ -148,6 +148,14 @@ async def test_half_a_retry_after_is_none() -> None:
 async def test_an_interim_response_without_its_empty_line_is_skipped() -> None:
     sent = await sent_to(answering(b"HTTP/1.1 100 Continue\r\n" + OK))
     assert (sent.verdict, sent.status_code, sent.response) == (Verdict.DELIVERED, 200, b"ok")
+
+
+async def test_dozens_of_interim_responses_are_skipped_and_hundreds_are_refused() -> None:
+    interim = b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n"
+    sent = await sent_to(answering(interim * MAX_INTERIM + OK))
+    assert (sent.verdict, sent.status_code) == (Verdict.DELIVERED, 200)
+    sent = await sent_to(answering(interim * (MAX_INTERIM + 1) + OK))
+    assert (sent.verdict, sent.error) == (Verdict.RETRY, ErrorKind.PROTOCOL)
 
 
 SNIPPETS = st.sampled_from(

@@ -21,7 +21,7 @@ _Result = TypeVar("_Result")
 
 _SHARE: Final = 0.25  # of a processor, for a tenant beside others
 _BURST: Final = 0.02  # seconds of CPU at once
-_MOST_DEBT: Final = 0.5  # seconds of CPU; what one request takes beyond is forgiven
+_MOST_DEBT: Final = 1.0  # seconds of CPU; what one request takes beyond is forgiven
 _EACH: Final = 0.001  # seconds of CPU that a request counts for until it is known what it takes
 _REQUEST: Final = 2e-4  # seconds of CPU to read the head of any request, know its key and answer it
 _DELIVERY: Final = 5e-5  # seconds of CPU to match, store and hand over one delivery

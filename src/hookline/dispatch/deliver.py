@@ -7,8 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID
+from weakref import WeakValueDictionary
 
+from hookline.background import Slices
 from hookline.db.errors import once_back
+from hookline.domain.copies import without, without_in_steps
 from hookline.domain.deliveries import (
     ErrorKind,
     Failed,
@@ -21,7 +24,6 @@ from hookline.domain.deliveries import (
     Verdict,
 )
 from hookline.domain.events import Event
-from hookline.domain.paths import without
 from hookline.domain.retries import NO_POLICY, RetryPolicies
 from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
 from hookline.integrations.subscriptions import Subscription
@@ -31,8 +33,7 @@ from hookline.sinks import Shipment, Sink
 
 _MOST_LOST_LEASES = 9  # leases that ended without an outcome: a delivery that kills its holders
 _LOG = get_logger(__name__)
-_LARGE = 64 * 1024  # bytes of an event that takes as long to print as others may wait
-_ROUNDS = 32  # of the event loop between two of those: a request takes a dozen, and waits for one
+_SMALL = 4 * 1024  # bytes of an event whose copy takes less time than others notice
 _MOST_COPIES = 1_024
 _MOST_BYTES = 16 * 1024 * 1024  # of copies that are kept for other integrations, and for retries
 
@@ -173,7 +174,8 @@ class Copies:
     def __init__(self) -> None:
         self._made: OrderedDict[tuple[UUID, tuple[str, ...]], Event] = OrderedDict()
         self._bytes = 0
-        self._making = asyncio.Lock()
+        self._slices = Slices()
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def of(self, event_id: UUID, event: Event, omit: Omitted) -> Event:
         """Return the event as its copies are to be."""
@@ -183,15 +185,16 @@ class Copies:
         if (made := self._made.get(key)) is not None:
             self._made.move_to_end(key)
             return made
-        if len(event.payload) <= _LARGE:
-            return self._make(key, event)
-        async with self._making:  # one after another
-            for _ in range(_ROUNDS):
-                await asyncio.sleep(0)
-            return self._made.get(key) or self._make(key, event)
+        if len(event.payload) <= _SMALL:
+            return self._keep(key, without(event, omit))
+        making = self._making.setdefault(event.company, asyncio.Lock())
+        async with making:  # one after another, so that a company with many takes one turn
+            if (made := self._made.get(key)) is not None:
+                return made
+            return self._keep(key, await self._slices.run(without_in_steps(event, omit)))
 
-    def _make(self, key: tuple[UUID, tuple[str, ...]], event: Event) -> Event:
-        made = self._made[key] = without(event, key[1])
+    def _keep(self, key: tuple[UUID, tuple[str, ...]], made: Event) -> Event:
+        self._made[key] = made
         self._bytes += len(made.payload)
         while len(self._made) > _MOST_COPIES or self._bytes > _MOST_BYTES:
             _, oldest = self._made.popitem(last=False)

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import asyncpg
 
+from hookline.background import Slices, run_at_once
 from hookline.db.errors import rerun_when_rolled_back, unavailable_when_away
 from hookline.db.statements import of_days, statement
 from hookline.domain.deliveries import SkipReason
@@ -38,8 +39,8 @@ from hookline.queue.rows import (
     attempt_outcome,
     claimed_row,
     counted,
+    delivery_columns,
     ending_of_lost,
-    lists,
     optional,
     optional_texts,
     plain,
@@ -117,6 +118,7 @@ class PostgresQueue:
         self._held_elsewhere = statement("queue/held_elsewhere")
         self._begin_order = statement("queue/begin_order")
         self._end_order = statement("queue/end_order")
+        self._slices = Slices()
         self._engine = secrets.randbits(_ENGINE_BITS)
         self.born_lease = self._new_lease()
         self._lost_claims = LostClaims(pool, lease_seconds=lease_seconds)
@@ -127,12 +129,14 @@ class PostgresQueue:
         self, events: Sequence[NewEvent], deliveries: Sequence[NewDelivery], *, revision: int
     ) -> Appended | StaleSnapshot:
         """Store events with their deliveries, born under `born_lease` or their holder's."""
-        leases = [(d.holder or self.born_lease) if d.leased else None for d in deliveries]
         leased: dict[int, list[UUID]] = {}
-        for delivery, lease in zip(deliveries, leases, strict=True):
-            if lease is not None:
-                leased.setdefault(lease, []).append(delivery.id)
+        for delivery in deliveries:
+            if delivery.leased:
+                leased.setdefault(delivery.holder or self.born_lease, []).append(delivery.id)
         sizes = {e.id: len(e.event.payload) for e in events}
+        steps = delivery_columns(deliveries, sizes, self.born_lease)
+        large = len(deliveries) > _AT_ONCE
+        columns = await self._slices.run(steps) if large else run_at_once(steps)
         async with self._lost_claims.connection(leased) as connection:
             row = await connection.fetchrow(
                 self._append,
@@ -149,16 +153,7 @@ class PostgresQueue:
                 plain(e.event.splice for e in events),
                 texts([e.skipped for e in events]),
                 self.lease_seconds,
-                plain(d.id for d in deliveries),
-                plain(d.event_id for d in deliveries),
-                texts([d.integration_id for d in deliveries]),
-                texts([d.event_type for d in deliveries]),
-                texts([d.ordering for d in deliveries]),
-                optional(leases),
-                plain(sizes[d.event_id] for d in deliveries),
-                optional([d.max_age for d in deliveries]),
-                optional([d.replacement_key for d in deliveries]),
-                lists([d.omit for d in deliveries]),
+                *columns,
                 optional_texts([e.event.trace_context for e in events]),
             )
             if row["revision"] != revision:

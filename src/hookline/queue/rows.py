@@ -6,7 +6,7 @@ through as it is; the statement casts it: `$1::text::uuid[]`.
 (https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO)
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -23,8 +23,9 @@ from hookline.domain.deliveries import (
 from hookline.domain.events import Event
 from hookline.domain.statistics import Ending, code_of
 from hookline.domain.stored import error_of
-from hookline.queue.port import Claimed, Lane, Settlement
+from hookline.queue.port import Claimed, Lane, NewDelivery, Settlement
 
+_PRINTED_AT_ONCE = 250  # deliveries, in half a millisecond
 _ENDINGS: dict[type[Outcome], Ending] = {
     Delivered: Ending.DELIVERED,
     RetryAt: Ending.PENDING,
@@ -40,6 +41,44 @@ def rate_columns(lanes: Sequence[Lane]) -> tuple[list[str], list[int], list[floa
         [lane.room for lane in lanes],
         [lane.rate_limit for lane in lanes],
     )
+
+
+def delivery_columns(
+    deliveries: Sequence[NewDelivery], sizes: Mapping[UUID, int], born_lease: int
+) -> Generator[None, None, list[str]]:
+    """Return new deliveries as columns, in steps; `sizes` has the bytes of each event."""
+    printed: list[tuple[int, list[str]]] = []
+    for start in range(0, max(1, len(deliveries)), _PRINTED_AT_ONCE):
+        some = deliveries[start : start + _PRINTED_AT_ONCE]
+        columns = [
+            plain(d.id for d in some),
+            plain(d.event_id for d in some),
+            texts([d.integration_id for d in some]),
+            texts([d.event_type for d in some]),
+            texts([d.ordering for d in some]),
+            optional([(d.holder or born_lease) if d.leased else None for d in some]),
+            plain(sizes[d.event_id] for d in some),
+            optional([d.max_age for d in some]),
+            optional([d.replacement_key for d in some]),
+            lists([d.omit for d in some]),
+        ]
+        printed.append((len(some), columns))
+        yield
+    if len(printed) == 1:
+        return printed[0][1]
+    counts = [count for count, _ in printed]
+    return [_joined(parts, counts) for parts in zip(*(each for _, each in printed), strict=True)]
+
+
+def _joined(parts: Sequence[str], counts: Sequence[int]) -> str:
+    """Return one array of several with so many elements; where it is empty, each is NULL."""
+    if all(part == "{}" for part in parts):
+        return "{}"
+    inside = [
+        ",".join(["NULL"] * count) if part == "{}" else part[1:-1]
+        for part, count in zip(parts, counts, strict=True)
+    ]
+    return f"{{{','.join(inside)}}}"
 
 
 def ending_of_lost(row: asyncpg.Record, lease: int) -> Settlement:

@@ -15,7 +15,7 @@ from hookline.security.egress.bodies import Chunked, Framing, Sized, UntilClosed
 from hookline.security.egress.errors import NotHttp
 
 MAX_HEAD = 65_536  # bytes of status lines and headers, interim responses included
-MAX_INTERIM = 1_000  # responses like 100 and 103 before the final one: 5 ms of parsing
+MAX_INTERIM = 100  # responses like 100 and 103 before the final one: half a millisecond of parsing
 
 _MAX_STATUS_LINE = 256  # bytes in which a status must stand
 _BEGINNING = 8  # bytes in which `HTTP` must stand: browsers skip up to four before it
