@@ -35,8 +35,11 @@ class Pair:
         self._dsn = dsn
         self._number = 0
 
-    async def until_handing_over(self) -> None:
-        """Send to both, until what either accepts is born leased to the one that has the lane."""
+    async def until_handing_over(self, holding: HeldRequests) -> None:
+        """Send to both, until what either accepts is born leased to the one that has the lane.
+
+        What the receiver holds is answered each time, so that the lane keeps room.
+        """
         async with asyncio.timeout(PATIENCE), connection(self._dsn) as client:
             while True:
                 subject = f"round {self._number}"
@@ -44,6 +47,7 @@ class Pair:
                 row = await client.fetchrow(BORN, subject)
                 if (row["engines"], row["deliveries"]) == (1, 2):
                     return
+                holding.answer_held()
 
     async def send_to_both(self, subject: str = "call") -> int:
         """Send an event to each that still answers; return how many accepted theirs."""
@@ -77,7 +81,7 @@ async def test_what_one_process_accepts_for_a_lane_of_the_others_is_born_leased_
     holding = HeldRequests()
     async with receiving(holding) as receiver:
         await pair.one.an_integration(receiver, maxInFlight=64)
-        await pair.until_handing_over()
+        await pair.until_handing_over(holding)
         holding.release()
 
 

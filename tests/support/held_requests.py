@@ -21,6 +21,11 @@ class HeldRequests:
             await self._released.wait()
         await exchange.say(OK)
 
+    def answer_held(self) -> None:
+        """Answer everybody who waits; whoever comes from now on is held."""
+        released, self._released = self._released, asyncio.Event()
+        released.set()
+
     def release(self) -> None:
         """Answer everybody who waits, and all who come from now on."""
         self._released.set()
