@@ -7,11 +7,12 @@ import hashlib
 import re
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import cast
 from uuid import UUID
 
 import msgspec
 
+from hookline.background import run_at_once
 from hookline.domain.batches import split_batch
 from hookline.domain.documents import Printed, canonical, is_index, load, parse_document
 from hookline.domain.ids import uuid_of
@@ -24,8 +25,6 @@ from hookline.errors import (
     MalformedBody,
     TooLarge,
 )
-
-_Result = TypeVar("_Result")
 
 _ITEM_COST = 256  # bytes whose parsing costs as much as one event more
 _DEEPEST_SETTING = 200  # parsers and printers recurse; orjson prints 254 levels
@@ -99,7 +98,7 @@ def parse_event(raw: bytes, limits: Limits) -> Event:
 
     Raises TooLarge, MalformedBody, or InvalidInput with every field that is wrong.
     """
-    return _finish(event_in_steps(raw, limits))
+    return run_at_once(event_in_steps(raw, limits))
 
 
 def event_in_steps(
@@ -124,7 +123,7 @@ def parse_batch(raw: bytes, limits: Limits) -> list[Event | HooklineError]:
     Raises for the body as a whole what `parse_event` raises for one event; an item's own problem
     is its value, with paths that start at the item, and spoils no other item.
     """
-    return _finish(batch_in_steps(raw, limits))
+    return run_at_once(batch_in_steps(raw, limits))
 
 
 def batch_in_steps(
@@ -144,15 +143,6 @@ def batch_in_steps(
             since = 0
             yield
     return parsed
-
-
-def _finish(steps: Generator[None, None, _Result]) -> _Result:
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            result: _Result = end.value
-            return result
 
 
 def _event_or_error(
