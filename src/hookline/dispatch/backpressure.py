@@ -4,14 +4,16 @@ import asyncio
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Self
 
 import msgspec
 
 from hookline.dispatch.tenant_shares import TenantQuota
 from hookline.domain.access import Tenant
+from hookline.domain.events import Event
 from hookline.errors import Overloaded
+from hookline.integrations.subscription import Match
 from hookline.logs import get_logger
 
 _RETRY_AFTER = 5.0  # seconds: a backlog of that size shrinks no faster
@@ -150,3 +152,17 @@ class Backpressure:
                 retry_after=_SOON,
             )
         return None
+
+
+def demands_of(
+    events: Sequence[Event], matches: Sequence[Match], tenants: Sequence[Tenant]
+) -> dict[Tenant, Demand]:
+    """Foresee what events come to, by tenant."""
+    demands: dict[Tenant, Demand] = {}
+    for event, match, tenant in zip(events, matches, tenants, strict=True):
+        demand = demands.get(tenant)
+        if demand is None:
+            demand = demands[tenant] = Demand()
+        demand.deliveries += len(match.wanted)
+        demand.size += len(event.payload)
+    return demands

@@ -1,15 +1,14 @@
 """Batches accepted events, and stores each batch with one append statement."""
 
-import asyncio
+from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterable, Sequence
-from time import thread_time
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
 from hookline.background import Slices, run_at_once
-from hookline.dispatch.backpressure import Backpressure, Demand
+from hookline.dispatch.backpressure import Backpressure, demands_of
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.hand_over import HandOver
 from hookline.dispatch.lanes import Lanes
@@ -22,15 +21,9 @@ from hookline.domain.retries import replacement_key
 from hookline.errors import HooklineError, Overloaded, QuotaExceeded
 from hookline.history.roll_ups import FilteredEvents
 from hookline.integrations.event_types import UnknownTypes
-from hookline.integrations.subscriptions import Match, Subscriptions
-from hookline.queue.port import (
-    Appended,
-    Claimed,
-    NewDelivery,
-    NewEvent,
-    Queue,
-    StaleSnapshot,
-)
+from hookline.integrations.subscription import Match, pass_filters
+from hookline.integrations.subscriptions import Subscriptions
+from hookline.queue.port import Appended, Claimed, NewDelivery, NewEvent, Queue, StaleSnapshot
 from hookline.tracing import Tracing
 
 _LARGEST = 1_000  # events and deliveries that a statement stores, but for a larger request alone
@@ -150,11 +143,11 @@ class Ingest:
         revision = self._subscriptions.revision
         matches = [await self._match(event, charge) for event in events]
         tenants = [self._subscriptions.tenant_of(event) for event in events]
-        demands = _demands(events, matches, tenants)
+        demands = demands_of(events, matches, tenants)
         if refused := await self._backpressure.acquire(demands):
             places = enumerate(tenants)
             raise QuotaExceeded({at: refused[each] for at, each in places if each in refused})
-        made: dict[Tenant, int] = {}
+        made = Counter[Tenant]()
         receipts: list[Receipt] = []
         try:
             matched = zip(events, matches, strict=True)
@@ -167,7 +160,7 @@ class Ingest:
             for tenant, answer in zip(tenants, answers, strict=True):
                 if isinstance(answer, Stale):
                     return answer  # as the others are: they were authorised together
-                made[tenant] = made.get(tenant, 0) + answer.deliveries
+                made[tenant] += answer.deliveries
                 receipts.append(answer)
         finally:
             self._backpressure.release(demands, made)
@@ -177,7 +170,7 @@ class Ingest:
         """Say who gets an event, as integrations are known at this moment."""
         match = self._subscriptions.match(event)
         if match.conditional:
-            match = await _pass_filters(match, event, charge)
+            match = await pass_filters(match, event, charge)
         if match.copies and charge is not None:  # made by whichever process sends them
             charge(match.copies * len(event.payload) * _COPY)
         return match
@@ -377,35 +370,6 @@ class Ingest:
             replacement_key=delivery.replacement_key,
             omit=delivery.omit,
         )
-
-
-async def _pass_filters(match: Match, event: Event, charge: Charge | None) -> Match:
-    steps = match.passing(event)
-    while True:
-        started = thread_time()
-        try:
-            next(steps)
-        except StopIteration as end:
-            passing: Match = end.value
-            return passing
-        finally:
-            if charge is not None:
-                charge(thread_time() - started)
-        await asyncio.sleep(0)  # others have their turn
-
-
-def _demands(
-    events: Sequence[Event], matches: Sequence[Match], tenants: Sequence[Tenant]
-) -> dict[Tenant, Demand]:
-    """Foresee what events come to."""
-    demands: dict[Tenant, Demand] = {}
-    for event, match, tenant in zip(events, matches, tenants, strict=True):
-        demand = demands.get(tenant)
-        if demand is None:
-            demand = demands[tenant] = Demand()
-        demand.deliveries += len(match.wanted)
-        demand.size += len(event.payload)
-    return demands
 
 
 def _is_stale(offer: _Offer, revision: int) -> bool:

@@ -1,9 +1,11 @@
 """What matching and delivery know of an integration, and who of them gets an event."""
 
+import asyncio
 import json
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from time import thread_time
 
 import orjson
 
@@ -182,3 +184,21 @@ def _open(row: Integration, keyring: KeyRing) -> Target | None:
 def _is_ordered(row: Integration) -> bool:
     chosen = ordering_chosen(row.ordering)
     return ordering_of(TransmissionType(row.type), row.url, chosen) is Ordering.SUBJECT
+
+
+async def pass_filters(
+    match: Match, event: Event, charge: Callable[[float], object] | None
+) -> Match:
+    """Return the match once filters were asked; `charge` is told the CPU seconds of each step."""
+    steps = match.passing(event)
+    while True:
+        started = thread_time()
+        try:
+            next(steps)
+        except StopIteration as end:
+            passing: Match = end.value
+            return passing
+        finally:
+            if charge is not None:
+                charge(thread_time() - started)
+        await asyncio.sleep(0)  # others have their turn
