@@ -80,43 +80,6 @@ async def test_a_queue_shows_the_last_four_of_its_key_and_never_its_secret(api: 
         assert "another-secret" not in answer.text
 
 
-async def test_the_secret_is_shown_and_rotated_and_both_sign_for_a_while(api: Api) -> None:
-    made = await make(api)
-    path = f"/v1/integrations/{made['id']}"
-    first = made["transmission"]["secret"]
-    assert (await api.get(f"{path}/secret")).json() == {
-        "secret": first,
-        "standardWebhooksSecret": f"whsec_{first}",
-        "oldSecretUntil": None,
-    }
-    rotated = (await api.post(f"{path}/rotate-secret", {"gracePeriodHours": 2})).json()
-    assert rotated["secret"] != first
-    assert rotated["oldSecretUntil"] is not None
-    assert (await api.get(f"{path}/secret")).json() == rotated
-    at_once = (await api.post(f"{path}/rotate-secret", {"gracePeriodHours": 0})).json()
-    assert at_once["oldSecretUntil"] is None
-    null = (await api.post(f"{path}/rotate-secret", {"gracePeriodHours": None})).json()
-    assert null["oldSecretUntil"] is not None, "null is the default, as without a body"
-    assert (await api.request("POST", f"{path}/rotate-secret")).json()["oldSecretUntil"] is not None
-
-
-@pytest.mark.parametrize("hours", [-1, 721, 1.5, "24"])
-async def test_a_malformed_grace_period_is_refused(api: Api, hours: object) -> None:
-    made = await make(api)
-    path = f"/v1/integrations/{made['id']}/rotate-secret"
-    answer = await api.post(path, {"gracePeriodHours": hours})
-    assert answer.status_code == 422
-    assert answer.json()["errors"][0]["path"] == "gracePeriodHours"
-
-
-async def test_a_queue_has_no_secret_to_show_or_rotate(api: Api) -> None:
-    made = await make(api, a_queue())
-    path = f"/v1/integrations/{made['id']}"
-    for answer in (await api.get(f"{path}/secret"), await api.post(f"{path}/rotate-secret")):
-        assert answer.status_code == 409
-        assert "transmission.secretAccessKey" in answer.json()["detail"]
-
-
 async def test_how_many_are_in_flight_adapts_unless_a_number_is_given(api: Api) -> None:
     made = await make(api, a_webhook())
     path = f"/v1/integrations/{made['id']}"
