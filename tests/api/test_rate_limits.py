@@ -14,6 +14,7 @@ from hookline.api.rate_limits import KeyRateLimits
 from hookline.app import create_app
 from hookline.dispatch import ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
+from hookline.integrations import subscription
 from support.api_client import Api, Keys
 from support.event_history import a_pbx
 
@@ -63,7 +64,7 @@ async def bounded(services: Services, clock: Clock) -> AsyncIterator[Api]:
 
 @pytest.fixture
 def expensive_matching(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ingest, "thread_time", count().__next__)  # a second for each step
+    monkeypatch.setattr(subscription, "thread_time", count().__next__)  # a second for each step
     monkeypatch.setattr(ingest, "_COPY", 0.01)  # seconds for a byte
 
 
