@@ -1,29 +1,26 @@
 """Batches accepted events, and stores each batch with one append statement."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Generator, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
-from hookline.background import Slices, run_at_once
 from hookline.dispatch.backpressure import Backpressure, demands_of
 from hookline.dispatch.batching import Batcher
 from hookline.dispatch.hand_over import HandOver
 from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.observer import NoObserver, Observer, Receipt
+from hookline.dispatch.planning import Plan, PlannedEvent, Planner
 from hookline.domain.access import Tenant
-from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
-from hookline.domain.ids import new_uuid
-from hookline.domain.retries import replacement_key
 from hookline.errors import HooklineError, Overloaded, QuotaExceeded
 from hookline.history.roll_ups import FilteredEvents
 from hookline.integrations.event_types import UnknownTypes
 from hookline.integrations.subscription import Match, pass_filters
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.queue.port import Appended, Claimed, NewDelivery, NewEvent, Queue, StaleSnapshot
+from hookline.queue.port import Appended, Claimed, NewDelivery, Queue, StaleSnapshot
 from hookline.tracing import Tracing
 
 _LARGEST = 1_000  # events and deliveries that a statement stores, but for a larger request alone
@@ -48,14 +45,6 @@ class _Offer(msgspec.Struct, frozen=True, gc=False):
     authorised_at: int | None  # a revision; None: the event needs no authorisation
     match: Match
     matched_at: int  # the revision of the snapshot that it was matched by
-
-
-class _Planned(msgspec.Struct, frozen=True, gc=False):
-    stored: NewEvent
-    deliveries: list[NewDelivery]
-    leased: list[NewDelivery]  # those of them that are to be born leased
-    waiting: list[str]  # the integrations of the others
-    filtered: Sequence[str]  # integrations whose filters refused it
 
 
 class Ingest:
@@ -92,13 +81,12 @@ class Ingest:
         self._start = start
         self._wake = wake
         self._announce = announce
-        self._hand_over = hand_over
+        self._planner = Planner(subscriptions, lanes, hand_over, largest=_LARGEST, wake=wake)
         self._backpressure = backpressure or Backpressure.none()
         self._unknown_types = unknown_types
         self._filtered = filtered
         self._observer = observer or NoObserver()
         self._tracing = tracing
-        self._slices = Slices()
         self._batcher = Batcher[_Offer, Receipt | Stale](
             self._flush, name="ingest", largest=_LARGEST, pause=_PAUSE, heavy=_HEAVY
         )
@@ -187,113 +175,39 @@ class Ingest:
                 offer.match if offer.matched_at == revision else await self._match(offer.event)
                 for offer in offers
             ]
-            planned: dict[UUID, _Planned] = {}
-            pairs = zip(offers, matches, strict=True)
-            sizes = [(len(offer.event.payload), len(match.wanted)) for offer, match in pairs]
-            small = self._hand_over is not None and self._hand_over.takes(sizes)
-            hand_over = self._hand_over if small else None
-            steps = self._plan_all(planned, digests, offers, matches, revision, hand_over)
-            large = sum(wanted for _, wanted in sizes) > _LARGEST
-            try:
-                await self._slices.run(steps) if large else run_at_once(steps)
-            except BaseException:
-                self._free_places(planned.values())
-                raise
-            if not planned:
+            plan = await self._planner.plan(
+                (digest, offer.event, match)
+                for digest, offer, match in zip(digests, offers, matches, strict=True)
+                if not _is_stale(offer, revision)
+            )
+            if not plan.events:
                 return [Stale(revision)] * len(offers)
             asked_at = self._lanes.clock() if self._lanes is not None else 0.0
-            result = await self._append(planned, revision)
+            result = await self._append(plan, revision)
             if isinstance(result, Appended):
-                handed = self._start_born(planned.values(), result, revision, asked_at)
-                if hand_over is not None and handed:
-                    await hand_over.hand_over(handed, asked_at)
-                self._count_filtered(planned.values(), result)
-                return _answers(digests, offers, planned, result, revision)
+                handed = self._start_born(plan, result, revision, asked_at)
+                if plan.hand_over is not None and handed:
+                    await plan.hand_over.hand_over(handed, asked_at)
+                self._count_filtered(plan, result)
+                return _answers(digests, offers, plan, result, revision)
             await self._subscriptions.catch_up(beyond=revision)
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
 
-    def _plan_all(  # noqa: PLR0913, PLR0917 - what `_flush` knows
-        self,
-        planned: dict[UUID, _Planned],
-        digests: Sequence[UUID],
-        offers: Sequence[_Offer],
-        matches: Sequence[Match],
-        revision: int,
-        hand_over: HandOver | None,
-    ) -> Generator[None]:
-        """Plan each event that may be stored, into `planned`; a step for each.
-
-        Once a lane has no place, none of its later deliveries gets one that is free meanwhile.
-        """
-        full: set[str] = set()
-        for digest, offer, match in zip(digests, offers, matches, strict=True):
-            if digest not in planned and not _is_stale(offer, revision):
-                planned[digest] = self._plan(offer.event, match, digest, hand_over, full)
-                yield
-
-    def _plan(
-        self,
-        event: Event,
-        match: Match,
-        digest: UUID,
-        hand_over: HandOver | None,
-        full: set[str],
-    ) -> _Planned:
-        """Reserve places for the deliveries of a matched event that can start at once."""
-        event_id = new_uuid()
-        size = len(event.payload)
-        deliveries: list[NewDelivery] = []
-        born: list[NewDelivery] = []
-        waiting: list[str] = []
-        for subscription in match.wanted:
-            integration_id = subscription.integration_id
-            policy = self._subscriptions.policy_of(subscription, event.type)
-            leased, holder = False, None
-            if integration_id not in full:
-                leased = self._lanes is not None and self._lanes.reserve(integration_id, size)
-                if not leased and hand_over is not None:
-                    holder = hand_over.holder_of(integration_id)
-            delivery = NewDelivery(
-                id=new_uuid(),
-                event_id=event_id,
-                integration_id=integration_id,
-                event_type=event.type,
-                ordering=event.subject if subscription.ordered else None,
-                leased=leased or holder is not None,
-                max_age=policy.max_age,
-                replacement_key=replacement_key(event.type, event.subject)
-                if policy.keep_latest
-                else None,
-                omit=subscription.omit,
-                holder=holder,
-            )
-            deliveries.append(delivery)
-            if delivery.leased:
-                born.append(delivery)
-            else:
-                full.add(integration_id)
-                waiting.append(integration_id)
-        stored = NewEvent(event_id, event, digest, match.skipped)
-        filtered = match.reasons.get(SkipReason.FILTERED, ())
-        return _Planned(stored, deliveries, born, waiting, filtered)
-
-    async def _append(
-        self, planned: dict[UUID, _Planned], revision: int
-    ) -> Appended | StaleSnapshot:
+    async def _append(self, plan: Plan, revision: int) -> Appended | StaleSnapshot:
         result: Appended | StaleSnapshot | None = None
         try:
             result = await self._queue.append(
-                [each.stored for each in planned.values()],
-                [delivery for each in planned.values() for delivery in each.deliveries],
+                [each.stored for each in plan.events.values()],
+                [delivery for each in plan.events.values() for delivery in each.deliveries],
                 revision=revision,
             )
             return result
         finally:
             if not isinstance(result, Appended):
-                self._free_places(planned.values())
+                self._planner.free(plan.events.values())
 
     def _start_born(
-        self, planned: Iterable[_Planned], result: Appended, revision: int, asked_at: float
+        self, plan: Plan, result: Appended, revision: int, asked_at: float
     ) -> dict[int, list[Claimed]]:
         """Start what was born leased, and announce what waits in the database.
 
@@ -301,16 +215,16 @@ class Ingest:
         """
         started: list[Claimed] = []
         handed: dict[int, list[Claimed]] = {}
-        unused: list[_Planned] = []
+        unused: list[PlannedEvent] = []
         waiting: set[str] = set()
-        for each in planned:
+        for each in plan.events.values():
             if each.stored.id not in result.fresh:
                 unused.append(each)
                 continue
             waiting.update(each.waiting)
             for delivery in each.leased:
                 if delivery.integration_id in result.behind:
-                    self._free_place(delivery, each.stored)
+                    self._planner.free_place(delivery, each.stored)
                     waiting.add(delivery.integration_id)
                     continue
                 job = self._claimed(delivery, each.stored.event, revision)
@@ -318,7 +232,7 @@ class Ingest:
                     started.append(job)
                 else:
                     handed.setdefault(delivery.holder, []).append(job)
-        self._free_places(unused)
+        self._planner.free(unused)
         elsewhere = self._expect(waiting)
         self._start(started, asked_at)
         if len(elsewhere) < len(waiting):
@@ -337,23 +251,11 @@ class Ingest:
                 self._lanes.schedule.expect(integration_id)
         return elsewhere
 
-    def _count_filtered(self, planned: Iterable[_Planned], result: Appended) -> None:
+    def _count_filtered(self, plan: Plan, result: Appended) -> None:
         if self._filtered is not None:
-            for each in planned:
+            for each in plan.events.values():
                 if each.filtered and each.stored.id in result.fresh:
                     self._filtered.saw(each.filtered)
-
-    def _free_places(self, planned: Iterable[_Planned]) -> None:
-        for each in planned:
-            for delivery in each.leased:
-                self._free_place(delivery, each.stored)
-
-    def _free_place(self, delivery: NewDelivery, stored: NewEvent) -> None:
-        """Give up the place that was reserved for a delivery, if there is one."""
-        if self._lanes is not None and delivery.holder is None:
-            self._lanes.drop_reserved(delivery.integration_id, len(stored.event.payload))
-            if self._lanes.schedule.wants_more(delivery.integration_id):
-                self._wake()
 
     def _claimed(self, delivery: NewDelivery, event: Event, revision: int) -> Claimed:
         return Claimed(
@@ -379,7 +281,7 @@ def _is_stale(offer: _Offer, revision: int) -> bool:
 def _answers(
     digests: Sequence[UUID],
     offers: Sequence[_Offer],
-    planned: dict[UUID, _Planned],
+    plan: Plan,
     result: Appended,
     revision: int,
 ) -> list[Receipt | Stale]:
@@ -390,7 +292,7 @@ def _answers(
         if _is_stale(offer, revision):
             answers.append(Stale(revision))
             continue
-        each = planned[digest]
+        each = plan.events[digest]
         fresh = each.stored.id in result.fresh
         event_id = each.stored.id if fresh else result.originals[digest]
         new = fresh and digest not in answered
