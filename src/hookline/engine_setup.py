@@ -12,6 +12,7 @@ from hookline.dispatch.circuit_breaker import CircuitBreakers, HealthMonitor
 from hookline.dispatch.cleanup import GoneTargets
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
+from hookline.dispatch.hand_over import StrandedDeliveries
 from hookline.dispatch.notices import ExhaustedCounter
 from hookline.dispatch.observer import Observer
 from hookline.dispatch.peers import PeerServer
@@ -110,7 +111,10 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
     breakers = CircuitBreakers(health, rules.lanes, release=engine.release, wake=engine.wake)
     peers = None
     if peer_socket is not None:
-        peers = PeerServer(peer_socket, queue.born_lease, engine.take_handed)
+        stranded = StrandedDeliveries(engine, queue.lease_seconds, tasks)
+        peers = PeerServer(
+            peer_socket, engine.take_handed, new_lease=queue.new_lease, ended=stranded.look_for
+        )
 
     def counted(mine: int, places: Sequence[int]) -> None:
         rules.engines_counted(mine, places)

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -45,9 +46,19 @@ def taker() -> Taker:
     return Taker()
 
 
+def a_server(folder: Path, taker: Taker, ended: list[int] | None = None) -> PeerServer:
+    """Return one whose leases are LEASE and those that follow it."""
+    return PeerServer(
+        folder / "1.peer",
+        taker,
+        new_lease=count(LEASE).__next__,
+        ended=([] if ended is None else ended).append,
+    )
+
+
 @pytest.fixture
 async def server(folder: Path, taker: Taker) -> AsyncIterator[PeerServer]:
-    opened = PeerServer(folder / "1.peer", LEASE, taker)
+    opened = a_server(folder, taker)
     await opened.open()
     opened.placed(PLACE)
     yield opened
@@ -94,6 +105,23 @@ async def test_a_process_that_stops_answers_what_it_has_and_takes_no_more(
     assert len(taker.came) == 1
 
 
+async def test_each_connection_has_a_lease_of_its_own_and_its_end_is_told(
+    folder: Path, taker: Taker
+) -> None:
+    ended: list[int] = []
+    server = a_server(folder, taker, ended)
+    await server.open()
+    server.placed(PLACE)
+    async with connected(folder) as first:
+        async with connected(folder) as second:
+            assert (first.lease_of(PLACE), second.lease_of(PLACE)) == (LEASE, LEASE + 1)
+            with pytest.raises(PeerGone):
+                await second.hand_over([a_job("crm", lease=LEASE)], NOW)
+        await until(lambda: ended == [LEASE + 1])
+    await until(lambda: ended == [LEASE + 1, LEASE])
+    await server.aclose()
+
+
 async def test_what_a_process_that_dies_has_not_answered_is_told_to_be_lost(folder: Path) -> None:
     async def dies(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peers._write(writer, peers.Hello(PLACE, LEASE))
@@ -128,7 +156,7 @@ async def test_a_socket_that_a_dead_process_left_is_nobodys(folder: Path, taker:
         dead.bind(str(folder / "1.peer"))
     others = Peers(folder / "0.peer")
     await others.look()
-    again = PeerServer(folder / "1.peer", LEASE, taker)
+    again = a_server(folder, taker)
     await again.open()
     again.placed(PLACE)
     async with connected(folder) as found:
@@ -138,7 +166,7 @@ async def test_a_socket_that_a_dead_process_left_is_nobodys(folder: Path, taker:
 
 
 async def test_without_such_sockets_nobody_is_handed_anything(tmp_path: Path, taker: Taker) -> None:
-    nowhere = PeerServer(tmp_path / "missing" / "1.peer", LEASE, taker)
+    nowhere = a_server(tmp_path / "missing", taker)
     await nowhere.open()
     nowhere.placed(PLACE)
     await nowhere.aclose()

@@ -150,6 +150,22 @@ class QueueContract:
         await queue.append([event], [a_delivery(event, "born01", leased=True)], revision=REVISION)
         assert await claim(queue, "born01") == []
 
+    async def test_what_bears_a_lease_is_released_but_what_is_still_held(
+        self, queue: Queue
+    ) -> None:
+        event = an_event("stranded")
+        deliveries = [
+            replace(a_delivery(event, to, leased=True), holder=holder)
+            for to, holder in (("stray1", 7), ("stray2", 7), ("stray3", 8))
+        ]
+        await queue.append([event], deliveries, revision=REVISION)
+        held = deliveries[1].id
+        assert await queue.release_lease(7, but=[held]) == {"stray1"}
+        assert await queue.release_lease(7, but=[held]) == set()
+        [job] = await claim(queue, "stray1")
+        assert (job.id, job.claims) == (deliveries[0].id, 1)  # the first one did not count
+        assert await claim(queue, "stray2") == await claim(queue, "stray3") == []
+
     async def test_a_claim_takes_no_more_than_the_lane_has_room_for(self, queue: Queue) -> None:
         stored = await store(queue, to="room01", count=5)
         first = ids(await claim(queue, "room01", room=2))

@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
@@ -15,9 +15,6 @@ from msgspec.structs import replace
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.lanes import Lanes
 from hookline.queue.port import Claimed, Lane, Queue
-
-if TYPE_CHECKING:
-    from uuid import UUID
 
 _LOOK_SHARE = 20  # looks at thousands of lanes, two each time, take a tenth of the time at most
 _POLL_SHARE = 5  # a poll may take a sixth of the time at most, however many hints come
@@ -210,6 +207,10 @@ class Leases:
     def token(self, job: Claimed) -> int:
         """Return the newest lease of a delivery."""
         return self._held[job.id].lease
+
+    def under(self, lease: int) -> list[UUID]:
+        """Return the deliveries that are held under this lease."""
+        return [delivery_id for delivery_id, held in self._held.items() if held.lease == lease]
 
     def current(self, jobs: Iterable[Claimed]) -> list[Claimed]:
         """Return deliveries with their newest leases."""

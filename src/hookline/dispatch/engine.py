@@ -119,6 +119,23 @@ class Engine:
             self._start_slot(self._release_later(refused))
         return list({job.integration_id for job in refused})
 
+    async def release_stranded(self, lease: int) -> None:
+        """Release what bears a lease of this process that it knows nothing of. Raises Unavailable.
+
+        Meanwhile nothing is leased. What is at hand in its lanes may be newer, and is released too.
+        """
+        if self._stopping:
+            return
+        with self._lanes.schedule.nothing_new():
+            found = await self._queue.release_lease(lease, but=self._leases.under(lease))
+            await self._claims.until_taken(found)
+            self.release(self._lanes.take_unstarted(found))
+            for integration_id in found:
+                self._lanes.schedule.expect(integration_id)
+        if found:
+            _LOG.warning("engine.stranded", lanes=len(found))
+        self.wake()
+
     def release(self, jobs: Sequence[Claimed]) -> None:
         """Release leases of deliveries that have not started and are no longer to, unused."""
         if not jobs:

@@ -1,8 +1,11 @@
 """Which new deliveries are handed to other worker processes, and what becomes of the others."""
 
 import asyncio
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
+from hookline.background import Tasks
+from hookline.dispatch.engine import Engine
 from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.peers import PeerGone, Peers
 from hookline.errors import Unavailable
@@ -11,6 +14,8 @@ from hookline.queue.port import Claimed, Queue
 
 _MOST = 256  # deliveries of a batch up to which other processes are handed theirs
 _MOST_BYTES = 1024 * 1024  # of their payloads; claims are cheap for what is more
+_FIRST_PAUSE = 0.01  # seconds between two looks for what is stranded; doubles
+_LONGEST_PAUSE = 1.0
 _LOG = get_logger(__name__)
 
 
@@ -65,3 +70,31 @@ class HandOver:
             except Unavailable:
                 _LOG.warning("hand_over.release_failed", leases=len(jobs))  # their leases run out
             self._announce({job.integration_id for job in jobs})
+
+
+class StrandedDeliveries:
+    """Releases what others stored leased to this process, and did not live to hand over.
+
+    The last statement of one that was killed may still be running. So it looks again and again,
+    less and less often, until such leases have run out by themselves, after `lease_seconds`.
+    """
+
+    def __init__(self, engine: Engine, lease_seconds: float, tasks: Tasks) -> None:
+        self._engine = engine
+        self._lease_seconds = lease_seconds
+        self._tasks = tasks
+
+    def look_for(self, lease: int) -> None:
+        """Look for what bears the lease of a process that was connected; returns at once."""
+        self._tasks.start(self._look(lease), "stranded-deliveries")
+
+    async def _look(self, lease: int) -> None:
+        until = time.monotonic() + self._lease_seconds
+        pause = _FIRST_PAUSE
+        while time.monotonic() < until:
+            try:
+                await self._engine.release_stranded(lease)
+            except Unavailable:
+                _LOG.warning("hand_over.look_postponed")
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)

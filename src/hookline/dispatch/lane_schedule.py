@@ -1,6 +1,7 @@
 """When lanes have work due in the database, and how much a process has room to claim for them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from hookline.dispatch.lane import LaneRules, LaneState
@@ -136,6 +137,21 @@ class LaneSchedule:
     _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
     _not_ready: list[tuple[Lane, int]] = field(default_factory=list)
     _latest: float = 0.0
+    _held_up: int = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether nothing new is to be leased for any lane; see `nothing_new`."""
+        return self._held_up > 0
+
+    @contextmanager
+    def nothing_new(self) -> Iterator[None]:
+        """Have no lane claim or be born anything: something older may be found for any of them."""
+        self._held_up += 1
+        try:
+            yield
+        finally:
+            self._held_up -= 1
 
     def moment(self) -> float:
         """Return the time; later calls return later times, whatever the clock's grain."""
@@ -193,7 +209,7 @@ class LaneSchedule:
         slow: list[
             tuple[LaneState, int]
         ] = []  # what is asked for counts as held until all is asked
-        for integration_id in list(self._noted):
+        for integration_id in [] if self.waits else list(self._noted):
             lane = self.lanes[integration_id]
             if lane.due_at is None or lane.due_at > now:
                 continue
@@ -246,7 +262,7 @@ class LaneSchedule:
         """Return in how many seconds a lane that can take it has work due; None: not known."""
         due: list[float] = []
         full: set[Share] = set()
-        for integration_id in self._noted:
+        for integration_id in [] if self.waits else self._noted:
             lane = self.lanes[integration_id]
             if lane.due_at is None or (lane.slow and _is_full(lane.share, full)) or lane.unsure:
                 continue

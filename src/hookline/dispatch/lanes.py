@@ -80,7 +80,7 @@ class Lanes:
         return lane.released_at < stored_after and self._reserve(lane, size)
 
     def _reserve(self, lane: LaneState, size: int) -> bool:
-        if not lane.rules.direct or not lane.is_ready():
+        if not lane.rules.direct or not lane.is_ready() or self.schedule.waits:
             return False
         self._capacity.mark(lane, self.clock)
         if lane.releasing or not self._capacity.fits(lane, size):
@@ -240,11 +240,14 @@ class Lanes:
         """How many bytes of payloads the next claim may bring; it may pass that by one payload."""
         return self._capacity.bytes_to_claim
 
-    def take_unstarted(self) -> list[Claimed]:
-        """Empty every lane's hand: what a stopping engine releases without an attempt."""
-        jobs = [job for lane in self._lanes.values() for job in lane.at_hand]
-        for lane in self._lanes.values():
-            lane.at_hand.clear()
+    def take_unstarted(self, integration_ids: Iterable[str] | None = None) -> list[Claimed]:
+        """Return what lanes have at hand, those named or all: it is released without an attempt."""
+        named = self._lanes if integration_ids is None else integration_ids
+        jobs: list[Claimed] = []
+        for integration_id in named:
+            if (lane := self._lanes.get(integration_id)) is not None:
+                jobs += lane.at_hand
+                lane.at_hand.clear()
         return jobs
 
     def in_flight(self) -> Mapping[str, int]:

@@ -11,7 +11,7 @@ import struct
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -32,7 +32,10 @@ class PeerGone(HooklineError):
 
 
 class Hello(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Who listens: its place among the engines (None: it takes no more), and its lease."""
+    """Who listens: its place among the engines (None: it takes no more), and a lease of its own.
+
+    The lease is of this connection alone: so what was stored by a process that died is told apart.
+    """
 
     place: int | None
     lease: int
@@ -58,20 +61,40 @@ _ENCODER = msgspec.msgpack.Encoder()
 _BATCHES = msgspec.msgpack.Decoder(Batch)
 _ANSWERS = msgspec.msgpack.Decoder(Hello | Taken)
 
+
+class _Connected(NamedTuple):
+    """Another process that is connected: who serves it, and the lease that it stores under."""
+
+    task: asyncio.Task[None]
+    lease: int
+
+
 Take = Callable[[Sequence[Claimed], float], Awaitable[list[str]]]
 """Starts deliveries that are leased to this process since a time; returns lanes without room."""
 
 
 class PeerServer:
-    """Takes what other worker processes hand to this one, at `socket`, under the lease `lease`."""
+    """Takes what other worker processes hand to this one, at `socket`.
 
-    def __init__(self, socket: Path, lease: int, take: Take) -> None:
+    Each of them stores under a lease that `new_lease` makes for it. `ended` is told that lease when
+    its connection ended: what it stored and did not tell is then nobody's.
+    """
+
+    def __init__(
+        self,
+        socket: Path,
+        take: Take,
+        *,
+        new_lease: Callable[[], int],
+        ended: Callable[[int], object],
+    ) -> None:
         self._socket = socket
-        self._lease = lease
         self._take = take
+        self._new_lease = new_lease
+        self._ended = ended
         self._place: int | None = None
         self._server: asyncio.Server | None = None
-        self._others: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+        self._others: dict[asyncio.StreamWriter, _Connected] = {}
 
     async def open(self) -> None:
         """Listen; where the system has no such sockets, others leave our work to claims."""
@@ -95,7 +118,7 @@ class PeerServer:
         self._socket.unlink(missing_ok=True)
         self._place = None
         self._tell_all()
-        serving = [*self._others.values()]
+        serving = [each.task for each in self._others.values()]
         if serving:
             await asyncio.wait(serving, timeout=_GOODBYE)
         for task in serving:
@@ -103,15 +126,16 @@ class PeerServer:
         await asyncio.gather(*serving, return_exceptions=True)
 
     def _tell_all(self) -> None:
-        for writer in self._others:
-            _write(writer, Hello(self._place, self._lease))
+        for writer, each in self._others.items():
+            _write(writer, Hello(self._place, each.lease))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - the server makes one for each connection
-        self._others[writer] = task
+        lease = self._new_lease()
+        self._others[writer] = _Connected(task, lease)
         try:
-            _write(writer, Hello(self._place, self._lease))
+            _write(writer, Hello(self._place, lease))
             while True:
                 batch = _BATCHES.decode(await _read(reader))
                 _write(writer, Taken(await self._take(batch.deliveries, batch.asked_at)))
@@ -120,6 +144,7 @@ class PeerServer:
         finally:
             del self._others[writer]
             writer.close()
+            self._ended(lease)
 
 
 class Peers:

@@ -41,7 +41,7 @@ class NewDelivery(msgspec.Struct, frozen=True, gc=False):
     max_age: float | None = None  # seconds after which it is not worth sending any more
     replacement_key: UUID | None = None  # newer ones of its integration with the same replace it
     omit: tuple[str, ...] | None = None  # paths that its copy leaves out
-    holder: int | None = None  # the `born_lease` of the process that is to hold it
+    holder: int | None = None  # a `new_lease` of the process that is to hold it
 
 
 class Appended(msgspec.Struct, frozen=True, gc=False):
@@ -186,6 +186,12 @@ class Queue(Protocol):
 
     async def release(self, held: Sequence[Claimed]) -> None:
         """Give leases back without an attempt: others may claim them at once."""
+
+    async def release_lease(self, lease: int, *, but: Collection[UUID]) -> set[str]:
+        """Give back what bears a lease token, but these deliveries, without an attempt.
+
+        Returns the integrations that have deliveries to claim by this.
+        """
 
     async def renew(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
         """Extend leases by their whole length; return the ids that were still the caller's."""

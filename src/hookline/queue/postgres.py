@@ -5,7 +5,7 @@ its partition.
 """
 
 import secrets
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
@@ -105,6 +105,7 @@ class PostgresQueue:
         self._expire = statement("queue/expire")
         self._settle = statement("queue/settle")
         self._release = statement("queue/release")
+        self._release_lease = statement("queue/release_lease")
         self._renew = statement("queue/renew")
         self._waiting = statement("queue/waiting")
         self._acquire_tokens = statement("queue/acquire_tokens")
@@ -120,9 +121,13 @@ class PostgresQueue:
         self._end_order = statement("queue/end_order")
         self._slices = Slices()
         self._engine = secrets.randbits(_ENGINE_BITS)
-        self.born_lease = self._new_lease()
+        self.born_lease = self.new_lease()
         self._lost_claims = LostClaims(pool, lease_seconds=lease_seconds)
         self.outdated = OutdatedDeliveries(pool, skipped=self._skipped)
+
+    def new_lease(self) -> int:
+        """Return a token that fits a bigint: this engine's number, and a random one."""
+        return self._engine << _TOKEN_BITS | secrets.randbits(_TOKEN_BITS)
 
     @_queue_method
     async def append(
@@ -196,7 +201,7 @@ class PostgresQueue:
     @_queue_method
     async def claim(self, lanes: Sequence[Lane], *, most_bytes: int) -> list[Claimed]:
         """Lease due deliveries under a token of their own."""
-        lease = self._new_lease()
+        lease = self.new_lease()
         named = [lane.integration_id for lane in lanes]
         claimed: list[Claimed] = []
         lost: list[Settlement] = []
@@ -240,10 +245,6 @@ class PostgresQueue:
             rows = await connection.fetch(sql, plain(of_day))
             found |= {row["id"]: row for row in rows}
         return found
-
-    def _new_lease(self) -> int:
-        """Return a token that fits a bigint: this engine's number, and a random one."""
-        return self._engine << _TOKEN_BITS | secrets.randbits(_TOKEN_BITS)
 
     async def _look_anew(self, connection: asyncpg.Connection, lanes: Sequence[Lane]) -> None:
         """Find what is first of the subjects that were changed."""
@@ -304,6 +305,12 @@ class PostgresQueue:
     async def release(self, held: Sequence[Claimed]) -> None:
         """Give leases back, each fenced by its token."""
         await self._pool.execute(self._release, [c.id for c in held], [c.lease for c in held])
+
+    @_queue_method
+    async def release_lease(self, lease: int, *, but: Collection[UUID]) -> set[str]:
+        """Give back what bears a token, but some deliveries."""
+        rows = await self._pool.fetch(self._release_lease, lease, [*but])
+        return {row["integration_id"] for row in rows}
 
     @_queue_method
     async def renew(self, held: Sequence[tuple[UUID, int]]) -> set[UUID]:
