@@ -24,6 +24,11 @@ SINGLES = 20
 SUBJECTS = 5
 SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1", "RETRY_DELAYS": "0.05,0.05,0.05"}
 
+FAILED_AT_FIRST = (
+    "select event_id from attempts join deliveries on deliveries.id = delivery_id"
+    " where number = 1 and outcome <> 'delivered'"
+)
+
 
 class Sender:
     """Sends numbered events, one request after another; equal numbers are equal events."""
@@ -81,6 +86,21 @@ async def until_all_came(receiver: Receiver, sender: Sender) -> None:
     )
 
 
+async def came_in_order(receiver: Receiver, sender: Sender, together: Services) -> None:
+    """See that all came in the order of acceptance, but for those whose first attempt failed.
+
+    None does, but on a machine so busy that it takes longer than DELIVERY_TIMEOUT.
+    """
+    async with connection(together.settings["DATABASE_URL"]) as client:
+        rows = await client.fetch(FAILED_AT_FIRST)
+    failed = {sender.accepted.index(str(row["event_id"])) for row in rows}
+    assert len(failed) < len(sender.accepted) / 10
+    came = numbers(receiver)
+    assert sorted(came) == list(range(len(sender.accepted)))
+    at_first = [number for number in came if number not in failed]
+    assert at_first == sorted(at_first)
+
+
 @pytest.fixture(params=[pytest.param(1, marks=pytest.mark.soak), 2])
 async def processes(together: Services, request: pytest.FixtureRequest) -> list[Service]:
     """One process, or two, with engines."""
@@ -110,7 +130,7 @@ async def test_one_at_a_time_comes_in_the_order_of_acceptance_and_is_listed_in_i
         await sender.batch(MOST)
         await sender.mixed()
         await until_all_came(receiver, sender)
-        assert numbers(receiver) == list(range(len(sender.accepted)))
+        await came_in_order(receiver, sender, together)
     page = await processes[0].read("/v1/events?limit=200")
     assert [each["eventId"] for each in page["items"]] == sender.accepted[-200:][::-1]
 
@@ -167,7 +187,7 @@ async def test_what_a_killed_process_had_in_hand_still_goes_first(
         sender.services = (again,)
         await sender.batch(100)
         await until_all_came(receiver, sender)
-        assert numbers(receiver) == list(range(len(sender.accepted)))
+        await came_in_order(receiver, sender, together)
 
 
 class Watch:
