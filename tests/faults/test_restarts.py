@@ -4,14 +4,13 @@ import asyncio
 import signal
 from collections.abc import Callable
 
-import psutil
 import pytest
 
 from support.account import Account, assert_each_delivered_once, the_account
 from support.ledger import Ledger
-from support.service import PATIENCE, Service, Services, eventually
-from support.terminal import Command
+from support.service import PATIENCE, Services
 from support.traffic import Traffic
+from support.worker_processes import until_complete, worker_processes_of
 
 BETWEEN = 100  # events that are accepted between two restarts
 
@@ -75,11 +74,11 @@ async def members_restarted_in_turn(
 
     async with traffic.flowing():
         for _ in range(rounds):
-            for member in members(service.command):
+            for member in worker_processes_of(service.command):
                 await traffic.until_accepted(BETWEEN)
                 member.send_signal(signal.SIGTERM)
                 await asyncio.to_thread(member.wait, PATIENCE)
-                await until_complete(service)
+                await until_complete(service, 2)
         await traffic.until_accepted(BETWEEN)
 
     nobody_noticed(closed(await the_account(service, traffic, ledger)), traffic)
@@ -89,27 +88,3 @@ async def members_restarted_in_turn(
 def nobody_noticed(account: Account, traffic: Traffic) -> None:
     assert_each_delivered_once(account, traffic)
     assert account.at_once == 0, account
-
-
-def members(command: Command) -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process(command.pid).children()
-        if "--worker-process" in child.cmdline()
-    ]
-
-
-async def until_complete(service: Service) -> None:
-    """Wait until both members answer: each has a socket of its own on the port."""
-
-    def listening() -> int:
-        return sum(map(listens, members(service.command)))
-
-    await eventually(lambda: asyncio.to_thread(listening), lambda count: count == 2)
-
-
-def listens(member: psutil.Process) -> bool:
-    try:
-        return any(each.status == psutil.CONN_LISTEN for each in member.net_connections("tcp"))
-    except psutil.NoSuchProcess:
-        return False

@@ -1,104 +1,31 @@
 """First in, first out, through one process or two, deaths and retries."""
 
 import asyncio
-import json
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
-from factories import Json, a_queue, an_event
+from factories import a_queue, an_event
 from support.databases import Databases
 from support.moto_server import moto_server
+from support.numbered_events import (
+    SUBJECTS,
+    Sender,
+    by_subject,
+    came_in_order,
+    number_of,
+    numbers,
+    until_all_came,
+)
 from support.postgres_clients import ask, connection
-from support.receivers import OK, Exchange, Receiver, receiving, status
+from support.receivers import OK, Exchange, receiving, status
 from support.service import PATIENCE, Service, Services, eventually, services
 from support.sqs_consumer import Consumer
 
 MOST = 1_000  # events of one batch
-BATCH = 100
-SINGLES = 20
-SUBJECTS = 5
 SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1", "RETRY_DELAYS": "0.05,0.05,0.05"}
-
-FAILED_AT_FIRST = (
-    "select event_id from attempts join deliveries on deliveries.id = delivery_id"
-    " where number = 1 and outcome <> 'delivered'"
-)
-
-
-class Sender:
-    """Sends numbered events, one request after another; equal numbers are equal events."""
-
-    def __init__(self, *services: Service) -> None:
-        self.services = services
-        self.accepted: list[str] = []  # the events' ids, in the order in which they were accepted
-        self._turn = count()
-        self._number = count()
-
-    async def batch(self, size: int = BATCH) -> None:
-        results = await self._next().send_batch([self._event() for _ in range(size)])
-        self.accepted += [result["eventId"] for result in results]
-
-    async def singles(self, number: int = SINGLES) -> None:
-        for _ in range(number):
-            self.accepted.append((await self._next().send(self._event()))["eventId"])
-
-    async def mixed(self) -> None:
-        await self.batch()
-        await self.singles()
-        await self.batch()
-        await self.singles()
-
-    def _next(self) -> Service:
-        return self.services[next(self._turn) % len(self.services)]
-
-    def _event(self) -> Json:
-        number = next(self._number)
-        return an_event(id=f"call-{number % SUBJECTS}", data={"number": number})
-
-
-def numbers(receiver: Receiver) -> list[int]:
-    """Return the events' numbers in the order in which their first copies came."""
-    return list(dict.fromkeys(number_of(request.body) for request in receiver.requests))
-
-
-def number_of(body: bytes | str) -> int:
-    number: int = json.loads(body)["data"]["number"]
-    return number
-
-
-def by_subject(order: list[int]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = defaultdict(list)
-    for number in order:
-        found[number % SUBJECTS].append(number)
-    return found
-
-
-async def until_all_came(receiver: Receiver, sender: Sender) -> None:
-    total = len(sender.accepted)
-    await receiver.until(
-        lambda r: len({request.headers["webhook-id"] for request in r.requests}) >= total,
-        within=PATIENCE,
-    )
-
-
-async def came_in_order(receiver: Receiver, sender: Sender, together: Services) -> None:
-    """See that all came in the order of acceptance, but for those whose first attempt failed.
-
-    None does, but on a machine so busy that it takes longer than DELIVERY_TIMEOUT.
-    """
-    async with connection(together.settings["DATABASE_URL"]) as client:
-        rows = await client.fetch(FAILED_AT_FIRST)
-    failed = {sender.accepted.index(str(row["event_id"])) for row in rows}
-    assert len(failed) < len(sender.accepted) / 10
-    came = numbers(receiver)
-    assert sorted(came) == list(range(len(sender.accepted)))
-    at_first = [number for number in came if number not in failed]
-    assert at_first == sorted(at_first)
 
 
 @pytest.fixture(params=[pytest.param(1, marks=pytest.mark.soak), 2])
