@@ -28,7 +28,7 @@ from hookline.api.dependencies import Services
 from hookline.api.middleware import Routing, SecurityHeaders, TracedRequests
 from hookline.api.openapi import document_of, operation_id, text_of
 from hookline.api.problems import ProblemResponses
-from hookline.api.refusals import PacedRefusals
+from hookline.api.rate_limits import PacedRefusals
 from hookline.tracing import Tracing
 
 ServicesFactory = Callable[[], AbstractAsyncContextManager[Services]]

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from hookline.api.middleware import note_caller
-from hookline.api.refusals import PacedRefusals
+from hookline.api.rate_limits import PacedRefusals
 from hookline.domain.access import Principal, Role
 from hookline.errors import NotAuthenticated, Overloaded
 
@@ -81,7 +81,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         clock.now += seconds
         await sleep(0)
 
-    monkeypatch.setattr("hookline.api.refusals.asyncio.sleep", slept)
+    monkeypatch.setattr("hookline.api.rate_limits.asyncio.sleep", slept)
     return Asked(clock)
 
 
