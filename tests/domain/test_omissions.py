@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hookline.domain.copies import without, without_in_steps
 from hookline.domain.documents import canonical
 from hookline.domain.events import Event, Limits, parse_event
-from hookline.domain.paths import MOST_PATHS, parse_omit
+from hookline.domain.omissions import MOST_PATHS, parse_omit, without, without_in_steps
 from hookline.errors import InvalidInput
 
 

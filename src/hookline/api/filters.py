@@ -13,7 +13,7 @@ from hookline.api.responses import failures
 from hookline.dispatch.filter_trials import MOST_EVENTS, Sample, Tried, given_events, try_in_steps
 from hookline.domain.access import Principal
 from hookline.domain.filters import parse_filter
-from hookline.domain.paths import parse_omit
+from hookline.domain.omissions import parse_omit
 from hookline.errors import FieldProblem, InvalidInput
 from hookline.integrations.fields import (
     NULL_IS_DEFAULT,

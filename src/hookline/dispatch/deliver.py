@@ -11,7 +11,6 @@ from weakref import WeakValueDictionary
 
 from hookline.background import Slices
 from hookline.db.errors import once_back
-from hookline.domain.copies import without, without_in_steps
 from hookline.domain.deliveries import (
     ErrorKind,
     Failed,
@@ -24,6 +23,7 @@ from hookline.domain.deliveries import (
     Verdict,
 )
 from hookline.domain.events import Event
+from hookline.domain.omissions import without, without_in_steps
 from hookline.domain.retries import NO_POLICY, RetryPolicies
 from hookline.domain.targets import SqsTarget, Target, TransmissionType, WebhookTarget
 from hookline.integrations.subscriptions import Subscription

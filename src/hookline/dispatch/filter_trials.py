@@ -9,10 +9,9 @@ import orjson
 
 from hookline.domain.access import Principal
 from hookline.domain.catalogue import Catalogue
-from hookline.domain.copies import without
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.filters import Filter
-from hookline.domain.paths import path_warnings
+from hookline.domain.omissions import path_warnings, without
 from hookline.errors import FieldProblem, InvalidInput, MalformedBody, NotFound, TooLarge
 from hookline.history.repository import History
 from hookline.history.statements import WantedEvents

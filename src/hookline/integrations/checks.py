@@ -11,7 +11,7 @@ from typing import Final
 
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.filters import parse_filter
-from hookline.domain.paths import parse_omit
+from hookline.domain.omissions import parse_omit
 from hookline.domain.selection import parse_selection
 from hookline.domain.targets import Ordering, TransmissionType, is_fifo
 from hookline.errors import FieldProblem, InvalidInput

@@ -21,7 +21,7 @@ from pydantic_core import CoreSchema, PydanticCustomError, PydanticUseDefault
 from typing_extensions import TypeAliasType
 
 from hookline.domain.access import LONGEST_ID, LONGEST_NAME, UNPRINTABLE
-from hookline.domain.paths import LONGEST_PATH, MOST_PATHS
+from hookline.domain.omissions import LONGEST_PATH, MOST_PATHS
 from hookline.domain.retries import LONGEST_AGE, LONGEST_DELAY, MOST_RETRIES
 from hookline.domain.targets import Ordering
 
@@ -203,7 +203,7 @@ OrderingField = Annotated[
     ),
 ]
 OmitPaths = Annotated[
-    list[Any],  # hookline.domain.paths reads it, and names every wrong place in it
+    list[Any],  # hookline.domain.omissions reads it, and names every wrong place in it
     WithJsonSchema(
         {
             "type": "array",

@@ -19,7 +19,7 @@ from hookline.domain.catalogue import Catalogue
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.filters import parse_filter
 from hookline.domain.health import HealthState
-from hookline.domain.paths import path_warnings
+from hookline.domain.omissions import path_warnings
 from hookline.domain.selection import restore_selection
 from hookline.domain.stored import (
     disabled_reason_of,

@@ -2,10 +2,10 @@ from collections.abc import Mapping
 
 import pytest
 
-from hookline.domain import paths as module
+from hookline.domain import omissions as module
 from hookline.domain.catalogue import EventFormat, EventType, load_catalogue
 from hookline.domain.filters import parse_filter
-from hookline.domain.paths import path_warnings
+from hookline.domain.omissions import path_warnings
 
 DATA = {"a": 1, "list": [{"b": {"c": [[{"d": 2}]]}}, "x"], "empty": []}
 
