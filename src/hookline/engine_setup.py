@@ -22,7 +22,7 @@ from hookline.domain.health import HealthRules
 from hookline.domain.retries import RetryPolicies
 from hookline.domain.targets import TransmissionType
 from hookline.integrations.health import HealthRecords
-from hookline.integrations.outbox import Outbox
+from hookline.integrations.notices import Outbox
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscriptions

@@ -53,7 +53,7 @@ from hookline.integrations.event_types import EventTypeService, UnknownTypes
 from hookline.integrations.health import HEALTH_CHANNEL, StateCounts
 from hookline.integrations.key_cache import USES_KEPT_EVERY, KeyCache
 from hookline.integrations.keys import KeyService
-from hookline.integrations.outbox import NOTICES_CHANNEL, Outbox
+from hookline.integrations.notices import NOTICES_CHANNEL, Outbox
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.revision import CHANNEL, Transactions
 from hookline.integrations.service import IntegrationService

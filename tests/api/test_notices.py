@@ -7,7 +7,7 @@ import pytest
 from factories import Json, a_webhook
 from hookline.api.dependencies import Services
 from hookline.dispatch.notices import Notices
-from hookline.integrations.outbox import Outbox
+from hookline.integrations.notices import Outbox
 from hookline.integrations.revision import Transactions
 from support.api_client import Api, Keys
 

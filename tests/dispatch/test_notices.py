@@ -13,8 +13,8 @@ from hookline.dispatch.observer import Receipt
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
-from hookline.domain.notices import Exhausted
 from hookline.errors import Overloaded, Unavailable
+from hookline.integrations.notices import Exhausted
 from hookline.integrations.revision import Transactions
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.secrets import KeyRing, generate_key

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from hookline.integrations.outbox import LOCK
+from hookline.integrations.notices import LOCK
 from support.postgres_clients import connection
 from support.receivers import receiving
 from support.service import Services, eventually

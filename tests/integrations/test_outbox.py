@@ -9,9 +9,15 @@ from hookline.domain.access import Role
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.health import HEALTHY, Fail, HealthRules, Pause, Recover
 from hookline.domain.ids import new_uuid
-from hookline.domain.notices import Exhausted, WrittenNotice, paused
 from hookline.integrations.health import HealthRecords
-from hookline.integrations.outbox import NOTICES_CHANNEL, Outbox, announce
+from hookline.integrations.notices import (
+    NOTICES_CHANNEL,
+    Exhausted,
+    Outbox,
+    WrittenNotice,
+    announce,
+    paused,
+)
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch, PbxPut
 from hookline.integrations.revision import Transactions

@@ -26,7 +26,7 @@ from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.health import HealthRules
 from hookline.domain.ids import new_uuid
 from hookline.integrations.health import HealthRecords
-from hookline.integrations.outbox import Outbox
+from hookline.integrations.notices import Outbox
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService

@@ -12,9 +12,8 @@ from uuid import UUID
 from hookline.dispatch.observer import Receipt
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.events import Event
-from hookline.domain.notices import Exhausted, WrittenNotice
 from hookline.errors import InvalidInput, QuotaExceeded, Unavailable
-from hookline.integrations.outbox import Outbox
+from hookline.integrations.notices import Exhausted, Outbox, WrittenNotice
 from hookline.logs import get_logger
 
 _NONE = Exhausted()

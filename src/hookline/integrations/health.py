@@ -17,7 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.errors import rerunnable
 from hookline.db.models import Integration, IntegrationHealth
-from hookline.domain import notices
 from hookline.domain.health import (
     HEALTHY,
     Fail,
@@ -30,7 +29,7 @@ from hookline.domain.health import (
     take_probe,
 )
 from hookline.domain.stored import error_of, health_state_of
-from hookline.integrations.outbox import announce
+from hookline.integrations import notices
 from hookline.integrations.revision import Transactions
 
 HEALTH_CHANNEL: Final = "hookline_health"  # NOTIFY says that something changed: a hint
@@ -102,7 +101,7 @@ class HealthRecords:
                     _write(row, after, now)
             changed |= await _begin_to_fail(session, failed, now)
             if changed:
-                await announce(session, _to_tell(steps, changed))
+                await notices.announce(session, _to_tell(steps, changed))
                 await session.execute(_TELL, {"channel": HEALTH_CHANNEL})
         return changed
 

@@ -18,7 +18,6 @@ from hookline.db.models import Integration, Pbx
 from hookline.db.visibility import pbxs_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
-from hookline.domain.notices import disabled
 from hookline.domain.stored import licence_of
 from hookline.errors import Conflict, FieldProblem, InvalidInput, NotFound, PreconditionFailed
 from hookline.integrations import repository
@@ -30,7 +29,7 @@ from hookline.integrations.fields import (
     TimestampField,
 )
 from hookline.integrations.health import clear_health, find_health, health_before
-from hookline.integrations.outbox import announce
+from hookline.integrations.notices import announce, disabled
 from hookline.integrations.patch import READ_ONLY, says, switch
 from hookline.integrations.repository import Versions
 from hookline.integrations.requests import FIXED_PBX_FIELDS, PbxFields, PbxPut

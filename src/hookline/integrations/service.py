@@ -17,7 +17,6 @@ from hookline.db.models import IntegrationHealth
 from hookline.domain.access import Principal
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.ids import new_integration_id, new_webhook_secret
-from hookline.domain.notices import disabled
 from hookline.domain.targets import TransmissionType
 from hookline.errors import Conflict, DecryptionFailed, Forbidden, NotFound, PreconditionFailed
 from hookline.integrations import repository
@@ -34,7 +33,7 @@ from hookline.integrations.creation import (
 )
 from hookline.integrations.encryption import retire_secret, secret_binding
 from hookline.integrations.health import clear_health, find_health, health_before
-from hookline.integrations.outbox import announce
+from hookline.integrations.notices import announce, disabled
 from hookline.integrations.patch import (
     apply_patch,
     check_read_only,

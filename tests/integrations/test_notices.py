@@ -8,11 +8,11 @@ import orjson
 import pytest
 from jsonschema import Draft202012Validator
 
-from hookline.domain import notices
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.health import HEALTHY, Health, HealthState
-from hookline.domain.notices import Exhausted, Notice, WrittenNotice
+from hookline.integrations import notices
+from hookline.integrations.notices import Exhausted, Notice, WrittenNotice
 
 CATALOGUE = load_catalogue()
 FAILING = Health(HealthState.FAILING, datetime(2026, 3, 1, 12, tzinfo=UTC), ErrorKind.TIMEOUT)
