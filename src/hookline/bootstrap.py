@@ -22,11 +22,10 @@ from hookline.dispatch.jobs import JobRunner, Work
 from hookline.dispatch.replays import ReplayRequests, Replays
 from hookline.domain.catalogue import Catalogue
 from hookline.domain.events import Limits
-from hookline.domain.jobs import JobKind
 from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
 from hookline.errors import ConfigurationError
-from hookline.history.jobs import JobRetention, Jobs
+from hookline.history.jobs import JobKind, JobRetention, Jobs
 from hookline.history.repository import History
 from hookline.history.roll_ups import FilteredEvents, RollUps
 from hookline.history.statistics import StatisticsReader

@@ -12,7 +12,7 @@ from hookline.api.dependencies import Services
 from hookline.dispatch.erasures import Erasures
 from hookline.dispatch.jobs import JobRunner, Work
 from hookline.domain.deliveries import Failed, FailReason, RetryAt, Sent, Verdict
-from hookline.domain.jobs import JobKind
+from hookline.history.jobs import JobKind
 from hookline.queue.port import Lane, Settlement
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api

@@ -10,7 +10,7 @@ from factories import Json
 from hookline.api.dependencies import Services
 from hookline.dispatch.jobs import JobRunner
 from hookline.domain.deliveries import Failed, FailReason, RetryAt
-from hookline.domain.jobs import JobKind
+from hookline.history.jobs import JobKind
 from hookline.queue.port import Lane, Settlement
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys

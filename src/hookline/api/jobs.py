@@ -26,9 +26,8 @@ from hookline.dispatch import erasures as erasure_jobs
 from hookline.dispatch import replays as replay_jobs
 from hookline.dispatch.erasures import WantedErasure
 from hookline.dispatch.replays import WantedReplay
-from hookline.domain.jobs import EndStatus, JobKind, JobState
 from hookline.errors import FieldProblem, InvalidInput
-from hookline.history.jobs import new_job
+from hookline.history.jobs import EndStatus, JobKind, JobState, new_job
 from hookline.history.schemas import Erasure, ErasurePage, Replay, ReplayPage, ReplayStart
 from hookline.integrations.fields import (
     NULL_IS_DEFAULT,

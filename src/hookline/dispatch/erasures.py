@@ -27,9 +27,8 @@ from hookline.db.queue_models import (
 )
 from hookline.db.statements import statement
 from hookline.domain.ids import lowest_uuid
-from hookline.domain.jobs import JobState
 from hookline.domain.statistics import Ending, code_of
-from hookline.history.jobs import due_in, finish
+from hookline.history.jobs import JobState, due_in, finish
 from hookline.history.ranges import (
     IdRange,
     kept_days,

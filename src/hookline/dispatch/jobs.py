@@ -9,9 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.background import Periodic
 from hookline.db.models import Job
-from hookline.domain.jobs import JobKind
 from hookline.errors import Unavailable
-from hookline.history.jobs import Jobs
+from hookline.history.jobs import JobKind, Jobs
 from hookline.logs import get_logger
 
 if TYPE_CHECKING:

@@ -25,9 +25,8 @@ from hookline.db.statements import statement
 from hookline.domain.access import Principal
 from hookline.domain.events import parse_envelope
 from hookline.domain.ids import lowest_uuid, new_uuid
-from hookline.domain.jobs import JobKind, JobState
 from hookline.errors import Conflict, FieldProblem, InvalidInput
-from hookline.history.jobs import Jobs, due_in, finish, new_job
+from hookline.history.jobs import JobKind, Jobs, JobState, due_in, finish, new_job
 from hookline.history.replayable import Page, Passes, Selected, Wants, find_page
 from hookline.history.schemas import ReplayCount
 from hookline.integrations.service import IntegrationService

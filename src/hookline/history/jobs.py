@@ -1,4 +1,4 @@
-"""Durable jobs: asked for, shown and cancelled here, and handed to whoever works on them.
+"""Durable jobs: replays and erasures asked for, shown, cancelled, and handed to their workers.
 
 The writer of the tables `jobs` and `job_outcomes`, but for the settlements that add to the latter.
 A job is worked on a page at a time, by one process at a time: what a page does and how far the job
@@ -8,6 +8,7 @@ has come are one transaction.
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, time, timedelta
+from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
@@ -21,7 +22,6 @@ from hookline.db.statements import statement
 from hookline.db.visibility import integrations_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
-from hookline.domain.jobs import UNFINISHED, JobKind, JobState
 from hookline.errors import Conflict, NotFound, Overloaded
 from hookline.history.ranges import kept_days
 
@@ -32,7 +32,34 @@ _SLACK = timedelta(days=1)  # clocks differ, and a day's ids are made in its own
 _NOTIFY = text("select pg_notify(:channel, '')").bindparams(channel=JOBS_CHANNEL)
 _ADD_OUTCOMES = text(statement("history/add_job_outcomes"))
 _FORGET = text(statement("history/forget_jobs"))
-_UNFINISHED = Job.state.in_([state.value for state in UNFINISHED])
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    REPLAY = "replay"
+    ERASURE = "erasure"
+
+
+class JobState(StrEnum):
+    """Where a job stands; the last three are final."""
+
+    COUNTING = "counting"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    FAILED = "failed"
+
+
+class EndStatus(StrEnum):
+    """How a delivery ended."""
+
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+_UNFINISHED = Job.state.in_([JobState.COUNTING.value, JobState.RUNNING.value])
 
 
 class Jobs:

@@ -17,7 +17,7 @@ from hookline.domain.deliveries import (
     SkipReason,
     TlsReason,
 )
-from hookline.domain.jobs import EndStatus, JobState
+from hookline.history.jobs import EndStatus, JobState
 
 TimestampField = Annotated[datetime, Field(json_schema_extra={"format": "date-time"})]
 EventId = Annotated[
