@@ -5,6 +5,7 @@ The runtime's lower half: it sees the settings as well, and nothing sees it but 
 
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -20,7 +21,7 @@ from hookline.db.migrate import is_current, migrate_at, newest_revision
 from hookline.dispatch.erasures import Erasures
 from hookline.dispatch.jobs import JobRunner, Work
 from hookline.dispatch.replays import ReplayRequests, Replays
-from hookline.domain.catalogue import Catalogue
+from hookline.domain.catalogue import Catalogue, load_catalogue
 from hookline.domain.events import Limits
 from hookline.domain.retries import DEFAULT_JITTER
 from hookline.domain.targets import TransmissionType
@@ -29,9 +30,11 @@ from hookline.history.jobs import JobKind, JobRetention, Jobs
 from hookline.history.repository import History
 from hookline.history.roll_ups import FilteredEvents, RollUps
 from hookline.history.statistics import StatisticsReader
-from hookline.history.streams import KeysInForce, Streams
+from hookline.history.streams import Streams
 from hookline.integrations.event_types import UnknownTypes
 from hookline.integrations.health import StateCounts
+from hookline.integrations.key_cache import USES_KEPT_EVERY, KeyCache
+from hookline.integrations.keys import KeyService
 from hookline.integrations.repository import RecordRetention
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
@@ -48,7 +51,7 @@ from hookline.security.egress.resolver import DnsResolver
 from hookline.security.egress.tls import client_tls
 from hookline.security.egress.transport import GuardedTransport, PoolLimits
 from hookline.security.secrets import KeyRing
-from hookline.settings import Settings, encryption_keys
+from hookline.settings import Settings, encryption_keys, start_secrets
 from hookline.sinks import Sink
 from hookline.sinks.sqs import SqsSink
 from hookline.sinks.traced import TracedSink
@@ -62,6 +65,21 @@ _FLUSH_COUNTS_EVERY = 10.0  # seconds between two batches of what is counted of 
 _COUNT_EVERY = 15.0  # seconds between counts of what was settled: readers add up the rest
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """Who may do what, and where events go: the tables, and what is kept of them in memory."""
+
+    engine: AsyncEngine
+    transactions: Transactions
+    key_records: KeyService
+    keys: KeyCache
+    catalogue: Catalogue
+    policy: EgressPolicy
+    subscriptions: Subscriptions
+    counters: Counters
+    integrations: IntegrationService
+
+
 async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
     """Return the database's address; the bundled one runs until the stack closes."""
     if settings.database_url is not None:
@@ -72,7 +90,48 @@ async def open_database(settings: Settings, stack: AsyncExitStack) -> str:
     return dsn
 
 
-async def open_records(settings: Settings, dsn: str, stack: AsyncExitStack) -> AsyncEngine:
+async def open_records(
+    settings: Settings, dsn: str, stack: AsyncExitStack, *, api: bool
+) -> Records:
+    """Open the records and what follows them; where there is an API, make sure of an admin key."""
+    engine = await _open_tables(settings, dsn, stack)
+    transactions = Transactions(engine)
+    key_records = await _key_records(settings, transactions) if api else KeyService(transactions)
+    catalogue, keyring = load_catalogue(), _keyring_of(settings)
+    policy = _open_policy(settings, stack)
+    subscriptions = await _open_snapshot(transactions, catalogue, keyring, stack)
+    integrations = IntegrationService(
+        transactions,
+        keyring,
+        policy,
+        catalogue,
+        most_per_pbx=settings.max_integrations_per_pbx,
+        refresh=subscriptions.refresh,
+    )
+    keys = KeyCache(transactions)
+    keep_running(stack, Periodic("key-uses", keys.keep_uses, USES_KEPT_EVERY))
+    return Records(
+        engine,
+        transactions,
+        key_records,
+        keys,
+        catalogue,
+        policy,
+        subscriptions,
+        Counters(subscriptions),
+        integrations,
+    )
+
+
+async def _key_records(settings: Settings, transactions: Transactions) -> KeyService:
+    """Open the records of keys, and make sure of the first admin key."""
+    first = start_secrets(settings).admin_key.get_secret_value()
+    records = KeyService(transactions, settings_key=first)
+    await records.ensure_admin(first)
+    return records
+
+
+async def _open_tables(settings: Settings, dsn: str, stack: AsyncExitStack) -> AsyncEngine:
     """Open the records' engine on a database of exactly this version's schema."""
     records = connections.engine(dsn, pool_size=settings.database_pool_size)
     stack.push_async_callback(records.dispose)
@@ -89,13 +148,8 @@ async def open_records(settings: Settings, dsn: str, stack: AsyncExitStack) -> A
     return records
 
 
-async def keep_database(  # noqa: PLR0913, PLR0917 - one line below the root
-    settings: Settings,
-    transactions: Transactions,
-    engine: AsyncEngine,
-    pool: asyncpg.Pool,
-    longest_own_delay: Callable[[], float],
-    stack: AsyncExitStack,
+async def keep_database(
+    settings: Settings, records: Records, pool: asyncpg.Pool, stack: AsyncExitStack
 ) -> None:
     """Make today's partitions before anything is stored; from then on keep the database in order.
 
@@ -108,60 +162,75 @@ async def keep_database(  # noqa: PLR0913, PLR0917 - one line below the root
     )
     await keeper.make()
     pbx_retention = PbxRetention(pool, retention_days=settings.retention_days)
-    records = RecordRetention(transactions, days=settings.retention_days)
-    jobs = JobRetention(Jobs(engine), days=settings.retention_days)
+    record_retention = RecordRetention(records.transactions, days=settings.retention_days)
+    jobs = JobRetention(Jobs(records.engine), days=settings.retention_days)
     for name, each in (
         ("partitions", keeper),
         ("pbx-retention", pbx_retention),
-        ("record-retention", records),
+        ("record-retention", record_retention),
         ("job-retention", jobs),
     ):
         work = Periodic(name, each.keep, _RETENTION_EVERY, first_after=_RETENTION_AFTER)
         keep_running(stack, work)
-    roll_ups = RollUps(engine, days=settings.statistics_days)
+    roll_ups = RollUps(records.engine, days=settings.statistics_days)
     keep_running(stack, Periodic("roll-ups", roll_ups.keep, _COUNT_EVERY))
     usual = max((*settings.retry_delays, *settings.retry_delays_analytics), default=0.0)
     due_times = ClockSkew(
         pool,
         lease_seconds=lease_of(settings),
-        longest_delay=lambda: max(usual, longest_own_delay()) * (1 + DEFAULT_JITTER),
+        longest_delay=lambda: (
+            max(usual, records.subscriptions.longest_delay()) * (1 + DEFAULT_JITTER)
+        ),
         longest_wait=settings.retry_after_cap,
     )
     keep_running(stack, Periodic("clock", due_times.keep, settings.poll_interval))
 
 
 def open_history(
-    settings: Settings, records: AsyncEngine, keys: KeysInForce, stack: AsyncExitStack
+    settings: Settings, records: Records, stack: AsyncExitStack
 ) -> tuple[History, StatisticsReader, Streams]:
     """Open the read side: what became of deliveries, in numbers, and as they end."""
-    history = History(records)
-    streams = Streams(records, history, keys, most=settings.max_streams, frame=delivery_frame)
+    history = History(records.engine)
+    streams = Streams(
+        records.engine,
+        history,
+        records.keys,
+        most=settings.max_streams,
+        frame=delivery_frame,
+    )
     keep_running(stack, Periodic("streams", streams.follow, streams.pause))
-    return history, StatisticsReader(records), streams
+    return history, StatisticsReader(records.engine), streams
+
+
+@dataclass(frozen=True, slots=True)
+class JobParts:
+    """The durable jobs, what takes requests for replays, and what works on all jobs."""
+
+    jobs: Jobs
+    replays: ReplayRequests
+    runner: JobRunner
 
 
 def open_jobs(
     settings: Settings,
-    engine: AsyncEngine,
-    integrations: IntegrationService,
-    subscriptions: Subscriptions,
+    records: Records,
     announce: Callable[[], None],
-) -> tuple[Jobs, ReplayRequests, JobRunner]:
-    """Return the durable jobs, what takes requests for replays, and what works on all of them."""
-    jobs = Jobs(engine)
-    replays = Replays(subscriptions, announce=announce)
+) -> JobParts:
+    """Return what takes requests for replays and erasures, and what works on them."""
+    jobs = Jobs(records.engine)
+    replays = Replays(records.subscriptions, announce=announce)
     requests = ReplayRequests(
         jobs,
         replays,
-        integrations,
-        subscriptions,
+        records.integrations,
+        records.subscriptions,
         retention_days=settings.retention_days,
     )
     work: dict[JobKind, Work] = {JobKind.REPLAY: replays, JobKind.ERASURE: Erasures()}
-    return jobs, requests, JobRunner(jobs, work, settings.poll_interval)
+    return JobParts(jobs, requests, JobRunner(jobs, work, settings.poll_interval))
 
 
-async def open_snapshot(
+async def _open_snapshot(
     transactions: Transactions, catalogue: Catalogue, keyring: KeyRing, stack: AsyncExitStack
 ) -> Subscriptions:
     """Open the snapshot of integrations and PBXs; secrets leave it as their grace periods end."""
@@ -175,12 +244,12 @@ async def open_snapshot(
     return subscriptions
 
 
-def keyring_of(settings: Settings) -> KeyRing:
+def _keyring_of(settings: Settings) -> KeyRing:
     """Return the keys that customers' secrets are encrypted with."""
     return KeyRing.parse(",".join(key.get_secret_value() for key in encryption_keys(settings)))
 
 
-def open_policy(settings: Settings, stack: AsyncExitStack) -> EgressPolicy:
+def _open_policy(settings: Settings, stack: AsyncExitStack) -> EgressPolicy:
     """Open the guard: where deliveries may go."""
     resolver = DnsResolver(settings.egress_name_servers)
     stack.push_async_callback(resolver.aclose)
@@ -237,25 +306,23 @@ def flush_counts(
 
 def open_system(  # noqa: PLR0913 - one line below the root
     settings: Settings,
-    database: tuple[AsyncEngine, Transactions, asyncpg.Pool],
-    subscriptions: Subscriptions,
-    counters: Counters,
+    records: Records,
+    pool: asyncpg.Pool,
     stack: AsyncExitStack,
     *,
     delivering: Delivering | None,
     api: bool,
 ) -> System:
     """Keep this process's row in the list of processes, and open the overview of the system."""
-    records, transactions, pool = database
     held = None if delivering is None else delivering.held
-    heartbeat = Heartbeat(transactions, counters.totals, held=held, api=api)
+    heartbeat = Heartbeat(records.transactions, records.counters.totals, held=held, api=api)
     stack.push_async_callback(heartbeat.leave)
     keep_running(stack, Periodic("heartbeat", heartbeat.beat, BEAT_EVERY))
-    state_counts = StateCounts(transactions)
+    state_counts = StateCounts(records.transactions)
     return System(
-        records=records,
+        records=records.engine,
         overview=QueueOverview(pool),
-        subscriptions=subscriptions,
+        subscriptions=records.subscriptions,
         heartbeat=heartbeat,
         count_by_state=state_counts.by_state,
         paused=state_counts.paused,

@@ -89,32 +89,18 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
     )
     subscriptions.tells(rules.integration_changed)
     gone = GoneTargets(integrations, tasks, observer)
-    policies = RetryPolicies(
-        settings.retry_delays,
-        {"analytics": settings.retry_delays_analytics},
-        retry_after_cap=settings.retry_after_cap,
-    )
     engine = Engine(
         queue=queue,
         lanes=rules.lanes,
-        deliverer=Deliverer(subscriptions, sinks, policies, on_gone=gone.disable),
+        deliverer=Deliverer(subscriptions, sinks, _retry_policies(settings), on_gone=gone.disable),
         recorder=Recorder(queue),
         poll_interval=settings.poll_interval,
         renew_interval=queue.lease_seconds / 3,
         observers=(observer, health),
     )
-    poll = settings.poll_interval
-    outdated = queue.outdated
-    keep_running(stack, Periodic("stale", outdated.end_stale, poll, first_after=poll))
-    seldom = _SUPERSEDED * poll
-    keep_running(stack, Periodic("superseded", outdated.end_superseded, seldom, first_after=seldom))
+    _end_outdated(queue, settings.poll_interval, stack)
     breakers = CircuitBreakers(health, rules.lanes, release=engine.release, wake=engine.wake)
-    peers = None
-    if peer_socket is not None:
-        stranded = StrandedDeliveries(engine, queue.lease_seconds, tasks)
-        peers = PeerServer(
-            peer_socket, engine.take_handed, new_lease=queue.new_lease, ended=stranded.look_for
-        )
+    peers = _peer_server(peer_socket, queue, engine, tasks) if peer_socket else None
 
     def counted(mine: int, places: Sequence[int]) -> None:
         rules.engines_counted(mine, places)
@@ -124,10 +110,29 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
     return EngineParts(
         Delivering(engine, rules.lanes, health),
         breakers,
-        Periodic("circuit-breakers", breakers.run_once, poll),
+        Periodic("circuit-breakers", breakers.run_once, settings.poll_interval),
         EngineMembership(counted),
         peers,
     )
+
+
+def _retry_policies(settings: Settings) -> RetryPolicies:
+    return RetryPolicies(
+        settings.retry_delays,
+        {"analytics": settings.retry_delays_analytics},
+        retry_after_cap=settings.retry_after_cap,
+    )
+
+
+def _end_outdated(queue: PostgresQueue, poll: float, stack: AsyncExitStack) -> None:
+    outdated, seldom = queue.outdated, _SUPERSEDED * poll
+    keep_running(stack, Periodic("stale", outdated.end_stale, poll, first_after=poll))
+    keep_running(stack, Periodic("superseded", outdated.end_superseded, seldom, first_after=seldom))
+
+
+def _peer_server(path: Path, queue: PostgresQueue, engine: Engine, tasks: Tasks) -> PeerServer:
+    stranded = StrandedDeliveries(engine, queue.lease_seconds, tasks)
+    return PeerServer(path, engine.take_handed, new_lease=queue.new_lease, ended=stranded.look_for)
 
 
 def _health_monitor(  # noqa: PLR0913, PLR0917 - one line below the root

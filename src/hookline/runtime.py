@@ -1,13 +1,16 @@
 """The composition root: opens everything in order, and closes it in reverse.
 
-Read `open_runtime` from top to bottom: database, records, queue, sinks, engine, services. Settings
-end here; what is below gets plain values.
+Read `open_runtime` from top to bottom: database, records, queue and sinks, jobs, engine, ingest,
+services. Settings end here; what is below gets plain values.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+
+from asyncpg import Pool
 
 from hookline import memory
 from hookline.api.cpu_shares import CpuShares
@@ -17,20 +20,19 @@ from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
 from hookline.api.system import DatabaseAndEngine
 from hookline.background import Debounced, Periodic, Tasks, keep_running
 from hookline.bootstrap import (
+    JobParts,
+    Records,
     delivery_connections,
     duplicate_window_of,
     flush_counts,
     keep_database,
-    keyring_of,
     lease_of,
     limits_of,
     open_database,
     open_history,
     open_jobs,
-    open_policy,
     open_records,
     open_sinks,
-    open_snapshot,
     open_system,
 )
 from hookline.db import connections
@@ -41,30 +43,29 @@ from hookline.dispatch.filter_trials import FilterTrials
 from hookline.dispatch.hand_over import HandOver
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
+from hookline.dispatch.jobs import JobRunner
 from hookline.dispatch.manual import MOST_AT_ONCE, ManualRetries, Tester
 from hookline.dispatch.notices import Notices
 from hookline.dispatch.peers import CONNECT_EVERY, Peers
 from hookline.domain.access import Tenant
-from hookline.domain.catalogue import load_catalogue
-from hookline.engine_setup import open_engine
+from hookline.domain.targets import TransmissionType
+from hookline.engine_setup import EngineParts, open_engine
 from hookline.history.jobs import JOBS_CHANNEL
 from hookline.history.roll_ups import FilteredEvents
+from hookline.history.streams import Streams
 from hookline.integrations.event_types import EventTypeService, UnknownTypes
 from hookline.integrations.health import HEALTH_CHANNEL, StateCounts
-from hookline.integrations.key_cache import USES_KEPT_EVERY, KeyCache
-from hookline.integrations.keys import KeyService
 from hookline.integrations.notices import NOTICES_CHANNEL, Outbox
 from hookline.integrations.pbxs import PbxService
-from hookline.integrations.revision import CHANNEL, Transactions
-from hookline.integrations.service import IntegrationService
+from hookline.integrations.revision import CHANNEL
 from hookline.integrations.subscriptions import Subscriptions
-from hookline.metrics.counters import Counters
-from hookline.metrics.exposition import Metrics
+from hookline.metrics.exposition import Delivering, Metrics
 from hookline.metrics.multiprocess import WRITE_EVERY, WorkerMetricsFiles
 from hookline.queue.port import PENDING_CHANNEL, Claimed
 from hookline.queue.postgres import PostgresQueue
 from hookline.security.egress.transport import PoolLimits
-from hookline.settings import Settings, start_secrets
+from hookline.settings import Settings
+from hookline.sinks import Sink
 from hookline.tracing import Tracing
 
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
@@ -73,8 +74,43 @@ _TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Process:
+    """What this process is told to be, and the stack on which its parts close in reverse."""
+
+    settings: Settings
+    api: bool
+    metrics_file: Path | None
+    peer_socket: Path | None
+    tracing: Tracing | None
+    stack: AsyncExitStack
+
+
+@dataclass(frozen=True, slots=True)
+class _Deliveries:
+    """Where deliveries wait, the ways out, and what is told of changes to either."""
+
+    pool: Pool
+    queue: PostgresQueue
+    sinks: Mapping[TransmissionType, Sink]
+    test_sinks: Mapping[TransmissionType, Sink]
+    backpressure: Backpressure
+    tasks: Tasks
+    announcer: Announcer
+    refresher: Debounced
+
+
+@dataclass(frozen=True, slots=True)
+class _Accepting:
+    """What accepts events, and what is counted of those."""
+
+    ingest: Ingest
+    unknown_types: UnknownTypes
+    filtered: FilteredEvents
+
+
 @asynccontextmanager
-async def open_runtime(  # noqa: PLR0913, PLR0915 - a line for each part
+async def open_runtime(  # noqa: PLR0913 - what the command line knows
     settings: Settings,
     *,
     engine: bool = True,
@@ -91,175 +127,52 @@ async def open_runtime(  # noqa: PLR0913, PLR0915 - a line for each part
     Raises ConfigurationError or Unavailable, with a sentence.
     """
     async with AsyncExitStack() as stack:
+        process = _Process(settings, api, metrics_file, peer_socket, tracing, stack)
         keep_running(stack, Periodic("memory", memory.AfterLoad().check, memory.CHECK_EVERY))
         dsn = await open_database(settings, stack)
-        records = await open_records(settings, dsn, stack)
-        transactions = Transactions(records)
-        key_records = (
-            await _key_records(settings, transactions) if api else KeyService(transactions)
-        )
-
-        catalogue, keyring = load_catalogue(), keyring_of(settings)
-        policy = open_policy(settings, stack)
-        subscriptions = await open_snapshot(transactions, catalogue, keyring, stack)
-        counters = Counters(subscriptions)
-        integrations = IntegrationService(
-            transactions,
-            keyring,
-            policy,
-            catalogue,
-            most_per_pbx=settings.max_integrations_per_pbx,
-            refresh=subscriptions.refresh,
-        )
-        keys = KeyCache(transactions)
-        keep_running(stack, Periodic("key-uses", keys.keep_uses, USES_KEPT_EVERY))
-
-        pool = await stack.enter_async_context(
-            connections.pool(dsn, size=settings.database_pool_size)
-        )
-        await keep_database(
-            settings, transactions, records, pool, subscriptions.longest_delay, stack
-        )
-        queue = PostgresQueue(
-            pool,
-            lease_seconds=lease_of(settings),
-            duplicate_window=duplicate_window_of(settings),
-            observer=counters,
-        )
-        sinks, test_sinks = (
-            open_sinks(settings, policy, limits, stack, tracing)
-            for limits in (delivery_connections(settings), _TEST_CONNECTIONS)
-        )
-        backpressure = _backpressure(settings, queue, subscriptions, stack)
-        tasks = Tasks()
-        stack.push_async_callback(tasks.aclose)
-        cleanup = IntegrationCleanup(queue, sinks, test_sinks, tasks=tasks)
-        subscriptions.tells(cleanup.integration_changed)
-        announcer = Announcer(partial(queue.announce, PENDING_CHANNEL))
-        refresher = Debounced("snapshot-refresh", subscriptions.catch_up)
-        for each in (announcer, refresher):
-            stack.push_async_callback(each.aclose)
-        jobs, replays, runner = open_jobs(
-            settings, records, integrations, subscriptions, announcer.announce
-        )
-        parts = None
-        if engine:
-            parts = open_engine(
-                settings,
-                queue=queue,
-                transactions=transactions,
-                subscriptions=subscriptions,
-                integrations=integrations,
-                sinks=sinks,
-                tasks=tasks,
-                observer=counters,
-                stack=stack,
-                peer_socket=peer_socket,
-            )
-        delivering = parts.delivering if parts else None
-        hand_over = None
-        if delivering and peer_socket is not None:
-            peers = Peers(peer_socket)
-            hand_over = HandOver(peers, delivering.lanes, queue, announce=announcer.announce)
-            stack.push_async_callback(peers.aclose)
-            keep_running(stack, Periodic("peers", peers.look, CONNECT_EVERY))
-        unknown_types = UnknownTypes(transactions, catalogue)
-        filtered = FilteredEvents(records)
-        ingest = Ingest(
-            queue,
-            subscriptions,
-            delivering.lanes if delivering else None,
-            born_lease=queue.born_lease,
-            start=delivering.engine.take if delivering else _nothing_starts,
-            wake=delivering.engine.wake if delivering else announcer.announce,
-            announce=announcer.announce,
-            hand_over=hand_over,
-            backpressure=backpressure,
-            unknown_types=unknown_types,
-            filtered=filtered,
-            observer=counters,
-            tracing=tracing,
-        )
-        notices = Periodic(
-            "notices",
-            partial(Notices(Outbox(transactions)).run_once, ingest.accept),
-            settings.poll_interval,
-        )
-        listened = {CHANNEL: _on_hint(refresher.soon), NOTICES_CHANNEL: _on_hint(notices.soon)}
-        if parts:
-            listened |= {
-                HEALTH_CHANNEL: _on_hint(parts.breaking.soon),
-                PENDING_CHANNEL: parts.engine.notified,
-                JOBS_CHANNEL: _on_hint(runner.periodic.soon),
-            }
-        keep_running(stack, Listener(dsn, listened, parts.membership if parts else None))
+        records = await open_records(settings, dsn, stack, api=api)
+        deliveries = await _open_deliveries(process, records, dsn)
+        jobs = open_jobs(settings, records, deliveries.announcer.announce)
+        parts = _open_engine(process, records, deliveries) if engine else None
+        accepting = _open_ingest(process, records, deliveries, parts)
+        notices = _notices(settings, records, accepting)
+        _listen(process, dsn, deliveries, notices, (parts, jobs.runner) if parts else None)
         if parts:
             await parts.start()
             stack.push_async_callback(parts.stop, settings.shutdown_grace)
-        flush_counts(unknown_types, filtered, stack)
-        stack.push_async_callback(ingest.idle)
+        flush_counts(accepting.unknown_types, accepting.filtered, stack)
+        stack.push_async_callback(accepting.ingest.idle)
         if parts:
             keep_running(stack, parts.breaking)
-            keep_running(stack, runner.periodic)
+            keep_running(stack, jobs.runner.periodic)
         keep_running(stack, notices)
-        history, statistics, streams = open_history(settings, records, keys, stack)
-        throttle, rate_limits = AuthenticationThrottle(keys), _rate_limits(settings)
-        metrics = Metrics(
-            counters,
-            backpressure,
-            StateCounts(transactions).by_state,
-            refused_keys=lambda: throttle.refused,
-            refused_rate=lambda: rate_limits.refused_events,
-            streams=streams,
-            delivering=delivering,
-            worker_files=WorkerMetricsFiles(metrics_file) if metrics_file else None,
-        )
-        if metrics_file:
-            keep_running(stack, Periodic("metrics", metrics.write, WRITE_EVERY))
-        yield Services(
-            integrations=integrations,
-            pbxs=PbxService(transactions, retention_days=settings.retention_days),
-            keys=keys,
-            key_records=key_records,
-            event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
-            unknown_types=unknown_types,
-            ingest_authorisation=IngestAuthorisation(keys, subscriptions, rate_limits.charge_cpu),
-            authentication_throttle=throttle,
-            rate_limits=rate_limits,
-            bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
-            reads=ConcurrentReads(settings.database_pool_size),
-            cpu_shares=CpuShares(),
-            time_slices=TimeSlices(rate_limits.charge_cpu),
-            limits=limits_of(settings),
-            ingest=ingest,
-            history=history,
-            statistics=statistics,
-            streams=streams,
-            retries=ManualRetries(history, subscriptions, queue, announce=announcer.announce),
-            jobs=jobs,
-            replays=replays,
-            trials=FilterTrials(history, subscriptions, catalogue),
-            tester=Tester(subscriptions, test_sinks, catalogue, timeout=settings.delivery_timeout),
-            readiness=DatabaseAndEngine(records, parts.engine if parts else None),
-            metrics=metrics,
-            system=open_system(
-                settings,
-                (records, transactions, pool),
-                subscriptions,
-                counters,
-                stack,
-                delivering=delivering,
-                api=api,
-            ),
-        )
+        yield _services(process, records, deliveries, parts, accepting, jobs)
 
 
-async def _key_records(settings: Settings, transactions: Transactions) -> KeyService:
-    """Open the records of keys, and make sure of the first admin key."""
-    first = start_secrets(settings).admin_key.get_secret_value()
-    records = KeyService(transactions, settings_key=first)
-    await records.ensure_admin(first)
-    return records
+async def _open_deliveries(process: _Process, records: Records, dsn: str) -> _Deliveries:
+    settings, stack, subscriptions = process.settings, process.stack, records.subscriptions
+    pool = await stack.enter_async_context(connections.pool(dsn, size=settings.database_pool_size))
+    await keep_database(settings, records, pool, stack)
+    queue = PostgresQueue(
+        pool,
+        lease_seconds=lease_of(settings),
+        duplicate_window=duplicate_window_of(settings),
+        observer=records.counters,
+    )
+    sinks, test_sinks = (
+        open_sinks(settings, records.policy, limits, stack, process.tracing)
+        for limits in (delivery_connections(settings), _TEST_CONNECTIONS)
+    )
+    backpressure = _backpressure(settings, queue, subscriptions, stack)
+    tasks = Tasks()
+    stack.push_async_callback(tasks.aclose)
+    cleanup = IntegrationCleanup(queue, sinks, test_sinks, tasks=tasks)
+    subscriptions.tells(cleanup.integration_changed)
+    announcer = Announcer(partial(queue.announce, PENDING_CHANNEL))
+    refresher = Debounced("snapshot-refresh", subscriptions.catch_up)
+    for each in (announcer, refresher):
+        stack.push_async_callback(each.aclose)
+    return _Deliveries(pool, queue, sinks, test_sinks, backpressure, tasks, announcer, refresher)
 
 
 def _backpressure(
@@ -282,18 +195,176 @@ def _backpressure(
     return backpressure
 
 
-def _rate_limits(settings: Settings) -> KeyRateLimits:
-    return KeyRateLimits(
-        requests_per_second=settings.requests_per_second,
-        changes_per_second=settings.changes_per_second,
-        events_per_second=settings.events_per_second,
+def _open_engine(process: _Process, records: Records, deliveries: _Deliveries) -> EngineParts:
+    return open_engine(
+        process.settings,
+        queue=deliveries.queue,
+        transactions=records.transactions,
+        subscriptions=records.subscriptions,
+        integrations=records.integrations,
+        sinks=deliveries.sinks,
+        tasks=deliveries.tasks,
+        observer=records.counters,
+        stack=process.stack,
+        peer_socket=process.peer_socket,
     )
+
+
+def _open_ingest(
+    process: _Process, records: Records, deliveries: _Deliveries, parts: EngineParts | None
+) -> _Accepting:
+    delivering, announce = parts.delivering if parts else None, deliveries.announcer.announce
+    hand_over = None
+    if delivering and process.peer_socket is not None:
+        peers = Peers(process.peer_socket)
+        hand_over = HandOver(peers, delivering.lanes, deliveries.queue, announce=announce)
+        process.stack.push_async_callback(peers.aclose)
+        keep_running(process.stack, Periodic("peers", peers.look, CONNECT_EVERY))
+    unknown_types = UnknownTypes(records.transactions, records.catalogue)
+    filtered = FilteredEvents(records.engine)
+    ingest = Ingest(
+        deliveries.queue,
+        records.subscriptions,
+        delivering.lanes if delivering else None,
+        born_lease=deliveries.queue.born_lease,
+        start=delivering.engine.take if delivering else _nothing_starts,
+        wake=delivering.engine.wake if delivering else announce,
+        announce=announce,
+        hand_over=hand_over,
+        backpressure=deliveries.backpressure,
+        unknown_types=unknown_types,
+        filtered=filtered,
+        observer=records.counters,
+        tracing=process.tracing,
+    )
+    return _Accepting(ingest, unknown_types, filtered)
+
+
+def _nothing_starts(jobs: Sequence[Claimed], _leased_at: float) -> None:
+    if jobs:
+        raise AssertionError("a process without an engine has leased deliveries")
+
+
+def _notices(settings: Settings, records: Records, accepting: _Accepting) -> Periodic:
+    notices = Notices(Outbox(records.transactions))
+    return Periodic(
+        "notices", partial(notices.run_once, accepting.ingest.accept), settings.poll_interval
+    )
+
+
+def _listen(
+    process: _Process,
+    dsn: str,
+    deliveries: _Deliveries,
+    notices: Periodic,
+    engine: tuple[EngineParts, JobRunner] | None,
+) -> None:
+    """Hear the database's notifications: each is a hint to look at once."""
+    listened = {
+        CHANNEL: _on_hint(deliveries.refresher.soon),
+        NOTICES_CHANNEL: _on_hint(notices.soon),
+    }
+    membership = None
+    if engine:
+        parts, runner = engine
+        membership = parts.membership
+        listened |= {
+            HEALTH_CHANNEL: _on_hint(parts.breaking.soon),
+            PENDING_CHANNEL: parts.engine.notified,
+            JOBS_CHANNEL: _on_hint(runner.periodic.soon),
+        }
+    keep_running(process.stack, Listener(dsn, listened, membership))
 
 
 def _on_hint(soon: Callable[[], None]) -> Callable[[str], None]:
     return lambda _payload: soon()
 
 
-def _nothing_starts(jobs: Sequence[Claimed], _leased_at: float) -> None:
-    if jobs:
-        raise AssertionError("a process without an engine has leased deliveries")
+def _services(  # noqa: PLR0913, PLR0917 - each part that was opened
+    process: _Process,
+    records: Records,
+    deliveries: _Deliveries,
+    parts: EngineParts | None,
+    accepting: _Accepting,
+    jobs: JobParts,
+) -> Services:
+    settings, stack, keys = process.settings, process.stack, records.keys
+    transactions, subscriptions = records.transactions, records.subscriptions
+    history, statistics, streams = open_history(settings, records, stack)
+    throttle, rate_limits = AuthenticationThrottle(keys), _rate_limits(settings)
+    announce = deliveries.announcer.announce
+    delivering = parts.delivering if parts else None
+    return Services(
+        integrations=records.integrations,
+        pbxs=PbxService(transactions, retention_days=settings.retention_days),
+        keys=keys,
+        key_records=records.key_records,
+        event_types=EventTypeService(transactions, records.catalogue, subscriptions.refresh),
+        unknown_types=accepting.unknown_types,
+        ingest_authorisation=IngestAuthorisation(keys, subscriptions, rate_limits.charge_cpu),
+        authentication_throttle=throttle,
+        rate_limits=rate_limits,
+        bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
+        reads=ConcurrentReads(settings.database_pool_size),
+        cpu_shares=CpuShares(),
+        time_slices=TimeSlices(rate_limits.charge_cpu),
+        limits=limits_of(settings),
+        ingest=accepting.ingest,
+        history=history,
+        statistics=statistics,
+        streams=streams,
+        retries=ManualRetries(history, subscriptions, deliveries.queue, announce=announce),
+        jobs=jobs.jobs,
+        replays=jobs.replays,
+        trials=FilterTrials(history, subscriptions, records.catalogue),
+        tester=_tester(settings, records, deliveries),
+        readiness=DatabaseAndEngine(records.engine, parts.engine if parts else None),
+        metrics=_open_metrics(
+            process, records, deliveries, delivering, streams, (throttle, rate_limits)
+        ),
+        system=open_system(
+            settings, records, deliveries.pool, stack, delivering=delivering, api=process.api
+        ),
+    )
+
+
+def _tester(settings: Settings, records: Records, deliveries: _Deliveries) -> Tester:
+    return Tester(
+        records.subscriptions,
+        deliveries.test_sinks,
+        records.catalogue,
+        timeout=settings.delivery_timeout,
+    )
+
+
+def _open_metrics(  # noqa: PLR0913, PLR0917 - each part that has numbers
+    process: _Process,
+    records: Records,
+    deliveries: _Deliveries,
+    delivering: Delivering | None,
+    streams: Streams,
+    refusing: tuple[AuthenticationThrottle, KeyRateLimits],
+) -> Metrics:
+    throttle, rate_limits = refusing
+    file = process.metrics_file
+    metrics = Metrics(
+        records.counters,
+        deliveries.backpressure,
+        StateCounts(records.transactions).by_state,
+        refused_keys=lambda: throttle.refused,
+        refused_rate=lambda: rate_limits.refused_events,
+        streams=streams,
+        delivering=delivering,
+        worker_files=WorkerMetricsFiles(file) if file else None,
+    )
+    if file:
+        keep_running(process.stack, Periodic("metrics", metrics.write, WRITE_EVERY))
+    return metrics
+
+
+def _rate_limits(settings: Settings) -> KeyRateLimits:
+    return KeyRateLimits(
+        requests_per_second=settings.requests_per_second,
+        changes_per_second=settings.changes_per_second,
+        events_per_second=settings.events_per_second,
+    )
