@@ -1,6 +1,7 @@
-"""A company of many integrations gets whole lists, however far everybody's are looked through."""
+"""Lists are whole, a company's of many integrations too, however far everybody's are looked at."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -9,10 +10,10 @@ import pytest
 from factories import a_principal
 from hookline.db import connections
 from hookline.db.partitions import of_days
-from hookline.domain.access import Role
+from hookline.domain.access import Principal, Role
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.history import repository
-from hookline.history.ranges import MANY_SCANS, Period
+from hookline.history.ranges import MANY_SCANS
 from hookline.history.repository import History
 from hookline.history.statements import WantedDeliveries
 
@@ -40,19 +41,22 @@ select
     now()
 from generate_series(1, 4000) as n
 where n % 9 <> 0;
-insert into pending (id, event_id, integration_id, type, attempts, claims, once, due_at)
+insert into pending (
+    id, event_id, integration_id, type, attempts, claims, once, due_at, lease, leased_until
+)
 select
-    id_of(n), id_of(n), 'int' || n % (OWN + OTHERS), 'type-' || n % 7, 0, 0, false, now()
+    id_of(n), id_of(n), 'int' || n % (OWN + OTHERS), 'type-' || n % 7, 0, 0, false, now(),
+    case when n % 4 = 0 then 1 end, case when n % 4 = 0 then now() + interval '1 min' end
 from generate_series(1, 2000) as n
 where n % 9 = 0;
 """
-OF_THE_COMPANY = """
+EXPECTED = """
 select id from (
     select id, integration_id, status, type from deliveries
     union all
     select id, integration_id, 'pending', type from pending
 ) as every
-where integration_id in (select id from integrations where company = 'many')
+where integration_id in (select id from integrations where $5::text is null or $5 in (company, id))
     and ($1::text[] = '{}' or status = any($1)) and ($2::text is null or type = $2)
     and ($3::uuid is null or id < $3)
 order by id desc
@@ -100,13 +104,32 @@ async def test_its_lists_are_complete(
 ) -> None:
     monkeypatch.setattr(repository, "_LOOKED_THROUGH", looked_through)
     company = a_principal(Role.MANAGER, company="many")
+    await lists_are_complete(filled, history, company, WantedDeliveries(type=type_), "many")
+
+
+@pytest.mark.parametrize("one", [None, "int7"])
+@pytest.mark.parametrize("type_", ["type-3", "rare"])
+async def test_an_administrators_lists_are_complete(
+    filled: asyncpg.Connection, history: History, one: str | None, type_: str
+) -> None:
+    await lists_are_complete(filled, history, a_principal(), WantedDeliveries(one, type=type_), one)
+
+
+async def lists_are_complete(
+    filled: asyncpg.Connection,
+    history: History,
+    caller: Principal,
+    wanted: WantedDeliveries,
+    whose: str | None,
+) -> None:
+    """Compare the first pages of every status with all rows of a company, an integration or all."""
     for statuses in STATUSES:
-        wanted = WantedDeliveries(statuses=frozenset(statuses), type=type_, created=Period())
         before = None
         for _ in range(3):
             named = [status.value for status in statuses]
-            rows = await filled.fetch(OF_THE_COMPANY, named, type_, before, LIMIT)
-            found = await history.deliveries(company, wanted, before=before, limit=LIMIT)
+            rows = await filled.fetch(EXPECTED, named, wanted.type, before, LIMIT, whose)
+            asked = replace(wanted, statuses=frozenset(statuses))
+            found = await history.deliveries(caller, asked, before=before, limit=LIMIT)
             assert [each.id for each in found] == [row["id"] for row in rows], statuses
             if len(rows) < LIMIT:
                 break

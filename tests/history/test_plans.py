@@ -1,5 +1,6 @@
 """Every statement of the read side uses indexes, over tables of many days."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,7 +59,7 @@ select id_of(n), 1, now(), 1, 'delivered' from generate_series(1, 20000) as n;
 insert into pending (id, event_id, integration_id, type, attempts, claims, once, due_at)
 select
     id_of(n), id_of(n), 'int' || lpad((n % 200)::text, 3, '0'), 'type-1', 0, 0, false, now()
-from generate_series(1, 5000) as n;
+from generate_series(1, 20000) as n;
 analyze;
 """
 
@@ -98,6 +99,27 @@ async def test_lists_of_deliveries_use_indexes(
         query = statements.pending(integrations, wanted, wanted.created.ids(before), 51)
         found = await plan(filled, query)
         assert "Seq Scan on pending" not in found, found
+
+
+@pytest.mark.parametrize(
+    ("integrations", "index"),
+    [
+        (None, "pending_waiting_type_idx"),
+        (["int007"], "pending_waiting_integration_type_idx"),
+        (["int007", "int008"], "pending_waiting_integration_type_idx"),
+    ],
+)
+async def test_what_waits_of_a_type_is_found_by_it_and_what_is_leased_apart(
+    filled: asyncpg.Connection, integrations: list[str] | None, index: str
+) -> None:
+    """By their ids alone, all that waits would be read for a type that nothing of it is of."""
+    for type_ in ("type-1", "rare"):
+        query = statements.pending(integrations, WantedDeliveries(type=type_), IdRange(), 51)
+        found = await plan(filled, query)
+        scans = re.findall(r"using (pending_\w+)", found)
+        assert len(scans) == 2, found
+        assert index in scans, found
+        assert any(name.startswith("pending_leased") for name in scans), found
 
 
 @pytest.mark.parametrize("principal", [ADMIN, TENANT, COMPANY])

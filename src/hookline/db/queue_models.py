@@ -26,6 +26,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from hookline.db.models import Base
 
+_LEASED = text("(leased_until is not null)")
+_WAITS = "leased_until is null"
+
 
 class EventKey(Base):
     """What recognises a duplicate: the digest of an accepted event, and the event it first was.
@@ -93,7 +96,16 @@ class PendingDelivery(Base):
             postgresql_where=text("leased_until is not null"),
         ),
         Index("pending_event_id_idx", "event_id"),
-        Index("pending_integration_id_id_idx", "integration_id", "id"),  # lists: leased ones too
+        # For lists. The row compared with its first column is of no use to any other statement.
+        Index("pending_leased_integration_idx", _LEASED, "integration_id", "id"),
+        Index("pending_waiting_type_idx", "type", "id", postgresql_where=text(_WAITS)),
+        Index(
+            "pending_waiting_integration_type_idx",
+            "integration_id",
+            "type",
+            "id",
+            postgresql_where=text(_WAITS),
+        ),
         Index("pending_replay_idx", "replay", postgresql_where=text("replay is not null")),
         Index(
             "pending_ordering_idx",

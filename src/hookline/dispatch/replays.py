@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import ARRAY, Boolean, any_, cast, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import Job
@@ -303,8 +303,14 @@ async def _events_arrive(session: AsyncSession) -> bool:
 async def _waiting(session: AsyncSession, integration_id: str) -> int:
     """Count what waits of a lane, up to what keeps a replay from adding to it."""
     table = PendingDelivery
+    leased_or_not = cast([True, False], ARRAY(Boolean))  # the index begins with it
     some = (
-        select(table.id).where(table.integration_id == integration_id).limit(MOST_WAITING)
+        select(table.id)
+        .where(
+            table.leased_until.is_not(None) == any_(leased_or_not),
+            table.integration_id == integration_id,
+        )
+        .limit(MOST_WAITING)
     ).subquery()
     return (await session.execute(select(func.count()).select_from(some))).scalar_one()
 

@@ -53,6 +53,7 @@ from hookline.history.ranges import ALWAYS, IdRange, Period, Row
 
 _LOWEST, _HIGHEST = UUID(int=0), UUID(int=(1 << 128) - 1)
 _Column = ColumnElement[Any] | InstrumentedAttribute[Any]  # Any: of whichever type
+_Key = Sequence[tuple[_Column, ColumnElement[Any]]]  # Any: as above
 DeliveryTable = type[PendingDelivery] | type[FinishedDelivery]
 
 
@@ -75,6 +76,16 @@ class WantedDeliveries:
     statuses: frozenset[DeliveryStatus] = frozenset()
     type: str | None = None
     created: Period = ALWAYS
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """The rows of a page that one index has: what it is of, and begins with but for id and type."""
+
+    table: DeliveryTable
+    conditions: tuple[ColumnElement[bool], ...] = ()
+    before: _Key = ()  # the integration
+    behind: _Key = ()
 
 
 def events(principal: Principal, wanted: WantedEvents, within: IdRange, limit: int) -> Row:
@@ -162,13 +173,17 @@ def deliveries(
     integrations: Sequence[str] | None, wanted: WantedDeliveries, within: IdRange, limit: int
 ) -> Row:
     """Select the newest finished deliveries of a range of ids; of these integrations, or of all."""
-    finished: list[DeliveryStatus | None] = [*sorted(wanted.statuses - {DeliveryStatus.PENDING})]
-    pages = [
-        _part(FinishedDelivery, integrations, wanted, within, limit, status)
-        for status in finished or [None]
-    ]
-    all_of_them = union_all(*(select(page.subquery()) for page in pages)).subquery()
-    return select(all_of_them).order_by(all_of_them.c.id.desc()).limit(limit)
+    table = FinishedDelivery
+    parts = []
+    for status in sorted(wanted.statuses - {DeliveryStatus.PENDING}):
+        if status is DeliveryStatus.DELIVERED:  # most are: these have no index of their own
+            parts.append(_Part(table, (table.status == status.value,)))
+        else:
+            undelivered = table.status != literal_column("'delivered'")
+            parts.append(
+                _Part(table, (undelivered,), behind=((table.status, literal(status.value)),))
+            )
+    return _page(parts or [_Part(table)], integrations, wanted, within, limit)
 
 
 def recent_of(integrations: Sequence[str], everybodys: Row, limit: int) -> Row:
@@ -197,9 +212,19 @@ def recent_of(integrations: Sequence[str], everybodys: Row, limit: int) -> Row:
 def pending(
     integrations: Sequence[str] | None, wanted: WantedDeliveries, within: IdRange, limit: int
 ) -> Row:
-    """Select the newest pending deliveries of a range of ids; of these integrations, or of all."""
-    page = _part(PendingDelivery, integrations, wanted, within, limit).subquery()
-    return select(page).order_by(page.c.id.desc()).limit(limit)
+    """Select the newest pending deliveries of a range of ids; of these integrations, or of all.
+
+    A type has an index of what waits alone. Leased are no more than are in flight: it is looked for
+    among them one by one.
+    """
+    table = PendingDelivery
+    if integrations is None and wanted.type is None:
+        return _page([_Part(table)], None, wanted, within, limit)
+    is_leased = table.leased_until.is_not(None)
+    leased, waiting = (_Part(table, before=((is_leased, literal(each)),)) for each in (True, False))
+    if wanted.type is not None:
+        waiting = _Part(table, (table.leased_until.is_(None),))
+    return _page([leased, waiting], integrations, wanted, within, limit)
 
 
 def delivery(principal: Principal, delivery_id: UUID) -> Row:
@@ -260,57 +285,62 @@ def _next_attempt() -> Label[datetime | None]:
     return case((free, table.due_at)).label("next_attempt_at")
 
 
-def _part(  # noqa: PLR0913, PLR0917 - what is wanted, of which table
-    table: DeliveryTable,
+def _page(
+    parts: Sequence[_Part],
     integrations: Sequence[str] | None,
     wanted: WantedDeliveries,
     within: IdRange,
     limit: int,
-    status: DeliveryStatus | None = None,
 ) -> Row:
-    """Select one table's part of a page, of one status where it is given.
+    """Select the newest of all parts together."""
+    pages = [_of_integrations(part, integrations, wanted, within, limit) for part in parts]
+    all_of_them = union_all(*(select(page.subquery()) for page in pages)).subquery()
+    return select(all_of_them).order_by(all_of_them.c.id.desc()).limit(limit)
+
+
+def _of_integrations(
+    part: _Part,
+    integrations: Sequence[str] | None,
+    wanted: WantedDeliveries,
+    within: IdRange,
+    limit: int,
+) -> Row:
+    """Select one part of a page.
 
     Of several integrations: each one's through the index on it, so that a tenant's list costs what
     its own integrations do, whatever others have.
     """
     if integrations is None:
-        return _of_one(table, None, wanted, within, limit, status)
+        return _of_one(part, None, wanted, within, limit)
     if len(integrations) == 1:
-        return _of_one(table, literal(integrations[0]), wanted, within, limit, status)
+        return _of_one(part, literal(integrations[0]), wanted, within, limit)
     each = func.unnest(cast(list(integrations), ARRAY(Text))).table_valued("id").render_derived()
-    of_each = _of_one(table, each.c.id, wanted, within, limit, status).lateral()
+    of_each = _of_one(part, each.c.id, wanted, within, limit).lateral()
     return select(of_each).select_from(each.join(of_each, true()))
 
 
-def _of_one(  # noqa: PLR0913, PLR0917 - as above
-    table: DeliveryTable,
+def _of_one(
+    part: _Part,
     integration: ColumnElement[str] | None,
     wanted: WantedDeliveries,
     within: IdRange,
     limit: int,
-    status: DeliveryStatus | None,
 ) -> Row:
-    query = select(*_columns(table))
-    key: list[tuple[_Column, ColumnElement[str]]] = []
+    table = part.table
+    key = [*part.before]
     if integration is not None:
         key.append((table.integration_id, integration))
-    if status is DeliveryStatus.DELIVERED:  # most are: these have no index of their own
-        query = query.where(FinishedDelivery.status == status.value)
-    elif status is not None:
-        query = query.where(FinishedDelivery.status != literal_column("'delivered'"))
-        key.append((FinishedDelivery.status, literal(status.value)))
+    key += part.behind
     if wanted.type is not None:
-        if table is FinishedDelivery:
-            key.append((table.type, literal(wanted.type)))
-        else:
-            query = query.where(table.type == wanted.type)
+        key.append((table.type, literal(wanted.type)))
+    query = select(*_columns(table)).where(*part.conditions)
     return _newest(query, table.id, key, within, limit)
 
 
 def _newest(
     query: Row,
     identifier: InstrumentedAttribute[UUID],
-    key: Sequence[tuple[_Column, ColumnElement[str]]],
+    key: _Key,
     within: IdRange,
     limit: int,
 ) -> Row:

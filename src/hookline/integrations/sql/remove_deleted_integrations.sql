@@ -6,7 +6,11 @@ with gone as (
         select id
         from integrations
         where deleted_at < :edge
-            and not exists (select from pending where pending.integration_id = integrations.id)
+            and not exists (
+                select from pending
+                where (leased_until is not null) = any(array[false, true])  -- so the index begins
+                    and pending.integration_id = integrations.id
+            )
         limit :most
     ))
     returning id
