@@ -203,6 +203,7 @@ async def test_lists_go_on_page_by_page_up_to_the_limit(run: Run) -> None:
     assert [each["pbx"] for each in three.json] == ["page-2", "page-1", "page-0"]
     two = await run("pbxs", "list", "--search", "PAGES", "--limit", "2")
     assert [row[0] for row in two.rows] == ["page-2", "page-1"]
+    assert {len(line.split("\t")) for line in two.out.splitlines()} == {6}  # the heading too
     assert (await run("pbxs", "list", "--company", "it_nobody", "--json")).json == []
 
 

@@ -92,7 +92,8 @@ def show_list(
 ) -> None:
     """Print a list: in JSON one array, an item a line, written as pages come in."""
     if not as_json:
-        table(title, columns, [[cell(value) for value in row(item)] for item in items])
+        rows = (zip(columns, row(item), strict=True) for item in items)
+        table(title, columns, [[cell(value) for _, value in cells] for cells in rows])
         return
     written = 0
     for item in items:

@@ -34,7 +34,7 @@ def list_pbxs(  # noqa: PLR0913 - each is an option of the command
             api.items(at("pbxs"), query, limit=limit),
             as_json=as_json,
             title="PBXs",
-            columns=("pbx", "company", "license", "presence events", "updated"),
+            columns=("pbx", "company", "license", "presence events", "retention", "updated"),
             row=lambda each: [value for _, value in _facts(each)],
         )
 
