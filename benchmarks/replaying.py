@@ -1,13 +1,13 @@
 """A replay of very many deliveries, by a real process that is killed in the middle of it.
 
-    .venv/bin/python benchmarks/replaying.py [--events 1000000] [--days 30] [--missing]
+    .venv/bin/python benchmarks/replaying.py [--events 1000000] [--days 30] [--missing] [--rate 40]
 
 Starts one process of the service with a Postgres of its own that holds so many events of one PBX
 over so many days, each delivered once to an integration (with `--missing`: to none, as if it did
 not exist then), and replays all of them to a receiver here that answers at once. Live events of
-this PBX and of another one come all the while, at a rate. At two fifths the process is killed
-(SIGKILL) and started again. Prints what the process' memory was, how long live events took from
-being sent to being received, without the replay and beside it, and how often each event came.
+this PBX and of another one come all the while, at a rate, or none. At two fifths the process is
+killed (SIGKILL) and started again. Prints what the process' memory was, how long live events took
+from being sent to being received, without the replay and beside it, and how often each event came.
 """
 
 import argparse
@@ -253,9 +253,9 @@ async def main(options: argparse.Namespace) -> None:
         of = None if options.missing else integration
         since = await _fill(dsn, options.events, options.days, of)
         print(f"{options.events:,} events over {options.days} days; load {os.getloadavg()[0]:.0f}")
-        tasks = [
-            asyncio.create_task(work) for work in (service.watch(), _send(service, options.rate))
-        ]
+        tasks = [asyncio.create_task(service.watch())]
+        if options.rate:
+            tasks.append(asyncio.create_task(_send(service, options.rate)))
         await asyncio.sleep(_QUIET)
         books.say("before the replay")
         quiet = service.memory[-1]
@@ -286,6 +286,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--days", type=int, default=30)
-    parser.add_argument("--rate", type=float, default=40, help="live events a second")
+    parser.add_argument("--rate", type=float, default=40, help="live events a second; 0: none")
     parser.add_argument("--missing", action="store_true")
     asyncio.run(main(parser.parse_args()))
