@@ -1,8 +1,8 @@
 """Find what waits of a type, and pay for it only where something waits.
 
 The index of everything pending gets in front whether it is leased, so that this can be read apart;
-the two with the type have nothing but what waits. Writers of `pending` wait while they are built:
-some 3 s for a million rows.
+the two with the type have nothing but what waits. Writers of `pending` wait while all are built:
+some seconds for a million rows on a machine that is not busy.
 """
 
 import sqlalchemy as sa
