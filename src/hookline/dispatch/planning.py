@@ -104,9 +104,7 @@ class Planner:
             policy = self._subscriptions.policy_of(subscription, event.type)
             leased, holder = False, None
             if integration_id not in full:
-                leased = self._lanes is not None and self._lanes.reserve(integration_id, size)
-                if not leased and hand_over is not None:
-                    holder = hand_over.holder_of(integration_id)
+                leased, holder = self._place(integration_id, size, hand_over)
             delivery = NewDelivery(
                 id=new_uuid(),
                 event_id=event_id,
@@ -130,6 +128,14 @@ class Planner:
         stored = NewEvent(event_id, event, digest, match.skipped)
         filtered = match.reasons.get(SkipReason.FILTERED, ())
         return PlannedEvent(stored, deliveries, born, waiting, filtered)
+
+    def _place(
+        self, integration_id: str, size: int, hand_over: HandOver | None
+    ) -> tuple[bool, int | None]:
+        """Reserve a place here; else return the lease of the process that has the lane."""
+        if self._lanes is not None and self._lanes.reserve(integration_id, size):
+            return True, None
+        return False, None if hand_over is None else hand_over.holder_of(integration_id)
 
     def free(self, planned: Iterable[PlannedEvent]) -> None:
         """Give up all places that were reserved for these."""

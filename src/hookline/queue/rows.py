@@ -23,7 +23,7 @@ from hookline.domain.deliveries import (
 from hookline.domain.events import Event
 from hookline.domain.statistics import Ending, code_of
 from hookline.domain.stored import error_of
-from hookline.queue.port import Claimed, Lane, NewDelivery, Settlement
+from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent, Settlement
 
 _PRINTED_AT_ONCE = 250  # deliveries, in half a millisecond
 _ENDINGS: dict[type[Outcome], Ending] = {
@@ -41,6 +41,22 @@ def rate_columns(lanes: Sequence[Lane]) -> tuple[list[str], list[int], list[floa
         [lane.room for lane in lanes],
         [lane.rate_limit for lane in lanes],
     )
+
+
+def event_columns(events: Sequence[NewEvent]) -> list[str | list[bytes]]:
+    """Return new events as columns."""
+    return [
+        plain(e.id for e in events),
+        plain(e.digest for e in events),
+        texts([e.event.pbx for e in events]),
+        texts([e.event.company for e in events]),
+        texts([e.event.type for e in events]),
+        texts([e.event.subject for e in events]),
+        plain(e.event.time for e in events),
+        [e.event.payload for e in events],
+        plain(e.event.splice for e in events),
+        texts([e.skipped for e in events]),
+    ]
 
 
 def delivery_columns(
