@@ -10,14 +10,11 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import TYPE_CHECKING, TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from hookline.api.rate_limits import network_of
 from hookline.background import Periodic
-
-if TYPE_CHECKING:
-    from hookline.server.protocol import Connection
 
 Name = TypeVar("Name", str, UUID, UUID | str)
 
@@ -42,6 +39,28 @@ class ConnectionLimits:
     """Origins whose pages may read answers, also those to what is no request."""
 
 
+class OpenConnection(Protocol):
+    """A connection as it is seen here; `server.protocol` has the one kind."""
+
+    key: UUID | None
+    client: tuple[str, int] | None
+    lingers: bool
+    idle_since: float
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is being answered."""
+
+    def check(self, now: float) -> None:
+        """End it where what is awaited is overdue."""
+
+    def drop_more(self) -> None:
+        """Read on a part that nobody keeps."""
+
+    def abort(self) -> None:
+        """End it at once."""
+
+
 class Connections:
     """The connections that are open."""
 
@@ -50,15 +69,15 @@ class Connections:
         self._most_unknown = limits.most_unknown
         self._proxies = limits.proxies
         self._origins = frozenset(origin.encode() for origin in limits.origins)
-        self._unknown: dict[Connection, str] = {}  # the oldest first, each with its network
-        self._of_network: dict[str, dict[Connection, None]] = {}
-        self._of_key: dict[UUID, dict[Connection, None]] = {}
-        self._lingering: dict[UUID | str, dict[Connection, None]] = {}
+        self._unknown: dict[OpenConnection, str] = {}  # the oldest first, each with its network
+        self._of_network: dict[str, dict[OpenConnection, None]] = {}
+        self._of_key: dict[UUID, dict[OpenConnection, None]] = {}
+        self._lingering: dict[UUID | str, dict[OpenConnection, None]] = {}
         self._open = 0
-        self._dropping: deque[Connection] = deque()
+        self._dropping: deque[OpenConnection] = deque()
         self._drop_timer: asyncio.TimerHandle | None = None
 
-    def admit(self, new: "Connection") -> None:
+    def admit(self, new: OpenConnection) -> None:
         """Count a new connection; end another for it, or else itself, where there is no room."""
         network = self._network_of(new)
         others = self._of_network.get(network, {})
@@ -72,7 +91,7 @@ class Connections:
         self._unknown[new] = network
         self._of_network.setdefault(network, {})[new] = None
 
-    def authenticated(self, connection: "Connection", key: UUID) -> None:
+    def authenticated(self, connection: OpenConnection, key: UUID) -> None:
         """Note whose connection it is."""
         if not self._forget(connection):
             return
@@ -83,23 +102,23 @@ class Connections:
         """Whether pages of this origin may read answers."""
         return origin in self._origins
 
-    def left(self, connection: "Connection") -> None:
+    def left(self, connection: OpenConnection) -> None:
         """Count one less."""
         self._open -= self._forget(connection)
         if connection.lingers:
             _removed(self._lingering, self._owner_of(connection), connection)
 
-    def lingers(self, connection: "Connection") -> None:
+    def lingers(self, connection: OpenConnection) -> None:
         """Count a connection that is read on after its answer; the oldest goes for a new one."""
         group = self._lingering.setdefault(self._owner_of(connection), {})
         group[connection] = None
         if len(group) > _MOST_LINGERING:
             self._end(next(iter(group)))
 
-    def _owner_of(self, connection: "Connection") -> UUID | str:
+    def _owner_of(self, connection: OpenConnection) -> UUID | str:
         return connection.key or self._network_of(connection)
 
-    def drop_more_later(self, connection: "Connection") -> None:
+    def drop_more_later(self, connection: OpenConnection) -> None:
         """Have a connection read on that is read for its client's sake alone, in its turn.
 
         All together are read at a bounded rate: a hundred clients that send 16 MiB each, which
@@ -127,10 +146,10 @@ class Connections:
         for connection in self._all():
             connection.check(now)
 
-    def _all(self) -> list["Connection"]:
+    def _all(self) -> list[OpenConnection]:
         return [*self._unknown, *(each for of_one in self._of_key.values() for each in of_one)]
 
-    def _least(self) -> "Connection | None":
+    def _least(self) -> OpenConnection | None:
         """Return the connection that is worth the least, if any may be ended for a new one."""
         if self._unknown:
             return next(iter(self._unknown))
@@ -142,18 +161,18 @@ class Connections:
                 return next(iter(of_one))
         return None
 
-    def _end(self, connection: "Connection") -> None:
+    def _end(self, connection: OpenConnection) -> None:
         self.left(connection)
         connection.abort()
 
-    def _forget(self, connection: "Connection") -> bool:
+    def _forget(self, connection: OpenConnection) -> bool:
         """Whether it was among these connections."""
         network = self._unknown.pop(connection, None)
         if network is not None:
             return _removed(self._of_network, network, connection)
         return connection.key is not None and _removed(self._of_key, connection.key, connection)
 
-    def _network_of(self, connection: "Connection") -> str:
+    def _network_of(self, connection: OpenConnection) -> str:
         """Return the network whose connections are counted together; of a proxy, none."""
         host = connection.client[0] if connection.client else ""
         try:
@@ -164,7 +183,7 @@ class Connections:
 
 
 def _removed(
-    groups: dict[Name, dict["Connection", None]], name: Name, connection: "Connection"
+    groups: dict[Name, dict[OpenConnection, None]], name: Name, connection: OpenConnection
 ) -> bool:
     group = groups.get(name)
     if group is None or connection not in group:

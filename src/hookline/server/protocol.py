@@ -17,12 +17,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 
 from hookline.api.middleware import EXTENSION
 from hookline.api.problems import transport_problem
+from hookline.server.connections import Connections
 from hookline.server.malformed import check_head, lines_of_head, refusal_of
 
 if TYPE_CHECKING:
     from uvicorn._types import HTTPScope
-
-    from hookline.server.connections import Connections
 
 HEAD_SECONDS = 10.0  # from the connection, or a request's first byte, to the end of its head
 BODY_SECONDS = (
@@ -76,7 +75,7 @@ class _Transport:
 class Connection(HttpToolsProtocol):
     """A connection that ends by itself when its other end is slow or endless."""
 
-    def __init__(self, *arguments: Any, among: "Connections", **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
+    def __init__(self, *arguments: Any, among: Connections, **options: Any) -> None:  # noqa: ANN401 - uvicorn's own
         super().__init__(*arguments, **options)
         self.parser = self._new_parser()
         self.among = among
@@ -387,7 +386,7 @@ class _Reader(asyncio.BufferedProtocol):
         self._connection.data_received(bytes(self._buffer[:nbytes]))
 
 
-def connections_of(among: "Connections") -> Callable[..., _Reader]:
+def connections_of(among: Connections) -> Callable[..., _Reader]:
     """Return what makes a protocol for each connection."""
 
     def connection(*arguments: Any, **options: Any) -> _Reader:  # noqa: ANN401 - uvicorn's own

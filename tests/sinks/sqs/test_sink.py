@@ -8,7 +8,8 @@ from msgspec.structs import replace
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.domain.targets import WebhookTarget
 from hookline.sinks.sqs import SqsSink
-from hookline.sinks.sqs.clients import AwsMaker, Client, ClientKey
+from hookline.sinks.sqs.clients import Client, ClientKey
+from hookline.sinks.sqs.sink import AwsMaker
 from sinks.contract import delivers, fails_as, forgets
 from support.sqs_fake import Entry, FakeSqs, error, half, refusing, slow
 from support.sqs_shipments import SECRET, is_signed, number_of, sqs_shipment

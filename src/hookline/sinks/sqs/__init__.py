@@ -1,4 +1,4 @@
-"""The sink for AWS SQS; read sink, urls, messages, gatherer, clients, aws, http, outcomes."""
+"""The sink for AWS SQS; read sink, urls, messages, gatherer, clients, aws."""
 
 from hookline.sinks.sqs.sink import SqsSink
 

@@ -1,6 +1,6 @@
 """SQS through aioboto3: one attempt a call, an HTTP session of ours, nothing from the environment.
 
-Importing this takes hundreds of milliseconds (boto3, botocore, aiohttp): clients.py does it in its
+Importing this takes hundreds of milliseconds (boto3, botocore, aiohttp): sink.py does it in a
 thread, at the first send. The session replaces aiobotocore's own, which follows redirects, reads
 answers of any length, knows proxies and loads its certificates on the event loop
 (docs/decisions/0018-sqs-session.md).

@@ -1,20 +1,15 @@
 """Clients by key, region and endpoint: made off the event loop, bounded, closed when idle."""
 
 import asyncio
-import ssl
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from hookline.background import Tasks
-from hookline.security.egress.policy import EgressPolicy
 from hookline.sinks.sqs.messages import Answer, Entry
-
-if TYPE_CHECKING:
-    from hookline.sinks.sqs.aws import Factory
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,26 +40,6 @@ class _Slot:
     users: int = 0
     idle_since: float = 0.0  # by the loop's clock
     retired: bool = False
-
-
-class AwsMaker:
-    """Makes real clients, in one thread; the first call imports what that takes.
-
-    `policy` says which addresses may be connected to, where the host comes from a queue's URL.
-    """
-
-    def __init__(self, policy: EgressPolicy | None, tls: ssl.SSLContext | None) -> None:
-        self._policy = policy
-        self._tls = tls
-        self._factory: Factory | None = None
-
-    def __call__(self, key: ClientKey) -> Client:
-        """Return a new client; raise whatever botocore finds wrong with the key."""
-        if self._factory is None:
-            from hookline.sinks.sqs.aws import Factory  # noqa: PLC0415  slow: not at the start
-
-            self._factory = Factory(self._policy, self._tls)
-        return self._factory.make(key)
 
 
 class ClientCache:

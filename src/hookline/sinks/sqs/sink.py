@@ -5,6 +5,7 @@ import re
 import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from hookline.domain.deliveries import ErrorKind, Sent, Verdict
@@ -13,7 +14,7 @@ from hookline.errors import InvalidInput
 from hookline.logs import get_logger
 from hookline.security.egress.policy import EgressPolicy
 from hookline.sinks import Shipment
-from hookline.sinks.sqs.clients import AwsMaker, Client, ClientCache, ClientKey
+from hookline.sinks.sqs.clients import Client, ClientCache, ClientKey
 from hookline.sinks.sqs.gatherer import Gatherer, Waiting
 from hookline.sinks.sqs.messages import (
     Answer,
@@ -25,6 +26,9 @@ from hookline.sinks.sqs.messages import (
     unanswered,
 )
 from hookline.sinks.sqs.urls import QueueUrl, parse_queue_url
+
+if TYPE_CHECKING:
+    from hookline.sinks.sqs.aws import Factory
 
 log = get_logger(__name__)
 _MEBIBYTE = 1024 * 1024  # bytes: SQS's own bound on a message, and on a batch, since August 2025
@@ -188,3 +192,23 @@ def _without_secret(response: bytes, target: SqsTarget) -> bytes:
     """AWS doesn't know the secret and can't echo it; an emulator, or a change, might."""
     secret = target.secret_access_key.encode()
     return response.replace(secret, b"***") if secret else response
+
+
+class AwsMaker:
+    """Makes real clients, in one thread; the first call imports what that takes.
+
+    `policy` says which addresses may be connected to, where the host comes from a queue's URL.
+    """
+
+    def __init__(self, policy: EgressPolicy | None, tls: ssl.SSLContext | None) -> None:
+        self._policy = policy
+        self._tls = tls
+        self._factory: Factory | None = None
+
+    def __call__(self, key: ClientKey) -> Client:
+        """Return a new client; raise whatever botocore finds wrong with the key."""
+        if self._factory is None:
+            from hookline.sinks.sqs.aws import Factory  # noqa: PLC0415  slow: not at the start
+
+            self._factory = Factory(self._policy, self._tls)
+        return self._factory.make(key)
