@@ -126,7 +126,7 @@ class Store:
         return [Waiting(_ID, 0.0)] if self.jobs else []
 
 
-class Directory:
+class Snapshot:
     """One integration, that wants everything."""
 
     revision = 1
@@ -170,12 +170,12 @@ class Directory:
         return Tenant(None, event.pbx)
 
 
-class House:
+class Service:
     """The service's own parts, put together as the runtime does."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.directory = Directory()
+        self.snapshot = Snapshot()
         transport = GuardedTransport(
             EgressPolicy(()),
             limits=PoolLimits(in_use=1024, in_use_per_origin=1024),
@@ -189,7 +189,7 @@ class House:
             queue=cast("Any", store),
             lanes=lanes,
             deliverer=Deliverer(
-                self.directory,
+                self.snapshot,
                 {TransmissionType.WEBHOOK: WebhookSink(transport)},
                 RetryPolicies((1.0,), retry_after_cap=60.0),
                 on_gone=lambda *_: None,
@@ -200,7 +200,7 @@ class House:
         )
         self.ingest = Ingest(
             cast("Any", store),
-            cast("Any", self.directory),
+            cast("Any", self.snapshot),
             lanes,
             born_lease=store.born_lease,
             start=self.engine.take,
@@ -217,9 +217,9 @@ class House:
 class Senders:
     """Callers of the real protocol, each of which sends again when it was answered."""
 
-    def __init__(self, house: House, events: int) -> None:
+    def __init__(self, service: Service, events: int) -> None:
         principal = Principal(new_uuid(), Role.ADMIN, "", None, None)
-        self._house = house
+        self._service = service
         self._principal = principal
         self._left = events
         self._open = events
@@ -234,7 +234,7 @@ class Senders:
             ),
             bodies=BodyMemory(2**27, largest=2**24),
             limits=Limits(),
-            ingest=house.ingest,
+            ingest=service.ingest,
         )
         application = create_app(nullcontext)
         application.state.services = services
@@ -262,7 +262,7 @@ class Senders:
             self._principal,
             1,
             cast("Any", None),
-            cast("Any", self._house.directory),
+            cast("Any", self._service.snapshot),
             lambda _key_id, _seconds: None,
         )
 
@@ -293,16 +293,16 @@ _HEAD = (
 
 
 async def single(events: int, senders: int) -> float:
-    house = House(Store())
-    house.engine.start()
-    sending = Senders(house, events)
+    service = Service(Store())
+    service.engine.start()
+    sending = Senders(service, events)
     began = time.process_time()
     for _ in range(senders):
         sending.open()
     await sending.done.wait()
-    await settled(house, events)
+    await settled(service, events)
     took = time.process_time() - began
-    await house.engine.drain(1.0)
+    await service.engine.drain(1.0)
     return took / events * 1e6
 
 
@@ -323,17 +323,17 @@ async def drain(events: int, _senders: int) -> float:
         )
         for _ in range(events)
     ]
-    house = House(Store(jobs))
+    service = Service(Store(jobs))
     began = time.process_time()
-    house.engine.start()
-    await settled(house, events)
+    service.engine.start()
+    await settled(service, events)
     took = time.process_time() - began
-    await house.engine.drain(1.0)
+    await service.engine.drain(1.0)
     return took / events * 1e6
 
 
-async def settled(house: House, events: int) -> None:
-    while house.store.settled < events:  # noqa: ASYNC110 - an event would be in what is measured
+async def settled(service: Service, events: int) -> None:
+    while service.store.settled < events:  # noqa: ASYNC110 - an event would be in what is measured
         await asyncio.sleep(_STORE_TAKES)
 
 

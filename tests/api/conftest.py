@@ -105,26 +105,26 @@ def services(  # noqa: PLR0917 - fixtures
     keyring = KeyRing.parse(generate_key())
     catalogue = load_catalogue()
     subscriptions = Subscriptions(transactions, catalogue, keyring)
-    directory = KeyCache(transactions)
+    cache = KeyCache(transactions)
     history = History(engine)
     jobs = Jobs(engine)
     integrations = IntegrationService(
         transactions, keyring, policy, catalogue, refresh=subscriptions.refresh
     )
     unknown_types = UnknownTypes(transactions, catalogue)
-    streams = Streams(engine, history, directory, most=10, frame=delivery_frame)
+    streams = Streams(engine, history, cache, most=10, frame=delivery_frame)
     rate_limits = KeyRateLimits(
         requests_per_second=1e6, changes_per_second=1e6, events_per_second=1e6
     )
-    throttle = AuthenticationThrottle(directory, refusals=1_000_000)
+    throttle = AuthenticationThrottle(cache, refusals=1_000_000)
     return Services(
         integrations=integrations,
         pbxs=PbxService(transactions, retention_days=30),
-        keys=directory,
+        keys=cache,
         key_records=KeyService(transactions),
         event_types=EventTypeService(transactions, catalogue, subscriptions.refresh),
         unknown_types=unknown_types,
-        ingest_authorisation=IngestAuthorisation(directory, subscriptions, rate_limits.charge_cpu),
+        ingest_authorisation=IngestAuthorisation(cache, subscriptions, rate_limits.charge_cpu),
         authentication_throttle=throttle,
         rate_limits=rate_limits,
         bodies=BodyMemory(2**27, largest=2**24),

@@ -126,7 +126,7 @@ async def elsewhere(
     services: Services, transactions: Transactions, queue: PostgresQueue, keys: Keys
 ) -> AsyncIterator[Api]:
     """A second process on the same database: an app that shares no memory with the first."""
-    directory, announced = KeyCache(transactions), Announced()
+    cache, announced = KeyCache(transactions), Announced()
     subscriptions = Subscriptions(transactions, load_catalogue(), KeyRing.parse(generate_key()))
     await subscriptions.catch_up()
     ingest = Ingest(
@@ -138,8 +138,8 @@ async def elsewhere(
         wake=announced.announce,
         announce=announced.announce,
     )
-    authorisation = IngestAuthorisation(directory, subscriptions, services.rate_limits.charge_cpu)
-    own = replace(services, keys=directory, ingest_authorisation=authorisation, ingest=ingest)
+    authorisation = IngestAuthorisation(cache, subscriptions, services.rate_limits.charge_cpu)
+    own = replace(services, keys=cache, ingest_authorisation=authorisation, ingest=ingest)
     async with calling(create_app(lambda: nullcontext(own)), await keys.admin()) as api:
         yield api
 

@@ -48,11 +48,11 @@ async def test_a_key_revoked_while_its_event_is_let_in_is_refused(
     services: Services, transactions: Transactions, keys: Keys, api: Api
 ) -> None:
     pbx = a_pbx()
-    directory = KeyCache(transactions)
+    cache = KeyCache(transactions)
     key = await keys.ingest(pbx=pbx)
     sender = await IngestAuthorisation(
-        directory, services.retries._subscriptions, services.rate_limits.charge_cpu
-    ).authorise(await directory.authenticate_from_memory(f"Bearer {key}"))
+        cache, services.retries._subscriptions, services.rate_limits.charge_cpu
+    ).authorise(await cache.authenticate_from_memory(f"Bearer {key}"))
     event = sender.route(
         parse_event(b'{"id":"1","company":"c","time":1,"type":"a:b","data":{}}', Limits())
     )

@@ -57,7 +57,7 @@ async def behave(exchange: Exchange) -> None:
     await exchange.say(status(code, body=f"Who is {marker}?".encode()))
 
 
-class Story:
+class ErasingService:
     """One database, and the service on it that is killed and started again."""
 
     def __init__(self, together: Services) -> None:
@@ -111,56 +111,56 @@ class Story:
 async def test_killed_in_every_step_it_erases_all_of_its_events_and_no_other(
     together: Services,
 ) -> None:
-    story = Story(together)
+    erasing = ErasingService(together)
     async with receiving(behave) as receiver:
-        await story.start()
+        await erasing.start()
         for pbx in (ERASED, KEPT):
-            await story.service.an_integration(receiver, pbx=pbx)
-        await story.service.send_batch([a_call(ERASED, n, HIDDEN) for n in range(EVENTS)])
-        await story.service.send_batch([a_call(KEPT, n, VISIBLE) for n in range(OTHERS)])
+            await erasing.service.an_integration(receiver, pbx=pbx)
+        await erasing.service.send_batch([a_call(ERASED, n, HIDDEN) for n in range(EVENTS)])
+        await erasing.service.send_batch([a_call(KEPT, n, VISIBLE) for n in range(OTHERS)])
         await eventually(
-            lambda: settled(story.dsn), lambda counts: counts == (EVENTS + OTHERS - 2, 2)
+            lambda: settled(erasing.dsn), lambda counts: counts == (EVENTS + OTHERS - 2, 2)
         )
-        await ask(story.dsn, "analyze")  # as autovacuum does: samples of values are data, too
-        kept = await of_the_other(story.dsn)
+        await ask(erasing.dsn, "analyze")  # as autovacuum does: samples of values are data, too
+        kept = await of_the_other(erasing.dsn)
 
-        async with story.held("select 1 from events where subject = 'call-100'"):
-            await story.begin()
-            await story.until_locked_out("events")
-            await story.kill()  # while a page is being erased
-        assert await story.progress() == (0, 0, False)
+        async with erasing.held("select 1 from events where subject = 'call-100'"):
+            await erasing.begin()
+            await erasing.until_locked_out("events")
+            await erasing.kill()  # while a page is being erased
+        assert await erasing.progress() == (0, 0, False)
 
-        async with story.held("select 1 from pending where attempts = 1"):
-            await story.start()
-            await story.until(error="Waiting for attempts that are under way.")
-            await story.kill()  # between the two transactions of a page
-        assert await story.progress() == (500, 0, True)
+        async with erasing.held("select 1 from pending where attempts = 1"):
+            await erasing.start()
+            await erasing.until(error="Waiting for attempts that are under way.")
+            await erasing.kill()  # between the two transactions of a page
+        assert await erasing.progress() == (500, 0, True)
 
-        async with story.held("select 1 from attempts where response like '%erased%'"):
-            await story.start()
-            await story.until_locked_out("attempts")
-            await story.kill()  # while answers are being cleared
-        assert await story.progress() == (500, 0, True)
+        async with erasing.held("select 1 from attempts where response like '%erased%'"):
+            await erasing.start()
+            await erasing.until_locked_out("attempts")
+            await erasing.kill()  # while answers are being cleared
+        assert await erasing.progress() == (500, 0, True)
 
-        await story.start()
-        await story.until(error="Waiting for events that are being accepted.")
-        await story.kill()  # before it looks at its last minute once more
-        assert await story.progress() == (EVENTS, EVENTS, False)
-        await ask(story.dsn, "update jobs set next_at = now()")  # the half minute is over
+        await erasing.start()
+        await erasing.until(error="Waiting for events that are being accepted.")
+        await erasing.kill()  # before it looks at its last minute once more
+        assert await erasing.progress() == (EVENTS, EVENTS, False)
+        await ask(erasing.dsn, "update jobs set next_at = now()")  # the half minute is over
 
-        await story.start()
-        job = await story.until(state="done")
+        await erasing.start()
+        job = await erasing.until(state="done")
         assert (job["total"], job["erased"]) == (EVENTS, EVENTS)
-        await story.kill()
+        await erasing.kill()
 
-    assert await of_the_other(story.dsn) == kept
-    async with connection(story.dsn) as client:
+    assert await of_the_other(erasing.dsn) == kept
+    async with connection(erasing.dsn) as client:
         left = await client.fetchval("select count(*) from events where erased_at is null")
         assert left == OTHERS
         await nothing_of_it_waits(client)
         await no_trace(client)
-    assert "job.finished" in story.log
-    assert HIDDEN not in story.log
+    assert "job.finished" in erasing.log
+    assert HIDDEN not in erasing.log
 
 
 async def settled(dsn: str) -> tuple[int, int]:

@@ -90,78 +90,78 @@ async def test_an_unknown_key_can_not_be_revoked(keys: KeyService) -> None:
 
 
 async def test_a_directory_knows_who_a_key_is(keys: KeyService, transactions: Transactions) -> None:
-    directory = KeyCache(transactions)
+    cache = KeyCache(transactions)
     key = (await keys.create(Role.INGEST, company="it_w000001", name="pbx")).key
-    principal = await directory.authenticate(bearer(key))
+    principal = await cache.authenticate(bearer(key))
     record = await newest(keys)
     assert principal == Principal(record.id, Role.INGEST, "pbx", None, "it_w000001")
-    assert await directory.authenticate(f"bearer  {key} ") == principal
+    assert await cache.authenticate(f"bearer  {key} ") == principal
 
 
 async def test_a_key_made_elsewhere_is_known_from_memory_at_once(
     keys: KeyService, transactions: Transactions
 ) -> None:
-    directory = KeyCache(transactions)
+    cache = KeyCache(transactions)
     with pytest.raises(NotAuthenticated):
-        await directory.authenticate_from_memory(bearer(new_key()))
+        await cache.authenticate_from_memory(bearer(new_key()))
     key = (await keys.create(Role.ADMIN)).key
-    assert (await directory.authenticate_from_memory(bearer(key))).role is Role.ADMIN
+    assert (await cache.authenticate_from_memory(bearer(key))).role is Role.ADMIN
 
 
 async def test_a_revocation_counts_as_soon_as_the_revision_is_known(
     keys: KeyService, transactions: Transactions, database: str
 ) -> None:
-    directory = KeyCache(transactions)
+    cache = KeyCache(transactions)
     key = (await keys.create(Role.ADMIN)).key
-    principal = await directory.authenticate(bearer(key))
+    principal = await cache.authenticate(bearer(key))
     await keys.revoke(principal.key_id)
-    assert directory.still_valid(principal)
-    await directory.reload_if(await ask(database, "select value from revision"))
-    assert not directory.still_valid(principal)
+    assert cache.still_valid(principal)
+    await cache.reload_if(await ask(database, "select value from revision"))
+    assert not cache.still_valid(principal)
     with pytest.raises(NotAuthenticated):
-        await directory.authenticate_from_memory(bearer(key))
+        await cache.authenticate_from_memory(bearer(key))
 
 
 async def test_a_key_expires_without_anybody_doing_anything(
     keys: KeyService, transactions: Transactions
 ) -> None:
-    directory = KeyCache(transactions)
+    cache = KeyCache(transactions)
     key = (await keys.create(Role.ADMIN, expires_at=datetime.now(UTC) + timedelta(seconds=0))).key
     with pytest.raises(NotAuthenticated):
-        await directory.authenticate(bearer(key))
-    assert not directory.still_valid(Principal((await newest(keys)).id, Role.ADMIN, ""))
+        await cache.authenticate(bearer(key))
+    assert not cache.still_valid(Principal((await newest(keys)).id, Role.ADMIN, ""))
 
 
 async def test_many_at_once_are_answered(keys: KeyService, transactions: Transactions) -> None:
-    directory = KeyCache(transactions)
+    cache = KeyCache(transactions)
     key = (await keys.create(Role.ADMIN)).key
-    found = await asyncio.gather(*(directory.authenticate(bearer(key)) for _ in range(50)))
+    found = await asyncio.gather(*(cache.authenticate(bearer(key)) for _ in range(50)))
     assert len(set(found)) == 1
-    assert await directory.authenticate_from_memory(bearer(key)) == found[0]
+    assert await cache.authenticate_from_memory(bearer(key)) == found[0]
 
 
 async def test_uses_are_noted_once_a_minute_at_most(
     keys: KeyService, transactions: Transactions
 ) -> None:
-    directory = KeyCache(transactions)
+    cache = KeyCache(transactions)
     key = (await keys.create(Role.ADMIN)).key
     before = datetime.now(UTC)
-    await directory.authenticate(bearer(key))
+    await cache.authenticate(bearer(key))
     assert (await newest(keys)).last_used_at is None
-    await directory.flush_uses()
+    await cache.flush_uses()
     first = (await newest(keys)).last_used_at
     assert first is not None
     assert first >= before
-    await directory.authenticate(bearer(key))
-    await directory.flush_uses()
+    await cache.authenticate(bearer(key))
+    await cache.flush_uses()
     assert (await newest(keys)).last_used_at == first
 
 
 async def test_without_a_database_nobody_is_let_in_and_nobody_is_refused() -> None:
     away = connections.engine("postgresql://postgres@127.0.0.1:1/nowhere")
-    directory = KeyCache(Transactions(away))
+    cache = KeyCache(Transactions(away))
     with pytest.raises(Unavailable):
-        await directory.authenticate(bearer(new_key()))
+        await cache.authenticate(bearer(new_key()))
     with pytest.raises(NotAuthenticated):
-        await directory.authenticate("Bearer nonsense")
+        await cache.authenticate("Bearer nonsense")
     await away.dispose()

@@ -89,12 +89,12 @@ async def test_keys_that_expired_leave_memory(
         )
     ).key
     await client.execute("update api_keys set expires_at = now() where name = 'short'")
-    directory = KeyCache(transactions)
+    cache = KeyCache(transactions)
     with pytest.raises(NotAuthenticated):
-        await directory.authenticate(f"Bearer {key}")
-    known = len(directory._by_hash)
-    directory._forget_ended()
-    assert len(directory._by_hash) == known - 1
+        await cache.authenticate(f"Bearer {key}")
+    known = len(cache._by_hash)
+    cache._forget_ended()
+    assert len(cache._by_hash) == known - 1
 
 
 async def _ids(client: asyncpg.Connection) -> set[str]:

@@ -38,7 +38,7 @@ TARGETS: dict[str, Target | None] = {
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
-class Directory:
+class Snapshot:
     def find(self, integration_id: str) -> Subscription | None:
         if integration_id not in TARGETS:
             return None
@@ -56,7 +56,7 @@ class Directory:
 
 @pytest.fixture
 def counts() -> Counters:
-    return Counters(Directory())
+    return Counters(Snapshot())
 
 
 def a_job(

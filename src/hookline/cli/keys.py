@@ -177,18 +177,18 @@ def _row(record: "KeyRecord") -> tuple[str, ...]:
         "all" if record.pbx is record.company is None else scope,
         terminal.printable(record.name or "–"),
         _state(record),
-        _moment(record.created_at),
-        _moment(record.last_used_at),
+        _shown_time(record.created_at),
+        _shown_time(record.last_used_at),
     )
 
 
 def _state(record: "KeyRecord") -> str:
     state = record.state(datetime.now(UTC)).value
     expires = record.expires_at is not None and state == "valid"
-    return f"until {_moment(record.expires_at)}" if expires else state
+    return f"until {_shown_time(record.expires_at)}" if expires else state
 
 
-def _moment(moment: datetime | None) -> str:
+def _shown_time(moment: datetime | None) -> str:
     return "–" if moment is None else f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z"
 
 

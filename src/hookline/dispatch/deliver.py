@@ -41,7 +41,7 @@ Omitted = tuple[str, ...] | None
 """The paths that a copy leaves out; None: it is whole."""
 
 
-class Directory(Protocol):
+class Snapshot(Protocol):
     """Who is subscribed, as of this process's snapshot."""
 
     revision: int
@@ -65,14 +65,14 @@ class Deliverer:
 
     def __init__(
         self,
-        directory: Directory,
+        snapshot: Snapshot,
         sinks: Mapping[TransmissionType, Sink],
         policies: RetryPolicies,
         *,
         on_gone: Callable[[str, str], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._directory = directory
+        self._snapshot = snapshot
         self._sender = Sender(sinks)
         self._policies = policies
         self._on_gone = on_gone
@@ -85,8 +85,8 @@ class Deliverer:
         A snapshot from before an integration existed would take it for a deleted one.
         """
         newest = max((job.revision for job in jobs), default=0)
-        if newest > self._directory.revision:
-            await once_back(lambda: self._directory.catch_up(beyond=newest - 1))
+        if newest > self._snapshot.revision:
+            await once_back(lambda: self._snapshot.catch_up(beyond=newest - 1))
 
     async def deliver(self, job: Claimed, *, stale_at: float | None = None) -> Settlement:
         """Attempt one delivery, if it is worth sending still, and say how it is to be settled."""
@@ -95,7 +95,7 @@ class Deliverer:
             return _unattempted(job, Failed(FailReason.INTERNAL))
         if job.erased:
             return _unattempted(job, Skipped(SkipReason.ERASED))
-        subscription = self._directory.find(job.integration_id)
+        subscription = self._snapshot.find(job.integration_id)
         if subscription is None or not subscription.enabled:
             return _unattempted(job, _unwanted(subscription))
         if stale_at is not None and stale_at <= self._clock():
@@ -122,14 +122,14 @@ class Deliverer:
             self._end(job)
         if outcome == Failed(FailReason.GONE) and subscription.target is not None:
             self._on_gone(job.integration_id, subscription.target.url)
-        now = self._directory.find(job.integration_id)  # it may have changed during the attempt
+        now = self._snapshot.find(job.integration_id)  # it may have changed during the attempt
         if isinstance(outcome, RetryAt) and (now is None or not now.enabled):
             outcome = _unwanted(now)
         return Settlement(job.id, job.lease, outcome, number, sent)
 
     def _judge(self, sent: Sent, subscription: Subscription, job: Claimed, number: int) -> Outcome:
         """Return what comes next after so many attempts, those made by hand not counted."""
-        group = self._directory.group_of(job.event.type)
+        group = self._snapshot.group_of(job.event.type)
         own = subscription.policies.get(group or "", NO_POLICY).retry_delays
         outcome = self._policies.of(group, own).decide(sent, number)
         if job.once and isinstance(outcome, RetryAt):

@@ -50,7 +50,7 @@ _ID_TIME = 80  # bits of a UUIDv7 below its milliseconds
 _OUTCOMES: Final[dict[type[Outcome], str]] = {Delivered: "delivered", RetryAt: "retry"}
 
 
-class Directory(Protocol):
+class Snapshot(Protocol):
     """Knows which way out an integration's deliveries take."""
 
     def find(self, integration_id: str) -> Subscription | None:
@@ -99,8 +99,8 @@ class Counters:
     Numbers are read and changed in its event loop alone.
     """
 
-    def __init__(self, directory: Directory) -> None:
-        self._find = directory.find
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._find = snapshot.find
         self._ways: dict[type, _Way] = {
             WebhookTarget: _Way(),
             SqsTarget: _Way(),

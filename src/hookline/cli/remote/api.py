@@ -65,7 +65,7 @@ Limit = Annotated[
 ]
 
 
-def moment(text: str) -> str:
+def timestamp(text: str) -> str:
     """Read `90m`, `12h`, `7d` or `2w` as that long ago; a timestamp stays as it is."""
     if parts := re.fullmatch(r"([1-9]\d{0,3})([mhdw])", text):
         unit = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}[parts[2]]
@@ -77,7 +77,7 @@ Since = Annotated[
     str | None,
     typer.Option(
         "--since",
-        parser=moment,
+        parser=timestamp,
         metavar="TIME",
         help="From when on: 2026-01-31T12:00:00Z, or 12h ago.",
     ),
@@ -85,7 +85,7 @@ Since = Annotated[
 Until = Annotated[
     str | None,
     typer.Option(
-        "--until", parser=moment, metavar="TIME", help="Until when, written the same way."
+        "--until", parser=timestamp, metavar="TIME", help="Until when, written the same way."
     ),
 ]
 

@@ -17,7 +17,7 @@ from hookline.cli.remote.api import (
     Server,
     at,
     connected,
-    moment,
+    timestamp,
 )
 from hookline.cli.terminal import Object, say
 
@@ -36,13 +36,13 @@ def start(  # noqa: PLR0913 - each is an option of the command
     since: Annotated[
         str,
         typer.Option(
-            parser=moment, metavar="TIME", help="From when on: 2026-01-31T12:00:00Z, or 12h ago."
+            parser=timestamp, metavar="TIME", help="From when on: 2026-01-31T12:00:00Z, or 12h ago."
         ),
     ],
     until: Annotated[
         str | None,
         typer.Option(
-            parser=moment, metavar="TIME", help="Until when, written the same way; else now."
+            parser=timestamp, metavar="TIME", help="Until when, written the same way; else now."
         ),
     ] = None,
     status: Annotated[
