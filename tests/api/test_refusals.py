@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import nullcontext
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import pytest
@@ -81,7 +82,8 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
         clock.now += seconds
         await sleep(0)
 
-    monkeypatch.setattr("hookline.api.rate_limits.asyncio.sleep", slept)
+    # Whatever else runs in this process sleeps as ever.
+    monkeypatch.setattr("hookline.api.rate_limits.asyncio", SimpleNamespace(sleep=slept))
     return Asked(clock)
 
 

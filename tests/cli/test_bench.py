@@ -336,6 +336,7 @@ async def test_each_scenario_runs_for_a_moment(name: str, terminal: Terminal) ->
     assert found["delivered"] > 0
 
 
+@pytest.mark.soak
 async def test_ctrl_c_ends_every_process_of_the_benchmark(terminal: Terminal) -> None:
     bench = await terminal.start("bench", "single", "--seconds", "60")
     await bench.says("single: warming up")

@@ -31,12 +31,6 @@ async def test_two_services_restarted_in_turn_many_times(
     await restarted_in_turn(together, ledger, free_ports, closed, rounds=15)
 
 
-async def test_processes_on_one_port_restarted_in_turn(
-    together: Services, ledger: Ledger, closed: Close
-) -> None:
-    await members_restarted_in_turn(together, ledger, closed, rounds=1)
-
-
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 async def test_processes_on_one_port_restarted_in_turn_many_times(

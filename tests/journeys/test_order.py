@@ -46,6 +46,11 @@ async def all_kinds_of_processes(
         yield [await together.start(f"--peer-socket={folder}/{n}.peer", **SOON) for n in range(2)]
 
 
+@pytest.mark.parametrize(
+    "all_kinds_of_processes",
+    [pytest.param(n, marks=pytest.mark.soak) for n in (1, 2)] + ["peers"],
+    indirect=True,
+)
 async def test_one_at_a_time_comes_in_the_order_of_acceptance_and_is_listed_in_it(
     all_kinds_of_processes: list[Service], together: Services
 ) -> None:

@@ -1,10 +1,40 @@
 """What a receiver's answer leads to, from the first attempt to what the API tells afterwards."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from itertools import count
 
-from factories import an_event
+import pytest
+
+from factories import Json, an_event
+from support.databases import Databases
 from support.receivers import OK, Received, answering, receiving, status
-from support.service import PATIENCE, Service, eventually
+from support.service import PATIENCE, Service, eventually, services
+
+
+@pytest.fixture(scope="module")
+async def running(
+    databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Service]:
+    """One service for all tests here, whose retries come at once."""
+    folder = tmp_path_factory.mktemp("retries")
+    async with databases.migrated() as dsn, services(folder, DATABASE_URL=dsn) as opened:
+        yield await opened.start(RETRY_DELAYS="0.05,0.05,0.05")
+
+
+@pytest.fixture
+async def service(running: Service) -> AsyncIterator[Service]:
+    """That service, in which a test's integrations are the only ones."""
+    yield running
+    for each in (await running.read("/v1/integrations"))["items"]:
+        await running.api.delete(f"/v1/integrations/{each['id']}")
+
+
+_numbers = count(1)
+
+
+def another_event() -> Json:
+    return an_event(id=f"call-{next(_numbers)}")
 
 
 def sent_bytes(request: Received) -> tuple[object, ...]:
@@ -16,7 +46,7 @@ async def test_a_receiver_that_recovers_gets_the_same_bytes_again(service: Servi
     async with receiving(answering(status(503, body=b"not yet"), OK)) as receiver:
         await service.an_integration(receiver)
 
-        sent = await service.send(an_event())
+        sent = await service.send(another_event())
         delivery = await service.settled_delivery(sent["eventId"])
 
         first, second = receiver.requests
@@ -41,7 +71,7 @@ async def test_a_receiver_that_answers_in_imperfect_http_gets_one_copy_and_its_l
     async with receiving(answering(old_camera)) as receiver:
         integration = await service.an_integration(receiver)
 
-        sent = await service.send(an_event())
+        sent = await service.send(another_event())
         delivery = await service.settled_delivery(sent["eventId"])
         test = {"type": "call:completed"}
         tested = await service.api.post(f"/v1/integrations/{integration['id']}/test", test)
@@ -58,7 +88,7 @@ async def test_a_receiver_that_stays_down_gets_four_attempts(service: Service) -
     async with receiving(answering(status(500))) as receiver:
         await service.an_integration(receiver)
 
-        sent = await service.send(an_event())
+        sent = await service.send(another_event())
         delivery = await service.settled_delivery(sent["eventId"])
 
         assert (delivery["status"], delivery["reason"]) == ("failed", "exhausted")
@@ -70,7 +100,7 @@ async def test_a_refusal_fails_at_once_and_can_be_tried_again_by_hand(service: S
     async with receiving(answering(status(404), OK)) as receiver:
         await service.an_integration(receiver)
 
-        sent = await service.send(an_event())
+        sent = await service.send(another_event())
         delivery = await service.settled_delivery(sent["eventId"])
         assert (delivery["status"], delivery["reason"]) == ("failed", "rejected")
         assert len(receiver.requests) == 1
@@ -87,7 +117,7 @@ async def test_a_body_that_is_too_large_fails_with_its_size_and_what_to_do(
     async with receiving(answering(status(413), OK)) as receiver:
         await service.an_integration(receiver)
 
-        sent = await service.send(an_event())
+        sent = await service.send(another_event())
         delivery = await service.settled_delivery(sent["eventId"])
         assert (delivery["status"], delivery["reason"]) == ("failed", "too_large")
         [attempt] = delivery["attempts"]
@@ -105,16 +135,16 @@ async def test_gone_disables_the_integration_until_it_is_enabled_again(service: 
         integration = await service.an_integration(receiver)
         path = f"/v1/integrations/{integration['id']}"
 
-        sent = await service.send(an_event())
+        sent = await service.send(another_event())
         delivery = await service.settled_delivery(sent["eventId"])
         assert (delivery["status"], delivery["reason"]) == ("failed", "gone")
         disabled = await eventually(lambda: service.read(path), lambda it: not it["enabled"])
         assert disabled["health"]["disabledReason"] == "gone"
-        late = await service.send(an_event(id="late"))
+        late = await service.send(another_event())
         assert (await service.outcomes(late["eventId"]))[integration["id"]]["reason"] == "disabled"
 
         await service.api.patch(path, {"enabled": True})
-        back = await service.send(an_event(id="back"))
+        back = await service.send(another_event())
         assert (await service.settled_delivery(back["eventId"]))["status"] == "delivered"
         assert (await service.read(path))["health"]["state"] == "healthy"
         assert len(receiver.requests) == 2
@@ -127,7 +157,7 @@ async def test_retry_after_postpones_the_retry_and_no_other_integration(service:
         other = await service.an_integration(quick)
         before = datetime.now(UTC)
 
-        sent = await service.send(an_event())
+        sent = await service.send(another_event())
         await quick.until_asked(1, within=PATIENCE)
         outcome = (await service.outcomes(sent["eventId"]))[postponed["id"]]
         delivery = await eventually(
@@ -149,7 +179,7 @@ async def test_what_waits_for_a_deleted_integration_ends_as_skipped_at_once(
 ) -> None:
     async with receiving(answering(status(503, "retry-after: 600"))) as receiver:
         integration = await service.an_integration(receiver)
-        sent = await service.send(an_event())
+        sent = await service.send(another_event())
         await eventually(
             lambda: service.delivery(sent["eventId"]), lambda it: len(it["attempts"]) == 1
         )

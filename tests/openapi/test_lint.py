@@ -37,23 +37,25 @@ def without_a_security_requirement(document: Node) -> None:
     del document["paths"]["/v1/events"]["get"]["security"]
 
 
-@pytest.mark.parametrize(
-    ("spoil", "rule"),
-    [
-        (without_summary, "operation-summary"),
-        (with_wrong_example, "no-invalid-media-type-examples"),
-        (with_unused_schema, "no-unused-components"),
-        (without_a_security_requirement, "security-defined"),
-    ],
-)
-def test_redocly_notices(spoil: Callable[[Node], None], rule: str, tmp_path: Path) -> None:
+REDOCLY: dict[str, Callable[[Node], None]] = {
+    "operation-summary": without_summary,
+    "no-invalid-media-type-examples": with_wrong_example,
+    "no-unused-components": with_unused_schema,
+    "security-defined": without_a_security_requirement,
+}
+
+
+def test_redocly_notices_whatever_breaks_a_rule_of_its_own(tmp_path: Path) -> None:
+    """All in one document: Redocly takes seconds to start."""
     document = json.loads(DOCUMENT.read_text(encoding="utf-8"))
-    spoil(document)
+    for spoil in REDOCLY.values():
+        spoil(document)
     (tmp_path / DOCUMENT.name).write_text(json.dumps(document), encoding="utf-8")
     for rules in ("redocly.yaml", ".redocly.lint-ignore.yaml"):
         shutil.copy(HERE / rules, tmp_path)
-    with pytest.raises(node.NodeFailed, match=rule):
+    with pytest.raises(node.NodeFailed) as told:
         linter.lint(tmp_path)
+    assert [rule for rule in REDOCLY if rule not in str(told.value)] == []
 
 
 def fields(document: Node, name: str) -> Node:

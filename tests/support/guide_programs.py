@@ -78,7 +78,7 @@ LANGUAGES: Final = (
         "receiver.go",
         "go",
         lambda folder, _: (folder / "receiver",),
-        lambda _: ("go", "build", "-o", "receiver", "receiver.go"),
+        lambda _: ("go", "build", "-trimpath", "-o", "receiver", "receiver.go"),
     ),
     Language(
         "PHP",

@@ -11,6 +11,8 @@ from pathlib import Path
 from support.forks import ForkedProcess, fork
 
 START = 60.0  # seconds; a new database cluster on a busy machine takes a few
+# Tests ask nobody outside, and a service that reads all the authorities starts a tenth slower.
+_NO_CERTIFICATES = {"SSL_CERT_FILE": os.devnull}
 
 
 @dataclass
@@ -104,7 +106,7 @@ class Terminal:
     def _environment(self, settings: dict[str, str]) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("HOOKLINE_")}
         own = {"DATA_DIR": str(self.data), "PORT": "0", **settings}
-        return kept | {f"HOOKLINE_{name}": value for name, value in own.items()}
+        return kept | _NO_CERTIFICATES | {f"HOOKLINE_{name}": value for name, value in own.items()}
 
     async def close(self) -> None:
         for command in self._running:
