@@ -1,11 +1,11 @@
-"""How the places for streams are shared among keys and tenants."""
+"""How the places for streams are shared among keys and tenants, and who may see what."""
 
 import pytest
 
 from factories import a_principal
 from hookline.domain.access import Principal, Role
 from hookline.errors import Overloaded
-from hookline.history.stream_readers import Reader, Readers, WantedStream
+from hookline.history.stream_readers import Owner, Reader, Readers, WantedStream
 
 
 def a_reader(principal: Principal) -> Reader:
@@ -39,3 +39,24 @@ def test_a_key_has_half_of_the_places_and_all_keys_no_more_than_there_are() -> N
         readers.add(a_reader(a_principal()))
     with pytest.raises(Overloaded, match="This process has 4 streams open"):
         readers.add(a_reader(a_principal()))
+
+
+def test_who_may_see_an_integration_follows_who_comes_and_leaves() -> None:
+    readers, seven, eight = Readers(8), Owner("a", "7", "it_7"), Owner("b", "8", None)
+    first, second = a_reader(a_principal()), a_reader(a_principal(Role.MANAGER, company="it_7"))
+    assert list(readers.that_may_see(seven)) == []
+    readers.add(first)
+    assert list(readers.that_may_see(seven)) == [first]
+    readers.add(second)
+    assert set(readers.that_may_see(seven)) == {first, second}
+    assert list(readers.that_may_see(eight)) == [first]
+    assert readers.remove(first)
+    assert list(readers.that_may_see(seven)) == [second]
+
+
+def test_readers_of_very_many_integrations_are_not_all_remembered() -> None:
+    readers, reader = Readers(8), a_reader(a_principal())
+    readers.add(reader)
+    for number in range(200):
+        assert list(readers.that_may_see(Owner(str(number), "7", None))) == [reader]
+    assert len(readers._seeing) <= 64

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,6 +17,7 @@ _MOST_WAITING: Final = 64 * 1024 * 1024  # bytes for all readers together
 _MOST_FOR_ONE: Final = 1024 * 1024
 _LEAST_FOR_ONE: Final = 128 * 1024
 _RETRY_AFTER: Final = 5.0  # seconds
+_OWNERS_REMEMBERED: Final = 64  # with a list of readers each
 
 
 class StreamEnd(StrEnum):
@@ -94,7 +95,7 @@ class Reader:
 
     def wants(self, event_type: str) -> bool:
         """Whether deliveries of this type are asked for."""
-        return self.wanted.type in {None, event_type}
+        return self.wanted.type is None or self.wanted.type == event_type
 
     def push(self, frame: bytes, most: int) -> None:
         """Have it sent once it is woken; end the stream where more than `most` bytes wait."""
@@ -142,6 +143,7 @@ class Readers:
         self._most = most
         self._all: dict[Reader, None] = {}
         self._in_scope: defaultdict[tuple[str, str | None], dict[Reader, None]] = defaultdict(dict)
+        self._seeing: dict[Owner, list[Reader]] = {}  # of the last owners that were asked for
         self._of: defaultdict[Holder, int] = defaultdict(int)
 
     def __len__(self) -> int:
@@ -161,6 +163,7 @@ class Readers:
             if self._of[holder] >= share:
                 message = f"{name} has {share} streams open, the most that it may; close some."
                 raise Overloaded(message, retry_after=_RETRY_AFTER)
+        self._seeing.clear()
         self._all[reader] = None
         self._in_scope[reader.scope][reader] = None
         for holder in holders.values():
@@ -170,6 +173,7 @@ class Readers:
         """Let a reader go; tell whether it was here."""
         if reader not in self._all:
             return False
+        self._seeing.clear()
         del self._all[reader]
         scope = reader.scope
         del self._in_scope[scope][reader]
@@ -181,8 +185,21 @@ class Readers:
                 del self._of[holder]
         return True
 
-    def that_may_see(self, owner: Owner) -> list[Reader]:
+    def that_may_see(self, owner: Owner) -> Sequence[Reader]:
         """Return the readers that may see an integration's deliveries."""
+        if (seeing := self._seeing.get(owner)) is None:
+            if len(self._seeing) >= _OWNERS_REMEMBERED:
+                self._seeing.clear()
+            seeing = self._seeing[owner] = self._find(owner)
+        return seeing
+
+    @property
+    def most_waiting(self) -> int:
+        """How many bytes may wait for one reader: fewer, the more of them there are."""
+        share = _MOST_WAITING // max(1, len(self._all))
+        return max(_LEAST_FOR_ONE, min(_MOST_FOR_ONE, share))
+
+    def _find(self, owner: Owner) -> list[Reader]:
         places: tuple[tuple[str, str | None], ...] = (
             ("integration", owner.integration_id),
             ("pbx", owner.pbx),
@@ -191,12 +208,6 @@ class Readers:
         )
         found = [reader for place in places for reader in self._in_scope.get(place, ())]
         return [reader for reader in found if reader.may_see(owner)]
-
-    @property
-    def most_waiting(self) -> int:
-        """How many bytes may wait for one reader: fewer, the more of them there are."""
-        share = _MOST_WAITING // max(1, len(self._all))
-        return max(_LEAST_FOR_ONE, min(_MOST_FOR_ONE, share))
 
 
 def _holders(principal: Principal) -> dict[str, Holder]:

@@ -31,12 +31,14 @@ from hookline.history.stream_readers import (
 )
 from hookline.logs import get_logger
 
-_EVERY: Final = 0.25  # seconds between looks at the log
+_EVERY: Final = 0.25  # seconds between looks at the log, and for each reader:
+_EVERY_READER: Final = 0.0005  # what is sent half as often takes little more than half as long
+_LONGEST: Final = 0.6  # seconds; readers are promised what ends within about one
 _SHARE: Final = 4  # times as long as a look took, until the next: a fifth of the time at most
 _ENTRIES_AT_ONCE: Final = 20  # of the log, with up to 500 deliveries each
 _DELIVERIES_AT_ONCE: Final = 100
 _BYTES_AT_ONCE: Final = 32 * 1024  # between two moments for the readers to send what they have
-_READERS_AT_ONCE: Final = 16  # that send what they have between two moments for everything else
+_READERS_AT_ONCE: Final = 4  # that send what they have between two moments for everything else
 _LOG = get_logger(__name__)
 
 Frame = Callable[[Delivery, Position], bytes]
@@ -156,7 +158,8 @@ class Streams:
 
     def pause(self) -> float:
         """Return how many seconds to leave until the log is read on."""
-        return max(0.0 if self._waiting else _EVERY, _SHARE * self._took)
+        usual = min(_LONGEST, _EVERY + _EVERY_READER * len(self._readers))
+        return max(0.0 if self._waiting else usual, _SHARE * self._took)
 
     async def _poll(self) -> None:
         """Send some of what has ended since the last look."""
