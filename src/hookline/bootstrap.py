@@ -3,7 +3,6 @@
 The runtime's lower half: it sees the settings as well, and nothing sees it but the runtime.
 """
 
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -211,14 +210,10 @@ class JobParts:
     runner: JobRunner
 
 
-def open_jobs(
-    settings: Settings,
-    records: Records,
-    announce: Callable[[], None],
-) -> JobParts:
+def open_jobs(settings: Settings, records: Records) -> JobParts:
     """Return what takes requests for replays and erasures, and what works on them."""
     jobs = Jobs(records.engine)
-    replays = Replays(records.subscriptions, announce=announce)
+    replays = Replays(records.subscriptions)
     requests = ReplayRequests(
         jobs,
         replays,

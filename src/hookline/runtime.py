@@ -132,7 +132,7 @@ async def open_runtime(  # noqa: PLR0913 - what the command line knows
         dsn = await open_database(settings, stack)
         records = await open_records(settings, dsn, stack, api=api)
         deliveries = await _open_deliveries(process, records, dsn)
-        jobs = open_jobs(settings, records, deliveries.announcer.announce)
+        jobs = open_jobs(settings, records)
         parts = _open_engine(process, records, deliveries) if engine else None
         accepting = _open_ingest(process, records, deliveries, parts)
         notices = _notices(settings, records, accepting)

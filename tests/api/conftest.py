@@ -148,7 +148,7 @@ def services(  # noqa: PLR0917 - fixtures
         jobs=jobs,
         replays=ReplayRequests(
             jobs,
-            Replays(subscriptions, announce=announced.announce),
+            Replays(subscriptions),
             integrations,
             subscriptions,
             retention_days=30,

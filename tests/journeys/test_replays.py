@@ -76,3 +76,17 @@ async def test_a_replay_outlives_its_process_and_sends_each_event_once(together:
         assert (one["replay"], one["status"]) == (job["id"], "delivered")
         delivery = await again.settled_delivery(live["eventId"])
         assert (delivery["replay"], delivery["status"]) == (None, "delivered")
+
+
+async def test_what_a_replay_queues_is_sent_without_waiting_for_a_poll(together: Services) -> None:
+    async with receiving(answering(status(200))) as receiver:
+        service = await together.start(POLL_INTERVAL="60")
+        integration = await service.an_integration(receiver)
+        await service.send_batch([numbered(number) for number in range(EVENTS)])
+        await receiver.until_asked(EVENTS, within=PATIENCE)
+        job = await replay(service, integration)
+        done = await eventually(
+            lambda: service.read(f"/v1/replays/{job['id']}"),
+            lambda found: found["finishedAt"] is not None,
+        )
+        assert (done["state"], done["delivered"]) == ("done", EVENTS)

@@ -10,7 +10,6 @@ and leaves as much time in between.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -31,6 +30,7 @@ from hookline.history.replayable import Page, Passes, Selected, Wants, find_page
 from hookline.history.schemas import ReplayCount
 from hookline.integrations.service import IntegrationService
 from hookline.integrations.subscriptions import Subscription, Subscriptions
+from hookline.queue.port import PENDING_CHANNEL
 from hookline.queue.rows import texts
 
 MOST_WAITING: Final = 1_000  # deliveries of an integration, until a replay adds no more to them
@@ -46,6 +46,8 @@ _BURST = 1.0  # seconds' worth of a job's rate that is queued at once
 _LOOK_AGAIN = 0.2  # seconds until a lane with something of a replay is looked at again
 WAITS: Final = "Waiting until less of the integration's deliveries wait."
 _QUEUE = text(statement("queue/replay"))
+# Told as the transaction commits: a claim before that finds nothing, and the lane waits for a poll.
+_NOTIFY = text("select pg_notify(:channel, :lane)").bindparams(channel=PENDING_CHANNEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +95,10 @@ def asked_of(job: Job) -> WantedReplay:
 
 
 class Replays:
-    """The work on replays. `announce` tells whoever claims that something is due."""
+    """The work on replays."""
 
-    def __init__(self, subscriptions: Subscriptions, *, announce: Callable[[], None]) -> None:
+    def __init__(self, subscriptions: Subscriptions) -> None:
         self._subscriptions = subscriptions
-        self._announce = announce
 
     async def page(self, session: AsyncSession, job: Job) -> None:
         """Count, or queue, the next deliveries of a replay."""
@@ -156,7 +157,7 @@ class Replays:
         page = page.cut(room)
         if page.candidates:
             await _insert(session, job, subscription, page)
-            self._announce()
+            await session.execute(_NOTIFY, {"lane": subscription.integration_id})
         job.error = None
         job.worked_on += len(page.candidates)
         job.total = max(job.total, job.worked_on)  # what failed since it was counted
