@@ -47,14 +47,6 @@ def test_an_odd_item_is_handed_over_and_its_neighbours_stay_whole(odd: str) -> N
     assert texts(split_batch(batch(before, odd, after), at_most=3)) == [before, odd, after]
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(json_texts.documents, max_size=5))
-def test_both_ways_to_split_agree(items: list[str]) -> None:
-    raw = f' {{ "events" :\n [{" , ".join(items)} ] }} '.encode()
-    assert texts(finish(_Follower(raw, 5).items())) == [item.strip() for item in items]
-    assert texts(split_batch(raw, at_most=5)) == [item.strip() for item in items]
-
-
 @settings(max_examples=100, deadline=None)
 @given(
     st.lists(json_texts.documents, max_size=9),
@@ -98,9 +90,12 @@ def test_any_other_member_is_refused_by_name(key: str, other: str) -> None:
     st.integers(1, 6),
     st.integers(2, 8),
 )
-def test_windows_of_any_size_find_the_same_items(
+def test_both_ways_to_split_agree_also_in_windows_of_any_size(
     items: list[str], least: int, times: int, shrinks: int
 ) -> None:
+    spaced = f' {{ "events" :\n [{" , ".join(items)} ] }} '.encode()
+    assert texts(finish(_Follower(spaced, 5).items())) == [item.strip() for item in items]
+    assert texts(split_batch(spaced, at_most=5)) == [item.strip() for item in items]
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(batches, "_LEAST_WINDOW", least)
         patched.setattr(batches, "_MOST_WINDOW", least * times)
