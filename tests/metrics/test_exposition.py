@@ -202,7 +202,9 @@ async def test_every_series_is_there_from_the_start_and_no_other_comes(
 ) -> None:
     receivers.modes |= {"down": 503, "odd": 404}
     async with bench.running() as services:
-        first = await scrape(services)
+        first = await eventually(
+            lambda: scrape(services), lambda seen: seen.value("hookline_database_up") == 1
+        )
         for name in ("odd", "well"):
             await an_integration(services, receivers.url(name))
         await bench.until_paused(services, await an_integration(services, receivers.url("down")))
