@@ -13,7 +13,7 @@ from pathlib import Path
 from asyncpg import Pool
 
 from hookline import memory
-from hookline.api.cpu_shares import CpuShares
+from hookline.api.cpu_shares import CpuShares, share_beside_others
 from hookline.api.dependencies import Services
 from hookline.api.fairness import BodyMemory, ConcurrentReads, TimeSlices
 from hookline.api.rate_limits import AuthenticationThrottle, KeyRateLimits
@@ -46,7 +46,7 @@ from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.dispatch.jobs import JobRunner
 from hookline.dispatch.manual import MOST_AT_ONCE, ManualRetries, Tester
 from hookline.dispatch.notices import Notices
-from hookline.dispatch.peers import CONNECT_EVERY, Peers
+from hookline.dispatch.peers import CONNECT_EVERY, PRESENT_EVERY, Peers, Present
 from hookline.domain.access import Tenant
 from hookline.domain.targets import TransmissionType
 from hookline.engine_setup import EngineParts, open_engine
@@ -84,6 +84,7 @@ class _Process:
     peer_socket: Path | None
     tracing: Tracing | None
     stack: AsyncExitStack
+    cpu_shares: CpuShares
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +118,20 @@ async def open_runtime(  # noqa: PLR0913 - what the command line knows
     api: bool = True,
     metrics_file: Path | None = None,
     peer_socket: Path | None = None,
+    processes: int = 1,
     tracing: Tracing | None = None,
 ) -> AsyncIterator[Services]:
     """Open this process's part of the service; close it, drained, at the end of the block.
 
     `engine` says whether deliveries are made here; `api` whether requests are answered, for which
     the first admin key is made sure of. `metrics_file` is for one worker process's numbers;
-    at `peer_socket` the others hand it deliveries. With `tracing`, attempts are spans.
+    at `peer_socket` the others, `processes` with this one, hand it deliveries. With `tracing`,
+    attempts are spans.
     Raises ConfigurationError or Unavailable, with a sentence.
     """
     async with AsyncExitStack() as stack:
-        process = _Process(settings, api, metrics_file, peer_socket, tracing, stack)
+        shares = CpuShares(share=share_beside_others(processes))
+        process = _Process(settings, api, metrics_file, peer_socket, tracing, stack, shares)
         keep_running(stack, Periodic("memory", memory.AfterLoad().check, memory.CHECK_EVERY))
         dsn = await open_database(settings, stack)
         records = await open_records(settings, dsn, stack, api=api)
@@ -196,7 +200,7 @@ def _backpressure(
 
 
 def _open_engine(process: _Process, records: Records, deliveries: _Deliveries) -> EngineParts:
-    return open_engine(
+    parts = open_engine(
         process.settings,
         queue=deliveries.queue,
         transactions=records.transactions,
@@ -208,6 +212,8 @@ def _open_engine(process: _Process, records: Records, deliveries: _Deliveries) -
         stack=process.stack,
         peer_socket=process.peer_socket,
     )
+    parts.delivering.lanes.pace.share = process.cpu_shares.share
+    return parts
 
 
 def _open_ingest(
@@ -215,11 +221,8 @@ def _open_ingest(
 ) -> _Accepting:
     delivering, announce = parts.delivering if parts else None, deliveries.announcer.announce
     hand_over = None
-    if delivering and process.peer_socket is not None:
-        peers = Peers(process.peer_socket)
+    if delivering and (peers := _open_peers(process, parts)) is not None:
         hand_over = HandOver(peers, delivering.lanes, deliveries.queue, announce=announce)
-        process.stack.push_async_callback(peers.aclose)
-        keep_running(process.stack, Periodic("peers", peers.look, CONNECT_EVERY))
     unknown_types = UnknownTypes(records.transactions, records.catalogue)
     filtered = FilteredEvents(records.engine)
     ingest = Ingest(
@@ -238,6 +241,28 @@ def _open_ingest(
         tracing=process.tracing,
     )
     return _Accepting(ingest, unknown_types, filtered)
+
+
+def _open_peers(process: _Process, parts: EngineParts | None) -> Peers | None:
+    """Connect to the worker processes beside this one, and tell them whose requests come here."""
+    if parts is None or parts.peers is None or process.peer_socket is None:
+        return None
+    server, requests = parts.peers, process.cpu_shares.presence
+    events = parts.delivering.lanes.pace.presence
+
+    def present(elsewhere: Present) -> None:
+        requests.told(elsewhere.requests)
+        events.told(elsewhere.events)
+
+    async def tell() -> None:
+        if there := requests.lately():
+            server.tell(Present(there, events.lately()))
+
+    peers = Peers(process.peer_socket, present)
+    process.stack.push_async_callback(peers.aclose)
+    keep_running(process.stack, Periodic("peers", peers.look, CONNECT_EVERY))
+    keep_running(process.stack, Periodic("peers-present", tell, PRESENT_EVERY))
+    return peers
 
 
 def _nothing_starts(jobs: Sequence[Claimed], _leased_at: float) -> None:
@@ -306,7 +331,7 @@ def _services(  # noqa: PLR0913, PLR0917 - each part that was opened
         rate_limits=rate_limits,
         bodies=BodyMemory(settings.max_body_memory, largest=settings.max_batch_bytes),
         reads=ConcurrentReads(settings.database_pool_size),
-        cpu_shares=CpuShares(),
+        cpu_shares=process.cpu_shares,
         time_slices=TimeSlices(rate_limits.charge_cpu),
         limits=limits_of(settings),
         ingest=accepting.ingest,

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from hookline.dispatch import peers
-from hookline.dispatch.peers import PeerGone, Peers, PeerServer
+from hookline.dispatch.peers import PeerGone, Peers, PeerServer, Present
 from hookline.queue.port import Claimed
 from support.engine_steps import until
 from support.jobs import a_job
@@ -66,8 +66,8 @@ async def server(folder: Path, taker: Taker) -> AsyncIterator[PeerServer]:
 
 
 @asynccontextmanager
-async def connected(folder: Path) -> AsyncIterator[Peers]:
-    opened = Peers(folder / "0.peer")
+async def connected(folder: Path, told: list[Present] | None = None) -> AsyncIterator[Peers]:
+    opened = Peers(folder / "0.peer", ([] if told is None else told).append)
     await opened.look()
     await until(lambda: opened.lease_of(PLACE) is not None)
     try:
@@ -86,6 +86,14 @@ async def test_what_is_handed_over_comes_whole_and_in_order(folder: Path, taker:
         taker.full = ["crm"]
         assert await others.hand_over(jobs[:1], NOW) == ["crm"]
     assert taker.came == [(jobs, NOW), (jobs[:1], NOW)]
+
+
+async def test_who_is_there_is_told_to_the_others(server: PeerServer, folder: Path) -> None:
+    told: list[Present] = []
+    present = Present(["company it_one"], ["it_one", "PBX 2"])
+    async with connected(folder, told):
+        server.tell(present)
+        await until(lambda: told == [present])
 
 
 async def test_a_process_that_stops_answers_what_it_has_and_takes_no_more(
@@ -154,7 +162,7 @@ async def test_a_process_that_is_silent_gets_nothing_more_until_it_answers(
 async def test_a_socket_that_a_dead_process_left_is_nobodys(folder: Path, taker: Taker) -> None:
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(folder / "1.peer"))
-    others = Peers(folder / "0.peer")
+    others = Peers(folder / "0.peer", lambda _present: None)
     await others.look()
     again = a_server(folder, taker)
     await again.open()

@@ -7,6 +7,8 @@ tenant, are never held back.
 """
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Generator
 from types import coroutine
@@ -14,18 +16,18 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from hookline.dispatch.pace import SHARE, Presence
 from hookline.domain.access import Principal
 from hookline.errors import Overloaded
 
 _Result = TypeVar("_Result")
 
-_SHARE: Final = 0.25  # of a processor, for a tenant beside others
 _BURST: Final = 0.02  # seconds of CPU at once
 _MOST_DEBT: Final = 1.0  # seconds of CPU; what one request takes beyond is forgiven
 _EACH: Final = 0.001  # seconds of CPU that a request counts for until it is known what it takes
 _REQUEST: Final = 2e-4  # seconds of CPU to read the head of any request, know its key and answer it
+_EVENT: Final = 3e-5  # seconds of CPU to route, store and answer one event of a batch
 _DELIVERY: Final = 5e-5  # seconds of CPU to match, store and hand over one delivery
-_BESIDE: Final = 1.0  # seconds after a request in which its tenant counts as there
 _PATIENCE: Final = 5.0  # seconds that a request waits
 _MOST_WAITING: Final = 64  # requests of one tenant
 _MOST_OPENING: Final = 500  # streams of one tenant that wait to begin: all come after a break
@@ -42,12 +44,18 @@ class _Account(msgspec.Struct):
 
 
 class CpuShares:
-    """Holds back tenants that used more than their share, while others are there."""
+    """Holds back tenants that used more than their share, while others are there.
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    `share` is of a processor. `presence` knows who sends requests.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, share: float = SHARE
+    ) -> None:
+        self.presence = Presence(clock)
+        self.share = share
         self._clock = clock
         self._accounts: dict[str, _Account] = {}
-        self._last = self._other = ("", -_BESIDE)  # the latest tenant, and the latest of the others
 
     async def turn(self, principal: Principal, *, opens_stream: bool = False) -> None:
         """Wait until this caller may use CPU; raise Overloaded where that takes too long.
@@ -55,9 +63,7 @@ class CpuShares:
         Of requests that open a stream more may wait: a service's restart has all of them come.
         """
         tenant, now = tenant_of(principal), self._clock()
-        if tenant != self._last[0]:
-            self._other = self._last
-        self._last = (tenant, now)
+        self.presence.saw(tenant)
         account = self._accounts.get(tenant)
         if account is None or (
             self._wait(account, tenant, now) <= 0 and not account.waiting + account.opening
@@ -92,7 +98,7 @@ class CpuShares:
     def charge(self, principal: Principal, seconds: float) -> float:
         """Count CPU time; return for how many seconds its tenant should use none."""
         tenant, now = tenant_of(principal), self._clock()
-        if principal.unbound or not self._has_company(tenant, now):
+        if principal.unbound or not self.presence.beside(tenant):
             return 0.0
         account = self._accounts.get(tenant)
         if account is None:
@@ -101,11 +107,11 @@ class CpuShares:
             account = self._accounts[tenant] = _Account(_BURST, now, asyncio.Lock())
         self._gain(account, now)
         account.level = max(account.level - seconds, -_MOST_DEBT)
-        return max(0.0, -account.level / _SHARE)
+        return max(0.0, -account.level / self.share)
 
-    def charge_deliveries(self, principal: Principal, count: int) -> None:
-        """Count what an event costs by the deliveries that it fans out to."""
-        self.charge(principal, count * _DELIVERY)
+    def charge_stored(self, principal: Principal, events: int, deliveries: int) -> None:
+        """Count what events cost by how many they are, and by what they fan out to."""
+        self.charge(principal, events * _EVENT + deliveries * _DELIVERY)
 
     def rest_after(self, principal: Principal) -> Callable[[float], float]:
         """Return what counts each step of a job, and says how long to rest after it."""
@@ -119,22 +125,27 @@ class CpuShares:
             return work
         return _measured(work, lambda seconds: self.charge(principal, seconds))
 
-    def _has_company(self, tenant: str, now: float) -> bool:
-        """Whether another tenant sent a request lately."""
-        name, at = self._other if self._last[0] == tenant else self._last
-        return bool(name) and now - at < _BESIDE
-
     def _wait(self, account: _Account, tenant: str, now: float) -> float:
         self._gain(account, now)
-        if account.level > 0 or not self._has_company(tenant, now):
+        if account.level > 0 or not self.presence.beside(tenant):
             return 0.0
-        return max(0.001, -account.level / _SHARE)
+        return max(0.001, -account.level / self.share)
 
-    @staticmethod
-    def _gain(account: _Account, now: float) -> None:
-        gained = (now - account.looked_at) * _SHARE
+    def _gain(self, account: _Account, now: float) -> None:
+        gained = (now - account.looked_at) * self.share
         account.level = min(_BURST, account.level + gained)
         account.looked_at = now
+
+
+def share_beside_others(processes: int) -> float:
+    """Return the share of a tenant in each of so many processes of this machine.
+
+    Where those leave no processor to Postgres, it is smaller: all of it together is an eighth of
+    the machine at the most.
+    """
+    linux = sys.platform == "linux"
+    processors = len(os.sched_getaffinity(0)) if linux else os.cpu_count() or 1
+    return SHARE * min(1.0, processors / (2 * processes))
 
 
 def tenant_of(principal: Principal) -> str:

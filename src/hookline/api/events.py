@@ -93,7 +93,7 @@ async def send_event(request: Request) -> Response:
         if isinstance(event, HooklineError):
             raise event
         [receipt] = await sender.send(services.ingest, (event,))
-    services.cpu_shares.charge_deliveries(sender.principal, receipt.deliveries)
+    services.cpu_shares.charge_stored(sender.principal, 1, receipt.deliveries)
     return Accepted(
         {
             "eventId": str(receipt.event_id),
@@ -129,7 +129,7 @@ async def send_event_batch(request: Request) -> Response:
         services.rate_limits.charge_events(sender.principal, len(items) - 1)
         results = await _accept(services, sender, items)
     made = sum(each.deliveries for each in results if isinstance(each, Receipt))
-    services.cpu_shares.charge_deliveries(sender.principal, made)
+    services.cpu_shares.charge_stored(sender.principal, len(results), made)
     if len(results) <= _TOLD_AT_ONCE:
         return Accepted({"results": [_result(each) for each in results]})
     return await _in_slices(services, sender, _told_in_steps(results))

@@ -66,9 +66,10 @@ def serve(
             worker_process,
             metrics_file,
             peer_socket,
+            processes,
         )
-        if processes > 1:
-            sys.exit(run_until_stopped(lambda stopping: _serve_many(run, processes, stopping)))
+        if processes > 1 and not worker_process:
+            sys.exit(run_until_stopped(lambda stopping: _serve_many(run, stopping)))
         sys.exit(run_until_stopped(lambda stopping: _serve(run, stopping)))
 
 
@@ -139,6 +140,7 @@ def _application(run: "_Run", tracing: "Tracing | None") -> "FastAPI":
             engine=run.engine,
             metrics_file=run.metrics_file,
             peer_socket=run.peer_socket,
+            processes=run.processes,
             tracing=tracing,
         ),
         cors_origins=run.settings.cors_origins,
@@ -188,18 +190,20 @@ def _limits(settings: "Settings") -> "ConnectionLimits":
     )
 
 
-async def _serve_many(run: "_Run", processes: int, stopping: "Stopping") -> None:
+async def _serve_many(run: "_Run", stopping: "Stopping") -> None:
     from hookline.server.processes import worker_processes  # noqa: PLC0415
     from hookline.server.server import shared_port  # noqa: PLC0415
 
     address, port = run.facts(), run.taken.getsockname()[1]
     with shared_port(run.taken):
         async with worker_processes(
-            run.settings, run.secrets, size=processes, port=port, engine=run.engine
+            run.settings, run.secrets, size=run.processes, port=port, engine=run.engine
         ) as workers:
             await workers.run(
                 stopping,
-                lambda: terminal.panel(f"Hookline is running in {processes} processes", address),
+                lambda: terminal.panel(
+                    f"Hookline is running in {run.processes} processes", address
+                ),
             )
 
 
@@ -248,6 +252,7 @@ class _Run:
     worker_process: bool
     metrics_file: Path | None  # of a worker process: where it leaves its numbers
     peer_socket: Path | None  # and where the others hand it deliveries
+    processes: int  # of this service, on this machine
 
     def facts(self) -> list[tuple[str, str]]:
         """List what a person needs first; the admin key only on the start that made it."""

@@ -175,6 +175,7 @@ class Engine:
         try:
             async with asyncio.timeout(grace):
                 self.release(self._lanes.take_unstarted())
+                self._lanes.pace.stop()
                 await self._pumping.join()
                 await self._slots.join()
                 await self._recorder.idle()
@@ -239,6 +240,7 @@ class Engine:
         job: Claimed | None = first
         while job is not None:
             try:
+                await self._lanes.pace.turn(job.integration_id, len(job.event.payload))
                 await self._wait_for_large(job)
                 await self._attempt(job)
             except Exception:  # noqa: BLE001 - the lane goes on; the lease runs out, and is counted

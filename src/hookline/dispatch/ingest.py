@@ -131,6 +131,8 @@ class Ingest:
         revision = self._subscriptions.revision
         matches = [await self._match(event, charge) for event in events]
         tenants = [self._subscriptions.tenant_of(event) for event in events]
+        if self._lanes is not None:
+            self._lanes.pace.saw(tenants)
         demands = demands_of(events, matches, tenants)
         if refused := await self._backpressure.acquire(demands):
             places = enumerate(tenants)

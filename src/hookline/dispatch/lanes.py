@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from hookline.dispatch.lane import LaneRules, LaneState
 from hookline.dispatch.lane_schedule import Capacity, LaneSchedule
+from hookline.dispatch.pace import Pace
 from hookline.domain.access import Tenant
 from hookline.queue.port import Claimed
 
@@ -26,7 +27,8 @@ class Lanes:
     tenant (by `owner_of`) a part. What is held stays so until its outcome is written, so a
     database that is away stops the engine instead of filling its memory.
     `rules_of` tells what an integration is allowed: a lane keeps that until `update_rules`.
-    What the database has for them is in `schedule`. Times are seconds.
+    What the database has for them is in `schedule`; `pace` says when attempts may begin. Times are
+    seconds.
     """
 
     rules_of: Callable[[str], LaneRules]
@@ -36,12 +38,14 @@ class Lanes:
     clock: Callable[[], float] = time.monotonic
     _capacity: Capacity = field(init=False)
     schedule: LaneSchedule = field(init=False)
+    pace: Pace = field(init=False)
     _lanes: dict[str, LaneState] = field(init=False)
 
     def __post_init__(self) -> None:
         self._capacity = Capacity(self.most_held, self.most_bytes)
         self.schedule = LaneSchedule(self.rules_of, self.owner_of, self._capacity, self.clock)
         self._lanes = self.schedule.lanes
+        self.pace = Pace(self.owner_of, self.clock)
 
     @property
     def held(self) -> int:

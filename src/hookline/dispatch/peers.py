@@ -20,6 +20,7 @@ from hookline.errors import HooklineError
 from hookline.logs import get_logger
 from hookline.queue.port import Claimed
 
+PRESENT_EVERY: Final = 0.25  # seconds between tellings of who is there
 CONNECT_EVERY: Final = 1.0  # seconds between looks for processes that were started again
 _PATIENCE = 1.0  # seconds for an answer; a process that is silent for longer gets nothing more
 _GOODBYE = 1.0  # seconds for the others to close their side
@@ -57,9 +58,16 @@ class Taken(msgspec.Struct, frozen=True, array_like=True, tag=True):
     without_room: list[str]
 
 
+class Present(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Which tenants sent requests and events to a process lately, up to two of each."""
+
+    requests: list[str]
+    events: list[str]
+
+
 _ENCODER = msgspec.msgpack.Encoder()
 _BATCHES = msgspec.msgpack.Decoder(Batch)
-_ANSWERS = msgspec.msgpack.Decoder(Hello | Taken)
+_ANSWERS = msgspec.msgpack.Decoder(Hello | Taken | Present)
 
 
 class _Connected(NamedTuple):
@@ -125,6 +133,11 @@ class PeerServer:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)
 
+    def tell(self, present: Present) -> None:
+        """Tell the others who is there."""
+        for writer in self._others:
+            _write(writer, present)
+
     def _tell_all(self) -> None:
         for writer, each in self._others.items():
             _write(writer, Hello(self._place, each.lease))
@@ -148,10 +161,14 @@ class PeerServer:
 
 
 class Peers:
-    """The worker processes beside this one, whose sockets are in the folder of `own`."""
+    """The worker processes beside this one, whose sockets are in the folder of `own`.
 
-    def __init__(self, own: Path) -> None:
+    `present` is told which tenants are there in one of them, four times a second.
+    """
+
+    def __init__(self, own: Path, present: Callable[[Present], None]) -> None:
         self._own = own
+        self._present = present
         self._peers: dict[Path, _Peer] = {}
         self._tasks = Tasks()
 
@@ -161,7 +178,7 @@ class Peers:
             if socket == self._own or socket in self._peers:
                 continue
             with contextlib.suppress(OSError):  # it died, or is not there yet
-                peer = _Peer(*await asyncio.open_unix_connection(socket))
+                peer = _Peer(*await asyncio.open_unix_connection(socket), self._present)
                 self._peers[socket] = peer
                 self._tasks.start(self._follow(socket, peer), f"peer-{socket.name}")
 
@@ -200,9 +217,15 @@ class Peers:
 class _Peer:
     """One process beside this one, as long as it is connected."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        present: Callable[[Present], None],
+    ) -> None:
         self._reader = reader
         self._writer = writer
+        self._present = present
         self._unanswered: deque[asyncio.Future[list[str]]] = deque()
         self.hello: Hello | None = None
         self.silent = False  # it has not answered for long
@@ -229,6 +252,8 @@ class _Peer:
                         self.hello = hello
                     case Taken(without_room):
                         self._answered(without_room)
+                    case Present() as present:
+                        self._present(present)
         except (asyncio.IncompleteReadError, OSError):
             return
         finally:
@@ -251,7 +276,7 @@ def _sockets(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.peer"))
 
 
-def _write(writer: asyncio.StreamWriter, message: Hello | Batch | Taken) -> None:
+def _write(writer: asyncio.StreamWriter, message: Hello | Batch | Taken | Present) -> None:
     content = _ENCODER.encode(message)
     writer.write(_LENGTH.pack(len(content)) + content)
 

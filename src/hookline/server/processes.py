@@ -137,11 +137,9 @@ async def worker_processes(
             "HOOKLINE_ADMIN_KEY": secrets.admin_key.get_secret_value(),
             "HOOKLINE_PORT": str(port),
         }
-        arguments = (
-            ("serve", "--worker-process")
-            if engine
-            else ("serve", "--worker-process", "--no-engine")
-        )
+        arguments: tuple[str, ...] = ("serve", "--worker-process", f"--processes={size}")
+        if not engine:
+            arguments = (*arguments, "--no-engine")
         metrics = stack.enter_context(_private_folder())
         peers = stack.enter_context(_private_folder()) if engine else None
         grace = settings.shutdown_grace

@@ -1,0 +1,135 @@
+"""Attempts of a tenant wait for its share of CPU time beside others' events, and alone do not."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from hookline.dispatch import pace
+from hookline.dispatch.pace import Pace, Presence
+from hookline.domain.access import Tenant
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GREEDY, OTHER = Tenant("it_greedy", "000000000001"), Tenant("it_other", None)
+OWNERS = {"one": GREEDY, "two": GREEDY, "other": OTHER}
+AT_ONCE = 7  # attempts in a millisecond of CPU
+LARGE = 1_000_000
+STARTED: list[asyncio.Future[None]] = []  # so that nothing forgets them
+
+
+class Clock:
+    """Goes on when told, and calls then what was to be called later."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.later: list[tuple[float, Callable[[], None]]] = []
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def go_on(self, seconds: float) -> None:
+        end = self.now + seconds
+        while due := sorted((each for each in self.later if each[0] <= end), key=lambda e: e[0]):
+            self.later.remove(due[0])
+            self.now = due[0][0]
+            due[0][1]()
+        self.now = end
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def begun() -> list[str]:
+    return []
+
+
+@pytest.fixture
+async def paced(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Pace:
+    made = Pace(OWNERS.__getitem__, clock)
+    monkeypatch.setattr(
+        pace, "call_later", lambda wait, call: clock.later.append((clock.now + wait, call))
+    )
+    return made
+
+
+async def start(paced: Pace, begun: list[str], *lanes: str, size: int = 100) -> None:
+    """Have attempts wait for their turn, in this order, and note which begin."""
+
+    async def attempt(number: int, lane: str) -> None:
+        await paced.turn(lane, size)
+        begun.append(f"{lane} {number}")
+
+    for number, lane in enumerate(lanes):
+        STARTED.append(asyncio.ensure_future(attempt(number, lane)))
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+
+async def test_who_is_alone_begins_everything_at_once(paced: Pace, begun: list[str]) -> None:
+    paced.saw([GREEDY])
+    await start(paced, begun, *["one"] * 100)
+    assert len(begun) == 100
+
+
+async def test_beside_others_a_tenant_begins_a_few_at_a_time_a_quarter_of_a_processors(
+    paced: Pace, begun: list[str], clock: Clock
+) -> None:
+    paced.saw([OTHER, GREEDY])
+    await start(paced, begun, *["one", "two"] * 500)
+    assert len(begun) == AT_ONCE
+    await start(paced, begun, "other")
+    assert begun.pop() == "other 0", "the other does not wait"
+    await clock.go_on(0.3)
+    paced.saw([OTHER, GREEDY])
+    await clock.go_on(0.3)
+    assert len(begun) == pytest.approx(0.6 * 0.25 / 1.5e-4, rel=0.05)
+    assert begun == sorted(begun, key=lambda each: int(each.split()[1])), "in order"
+
+
+async def test_a_large_payload_is_paid_for_before_the_next_one_begins(
+    paced: Pace, begun: list[str], clock: Clock
+) -> None:
+    paced.saw([OTHER, GREEDY])
+    await start(paced, begun, "one", "one", size=LARGE)
+    assert len(begun) == 1
+    await clock.go_on(0.005)
+    assert len(begun) == 1
+    await clock.go_on(0.02)
+    assert len(begun) == 2
+
+
+async def test_what_waits_begins_once_the_others_are_gone_or_the_process_ends(
+    paced: Pace, begun: list[str], clock: Clock
+) -> None:
+    paced.saw([OTHER, GREEDY])
+    await start(paced, begun, *["one"] * 5_000)
+    paced.saw([OTHER])
+    await clock.go_on(1.5)
+    assert len(begun) == 5_000
+    paced.saw([OTHER, GREEDY])
+    await start(paced, begun, *["two"] * 100)
+    assert len(begun) < 5_100
+    paced.stop()
+    await clock.go_on(0.0)
+    assert len(begun) == 5_100
+
+
+def test_who_is_there_in_another_process_counts_for_a_second(clock: Clock) -> None:
+    here, there = Presence(clock), Presence(clock)
+    there.saw("a")
+    there.saw("b")
+    here.saw("a")
+    assert not here.beside("a")
+    here.told(there.lately())
+    assert here.beside("a")
+    assert here.lately() == ["a"], "what was told is not told on"
+    clock.now += 1.0
+    assert not here.beside("a")
+    assert there.lately() == []
