@@ -1,6 +1,7 @@
 """Starts the processes of a run, and ends them by their id, whatever happens."""
 
 import asyncio
+import compileall
 import json
 import os
 import sys
@@ -8,10 +9,12 @@ from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import hookline
 from hookline.errors import HooklineError
 from hookline.server.processes import ServiceNotStarted, last_words, running, running_service
 
@@ -62,6 +65,7 @@ async def service(
     directory: Path, variables: Mapping[str, str], *arguments: str
 ) -> AsyncIterator[Service]:
     """Run `hookline serve` with these settings and nothing of the surroundings' or of `.env`."""
+    await asyncio.to_thread(_compile)
     async with AsyncExitStack() as stack:
         try:
             started = await stack.enter_async_context(
@@ -70,6 +74,15 @@ async def service(
         except ServiceNotStarted as error:
             raise BenchFailed(str(error)) from error
         yield Service(started.pid, urlsplit(started.url).port or 80)
+
+
+@cache
+def _compile() -> None:
+    """Have the bytecode on disk, as every installation does.
+
+    Where the service compiles itself at its start instead, `quiet` took about a seventh more.
+    """
+    compileall.compile_dir(Path(hookline.__file__).parent, quiet=2)
 
 
 @asynccontextmanager
