@@ -248,7 +248,7 @@ class Engine:
                 self._leases.drop(job)
             integration_id = job.integration_id
             job = self._lanes.attempt_ended(integration_id)
-            if self._lanes.schedule.wants_more(integration_id):
+            if not self._wake.is_set() and self._lanes.schedule.wants_more(integration_id):
                 self._wake.set()
             if job is not None and self._starting:
                 self._start_attempts(job)

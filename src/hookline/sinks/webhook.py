@@ -22,7 +22,7 @@ from hookline.domain.targets import Target, WebhookTarget
 from hookline.errors import InvalidInput
 from hookline.logs import get_logger
 from hookline.security.egress import errors
-from hookline.security.egress.messages import request_of
+from hookline.security.egress.messages import PreparedRequest
 from hookline.security.egress.transport import KEPT_BODY, GuardedTransport
 from hookline.security.egress.urls import origin_of, parse_url
 from hookline.security.signatures import Signer
@@ -155,7 +155,7 @@ class WebhookSink:
             headers = trace_headers(shipment.trace_context)
             own += [(name.encode(), value.encode()) for name, value in headers]
         extensions = {"deadline": deadline, "tenant": shipment.pbx or shipment.company}
-        return request_of(prepared.url, prepared.headers + own, body, extensions)
+        return PreparedRequest(prepared.url, prepared.headers + own, body, extensions)
 
     def _tell_operator(
         self, shipment: Shipment, target: WebhookTarget, error: ErrorKind, failure: httpx.HTTPError

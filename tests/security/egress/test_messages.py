@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from hookline.security.egress.messages import RawHeaders, WholeBody, head_of, request_of
+from hookline.security.egress.messages import PreparedRequest, RawHeaders, WholeBody, head_of
 
 PAIRS = [(b"host", b"crm.example.com"), (b"X-Key", b"one"), (b"x-key", b"two")]
 
@@ -42,7 +42,7 @@ def test_what_is_given_stays_as_it_was() -> None:
 
 
 async def test_a_request_is_one_of_httpx() -> None:
-    request = request_of(
+    request = PreparedRequest(
         httpx.URL("https://crm.example.com/a?b=1"), PAIRS, b"body", {"tenant": "t"}
     )
 
@@ -56,7 +56,7 @@ async def test_a_request_is_one_of_httpx() -> None:
 
 @pytest.mark.parametrize("value", [b"a\nb: c", b"a\rb: c", b"a\r\nb: c"])
 def test_a_line_break_in_a_header_is_refused(value: bytes) -> None:
-    request = request_of(httpx.URL("https://crm.example.com/"), [(b"x", value)], b"", {})
+    request = PreparedRequest(httpx.URL("https://crm.example.com/"), [(b"x", value)], b"", {})
 
     with pytest.raises(httpx.LocalProtocolError):
         head_of(request)
@@ -67,3 +67,11 @@ async def test_a_body_is_read_anew_each_time() -> None:
 
     assert [[part async for part in body] for _ in range(2)] == [[b"whole"], [b"whole"]]
     assert [part async for part in WholeBody(b"")] == []
+
+
+def test_a_prepared_request_has_all_that_httpx_gives_its_own() -> None:
+    url = httpx.URL("https://crm.example.com/")
+    own = httpx.Request("POST", url, stream=WholeBody(b"{}"), extensions={"tenant": "x"})
+    prepared = PreparedRequest(url, PAIRS, b"{}", {"tenant": "x"})
+    assert vars(prepared).keys() == vars(own).keys()
+    assert (prepared.method, prepared.url) == (own.method, own.url)

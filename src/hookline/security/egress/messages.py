@@ -4,7 +4,7 @@ Thousands are made a second. Their bodies are whole, and their headers are pairs
 httpx takes apart only for whoever asks it about them.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import httpx
@@ -59,13 +59,20 @@ class RawHeaders(httpx.Headers):
         return getattr(self, name)
 
 
-def request_of(
-    url: httpx.URL, headers: Pairs, body: bytes, extensions: Mapping[str, Any]
-) -> httpx.Request:
-    """Make a POST; its headers are all that is sent, `host` and the length among them."""
-    request = httpx.Request("POST", url, stream=WholeBody(body), extensions=dict(extensions))
-    request.headers = RawHeaders(headers)
-    return request
+class PreparedRequest(httpx.Request):
+    """A POST; its headers are all that is sent, `host` and the length among them.
+
+    httpx's constructor would copy each part, and make headers of its own, only for ours to follow.
+    """
+
+    def __init__(
+        self, url: httpx.URL, headers: Pairs, body: bytes, extensions: dict[str, Any]
+    ) -> None:
+        self.method = "POST"
+        self.url = url
+        self.headers = RawHeaders(headers)
+        self.stream = WholeBody(body)
+        self.extensions = extensions
 
 
 def head_of(request: httpx.Request) -> bytes:
