@@ -17,8 +17,8 @@ from hookline.api.parameters import (
     Timestamp,
     Until,
     decode_cursor,
-    encode_cursor,
     existing_id,
+    page_of,
 )
 from hookline.api.responses import failures
 from hookline.domain.deliveries import DeliveryStatus
@@ -66,8 +66,7 @@ async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     found = await services.history.deliveries(
         caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
     )
-    shown = found[:limit]
-    following = encode_cursor(listing, shown[-1].id) if len(found) > limit else None
+    shown, following = page_of(listing, found, limit, lambda each: each.id)
     return DeliveryPage(items=shown, next=following)
 
 

@@ -31,8 +31,8 @@ from hookline.api.parameters import (
     Since,
     Until,
     decode_cursor,
-    encode_cursor,
     existing_id,
+    page_of,
     refuse_unknown_parameters,
 )
 from hookline.api.problems import problem_document
@@ -231,8 +231,7 @@ async def list_events(  # noqa: PLR0913 - each is a parameter of the query
     found = await services.history.events(
         caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
     )
-    shown = found[:limit]
-    following = encode_cursor(listing, shown[-1].event_id) if len(found) > limit else None
+    shown, following = page_of(listing, found, limit, lambda each: each.event_id)
     return EventPage(items=shown, next=following)
 
 

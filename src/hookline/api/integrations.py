@@ -16,7 +16,7 @@ from hookline.api.parameters import (
     Cursor,
     Limit,
     decode_cursor,
-    encode_cursor,
+    page_of,
 )
 from hookline.api.responses import (
     CREATED,
@@ -200,8 +200,7 @@ async def list_integrations(  # noqa: PLR0913 - each is a parameter of the query
     found = await services.integrations.page(
         caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
     )
-    shown = found[:limit]
-    following = encode_cursor(listing, shown[-1].sequence) if len(found) > limit else None
+    shown, following = page_of(listing, found, limit, lambda each: each.sequence)
     return IntegrationPage(items=[each.integration for each in shown], next=following)
 
 

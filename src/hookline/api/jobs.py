@@ -17,8 +17,8 @@ from hookline.api.parameters import (
     Limit,
     Timestamp,
     decode_cursor,
-    encode_cursor,
     existing_id,
+    page_of,
 )
 from hookline.api.responses import failures, job_started, job_started_or_counted
 from hookline.db.models import Job
@@ -152,8 +152,7 @@ async def list_replays(
     found = await services.jobs.replays(
         caller, integration_id, before=decode_cursor(listing, cursor), limit=limit + 1
     )
-    items = found[:limit]
-    following = encode_cursor(listing, items[-1].id) if len(found) > limit else None
+    items, following = page_of(listing, found, limit, lambda each: each.id)
     return ReplayPage(items=[_replay(job) for job in items], next=following)
 
 
@@ -262,8 +261,7 @@ async def list_erasures(
     """
     listing = ("erasures",)
     found = await services.jobs.erasures(before=decode_cursor(listing, cursor), limit=limit + 1)
-    items = found[:limit]
-    following = encode_cursor(listing, items[-1].id) if len(found) > limit else None
+    items, following = page_of(listing, found, limit, lambda each: each.id)
     return ErasurePage(items=[_erasure(job) for job in items], next=following)
 
 

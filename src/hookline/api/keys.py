@@ -16,8 +16,8 @@ from hookline.api.parameters import (
     Limit,
     Timestamp,
     decode_cursor,
-    encode_cursor,
     existing_id,
+    page_of,
 )
 from hookline.api.responses import failures
 from hookline.domain.access import LONGEST_NAME, Role
@@ -147,8 +147,7 @@ async def list_keys(  # noqa: PLR0913 - each is a parameter of the query
     found = await services.key_records.page(
         wanted, before=decode_cursor(listing, cursor), limit=limit + 1
     )
-    shown = found[:limit]
-    following = encode_cursor(listing, shown[-1].id) if len(found) > limit else None
+    shown, following = page_of(listing, found, limit, lambda each: each.id)
     return ApiKeyPage(items=[_shown(record) for record in shown], next=following)
 
 

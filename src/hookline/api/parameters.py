@@ -13,7 +13,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from pydantic_core import PydanticCustomError
 from hookline.errors import FieldProblem, InvalidInput, NotFound
 from hookline.integrations.fields import PRINTABLE
 
+_Item = TypeVar("_Item")
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]  # Any: as Starlette declares it
 
 DEFAULT_LIMIT = 50
@@ -187,6 +188,14 @@ Until = Annotated[
 def encode_cursor(listing: Sequence[object], last: UUID) -> str:
     """Return the cursor behind the item `last`; `listing` names the list and its filters."""
     return urlsafe_b64encode(last.bytes + _check(listing, last.bytes)).decode()
+
+
+def page_of(
+    listing: Sequence[object], found: Sequence[_Item], limit: int, id_of: Callable[[_Item], UUID]
+) -> tuple[list[_Item], str | None]:
+    """Return a page's items and the cursor behind them; `found` has one more where any follow."""
+    shown = [*found[:limit]]
+    return shown, encode_cursor(listing, id_of(shown[-1])) if len(found) > limit else None
 
 
 def decode_cursor(listing: Sequence[object], cursor: str | None) -> UUID | None:

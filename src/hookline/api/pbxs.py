@@ -8,7 +8,7 @@ from pydantic import Field
 from hookline.api.bounded_body import JsonRoute
 from hookline.api.dependencies import Admin, Manager, ServicesDep
 from hookline.api.openapi.examples import PBX_DESCRIPTION
-from hookline.api.parameters import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, encode_cursor
+from hookline.api.parameters import DEFAULT_LIMIT, Cursor, Limit, decode_cursor, page_of
 from hookline.api.responses import (
     NOT_MODIFIED,
     WITH_ETAG,
@@ -56,8 +56,7 @@ async def list_pbxs(  # noqa: PLR0913 - each is a parameter of the query
     found = await services.pbxs.page(
         caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
     )
-    shown = found[:limit]
-    following = encode_cursor(listing, shown[-1].sequence) if len(found) > limit else None
+    shown, following = page_of(listing, found, limit, lambda each: each.sequence)
     return PbxPage(items=[each.record for each in shown], next=following)
 
 
