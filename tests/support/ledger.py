@@ -11,6 +11,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import cast
 
+from support.watchers import Watchers
+
 _ID = re.compile(rb"\r\nwebhook-id: *([^\r]+)", re.IGNORECASE)
 _SIGNATURE = re.compile(rb"\r\nx-signature: *([^\r]+)", re.IGNORECASE)
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -33,7 +35,7 @@ class Ledger:
     _open: Counter[str] = field(default_factory=Counter)
     _holding: bool = False
     _held: deque[Callable[[], None]] = field(default_factory=deque)
-    _watchers: list[tuple[Callable[[], bool], asyncio.Event]] = field(default_factory=list)
+    _watchers: Watchers = field(default_factory=Watchers)
 
     @property
     def different(self) -> int:
@@ -62,11 +64,11 @@ class Ledger:
 
     async def until_received(self, count: int, within: float = 60.0) -> None:
         """Wait until so many requests came, copies included; return in the moment of the last."""
-        await self._until(lambda: self.received >= count, within)
+        await self._watchers.until(lambda: self.received >= count, within)
 
     async def until_under_way(self, count: int, within: float = 60.0) -> None:
         """Wait until so many requests have waited for their answer at the same moment."""
-        await self._until(lambda: self.most_under_way >= count, within)
+        await self._watchers.until(lambda: self.most_under_way >= count, within)
 
     def take(self, delivery: str, body: bytes, signature: bytes) -> None:
         """Enter one copy."""
@@ -78,9 +80,7 @@ class Ledger:
         self.copies[delivery] += 1
         self._open[delivery] += 1
         self.most_under_way = max(self.most_under_way, self._open.total())
-        for claim, event in self._watchers:
-            if claim():
-                event.set()
+        self._watchers.look()
 
     def done(self, delivery: str) -> None:
         """Note that a copy was answered, or that nobody waits for its answer any more."""
@@ -94,14 +94,6 @@ class Ledger:
             asyncio.get_running_loop().call_later(self.delay, answer)
         else:
             answer()
-
-    async def _until(self, claim: Callable[[], bool], within: float) -> None:
-        if claim():
-            return
-        event = asyncio.Event()
-        self._watchers.append((claim, event))
-        async with asyncio.timeout(within):
-            await event.wait()
 
 
 class _Connection(asyncio.Protocol):

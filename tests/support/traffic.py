@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import count
@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from factories import an_event
+from support.watchers import Watchers
 
 _ANSWERED_WITHIN = 45.0  # seconds; the service's own bounds are far below
 _ENDS_WITHIN = 90.0  # seconds for the last events to be accepted, once the fault is over
@@ -48,7 +49,7 @@ class Traffic:
     without_retry_after: int = 0  # 503s that did not say when to come again
     _numbers: "count[int]" = field(default_factory=count)
     _last: float = inf  # how many events are sent in all
-    _watchers: list[tuple[Callable[[], bool], asyncio.Event]] = field(default_factory=list)
+    _watchers: Watchers = field(default_factory=Watchers)
 
     @asynccontextmanager
     async def flowing(self, at_once: int = 16) -> AsyncIterator["Traffic"]:
@@ -71,20 +72,12 @@ class Traffic:
     async def until_accepted(self, more: int, within: float = 60.0) -> None:
         """Wait until so many more events were accepted; return in the moment of the last."""
         goal = len(self.accepted) + more
-        await self._until(lambda: len(self.accepted) >= goal, within)
+        await self._watchers.until(lambda: len(self.accepted) >= goal, within)
 
     async def until_refused(self, more: int, within: float = 60.0) -> None:
         """Wait until so many more requests were answered with 503."""
         goal = self.answers[_UNAVAILABLE] + more
-        await self._until(lambda: self.answers[_UNAVAILABLE] >= goal, within)
-
-    async def _until(self, claim: Callable[[], bool], within: float) -> None:
-        if claim():
-            return
-        event = asyncio.Event()
-        self._watchers.append((claim, event))
-        async with asyncio.timeout(within):
-            await event.wait()
+        await self._watchers.until(lambda: self.answers[_UNAVAILABLE] >= goal, within)
 
     async def _send_on(self, first: int) -> None:
         connection = _Connection()
@@ -124,20 +117,13 @@ class Traffic:
         self.answers[answer.status] += 1
         if answer.status == _UNAVAILABLE and int(answer.headers.get("retry-after", "0")) < 1:
             self.without_retry_after += 1
-        self._tell()
+        self._watchers.look()
         return answer
 
     def _accept(self, number: int, answer: Answer) -> None:
         receipt = answer.document
         self.accepted[number] = receipt["eventId"], receipt["deliveries"]
-        self._tell()
-
-    def _tell(self) -> None:
-        for watcher in self._watchers.copy():
-            claim, event = watcher
-            if claim():
-                event.set()
-                self._watchers.remove(watcher)
+        self._watchers.look()
 
 
 class _Connection:
