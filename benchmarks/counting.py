@@ -13,7 +13,7 @@ import re
 import statistics
 import sys
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
@@ -21,14 +21,12 @@ from sqlalchemy import text
 
 from hookline import logs
 from hookline.db import connections
-from hookline.domain.deliveries import Delivered, Sent, Verdict
-from hookline.domain.events import Limits, parse_event
-from hookline.domain.ids import new_uuid
 from hookline.history.roll_ups import RollUps
-from hookline.queue.port import Lane, NewDelivery, NewEvent, Settlement
+from hookline.queue.port import Lane, Settlement
 from hookline.queue.postgres import PostgresQueue
 from hookline.queue.retention import PartitionKeeper
 from own_postgres import own_postgres
+from queue_batches import delivered, new_batch
 
 _DRAIN = 178.0  # microseconds of the service and of Postgres: a delivery of the scenario `drain`
 _LOGGED = re.compile(r"logged as \(.*?\n\),\n", re.DOTALL)
@@ -55,32 +53,12 @@ class Work:
 
     async def leased(self) -> list[Settlement]:
         """Store a batch, claim it, and return how it is to be settled."""
-        events, deliveries = [], []
-        for _ in range(self._batch):
-            self._number += 1
-            raw = (
-                f'{{"id":"call-{self._number}","pbx":"pbx-1","company":"company-1",'
-                f'"time":{time.time_ns() // 1000},"type":"call:completed","data":{{}}}}'
-            )
-            event = parse_event(raw.encode(), Limits())
-            events.append(NewEvent(new_uuid(), event, event.digest(event.pbx), skipped=None))
-            deliveries.append(
-                NewDelivery(
-                    id=new_uuid(),
-                    event_id=events[-1].id,
-                    integration_id=self._lanes[self._number % len(self._lanes)],
-                    event_type=event.type,
-                    ordering=None,
-                    leased=False,
-                )
-            )
+        events, deliveries = new_batch(self._number, self._batch, self._lanes)
+        self._number += self._batch
         await self.queue.append(events, deliveries, revision=1)
         lanes = [Lane(lane, self._batch) for lane in self._lanes]
         claimed = await self.queue.claim(lanes, most_bytes=1 << 24)
-        sent = Sent(
-            Verdict.DELIVERED, datetime.now(UTC), 12, error=None, status_code=200, response=b""
-        )
-        return [Settlement(each.id, each.lease, Delivered(), 1, sent) for each in claimed]
+        return delivered(claimed)
 
 
 async def main(rounds: int, batch: int, integrations: int) -> None:

@@ -37,15 +37,14 @@ from hookline.db import connections
 from hookline.db.migrate import migrate_at
 from hookline.db.partitions import of_days
 from hookline.domain.access import Principal, Role
-from hookline.domain.deliveries import Delivered, Sent, Verdict
-from hookline.domain.events import Limits, parse_event
 from hookline.domain.ids import new_uuid
 from hookline.history.repository import History
 from hookline.history.statements import WantedDeliveries, WantedEvents
-from hookline.queue.port import Claimed, Lane, NewDelivery, NewEvent, Settlement
+from hookline.queue.port import Claimed, Lane
 from hookline.queue.postgres import PostgresQueue
 from hookline.queue.retention import PartitionKeeper
 from own_postgres import own_postgres
+from queue_batches import delivered, new_batch
 
 _ROUNDS = 60
 _BATCH = 50
@@ -97,25 +96,8 @@ class Senders:
         self.taken: list[float] = []
 
     async def append(self) -> None:
-        events, deliveries = [], []
-        for _ in range(_BATCH):
-            self._number += 1
-            raw = (
-                f'{{"id":"call-{self._number}","pbx":"pbx-1","company":"company-1",'
-                f'"time":{time.time_ns() // 1000},"type":"call:completed","data":{{}}}}'
-            )
-            event = parse_event(raw.encode(), Limits())
-            events.append(NewEvent(new_uuid(), event, event.digest(event.pbx), skipped=None))
-            deliveries.append(
-                NewDelivery(
-                    id=new_uuid(),
-                    event_id=events[-1].id,
-                    integration_id=_LANE,
-                    event_type=event.type,
-                    ordering=None,
-                    leased=False,
-                )
-            )
+        events, deliveries = new_batch(self._number, _BATCH, [_LANE])
+        self._number += _BATCH
         began = time.perf_counter()
         await self._queue.append(events, deliveries, revision=1)
         self.taken.append((time.perf_counter() - began) * 1000)
@@ -126,9 +108,7 @@ class Senders:
 
 
 async def settle(queue: PostgresQueue, claimed: list[Claimed]) -> None:
-    now = datetime.now(UTC)
-    sent = Sent(Verdict.DELIVERED, now, 12, error=None, status_code=200, response=b"")
-    await queue.settle([Settlement(each.id, each.lease, Delivered(), 1, sent) for each in claimed])
+    await queue.settle(delivered(claimed))
 
 
 async def milliseconds(work: Callable[[], Awaitable[object]]) -> float:
