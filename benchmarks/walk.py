@@ -29,6 +29,7 @@ from uvicorn.server import ServerState
 
 from bench.events import Template, pbx_serial
 from hookline import logs
+from hookline.api.cpu_shares import CpuShares
 from hookline.api.fairness import BodyMemory
 from hookline.api.rate_limits import KeyRateLimits
 from hookline.app import create_app
@@ -233,6 +234,7 @@ class Senders:
                 requests_per_second=1e9, changes_per_second=1e9, events_per_second=1e9
             ),
             bodies=BodyMemory(2**27, largest=2**24),
+            cpu_shares=CpuShares(),
             limits=Limits(),
             ingest=service.ingest,
         )
@@ -257,13 +259,13 @@ class Senders:
     async def authenticate_from_memory(self, _header: str | None) -> Principal:
         return self._principal
 
-    async def authorise(self, _principal: Principal) -> IngestCaller:
+    async def authorise(self, _principal: Principal, *_charges: object) -> IngestCaller:
         return IngestCaller(
             self._principal,
             1,
             cast("Any", None),
             cast("Any", self._service.snapshot),
-            lambda _key_id, _seconds: None,
+            (),
         )
 
     def open(self) -> None:
@@ -281,7 +283,9 @@ class Senders:
             if self._left:
                 self._left -= 1
                 body = self._template.event(self._left, pbx_serial(0))
-                protocol.data_received(_HEAD % len(body) + body)
+                request = _HEAD % len(body) + body
+                protocol.get_buffer(-1)[: len(request)] = request
+                protocol.buffer_updated(len(request))
 
         protocol.connection_made(Wire(answered))
         send()
