@@ -65,15 +65,14 @@ async def test_engines_that_come_and_go_move_lanes_at_once() -> None:
     assert not any(map(rules.lanes.is_elsewhere, names))
 
 
-async def test_a_new_engine_gets_its_lanes_once_the_others_had_time_to_release_them(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(dispatch_rules, "_JOINING", 0.05)
-    rules = rules_from(Records())
+async def test_a_new_engine_gets_its_lanes_once_the_others_had_time_to_release_them() -> None:
+    now = 0.0
+    rules = rules_from(Records(), LaneAssignment(lambda: now))
     assert not rules.lanes.is_elsewhere("crm"), "alone until others are counted"
     rules.engines_counted(1, ENGINES)
     names = [f"int{number:03}" for number in range(100)]
     assert all(map(rules.lanes.is_elsewhere, names))
+    now = dispatch_rules._JOINING
 
     async def elsewhere() -> int:
         return sum(map(rules.lanes.is_elsewhere, names))
