@@ -17,6 +17,17 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 _VALID = timedelta(days=1)
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    key_cert_sign=True,
+    crl_sign=True,
+    digital_signature=False,
+    content_commitment=False,
+    key_encipherment=False,
+    data_encipherment=False,
+    key_agreement=False,
+    encipher_only=False,
+    decipher_only=False,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +76,13 @@ def _issue(name: str, by: Issued | None, *, authority: bool, address: str = "") 
         .not_valid_after(now + _VALID)
         .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(  # which Python 3.13 and newer ask for
+        .add_extension(  # which Python 3.13 and newer ask for, as they do for what keys are for
             x509.AuthorityKeyIdentifier.from_issuer_public_key(signed_with.public_key()),
             critical=False,
         )
     )
+    if authority:
+        made = made.add_extension(_SIGNS_CERTIFICATES, critical=True)
     if address:
         names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))])
         made = made.add_extension(names, critical=False)

@@ -117,10 +117,7 @@ async def _interpreter(identity: dict[str, Any]) -> tuple[str, dict[str, str]]:
         if await probe.wait() == 0:
             return candidate, {}
     linked = _linked_python()
-    return str(linked / f"bin/python{version}"), {
-        "PYTHONHOME": str(linked),
-        "LD_LIBRARY_PATH": str(linked / "lib"),
-    }
+    return str(linked / f"bin/python{version}"), {"PYTHONHOME": str(linked)}
 
 
 @cache
@@ -131,7 +128,7 @@ def _linked_python() -> Path:
     atexit.register(shutil.rmtree, folder)
     folder.chmod(0o711)
     (folder / "bin").mkdir()
-    _link(base / "bin" / version, folder / "bin" / version)
+    _copy_program(base / "bin" / version, folder / "bin" / version, libraries=base / "lib")
     (folder / "lib").mkdir()
     for shared in (base / "lib").glob("libpython*.so*"):
         _link(shared, folder / "lib" / shared.name)
@@ -139,6 +136,20 @@ def _linked_python() -> Path:
     library = base / "lib" / version
     shutil.copytree(library, folder / "lib" / version, ignore=unneeded, copy_function=_link)
     return folder
+
+
+def _copy_program(source: Path, target: Path, *, libraries: Path) -> None:
+    """Copy a program that looks for its libraries beside itself, not where they were built for.
+
+    LD_LIBRARY_PATH would do so too, but Hookline starts Postgres' programs without it.
+    """
+    built_for = os.fsencode(libraries) + b"\0"
+    beside = b"$ORIGIN/../lib".ljust(len(built_for), b"\0")
+    program = source.read_bytes()
+    target.write_bytes(
+        program.replace(built_for, beside) if len(beside) == len(built_for) else program
+    )
+    target.chmod(0o755)
 
 
 def _link(source: str | Path, target: str | Path) -> None:
