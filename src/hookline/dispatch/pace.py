@@ -1,8 +1,9 @@
 """The CPU time of one process that a tenant's attempts may take while others send events.
 
 Who is alone uses all of it. Beside others a company, or a PBX of none, has a quarter of a
-processor for its attempts, which begin a few at a time: so the others' requests find an event loop
-that is free most of the time, however many deliveries wait and however fast their targets answer.
+processor for its attempts, of which a few begin in each round of the event loop: so the others'
+requests find a loop that is free most of the time, however many deliveries wait and however fast
+their targets answer. An event for a hundred targets is within what was saved up, and does not wait.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ import msgspec
 from hookline.domain.access import Tenant
 
 SHARE: Final = 0.25  # of a processor, for a tenant beside others
-_BURST: Final = 0.001  # seconds of CPU at once: what anybody else's request waits for
+_SAVED: Final = 0.02  # seconds of CPU that may be saved up
+_ROUND: Final = 0.001  # seconds of CPU that begin at once: what anybody else's request waits for
 _ATTEMPT: Final = 1.5e-4  # seconds of CPU to claim, send and settle one delivery
 _BYTE: Final = 3e-9  # seconds of CPU to sign and send a byte of it
 _BESIDE: Final = 1.0  # seconds after an event in which its tenant counts as there
@@ -68,6 +70,7 @@ class _Line(msgspec.Struct):
     tenant: str
     level: float  # seconds of CPU that may be used now; negative after a large payload
     looked_at: float
+    in_round: float = 0.0  # seconds of CPU that began in this round of the loop
     waiting: deque[tuple[asyncio.Future[None], str, float]] = msgspec.field(default_factory=deque)
 
 
@@ -99,7 +102,7 @@ class Pace:
         waiting = self._waiting.get(integration_id)
         line = self._line(integration_id) if waiting is None else waiting[0]
         if not line.waiting and self._may(line):
-            line.level -= cost
+            _use(line, cost)
             return
         began: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.waiting.append((began, integration_id, cost))
@@ -120,28 +123,30 @@ class Pace:
         if line is None:
             if len(self._lines) >= _MOST_LINES:
                 self._lines = {key: each for key, each in self._lines.items() if each.waiting}
-            line = self._lines[name] = _Line(name, _BURST, self._clock())
+            line = self._lines[name] = _Line(name, _SAVED, self._clock())
         return line
 
     def _may(self, line: _Line) -> bool:
         """Whether this tenant's next attempt may begin now."""
         now = self._clock()
-        line.level = min(_BURST, line.level + (now - line.looked_at) * self.share)
+        line.level = min(_SAVED, line.level + (now - line.looked_at) * self.share)
         line.looked_at = now
         if not self._stopped and self.presence.beside(line.tenant):
-            return line.level > 0
-        line.level = _BURST
+            return line.level > 0 and line.in_round < _ROUND
+        line.level = _SAVED
         return True
 
     def _look_later(self, line: _Line) -> None:
-        wait = max(_BURST, (_BURST - line.level) / self.share)
+        """Look again in the next round; where nothing may be used, once that is a round's worth."""
+        wait = 0.0 if line.level > 0 else (_ROUND - line.level) / self.share
         call_later(wait, partial(self._begin, line))
 
     def _begin(self, line: _Line) -> None:
         """Let those begin that may, in order."""
+        line.in_round = 0.0
         while line.waiting and self._may(line):
             began, integration_id, cost = line.waiting.popleft()
-            line.level -= cost
+            _use(line, cost)
             _, others = self._waiting.pop(integration_id)
             if others > 1:
                 self._waiting[integration_id] = (line, others - 1)
@@ -149,6 +154,11 @@ class Pace:
                 began.set_result(None)
         if line.waiting:
             self._look_later(line)
+
+
+def _use(line: _Line, cost: float) -> None:
+    line.level -= cost
+    line.in_round += cost
 
 
 def _name(tenant: Tenant) -> str:
