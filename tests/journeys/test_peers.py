@@ -13,7 +13,7 @@ import pytest
 
 from factories import an_event
 from support.held_requests import HeldRequests
-from support.postgres_clients import connection
+from support.postgres_clients import ask, connection
 from support.proxy import proxied
 from support.receivers import Receiver, receiving
 from support.service import PATIENCE, Service, Services, eventually
@@ -28,6 +28,11 @@ join events on events.id = pending.event_id and events.xmin = pending.xmin
 where lease is not null and events.subject = $1
 """  # what was claimed since has another xmin than its event
 STORED = "select count(*) from pending join events on events.id = event_id where subject = $1"
+
+APPEND_WAITS = (
+    "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
+    " and query like '-- append:%')"
+)
 
 
 class Pair:
@@ -146,8 +151,11 @@ async def test_what_a_process_stored_and_died_before_telling_goes_first(
             await Pair(dying, living, dsn).until_handing_over(holding, lanes=LANES)
             holding.release()
             first = an_event(id="last", data={"number": 1})
-            proxy.keep_replies_back()
-            unanswered = asyncio.create_task(dying.send(first))
+            async with client.transaction():
+                await client.execute("lock table pending in share mode")
+                unanswered = asyncio.create_task(dying.send(first))
+                await eventually(lambda: ask(dsn, APPEND_WAITS), bool)
+                proxy.keep_replies_back()
             await eventually(
                 lambda: client.fetchval(STORED, "last"), lambda stored: stored == LANES
             )
