@@ -77,15 +77,21 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
     tasks: Tasks,
     observer: Observer,
     stack: AsyncExitStack,
+    cpu_share: float,
     peer_socket: Path | None = None,
 ) -> EngineParts:
     """Make an engine; what the last attempts add is written once it is drained.
 
-    Other worker processes hand deliveries over at `peer_socket`.
+    `cpu_share` is the part of a processor that a tenant's attempts have beside others. Other worker
+    processes hand deliveries over at `peer_socket`.
     """
     health = _health_monitor(settings, transactions, subscriptions, integrations, observer, stack)
     rules = IntegrationRules(
-        subscriptions, health, most_held=settings.max_in_flight, most_bytes=_MOST_BYTES_HELD
+        subscriptions,
+        health,
+        most_held=settings.max_in_flight,
+        most_bytes=_MOST_BYTES_HELD,
+        cpu_share=cpu_share,
     )
     subscriptions.tells(rules.integration_changed)
     gone = GoneTargets(integrations, tasks, observer)

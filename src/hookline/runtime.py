@@ -200,7 +200,7 @@ def _backpressure(
 
 
 def _open_engine(process: _Process, records: Records, deliveries: _Deliveries) -> EngineParts:
-    parts = open_engine(
+    return open_engine(
         process.settings,
         queue=deliveries.queue,
         transactions=records.transactions,
@@ -210,10 +210,9 @@ def _open_engine(process: _Process, records: Records, deliveries: _Deliveries) -
         tasks=deliveries.tasks,
         observer=records.counters,
         stack=process.stack,
+        cpu_share=process.cpu_shares.share,
         peer_socket=process.peer_socket,
     )
-    parts.delivering.lanes.pace.share = process.cpu_shares.share
-    return parts
 
 
 def _open_ingest(

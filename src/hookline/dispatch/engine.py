@@ -126,7 +126,7 @@ class Engine:
         """
         if self._stopping:
             return
-        with self._lanes.schedule.nothing_new():
+        with self._lanes.schedule.lease_nothing():
             found = await self._queue.release_lease(lease, but=self._leases.under(lease))
             await self._claims.until_taken(found)
             self.release(self._lanes.take_unstarted(found))

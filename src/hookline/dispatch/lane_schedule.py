@@ -137,21 +137,21 @@ class LaneSchedule:
     _noted: dict[str, None] = field(default_factory=dict)  # those with a `due_at`, in turn
     _not_ready: list[tuple[Lane, int]] = field(default_factory=list)
     _latest: float = 0.0
-    _held_up: int = 0
+    _stopped_by: int = 0
 
     @property
-    def waits(self) -> bool:
-        """Whether nothing new is to be leased for any lane; see `nothing_new`."""
-        return self._held_up > 0
+    def leases_nothing(self) -> bool:
+        """Whether nothing is to be leased for any lane; see `lease_nothing`."""
+        return self._stopped_by > 0
 
     @contextmanager
-    def nothing_new(self) -> Iterator[None]:
-        """Have no lane claim or be born anything: something older may be found for any of them."""
-        self._held_up += 1
+    def lease_nothing(self) -> Iterator[None]:
+        """Have nothing be claimed or born leased: something older may be found for any lane."""
+        self._stopped_by += 1
         try:
             yield
         finally:
-            self._held_up -= 1
+            self._stopped_by -= 1
 
     def moment(self) -> float:
         """Return the time; later calls return later times, whatever the clock's grain."""
@@ -209,7 +209,7 @@ class LaneSchedule:
         slow: list[
             tuple[LaneState, int]
         ] = []  # what is asked for counts as held until all is asked
-        for integration_id in [] if self.waits else list(self._noted):
+        for integration_id in [] if self.leases_nothing else list(self._noted):
             lane = self.lanes[integration_id]
             if lane.due_at is None or lane.due_at > now:
                 continue
@@ -262,7 +262,7 @@ class LaneSchedule:
         """Return in how many seconds a lane that can take it has work due; None: not known."""
         due: list[float] = []
         full: set[Share] = set()
-        for integration_id in [] if self.waits else self._noted:
+        for integration_id in [] if self.leases_nothing else self._noted:
             lane = self.lanes[integration_id]
             if lane.due_at is None or (lane.slow and _is_full(lane.share, full)) or lane.unsure:
                 continue

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from hookline.dispatch.lane import LaneRules, LaneState
 from hookline.dispatch.lane_schedule import Capacity, LaneSchedule
-from hookline.dispatch.pace import Pace
+from hookline.dispatch.pace import SHARE, Pace
 from hookline.domain.access import Tenant
 from hookline.queue.port import Claimed
 
@@ -27,8 +27,8 @@ class Lanes:
     tenant (by `owner_of`) a part. What is held stays so until its outcome is written, so a
     database that is away stops the engine instead of filling its memory.
     `rules_of` tells what an integration is allowed: a lane keeps that until `update_rules`.
-    What the database has for them is in `schedule`; `pace` says when attempts may begin. Times are
-    seconds.
+    What the database has for them is in `schedule`; `pace` says when attempts may begin:
+    `cpu_share` is what a tenant has beside others. Times are seconds.
     """
 
     rules_of: Callable[[str], LaneRules]
@@ -36,6 +36,7 @@ class Lanes:
     most_held: int
     most_bytes: int
     clock: Callable[[], float] = time.monotonic
+    cpu_share: float = SHARE
     _capacity: Capacity = field(init=False)
     schedule: LaneSchedule = field(init=False)
     pace: Pace = field(init=False)
@@ -45,7 +46,7 @@ class Lanes:
         self._capacity = Capacity(self.most_held, self.most_bytes)
         self.schedule = LaneSchedule(self.rules_of, self.owner_of, self._capacity, self.clock)
         self._lanes = self.schedule.lanes
-        self.pace = Pace(self.owner_of, self.clock)
+        self.pace = Pace(self.owner_of, self.clock, share=self.cpu_share)
 
     @property
     def held(self) -> int:
@@ -84,7 +85,7 @@ class Lanes:
         return lane.released_at < stored_after and self._reserve(lane, size)
 
     def _reserve(self, lane: LaneState, size: int) -> bool:
-        if not lane.rules.direct or not lane.is_ready() or self.schedule.waits:
+        if not lane.rules.direct or not lane.is_ready() or self.schedule.leases_nothing:
             return False
         self._capacity.mark(lane, self.clock)
         if lane.releasing or not self._capacity.fits(lane, size):

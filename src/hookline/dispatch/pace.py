@@ -81,10 +81,15 @@ class Pace:
     `share` is of a processor.
     """
 
-    share = SHARE
-
-    def __init__(self, owner_of: Callable[[str], Tenant], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        owner_of: Callable[[str], Tenant],
+        clock: Callable[[], float],
+        *,
+        share: float = SHARE,
+    ) -> None:
         self.presence = Presence(clock)
+        self._share = share
         self._owner_of = owner_of
         self._clock = clock
         self._lines: dict[str, _Line] = {}
@@ -129,7 +134,7 @@ class Pace:
     def _may(self, line: _Line) -> bool:
         """Whether this tenant's next attempt may begin now."""
         now = self._clock()
-        line.level = min(_SAVED, line.level + (now - line.looked_at) * self.share)
+        line.level = min(_SAVED, line.level + (now - line.looked_at) * self._share)
         line.looked_at = now
         if not self._stopped and self.presence.beside(line.tenant):
             return line.level > 0 and line.in_round < _ROUND
@@ -138,7 +143,7 @@ class Pace:
 
     def _look_later(self, line: _Line) -> None:
         """Look again in the next round; where nothing may be used, once that is a round's worth."""
-        wait = 0.0 if line.level > 0 else (_ROUND - line.level) / self.share
+        wait = 0.0 if line.level > 0 else (_ROUND - line.level) / self._share
         call_later(wait, partial(self._begin, line))
 
     def _begin(self, line: _Line) -> None:

@@ -13,6 +13,7 @@ from hashlib import blake2b
 from hookline.dispatch.circuit_breaker import HealthMonitor
 from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
+from hookline.dispatch.pace import SHARE
 from hookline.integrations.subscriptions import Subscription, Subscriptions
 
 _JOINING = 3.0  # seconds that a new engine leaves the others for noticing it
@@ -84,20 +85,25 @@ class IntegrationRules:
     `engines_counted`; the circuit breakers update the lanes that they pause and resume.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the composition root hands over each part by name
         self,
         subscriptions: Subscriptions,
         health: HealthMonitor,
         *,
         most_held: int,
         most_bytes: int,
+        cpu_share: float = SHARE,
         assignment: LaneAssignment | None = None,
     ) -> None:
         self._subscriptions = subscriptions
         self._health = health
         self._assignment = assignment or LaneAssignment()
         self.lanes = Lanes(
-            self._rules_of, subscriptions.owner_of, most_held=most_held, most_bytes=most_bytes
+            self._rules_of,
+            subscriptions.owner_of,
+            most_held=most_held,
+            most_bytes=most_bytes,
+            cpu_share=cpu_share,
         )
 
     def integration_changed(self, before: Subscription | None, after: Subscription | None) -> None:
