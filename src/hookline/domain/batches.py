@@ -41,13 +41,13 @@ _MOST_NAMED: Final = 20  # unknown members
 _NO_SUCH_FIELD: Final = "There is no such field; remove it."
 _NOT_A_LIST = FieldProblem("events", "Send a list of events.")
 
-# Possessive, so they never go back; bounded, so each match takes less than a step.
+# Where they would go back nothing else matches; bounded, so each match takes less than a step.
 _SPACE = re.compile(rb"[ \t\n\r]{0,65536}+")
-_IN_STRING = re.compile(rb'(?:[^"\\]{1,1024}+|\\.){0,64}+', re.DOTALL)
+_IN_STRING = re.compile(rb'(?:[^"\\]{1,1024}+|\\.){0,64}', re.DOTALL)
 _SCALAR = re.compile(rb"[^\[\]{},:\"]{0,65536}+")
 _NESTING = re.compile(  # some brackets, or the beginning of a long string, and what is before them
-    rb"""(?: [^\[\]{}"]{1,1024}+ | "(?:[^"\\]{1,1024}+|\\.){0,16}+" ){0,32}+
-    (?: (?P<opening>[\[{]{1,65536}+) | (?P<closing>[\]}]{1,65536}+) | (?P<string>") )?+""",
+    rb"""(?: [^\[\]{}"]{1,1024}+ | "(?:[^"\\]{1,1024}+|\\.){0,16}" ){0,32}
+    (?: (?P<opening>[\[{]{1,65536}+) | (?P<closing>[\]}]{1,65536}+) | (?P<string>") )?""",
     re.DOTALL | re.VERBOSE,
 )
 

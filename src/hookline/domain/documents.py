@@ -57,7 +57,7 @@ _SENTENCES = {  # by how the standard library's begin, which differ by Python's 
 }
 _TRAILING_COMMA = re.compile(r",\s*[}\]]\Z")
 _UNREADABLE = "nothing that JSON has stands"
-_NAMES = re.compile(rb'[{}]|"(?:[^"\\]|\\.)*+"(?:\s*+(:))?+', re.DOTALL)
+_NAMES = re.compile(rb'[{}]|"(?:[^"\\]|\\.)*+"(?:\s*+(:))?', re.DOTALL)
 
 
 def parse_document(raw: bytes, *, depth: int) -> object:

@@ -31,7 +31,7 @@ _MEMBERS_AT_ONCE: Final = 1_000  # of an object that is larger than a window
 
 _SPACE: Final = b" \t\n\r"
 _IN_STRING = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
-_TO_COMMA = re.compile(rb'[^",]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^",]*+)*+', re.DOTALL)
+_TO_COMMA = re.compile(rb'[^",]*+(?:"[^"\\]*+(?:\\.[^"\\]*+)*+"[^",]*+)*', re.DOTALL)
 _OPEN: Final = secrets.token_hex(16)
 """Marks in a window's text what begins before it or ends behind it; no sender can guess it."""
 

@@ -139,13 +139,13 @@ _BYTES: Final = 256  # that take as long as a value
 
 _STRING = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _PLAIN = rb'[^"\[\]{}]*+'  # numbers, literals and what separates values
-_STRINGS = rb"%b(?:%b%b){0,%d}+" % (_PLAIN, _STRING, _PLAIN, _AT_ONCE)
+_STRINGS = rb"%b(?:%b%b){0,%d}" % (_PLAIN, _STRING, _PLAIN, _AT_ONCE)
 _FLAT = rb"[\[{]%b[\]}]" % _STRINGS  # an array or object without others in it
 _TO_BRACKET = re.compile(_STRINGS, re.DOTALL)
 _TO_NESTED = re.compile(
-    rb"%b(?:(?:%b|%b)%b){0,%d}+" % (_PLAIN, _STRING, _FLAT, _PLAIN, _AT_ONCE), re.DOTALL
+    rb"%b(?:(?:%b|%b)%b){0,%d}" % (_PLAIN, _STRING, _FLAT, _PLAIN, _AT_ONCE), re.DOTALL
 )
-_MEMBER = re.compile(rb"(%b):(?:%b|[^\[{,}]++)?+" % (_STRING, _STRING), re.DOTALL)
+_MEMBER = re.compile(rb"(%b):(?:%b|[^\[{,}]++)?" % (_STRING, _STRING), re.DOTALL)
 _QUOTE, _COMMA, _COLON = b'",:'
 _ARRAY, _ARRAY_END, _OBJECT, _OBJECT_END = b"[]{}"
 _OPENING, _CLOSING = b"[{", b"]}"

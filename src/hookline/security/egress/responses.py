@@ -30,7 +30,7 @@ _INTERIM_END = re.compile(rb"\n(?:\r*\n|(?=HTTP/[0-9.]{1,3}[ \t]+[1-9][0-9]{2}[^
 
 _TEXT = rb"[\t\x20-\x7e\x80-\xff]*"
 _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_FIELDS = rb"((?:\r\n" + _NAME + rb":" + _TEXT + rb")*+)\r\n\r\n"
+_FIELDS = rb"((?:\r\n" + _NAME + rb"+:" + _TEXT + rb"+)*)\r\n\r\n"
 _PROPER_STATUS_LINE = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: " + _TEXT + rb")?")
 # A final response's head as it should be, which most are: status and fields are read at once.
 _PROPER_HEAD = re.compile(rb"(?!HTTP/1\.[01] 1(?!01))" + _PROPER_STATUS_LINE.pattern + _FIELDS)
