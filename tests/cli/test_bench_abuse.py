@@ -38,7 +38,9 @@ class Service:
                 writer.write(b"HTTP/1.1 %b\r\nContent-Length: 2\r\n\r\n{}" % status)
                 self.requests[head.split()[0] + b" " + head.split()[1].partition(b"?")[0]] += 1
                 self.changed.set()
-        except (asyncio.IncompleteReadError, ConnectionResetError):
+        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionResetError):
+            pass  # the client has gone, or sends on what was refused
+        finally:
             writer.close()
 
     async def until(self, kinds: int) -> None:
