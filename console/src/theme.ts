@@ -1,5 +1,5 @@
 // Colours and defaults; contrasts are held to WCAG AA by tests/browser.
-import { createTheme, type CSSVariablesResolver, rem } from "@mantine/core";
+import { createTheme, type CSSVariablesResolver, Popover, rem } from "@mantine/core";
 
 export const theme = createTheme({
   primaryColor: "cyan",
@@ -12,6 +12,10 @@ export const theme = createTheme({
   headings: {
     fontWeight: "650",
     sizes: { h1: { fontSize: rem(26) }, h2: { fontSize: rem(20) }, h3: { fontSize: rem(16) } },
+  },
+  components: {
+    // What is open stays open where something that loads above it moves its button out of sight.
+    Popover: Popover.extend({ defaultProps: { hideDetached: false } }),
   },
 });
 

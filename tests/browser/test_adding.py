@@ -5,7 +5,7 @@ import json
 import re
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from factories import ACCESS_KEY_ID, PBX, QUEUE_URL, SECRET_ACCESS_KEY, Json, an_event
 from support.receivers import Receiver
@@ -141,6 +141,28 @@ async def test_the_example_for_missed_calls_is_tried_added_and_lets_these_alone_
         await service.settled(receipt["eventId"])
     [got] = [json.loads(request.body) for request in receiver.requests]
     assert (got["id"], got["data"]["flows"][0]["caller"]) == ("missed", {"name": "Somebody"})
+
+
+async def test_a_catalogue_that_comes_late_moves_nothing_below_the_pointer(admin: Page) -> None:
+    catalogue = asyncio.Event()
+
+    async def wait_for_it(route: Route) -> None:
+        await catalogue.wait()
+        await route.continue_()
+
+    await admin.route("**/v1/event-types*", wait_for_it)
+    await admin.goto("/console/integrations/new")
+    await expect(admin.get_by_role("status", name="Loading")).to_be_visible()
+    await expect(admin.get_by_role("button", name="Start from an example")).to_have_count(0)
+    catalogue.set()
+    await admin.get_by_role("button", name="Start from an example").click()
+    example = admin.get_by_role("menuitem", name="Only missed calls")
+    await expect(example).to_be_visible()
+    await admin.evaluate("document.querySelector('main').style.paddingTop = '2000px'")
+    await expect(admin.get_by_role("button", name="Start from an example")).not_to_be_in_viewport()
+    await example.click()
+    first = admin.get_by_role("combobox", name="Field of row 1")
+    await expect(first).to_have_value("data.flows.direction")
 
 
 async def _integrations(service: Service) -> list[Json]:

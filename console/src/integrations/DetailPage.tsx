@@ -15,6 +15,7 @@ import {
 import { Deliveries } from "../deliveries/Deliveries";
 import { Problem } from "../layout/Failures";
 import { Fact } from "../shared/Block";
+import { useCatalogue } from "../shared/catalogue";
 import { Confirm } from "../shared/Confirm";
 import { Copyable } from "../shared/Copyable";
 import { Waiting } from "../shared/Listing";
@@ -43,6 +44,7 @@ function Detail({ integration }: { integration: Integration }) {
   const { t } = useTranslation();
   const { tab = "deliveries" } = route.useSearch();
   const navigate = route.useNavigate();
+  const catalogue = useCatalogue(); // awaited, so that nothing moves below who edits the settings
   return (
     <Page title={integration.name} actions={<Actions integration={integration} />}>
       <Health integration={integration} />
@@ -89,7 +91,7 @@ function Detail({ integration }: { integration: Integration }) {
           <TestPanel integration={integration} />
         </Tabs.Panel>
         <Tabs.Panel value="settings">
-          <EditForm integration={integration} />
+          {catalogue.isPending ? <Waiting /> : <EditForm integration={integration} />}
         </Tabs.Panel>
         <Tabs.Panel value="secret">
           <SecretPanel integration={integration} />

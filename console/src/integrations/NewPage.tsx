@@ -22,7 +22,9 @@ import type { Integration } from "../client";
 import { createIntegrationMutation } from "../client/@tanstack/react-query.gen";
 import { Problem, Warnings } from "../layout/Failures";
 import { useSession } from "../session/session";
+import { useCatalogue } from "../shared/catalogue";
 import { Copyable } from "../shared/Copyable";
+import { Waiting } from "../shared/Listing";
 import { Page } from "../shared/Page";
 import { DeliveryFields } from "./DeliveryFields";
 import { ContentField, EventsField, TargetFields, TransmissionTypeField } from "./Fields";
@@ -32,10 +34,11 @@ import { NOTHING, placeErrors, schemaOf, toCreate, type Values } from "./values"
 export function NewPage() {
   const { t } = useTranslation();
   const [made, setMade] = useState<Integration | null>(null);
+  const catalogue = useCatalogue(); // awaited, so that nothing moves below who fills the form in
   if (made !== null) return <Made integration={made} />;
   return (
     <Page title={t("Add new integration")}>
-      <NewForm onMade={setMade} />
+      {catalogue.isPending ? <Waiting /> : <NewForm onMade={setMade} />}
     </Page>
   );
 }
