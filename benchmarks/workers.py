@@ -27,7 +27,7 @@ from hookline import logs
 from hookline.db.embedded import running_dsn
 from hookline.server.processes import running
 from hookline.settings import PREFIX
-from hookline.settings.loading import ENCRYPTION_KEYS_FILE
+from hookline.settings.generated_secrets import ENCRYPTION_KEYS_FILE
 from results import Drained, workers, write
 
 LONGEST = 120.0  # seconds for a backlog

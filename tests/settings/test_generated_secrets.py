@@ -8,7 +8,7 @@ import pytest
 from hookline.errors import ConfigurationError
 from hookline.security.secrets import generate_key
 from hookline.settings import load_settings, start_secrets
-from hookline.settings.loading import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
+from hookline.settings.generated_secrets import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
 
 FILES = (ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE)
 

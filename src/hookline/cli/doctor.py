@@ -20,7 +20,7 @@ from hookline.errors import ConfigurationError
 from hookline.security.egress.connect import Proxy
 from hookline.security.egress.tls import client_tls
 from hookline.settings import Settings, load_settings
-from hookline.settings.loading import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
+from hookline.settings.generated_secrets import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,28 +1,19 @@
-"""Reads the settings, makes missing secrets, and says in one sentence what is wrong.
-
-Secrets are kept in a file and never overwritten: a lost encryption key is every encrypted secret
-lost. Safe when several processes start at once; all of them get the one that came first.
-"""
+"""Reads the settings, checks them against each other, and says in one sentence what is wrong."""
 
 import difflib
 import os
 import re
-import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from dotenv.parser import parse_stream  # what pydantic-settings reads .env with
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from pydantic_settings import DotEnvSettingsSource
 
 from hookline.errors import ConfigurationError
-from hookline.security.keys import is_key, new_key
 from hookline.settings.model import PREFIX, Settings
 
-ADMIN_KEY_FILE = "admin.key"
-ENCRYPTION_KEYS_FILE = "encryption.keys"
 _DOTENV: Final = str(Settings.model_config["env_file"])
 
 _OF_COMMANDS: Final = {"SERVER", "KEY"}  # what operators' commands call, and with which key
@@ -51,9 +42,12 @@ def load_settings(**chosen: Any) -> Settings:  # noqa: ANN401 - each value is va
     _refuse_an_unreadable_dotenv()
     _refuse_unknown_names()
     try:
-        return Settings(**chosen)
+        settings = Settings(**chosen)
     except ValidationError as error:
         raise ConfigurationError(_sentence(error)) from None  # its text could quote a secret
+    if wrong := list(_contradictions(settings)):
+        raise ConfigurationError(f"{'; '.join(wrong)}.")
+    return settings
 
 
 def source_of(field: str) -> Literal["environment", ".env", "default"]:
@@ -117,99 +111,58 @@ def _sentence(error: ValidationError) -> str:
     return f"{'; '.join(wrong)}."
 
 
-@dataclass(frozen=True, slots=True)
-class StartSecrets:
-    """What a start works with; `admin_key_is_new` on the one start that made the key."""
+def _contradictions(chosen: Settings) -> Iterator[str]:
+    """Tell what in these settings cannot work together."""
+    yield from _database(chosen)
+    yield from _bounds(chosen)
+    if chosen.egress_ca_file is not None and not chosen.egress_ca_file.is_file():
+        yield (
+            f"HOOKLINE_EGRESS_CA_FILE names {chosen.egress_ca_file}, which is not a file:"
+            " set it to a PEM file"
+        )
 
-    admin_key: SecretStr
-    encryption_keys: tuple[SecretStr, ...]
-    admin_key_is_new: bool
+
+def _database(chosen: Settings) -> Iterator[str]:
+    if chosen.embedded and not chosen.embedded_postgres:
+        yield (
+            "Set HOOKLINE_DATABASE_URL to a PostgreSQL 15 or newer;"
+            " HOOKLINE_EMBEDDED_POSTGRES is off, so there is no bundled one to use"
+        )
+    if not chosen.embedded and not chosen.encryption_keys:
+        yield (
+            "Set HOOKLINE_ENCRYPTION_KEYS, which HOOKLINE_DATABASE_URL requires, to the same value"
+            " in every process; `openssl rand -base64 32` makes one. Keep it: without"
+            " it the secrets in the database are lost"
+        )
 
 
-def start_secrets(settings: Settings) -> StartSecrets:
-    """Return the secrets of the settings, with the embedded ones where the settings have none."""
-    admin_key, is_new = settings.admin_key, False
-    if admin_key is None:
-        path = settings.data_dir / ADMIN_KEY_FILE
-        admin_key, is_new = _kept(path, new_key)
-        if not is_key(admin_key.get_secret_value()):
-            raise ConfigurationError(
-                f"{path} holds no API key: restore it from a backup, or remove it, and the next"
-                " start makes another."
+def _bounds(chosen: Settings) -> Iterator[str]:
+    yield from _retries(chosen)
+    if chosen.max_event_bytes > chosen.max_batch_bytes:
+        yield (
+            "HOOKLINE_MAX_EVENT_BYTES must not exceed HOOKLINE_MAX_BATCH_BYTES:"
+            " a batch of one event must fit"
+        )
+    if chosen.max_batch_bytes > chosen.max_body_memory:
+        yield (
+            "HOOKLINE_MAX_BATCH_BYTES must not exceed HOOKLINE_MAX_BODY_MEMORY:"
+            " a whole batch must fit"
+        )
+    kept = chosen.retention_days * 24
+    if chosen.duplicate_window_hours > kept:
+        yield (
+            f"HOOKLINE_DUPLICATE_WINDOW_HOURS must not exceed the {kept} hours of"
+            " HOOKLINE_RETENTION_DAYS: an event that is gone cannot be compared with"
+        )
+
+
+def _retries(chosen: Settings) -> Iterator[str]:
+    delays = {"RETRY_DELAYS": chosen.retry_delays}
+    if chosen.retry_delays_analytics != chosen.retry_delays:
+        delays["RETRY_DELAYS_ANALYTICS"] = chosen.retry_delays_analytics
+    for name, entries in delays.items():
+        if len(entries) > chosen.max_retries:
+            yield (
+                f"HOOKLINE_{name} has {len(entries)} entries and HOOKLINE_MAX_RETRIES allows"
+                f" {chosen.max_retries}: shorten the one or raise the other"
             )
-    return StartSecrets(admin_key, encryption_keys(settings), is_new)
-
-
-def known_admin_key(settings: Settings) -> str | None:
-    """Return the first admin key; None where the first start is still to make one."""
-    if settings.admin_key is None and not (settings.data_dir / ADMIN_KEY_FILE).exists():
-        return None
-    return start_secrets(settings).admin_key.get_secret_value()
-
-
-def encryption_keys(settings: Settings) -> tuple[SecretStr, ...]:
-    """Return the encryption keys alone: what a worker needs."""
-    if not settings.encryption_keys:
-        return _kept_encryption_keys(settings.data_dir)
-    from hookline.security.secrets import KeyRing  # noqa: PLC0415 - 60 ms few commands need
-
-    KeyRing.parse(",".join(key.get_secret_value() for key in settings.encryption_keys))
-    return settings.encryption_keys
-
-
-def _kept_encryption_keys(data_dir: Path) -> tuple[SecretStr, ...]:
-    from hookline.security.secrets import (  # noqa: PLC0415 - as above
-        KeyRing,
-        generate_key,
-    )
-
-    path = data_dir / ENCRYPTION_KEYS_FILE
-    kept, _ = _kept(path, generate_key)
-    try:
-        KeyRing.parse(kept.get_secret_value())
-    except ConfigurationError:  # its sentence names the variable
-        raise ConfigurationError(
-            f"{path} does not hold the keys that were kept there: restore it from a backup, since"
-            " without them no customer's secret opens."
-        ) from None
-    return tuple(SecretStr(key) for key in kept.get_secret_value().split(",") if key)
-
-
-def _kept(path: Path, make: Callable[[], str]) -> tuple[SecretStr, bool]:
-    """Return the secret in `path` and whether it was made just now."""
-    try:
-        is_new = not path.exists() and _create(path, make())
-        text = path.read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not ASCII text"
-        raise ConfigurationError(
-            f"The secret in {path} cannot be read or written ({why}). "
-            "Make the file readable for this user, or set HOOKLINE_DATA_DIR to another directory."
-        ) from error
-    if not text:
-        raise ConfigurationError(f"{path} is empty; restore it from a backup.")
-    return SecretStr(text), is_new
-
-
-def _create(path: Path, secret: str) -> bool:
-    """Put a complete file in place at once; False where another process was first."""
-    if not path.parent.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.chmod(_data_dir_mode())  # whatever the umask is
-    descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(f"{secret}\n")
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(draft, path)
-    except FileExistsError:
-        return False
-    finally:
-        Path(draft).unlink()
-    return True
-
-
-def _data_dir_mode() -> int:
-    """Return 0700; root's own Postgres runs as another user, who must pass but may not list."""
-    return 0o711 if os.geteuid() == 0 else 0o700

@@ -18,7 +18,6 @@ from hookline.settings.validation import (
     Seconds,
     SecretHttpUrl,
     Secrets,
-    contradictions,
 )
 
 PREFIX = "HOOKLINE_"
@@ -368,11 +367,4 @@ class Settings(BaseSettings):
     def _same_delays_where_only_the_one_is_set(self) -> Self:
         if self.model_fields_set & {"retry_delays", "retry_delays_analytics"} == {"retry_delays"}:
             object.__setattr__(self, "retry_delays_analytics", self.retry_delays)
-        return self
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        wrong = list(contradictions(self))
-        if wrong:
-            raise ValueError("; ".join(wrong))
         return self

@@ -1,12 +1,9 @@
-"""Types of settings as variables spell them, and checks of settings against each other.
-
-Comma-separated lists, networks, seconds; each contradiction says what to set instead.
-"""
+"""Types of settings as variables spell them: comma-separated lists, networks, seconds."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
@@ -15,9 +12,6 @@ from pydantic_settings import NoDecode
 from hookline.db.address import parse
 from hookline.errors import ConfigurationError
 from hookline.security.keys import is_key
-
-if TYPE_CHECKING:
-    from hookline.settings.model import Settings
 
 
 def _listed(value: object) -> object:
@@ -120,60 +114,3 @@ Secrets = Annotated[tuple[SecretStr, ...], *_List]
 Origins = Annotated[tuple[Annotated[str, AfterValidator(_origin)], ...], *_List]
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 Delays = Annotated[tuple[Annotated[float, Field(ge=0, le=86_400)], ...], *_List]
-
-
-def contradictions(chosen: "Settings") -> Iterator[str]:
-    """Tell what in these settings cannot work together."""
-    yield from _database(chosen)
-    yield from _bounds(chosen)
-    if chosen.egress_ca_file is not None and not chosen.egress_ca_file.is_file():
-        yield (
-            f"HOOKLINE_EGRESS_CA_FILE names {chosen.egress_ca_file}, which is not a file:"
-            " set it to a PEM file"
-        )
-
-
-def _database(chosen: "Settings") -> Iterator[str]:
-    if chosen.embedded and not chosen.embedded_postgres:
-        yield (
-            "Set HOOKLINE_DATABASE_URL to a PostgreSQL 15 or newer;"
-            " HOOKLINE_EMBEDDED_POSTGRES is off, so there is no bundled one to use"
-        )
-    if not chosen.embedded and not chosen.encryption_keys:
-        yield (
-            "Set HOOKLINE_ENCRYPTION_KEYS, which HOOKLINE_DATABASE_URL requires, to the same value"
-            " in every process; `openssl rand -base64 32` makes one. Keep it: without"
-            " it the secrets in the database are lost"
-        )
-
-
-def _bounds(chosen: "Settings") -> Iterator[str]:
-    yield from _retries(chosen)
-    if chosen.max_event_bytes > chosen.max_batch_bytes:
-        yield (
-            "HOOKLINE_MAX_EVENT_BYTES must not exceed HOOKLINE_MAX_BATCH_BYTES:"
-            " a batch of one event must fit"
-        )
-    if chosen.max_batch_bytes > chosen.max_body_memory:
-        yield (
-            "HOOKLINE_MAX_BATCH_BYTES must not exceed HOOKLINE_MAX_BODY_MEMORY:"
-            " a whole batch must fit"
-        )
-    kept = chosen.retention_days * 24
-    if chosen.duplicate_window_hours > kept:
-        yield (
-            f"HOOKLINE_DUPLICATE_WINDOW_HOURS must not exceed the {kept} hours of"
-            " HOOKLINE_RETENTION_DAYS: an event that is gone cannot be compared with"
-        )
-
-
-def _retries(chosen: "Settings") -> Iterator[str]:
-    delays = {"RETRY_DELAYS": chosen.retry_delays}
-    if chosen.retry_delays_analytics != chosen.retry_delays:
-        delays["RETRY_DELAYS_ANALYTICS"] = chosen.retry_delays_analytics
-    for name, entries in delays.items():
-        if len(entries) > chosen.max_retries:
-            yield (
-                f"HOOKLINE_{name} has {len(entries)} entries and HOOKLINE_MAX_RETRIES allows"
-                f" {chosen.max_retries}: shorten the one or raise the other"
-            )
