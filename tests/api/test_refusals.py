@@ -3,7 +3,7 @@
 import asyncio
 from contextlib import nullcontext
 from types import SimpleNamespace
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from starlette.exceptions import HTTPException
@@ -35,7 +35,7 @@ class Connection:
 
     ended = True
 
-    def authenticated(self, key: UUID) -> None:
+    def authenticated(self, tenant: str) -> None:
         """Take note."""
 
 

@@ -1,6 +1,7 @@
 """What others see while one key, or nobody's key, takes all that it can of a real service."""
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ from support.service import Service, Services, eventually, gathered
 GREEDY, OTHER = "000000000001", "000000000002"
 MIB = 1024 * 1024
 HELD_BACK = 100  # batches whose last byte does not come
+KEYS = 5  # of the greedy PBX
 LARGE = 14 * MIB  # a batch
 BODY_MEMORY = 32 * MIB
 BESIDES = 96 * MIB  # what came with 100 heads before the first answer, and copies of bodies
@@ -93,12 +95,14 @@ async def test_bodies_that_never_end_take_a_share_of_the_memory_and_nobody_elses
     together: Services,
 ) -> None:
     service = await together.start(MAX_BODY_MEMORY=str(BODY_MEMORY))
-    greedy, victim = await a_sender(together, GREEDY), await a_sender(together, OTHER)
+    keys = [(await a_sender(together, GREEDY)).key for _ in range(KEYS)]
+    victim = await a_sender(together, OTHER)
     async with receiving() as receiver, connected(service, HELD_BACK) as held:
         await service.an_integration(receiver, pbx=OTHER)
         await is_served(victim, service, receiver)
         before = resident(service)
-        tasks = [asyncio.create_task(each.hold_back(greedy.key, 16 * MIB)) for each in held]
+        of_keys = zip(held, itertools.cycle(keys), strict=False)
+        tasks = [asyncio.create_task(each.hold_back(key, 16 * MIB)) for each, key in of_keys]
         answers = asyncio.as_completed(tasks)
         assert await next(answers) == b"429"
         await is_served(victim, service, receiver)
@@ -141,3 +145,14 @@ async def test_clients_without_a_key_keep_no_connection_from_those_with_a_key(
             await gathered([each.ended() for each in unauthenticated], at_once=40)
         known.writer.write(post("/v1/events", victim.key, 2) + b"{}")
         assert b"HTTP/1.1 422 " in await known.reader.readuntil(b"HTTP/1.1 422 ")
+
+
+async def test_a_tenants_keys_together_keep_half_of_the_connections(together: Services) -> None:
+    service = await together.start(MAX_CONNECTIONS="20")
+    keys = [(await a_sender(together, GREEDY)).key for _ in range(KEYS)]
+    victim = await a_sender(together, OTHER)
+    async with receiving() as receiver, connected(service, 40) as held:
+        await service.an_integration(receiver, pbx=OTHER)
+        for each, key in zip(held, itertools.cycle(keys), strict=False):
+            each.writer.write(post("/v1/events", key, 1_000) + b"{")
+        await is_served(victim, service, receiver)

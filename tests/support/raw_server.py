@@ -13,6 +13,7 @@ from hookline.api.bounded_body import read_bounded
 from hookline.api.fairness import BodyMemory
 from hookline.api.problems import ProblemResponses
 from hookline.api.responses import Accepted
+from hookline.domain.access import Principal, Role
 from hookline.server.connections import ConnectionLimits
 from hookline.server.server import address_of, answer, listener
 from hookline.server.signals import Stopping
@@ -53,13 +54,13 @@ async def whence(request: Request) -> Response:
     return PlainTextResponse(f"{request.url.scheme} {request.client.host}")
 
 
-KEY = uuid4()
+CALLER = Principal(uuid4(), Role.INGEST, "", pbx="7")
 WAITS: list[tuple[asyncio.Event, asyncio.Event]] = []
 """For the next request to `/waiting`: what it sets when it begins, and what it waits for."""
 
 
 async def accept(request: Request) -> Response:
-    return Accepted({"got": len(await read_bounded(request, 100, MEMORY.of(KEY)))})
+    return Accepted({"got": len(await read_bounded(request, 100, MEMORY.of(CALLER)))})
 
 
 ROUTES = Router(

@@ -82,8 +82,8 @@ class JsonRoute(StrictRoute):
             await cpu.turn(principal, opens_stream=self.opens_stream)
             if not (takes_body or refuses_body):
                 return await cpu.measured(principal, handle(request))
-            key_id, spent = principal.key_id, _Spent()
-            with services.bodies.of(key_id, cpu.rest_after(principal)) as held:
+            spent = _Spent()
+            with services.bodies.of(principal, cpu.rest_after(principal)) as held:
                 raw = await read_bounded(request, MOST_BYTES, held)
                 if len(raw) > _LARGE:
                     await cpu.turn(principal)  # others of the tenant's were parsed meanwhile
@@ -98,7 +98,7 @@ class JsonRoute(StrictRoute):
                     return await cpu.measured(principal, handle(told))
                 finally:
                     _SPENT.reset(token)
-                    services.rate_limits.charge_request_cpu(key_id, spent.seconds)
+                    services.rate_limits.charge_request_cpu(principal.key_id, spent.seconds)
 
         return guarded
 

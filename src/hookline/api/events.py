@@ -87,7 +87,7 @@ async def send_event(request: Request) -> Response:
     refuse_unknown_parameters(request)
     caller = sender.principal
     charge = services.cpu_shares.rest_after(caller)
-    with services.bodies.of(caller.key_id, charge) as held:
+    with services.bodies.of(caller, charge) as held:
         raw = await read_bounded(request, services.limits.event_bytes, held)
         [event] = await sender.route_all((await _parsed_event(services, sender, raw),))
         if isinstance(event, HooklineError):
@@ -123,7 +123,7 @@ async def send_event_batch(request: Request) -> Response:
     refuse_unknown_parameters(request)
     caller = sender.principal
     charge = services.cpu_shares.rest_after(caller)
-    with services.bodies.of(caller.key_id, charge) as held:
+    with services.bodies.of(caller, charge) as held:
         raw = await read_bounded(request, services.limits.batch_bytes, held)
         items = await _parsed_batch(services, sender, raw)
         services.rate_limits.charge_events(sender.principal, len(items) - 1)

@@ -23,9 +23,9 @@ from hookline.memory import return_free_pages
 
 _Result = TypeVar("_Result")
 
-_BODY_SHARE = 4  # a key may have one in so many of all bytes
+_BODY_SHARE = 4  # a tenant may have one in so many of all bytes
 _BODY_PATIENCE = 5.0  # seconds that a sender waits for room
-_MOST_WAITING_BODIES = 16  # bodies of one key; each holds what came with its head
+_MOST_WAITING_BODIES = 16  # bodies of one tenant; each holds what came with its head
 _BODY_RETRY_AFTER = 5.0  # seconds
 _LARGE_BODY = 8 * 1024 * 1024  # bytes at once, after which the heap is worth a look
 _READ_BYTE: Final = 1e-9  # seconds of CPU to take a byte of a body in, and put it to the others
@@ -40,40 +40,40 @@ _MOST_ROUNDS: Final = 16  # as many as one request of a few bytes takes
 
 
 class BodyMemory:
-    """Counts the bytes of all bodies under way; `largest` is what any key may have."""
+    """Counts the bytes of all bodies under way; `largest` is what any tenant may have."""
 
     def __init__(self, most: int, *, largest: int) -> None:
         self._most = most
-        self._most_of_key = max(most // _BODY_SHARE, largest)
-        self._of_key: Counter[UUID] = Counter()
-        self._waiting: Counter[UUID] = Counter()
+        self._most_of_tenant = max(most // _BODY_SHARE, largest)
+        self._of_tenant: Counter[str] = Counter()
+        self._waiting: Counter[str] = Counter()
         self._freed = asyncio.Event()
         self._trimming: asyncio.TimerHandle | None = None
         self.taken = 0
 
-    def of(self, key: UUID, charge: "Rest | None" = None) -> "HeldBody":
-        """Return the memory for one body of this key: `with memory.of(key) as held: …`.
+    def of(self, principal: Principal, charge: "Rest | None" = None) -> "HeldBody":
+        """Return the memory for one body of this caller: `with memory.of(caller) as held: …`.
 
         `charge` is told the CPU seconds that reading it takes, also where it never ends.
         """
-        return HeldBody(self, key, charge)
+        return HeldBody(self, tenant_of(principal), charge)
 
-    def fits(self, key: UUID, size: int) -> bool:
+    def fits(self, tenant: str, size: int) -> bool:
         """Whether there is room for so many bytes more."""
-        of_key = self._of_key[key] + size
-        return of_key <= self._most_of_key and self.taken + size <= self._most
+        of_tenant = self._of_tenant[tenant] + size
+        return of_tenant <= self._most_of_tenant and self.taken + size <= self._most
 
-    def take(self, key: UUID, size: int) -> None:
+    def take(self, tenant: str, size: int) -> None:
         """Count these bytes."""
         self.taken += size
-        self._of_key[key] += size
+        self._of_tenant[tenant] += size
 
-    def release(self, key: UUID, size: int) -> None:
+    def release(self, tenant: str, size: int) -> None:
         """Count these bytes no more, and let others look for room."""
         self.taken -= size
-        self._of_key[key] -= size
-        if not self._of_key[key]:
-            del self._of_key[key]
+        self._of_tenant[tenant] -= size
+        if not self._of_tenant[tenant]:
+            del self._of_tenant[tenant]
         if self._waiting:
             self._freed.set()
             self._freed = asyncio.Event()
@@ -84,31 +84,31 @@ class BodyMemory:
         self._trimming = None
         return_free_pages()
 
-    async def room(self, key: UUID, size: int) -> None:
+    async def room(self, tenant: str, size: int) -> None:
         """Wait until there is room; raise Overloaded where there is none in time."""
-        if self._waiting[key] >= _MOST_WAITING_BODIES:
+        if self._waiting[tenant] >= _MOST_WAITING_BODIES:
             raise _no_room()
-        self._waiting[key] += 1
+        self._waiting[tenant] += 1
         try:
             async with asyncio.timeout(_BODY_PATIENCE):
-                while not self.fits(key, size):
+                while not self.fits(tenant, size):
                     await self._freed.wait()
         except TimeoutError as error:
             raise _no_room() from error
         finally:
-            self._waiting[key] -= 1
-            if not self._waiting[key]:
-                del self._waiting[key]
+            self._waiting[tenant] -= 1
+            if not self._waiting[tenant]:
+                del self._waiting[tenant]
 
 
 class HeldBody:
     """The bytes of one body."""
 
-    __slots__ = ("_charge", "_key", "_memory", "_size")
+    __slots__ = ("_charge", "_memory", "_size", "_tenant")
 
-    def __init__(self, memory: BodyMemory, key: UUID, charge: "Rest | None") -> None:
+    def __init__(self, memory: BodyMemory, tenant: str, charge: "Rest | None") -> None:
         self._memory: Final = memory
-        self._key: Final = key
+        self._tenant: Final = tenant
         self._charge: Final = charge
         self._size = 0
 
@@ -122,7 +122,7 @@ class HeldBody:
         _traceback: TracebackType | None,
     ) -> None:
         if self._size:
-            self._memory.release(self._key, self._size)
+            self._memory.release(self._tenant, self._size)
             if self._charge is not None:
                 self._charge(self._size * _READ_BYTE)
 
@@ -131,9 +131,9 @@ class HeldBody:
         more = size - self._size
         if more <= 0:
             return
-        if not self._memory.fits(self._key, more):
-            await self._memory.room(self._key, more)
-        self._memory.take(self._key, more)
+        if not self._memory.fits(self._tenant, more):
+            await self._memory.room(self._tenant, more)
+        self._memory.take(self._tenant, more)
         self._size = size
 
 

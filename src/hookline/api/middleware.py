@@ -11,7 +11,6 @@ it, it holds a weak reference to the connection.
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final, Protocol
-from uuid import UUID
 
 from fastapi import Request, Response
 from fastapi.middleware.asyncexitstack import AsyncExitStackMiddleware
@@ -20,6 +19,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from hookline.api.cpu_shares import tenant_of
 from hookline.domain.access import Principal
 from hookline.tracing import Tracing, fail, trace_context
 
@@ -174,8 +174,8 @@ _CALLER: Final = "hookline.caller"  # in the scope of a request whose key is val
 class Connection(Protocol):
     """One connection of the server."""
 
-    def authenticated(self, key: UUID, /) -> None:
-        """Note that a request with this valid key came in here."""
+    def authenticated(self, tenant: str, /) -> None:
+        """Note that a request with a valid key of this tenant came in here."""
 
     def lasts(self) -> None:
         """Note that the answer has no end of its own: once the client has closed, it ends."""
@@ -189,7 +189,7 @@ def note_caller(scope: Scope, caller: Principal) -> None:
     """Note whose request it is; tell the server, where it wants to know, that the key is valid."""
     scope.setdefault("state", {})[_CALLER] = caller  # what a copy of the scope shares
     if (connection := _connection_of(scope)) is not None:
-        connection.authenticated(caller.key_id)
+        connection.authenticated(tenant_of(caller))
 
 
 def caller_of(scope: Scope) -> Principal | None:

@@ -1,8 +1,9 @@
-"""All open connections of one process, bounded, with a share for each key and address.
+"""All open connections of one process, bounded, with a share for each tenant and address.
 
 A connection that has shown a valid key is worth more than one that has not: where there is no room
-for a new one, the oldest without a key goes, then the longest idle connection of the key with the
-most, then the oldest of a key that holds more than half of all.
+for a new one, the oldest without a key goes, then the longest idle connection of the tenant with
+the most. Where a tenant holds more than half of all, one of its own goes before a connection that
+had no time to show a key: else those of the others would end one another.
 """
 
 import asyncio
@@ -10,16 +11,14 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address
-from typing import Protocol, TypeVar
-from uuid import UUID
+from typing import Protocol
 
 from hookline.api.rate_limits import network_of
 from hookline.background import Periodic
 
-Name = TypeVar("Name", str, UUID, UUID | str)
-
 CHECKED_EVERY = 1.0  # seconds
-_MOST_LINGERING = 32  # of a key or a network: answered, and still sending what nobody reads
+_TO_SHOW_A_KEY = 1.0  # seconds, in which a new connection is not ended for a tenant above its half
+_MOST_LINGERING = 32  # of a tenant or a network: answered, and still sending what nobody reads
 _DROPPED_EVERY = 0.01  # seconds, in which so many connections drop one part: 256 KiB at the most
 _DROPPED_AT_ONCE = 3
 
@@ -42,7 +41,7 @@ class ConnectionLimits:
 class OpenConnection(Protocol):
     """A connection as it is seen here; `server.protocol` has the one kind."""
 
-    key: UUID | None
+    tenant: str | None
     client: tuple[str, int] | None
     lingers: bool
     idle_since: float
@@ -71,8 +70,8 @@ class Connections:
         self._origins = frozenset(origin.encode() for origin in limits.origins)
         self._unknown: dict[OpenConnection, str] = {}  # the oldest first, each with its network
         self._of_network: dict[str, dict[OpenConnection, None]] = {}
-        self._of_key: dict[UUID, dict[OpenConnection, None]] = {}
-        self._lingering: dict[UUID | str, dict[OpenConnection, None]] = {}
+        self._of_tenant: dict[str, dict[OpenConnection, None]] = {}
+        self._lingering: dict[str, dict[OpenConnection, None]] = {}
         self._open = 0
         self._dropping: deque[OpenConnection] = deque()
         self._drop_timer: asyncio.TimerHandle | None = None
@@ -84,19 +83,19 @@ class Connections:
         if network and len(others) >= self._most_unknown:
             self._end(next(iter(others)))
         elif self._open >= self._most:
-            self._end(self._least() or new)
+            self._end(self._least(new) or new)
             if self._open >= self._most:
                 return
         self._open += 1
         self._unknown[new] = network
         self._of_network.setdefault(network, {})[new] = None
 
-    def authenticated(self, connection: OpenConnection, key: UUID) -> None:
-        """Note whose connection it is."""
+    def authenticated(self, connection: OpenConnection, tenant: str) -> None:
+        """Note whose connection it is: a tenant's, or a key's that is bound to none."""
         if not self._forget(connection):
             return
-        connection.key = key
-        self._of_key.setdefault(key, {})[connection] = None
+        connection.tenant = tenant
+        self._of_tenant.setdefault(tenant, {})[connection] = None
 
     def allows_origin(self, origin: bytes) -> bool:
         """Whether pages of this origin may read answers."""
@@ -115,8 +114,8 @@ class Connections:
         if len(group) > _MOST_LINGERING:
             self._end(next(iter(group)))
 
-    def _owner_of(self, connection: OpenConnection) -> UUID | str:
-        return connection.key or self._network_of(connection)
+    def _owner_of(self, connection: OpenConnection) -> str:
+        return connection.tenant or self._network_of(connection)
 
     def drop_more_later(self, connection: OpenConnection) -> None:
         """Have a connection read on that is read for its client's sake alone, in its turn.
@@ -147,19 +146,17 @@ class Connections:
             connection.check(now)
 
     def _all(self) -> list[OpenConnection]:
-        return [*self._unknown, *(each for of_one in self._of_key.values() for each in of_one)]
+        return [*self._unknown, *(each for of_one in self._of_tenant.values() for each in of_one)]
 
-    def _least(self) -> OpenConnection | None:
+    def _least(self, new: OpenConnection) -> OpenConnection | None:
         """Return the connection that is worth the least, if any may be ended for a new one."""
-        if self._unknown:
-            return next(iter(self._unknown))
-        for of_one in sorted(self._of_key.values(), key=len, reverse=True):
-            idle = [each for each in of_one if not each.busy]
-            if idle:
-                return min(idle, key=lambda each: each.idle_since)
-            if len(of_one) > self._most // 2:
-                return next(iter(of_one))
-        return None
+        unknown = next(iter(self._unknown), None)
+        if unknown and new.idle_since - unknown.idle_since > _TO_SHOW_A_KEY:
+            return unknown
+        tenants = sorted(self._of_tenant.values(), key=len, reverse=True)
+        if tenants and len(tenants[0]) > self._most // 2:
+            return _longest_idle(tenants[0]) or next(iter(tenants[0]))
+        return unknown or next(filter(None, map(_longest_idle, tenants)), None)
 
     def _end(self, connection: OpenConnection) -> None:
         self.left(connection)
@@ -170,7 +167,8 @@ class Connections:
         network = self._unknown.pop(connection, None)
         if network is not None:
             return _removed(self._of_network, network, connection)
-        return connection.key is not None and _removed(self._of_key, connection.key, connection)
+        tenant = connection.tenant
+        return tenant is not None and _removed(self._of_tenant, tenant, connection)
 
     def _network_of(self, connection: OpenConnection) -> str:
         """Return the network whose connections are counted together; of a proxy, none."""
@@ -182,8 +180,13 @@ class Connections:
         return "" if any(address in each for each in self._proxies) else network_of(host)
 
 
+def _longest_idle(of_one: dict[OpenConnection, None]) -> OpenConnection | None:
+    idle = (each for each in of_one if not each.busy)
+    return min(idle, key=lambda each: each.idle_since, default=None)
+
+
 def _removed(
-    groups: dict[Name, dict[OpenConnection, None]], name: Name, connection: OpenConnection
+    groups: dict[str, dict[OpenConnection, None]], name: str, connection: OpenConnection
 ) -> bool:
     group = groups.get(name)
     if group is None or connection not in group:

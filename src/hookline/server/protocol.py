@@ -9,7 +9,6 @@ import asyncio
 from collections.abc import Callable
 from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Final
-from uuid import UUID
 from weakref import ref
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
@@ -79,7 +78,7 @@ class Connection(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self.parser = self._new_parser()
         self.among = among
-        self.key: UUID | None = None  # the last valid one that was shown here
+        self.tenant: str | None = None  # whose valid key was shown here last
         self.deadline = inf  # when what is awaited must have come
         self.idle_since = 0.0
         self.lingers = self._broken = False
@@ -103,13 +102,13 @@ class Connection(HttpToolsProtocol):
         """Whether nobody will read an answer."""
         return self._socket.is_closing()
 
-    def authenticated(self, key: UUID) -> None:
-        """Note that a request with this valid key came in here; see `api.connections`."""
-        if key != self.key:
-            self.among.authenticated(self, key)
+    def authenticated(self, tenant: str) -> None:
+        """Note that a request with a valid key of this tenant came in; see `api.middleware`."""
+        if tenant != self.tenant:
+            self.among.authenticated(self, tenant)
 
     def lasts(self) -> None:
-        """Note that the answer has no end of its own; see `api.connections`."""
+        """Note that the answer has no end of its own; see `api.middleware`."""
         self._answer_lasts = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it

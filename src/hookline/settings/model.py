@@ -294,8 +294,8 @@ class Settings(BaseSettings):
         ge=16,
         le=100_000,
         description="Connections that clients may hold open to one process. For one more, the"
-        " oldest that showed no valid key is closed, then the longest idle one of the key with the"
-        " most.",
+        " oldest that showed no valid key is closed, then the longest idle one of the PBX or company"
+        " with the most.",
     )
     max_connections_per_address: int = Field(
         256,
@@ -308,8 +308,8 @@ class Settings(BaseSettings):
         1_000,
         ge=1,
         le=100_000,
-        description="Streams (GET /v1/stream) that one process has open at a time; one key may have"
-        " half of them. 429 beyond.",
+        description="Streams (GET /v1/stream) that one process has open at a time; a key, and all"
+        " keys of a PBX or company together, may have half of them. 429 beyond.",
     )
     keep_alive_timeout: float = Field(
         75.0,
@@ -323,8 +323,8 @@ class Settings(BaseSettings):
         ge=1_048_576,
         le=68_719_476_736,
         description="Bytes of all request bodies that one process reads and works on at a time:"
-        " 128 MiB. A key may have a quarter of it, or one whole batch. Beyond, senders wait, then"
-        " get 429.",
+        " 128 MiB. A PBX or company may have a quarter of it, or one whole batch. Beyond,"
+        " senders wait, then get 429.",
     )
     duplicate_window_hours: float = Field(
         48.0,
