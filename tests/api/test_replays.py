@@ -10,6 +10,7 @@ from factories import Json
 from hookline.api.dependencies import Services
 from hookline.dispatch.jobs import JobRunner
 from hookline.domain.deliveries import Failed, FailReason, RetryAt
+from hookline.history import jobs
 from hookline.history.jobs import JobKind
 from hookline.queue.port import Lane, Settlement
 from hookline.queue.postgres import PostgresQueue
@@ -258,6 +259,29 @@ async def test_one_at_a_time_and_all_are_listed(api: Api, queue: PostgresQueue) 
     path = f"/v1/integrations/{integration}/replays?limit=1&cursor={page['next']}"
     rest = (await api.get(path)).json()
     assert ([each["id"] for each in rest["items"]], rest["next"]) == ([first["id"]], None)
+
+
+@pytest.mark.parametrize("of_company", [True, False])
+async def test_a_tenant_has_so_many_unfinished_replays_and_leaves_the_others_theirs(
+    api: Api, monkeypatch: pytest.MonkeyPatch, of_company: bool
+) -> None:
+    monkeypatch.setattr(jobs, "MOST_OF_TENANT", 2)
+    company, own = f"it_{a_pbx()}", a_pbx()
+    pbxs = [a_pbx() for _ in range(3)] if of_company else [own] * 3
+    if of_company:
+        for pbx in pbxs:
+            record = {"company": company, "license": "x-bees"}
+            assert (await api.put(f"/v1/pbxs/{pbx}", record)).status_code == 200
+    first, *others = [await an_integration(api, pbx=pbx) for pbx in pbxs]
+    job = await start(api, first)
+    await start(api, others[0])
+    path = f"/v1/integrations/{others[1]}/replays"
+    refused = await api.post(path, period())
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "60")
+    assert "2 unfinished replays" in refused.json()["detail"]
+    await start(api, await an_integration(api, pbx=a_pbx(), company=f"it_{a_pbx()}"))
+    assert (await api.post(f"/v1/replays/{job['id']}/cancel")).status_code == 200
+    await start(api, others[1])
 
 
 @pytest.mark.parametrize(

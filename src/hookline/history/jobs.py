@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, select, text, update
+from sqlalchemy import ColumnElement, Select, and_, func, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
@@ -27,6 +27,7 @@ from hookline.history.ranges import kept_days
 
 JOBS_CHANNEL: Final = "hookline_jobs"  # NOTIFY says that there is something to do: a hint
 MOST_UNFINISHED: Final = 1_000  # jobs of one kind: each has a page in the queue at the most
+MOST_OF_TENANT: Final = 250  # of those replays, for a company or a PBX of none
 _AT_ONCE = 1_000  # rows a statement: short transactions
 _SLACK = timedelta(days=1)  # clocks differ, and a day's ids are made in its own minutes alone
 _NOTIFY = text("select pg_notify(:channel, '')").bindparams(channel=JOBS_CHANNEL)
@@ -72,12 +73,12 @@ class Jobs:
         """Keep a new job and have it begun soon.
 
         Raises Conflict where the integration has an unfinished replay, and Overloaded where there
-        are too many jobs.
+        are too many jobs, of all or of its tenant.
         """
         with unavailable_when_away():
             try:
                 async with self._sessions.begin() as session:
-                    await _check_room(session, job.kind)
+                    await _check_room(session, job)
                     session.add(job)
                     await session.flush()
                     await session.execute(_NOTIFY)
@@ -262,11 +263,26 @@ def _newest(
     return query.order_by(Job.id.desc()).limit(limit)
 
 
-async def _check_room(session: AsyncSession, kind: str) -> None:
-    query = select(func.count()).where(Job.kind == kind, _UNFINISHED)
-    if (await session.execute(query)).scalar_one() >= MOST_UNFINISHED:
+async def _check_room(session: AsyncSession, job: Job) -> None:
+    unfinished = select(func.count(Job.id)).where(Job.kind == job.kind, _UNFINISHED)
+    if (await session.execute(unfinished)).scalar_one() >= MOST_UNFINISHED:
         raise Overloaded(
             f"There are {MOST_UNFINISHED:,} unfinished jobs of this kind already; try again later.",
+            retry_after=60.0,
+        )
+    if job.integration_id is None:
+        return
+    integration = await session.get_one(Integration, job.integration_id)
+    of_tenant = (
+        and_(Integration.company == integration.company, Integration.company_vouched)
+        if integration.company_vouched
+        else Integration.pbx == integration.pbx
+    )
+    theirs = unfinished.join(Integration, Integration.id == Job.integration_id).where(of_tenant)
+    if (await session.execute(theirs)).scalar_one() >= MOST_OF_TENANT:
+        raise Overloaded(
+            f"This company or PBX has {MOST_OF_TENANT} unfinished replays, the most that it may;"
+            " wait for one or cancel it.",
             retry_after=60.0,
         )
 
