@@ -263,7 +263,7 @@ async def test_one_at_a_time_and_all_are_listed(api: Api, queue: PostgresQueue) 
 
 @pytest.mark.parametrize("of_company", [True, False])
 async def test_a_tenant_has_so_many_unfinished_replays_and_leaves_the_others_theirs(
-    api: Api, monkeypatch: pytest.MonkeyPatch, of_company: bool
+    api: Api, monkeypatch: pytest.MonkeyPatch, *, of_company: bool
 ) -> None:
     monkeypatch.setattr(jobs, "MOST_OF_TENANT", 2)
     company, own = f"it_{a_pbx()}", a_pbx()

@@ -134,8 +134,8 @@ FIGURES = {  # what a bound that is no setting says, by the beginning of its row
     "test deliveries under way": (
         f"{manual.MOST_AT_ONCE}",
         (
-            f"{manual._MOST_PER_INTEGRATION} for an integration, {manual._MOST_PER_TENANT} for a PBX"
-            f" or company, {manual._MOST_PER_COMPANY} for a company and its PBXs"
+            f"{manual._MOST_PER_INTEGRATION} for an integration, {manual._MOST_PER_TENANT} for a"
+            f" PBX or company, {manual._MOST_PER_COMPANY} for a company and its PBXs"
         ),
     ),
     "notices that wait to be told": (

@@ -294,8 +294,8 @@ class Settings(BaseSettings):
         ge=16,
         le=100_000,
         description="Connections that clients may hold open to one process. For one more, the"
-        " oldest that showed no valid key is closed, then the longest idle one of the PBX or company"
-        " with the most.",
+        " oldest that showed no valid key is closed, then the longest idle one of the PBX or"
+        " company with the most.",
     )
     max_connections_per_address: int = Field(
         256,
