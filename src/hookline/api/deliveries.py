@@ -31,6 +31,14 @@ from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 
 router = APIRouter(prefix="/v1", tags=["Deliveries"], route_class=JsonRoute)
 
+_DeliveryPath = Annotated[
+    str,
+    Path(
+        description="The delivery's id.",
+        json_schema_extra={"format": "uuid"},
+    ),
+]
+
 
 @router.get("/deliveries", responses=failures(403, 422))
 async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
@@ -70,26 +78,19 @@ async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     return DeliveryPage(items=shown, next=following)
 
 
-@router.get("/deliveries/{deliveryId}", responses=failures(403, 404, 422))
+@router.get("/deliveries/{delivery_id}", responses=failures(403, 404, 422))
 async def get_delivery(
     *,
     caller: Manager,
     services: ServicesDep,
-    delivery_id: Annotated[
-        str,
-        Path(
-            alias="deliveryId",
-            description="The delivery's id.",
-            json_schema_extra={"format": "uuid"},
-        ),
-    ],
+    delivery_id: _DeliveryPath,
 ) -> Delivery:
     """Read a delivery with its attempts."""
     return await services.history.delivery(caller, existing_id(delivery_id, "delivery"))
 
 
 @router.post(
-    "/deliveries/{deliveryId}/retry",
+    "/deliveries/{delivery_id}/retry",
     status_code=202,
     responses=failures(400, 403, 404, 409, 413, 415, 422),
 )
@@ -97,14 +98,7 @@ async def retry_delivery(
     *,
     caller: Manager,
     services: ServicesDep,
-    delivery_id: Annotated[
-        str,
-        Path(
-            alias="deliveryId",
-            description="The delivery's id.",
-            json_schema_extra={"format": "uuid"},
-        ),
-    ],
+    delivery_id: _DeliveryPath,
 ) -> Delivery:
     """Make one more attempt now.
 
