@@ -86,14 +86,7 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
     processes hand deliveries over at `peer_socket`.
     """
     health = _health_monitor(settings, transactions, subscriptions, integrations, observer, stack)
-    rules = IntegrationRules(
-        subscriptions,
-        health,
-        most_held=settings.max_in_flight,
-        most_bytes=_MOST_BYTES_HELD,
-        cpu_share=cpu_share,
-    )
-    subscriptions.tells(rules.integration_changed)
+    rules = _integration_rules(settings, subscriptions, health, cpu_share)
     gone = GoneTargets(integrations, tasks, observer)
     engine = Engine(
         queue=queue,
@@ -107,19 +100,36 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
     _end_outdated(queue, settings.poll_interval, stack)
     breakers = CircuitBreakers(health, rules.lanes, release=engine.release, wake=engine.wake)
     peers = _peer_server(peer_socket, queue, engine, tasks) if peer_socket else None
+    return EngineParts(
+        Delivering(engine, rules.lanes, health),
+        breakers,
+        Periodic("circuit-breakers", breakers.run_once, settings.poll_interval),
+        _membership(rules, peers),
+        peers,
+    )
 
+
+def _integration_rules(
+    settings: Settings, subscriptions: Subscriptions, health: HealthMonitor, cpu_share: float
+) -> IntegrationRules:
+    rules = IntegrationRules(
+        subscriptions,
+        health,
+        most_held=settings.max_in_flight,
+        most_bytes=_MOST_BYTES_HELD,
+        cpu_share=cpu_share,
+    )
+    subscriptions.tells(rules.integration_changed)
+    return rules
+
+
+def _membership(rules: IntegrationRules, peers: PeerServer | None) -> EngineMembership:
     def counted(mine: int, places: Sequence[int]) -> None:
         rules.engines_counted(mine, places)
         if peers is not None:
             peers.placed(mine)
 
-    return EngineParts(
-        Delivering(engine, rules.lanes, health),
-        breakers,
-        Periodic("circuit-breakers", breakers.run_once, settings.poll_interval),
-        EngineMembership(counted),
-        peers,
-    )
+    return EngineMembership(counted)
 
 
 def _retry_policies(settings: Settings) -> RetryPolicies:

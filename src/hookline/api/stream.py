@@ -57,6 +57,17 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {  # Any: as FastAPI declares it
         "content": {"text/event-stream": {"schema": {"$ref": "#/components/schemas/Delivery"}}},
     }
 }
+_IntegrationId = Annotated[
+    Annotated[str, PRINTABLE] | None,
+    Query(
+        alias="integrationId",
+        description="Only those to this integration.",
+        min_length=1,
+        max_length=64,
+        examples=["s95eum"],
+    ),
+]
+_Pbx = Annotated[PbxSerial | None, Query(description="Only those to this PBX's integrations.")]
 
 
 async def _last_event_id(
@@ -90,19 +101,8 @@ async def stream_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     services: ServicesDep,
     request: Request,
     last: Annotated[Position | None, Depends(_last_event_id)],
-    integration_id: Annotated[
-        Annotated[str, PRINTABLE] | None,
-        Query(
-            alias="integrationId",
-            description="Only those to this integration.",
-            min_length=1,
-            max_length=64,
-            examples=["s95eum"],
-        ),
-    ] = None,
-    pbx: Annotated[
-        PbxSerial | None, Query(description="Only those to this PBX's integrations.")
-    ] = None,
+    integration_id: _IntegrationId = None,
+    pbx: _Pbx = None,
     type: EventTypeFilter = None,  # noqa: A002 - the parameter's name in the API
 ) -> StreamingResponse:
     """Follow deliveries as they end, as server-sent events.

@@ -48,9 +48,7 @@ def serve(
     from hookline.settings import load_settings, start_secrets  # noqa: PLC0415
 
     settings = load_settings()
-    _log(settings)
-    allow_many_sockets()
-    return_large_buffers()
+    _prepare(settings)
     taken = listener(
         settings.host,
         settings.port,
@@ -83,9 +81,7 @@ def worker() -> None:
     from hookline.settings import load_settings  # noqa: PLC0415
 
     settings = load_settings()
-    _log(settings)
-    allow_many_sockets()
-    return_large_buffers()
+    _prepare(settings)
     if settings.worker_port is None:
         sys.exit(run_until_stopped(lambda stopping: _work(settings, None, stopping)))
     advice = "stop what is there, or set HOOKLINE_WORKER_PORT to another."
@@ -284,6 +280,12 @@ def _settle_memory() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+
+
+def _prepare(settings: "Settings") -> None:
+    _log(settings)
+    allow_many_sockets()
+    return_large_buffers()
 
 
 def _log(settings: "Settings") -> None:

@@ -150,38 +150,31 @@ def _faults(found: Row[Any]) -> Iterator[tuple[str, str]]:  # Any: its columns, 
                 " Hookline needs one that was made with ENCODING 'UTF8'."
             ),
         )
+    for fault in _missing_rights(found):
+        yield "rights", fault
+
+
+def _missing_rights(found: Row[Any]) -> Iterator[str]:  # Any: as above
     if found.standby:
-        yield (
-            "rights",
-            "HOOKLINE_DATABASE_URL leads to a read-only standby; Hookline needs the primary.",
-        )
+        yield "HOOKLINE_DATABASE_URL leads to a read-only standby; Hookline needs the primary."
     elif found.read_only:
-        yield "rights", "The database is read-only; Hookline needs to write to it."
+        yield "The database is read-only; Hookline needs to write to it."
     if found.schema is None:
         yield (
-            "rights",
-            (
-                f"The role {found.role} has no schema for Hookline's tables: its search_path names"
-                " none that exists and that it may use."
-            ),
+            f"The role {found.role} has no schema for Hookline's tables: its search_path names"
+            " none that exists and that it may use."
         )
     elif found.owner is not None:
         yield (
-            "rights",
-            (
-                f"The role {found.role} does not own Hookline's tables, {found.owner} does, and"
-                f" so it cannot keep the days' partitions: connect as {found.owner}, or make"
-                f" {found.role} a member of it."
-            ),
+            f"The role {found.role} does not own Hookline's tables, {found.owner} does, and"
+            f" so it cannot keep the days' partitions: connect as {found.owner}, or make"
+            f" {found.role} a member of it."
         )
     elif not found.may_create:
         yield (
-            "rights",
-            (
-                f"The role {found.role} may not create tables in the schema {found.schema}:"
-                f" run `grant create on schema {found.schema} to {found.role}` as its owner, or"
-                " make the role the owner of the database."
-            ),
+            f"The role {found.role} may not create tables in the schema {found.schema}:"
+            f" run `grant create on schema {found.schema} to {found.role}` as its owner, or"
+            " make the role the owner of the database."
         )
 
 

@@ -12,7 +12,7 @@ from hookline.domain.deliveries import SkipReason
 from hookline.domain.events import Event
 from hookline.domain.ids import new_uuid
 from hookline.domain.retries import replacement_key
-from hookline.integrations.subscription import Match
+from hookline.integrations.subscription import Match, Subscription
 from hookline.integrations.subscriptions import Subscriptions
 from hookline.queue.port import NewDelivery, NewEvent
 
@@ -101,24 +101,10 @@ class Planner:
         waiting: list[str] = []
         for subscription in match.wanted:
             integration_id = subscription.integration_id
-            policy = self._subscriptions.policy_of(subscription, event.type)
             leased, holder = False, None
             if integration_id not in full:
                 leased, holder = self._place(integration_id, size, hand_over)
-            delivery = NewDelivery(
-                id=new_uuid(),
-                event_id=event_id,
-                integration_id=integration_id,
-                event_type=event.type,
-                ordering=event.subject if subscription.ordered else None,
-                leased=leased or holder is not None,
-                max_age=policy.max_age,
-                replacement_key=replacement_key(event.type, event.subject)
-                if policy.keep_latest
-                else None,
-                omit=subscription.omit,
-                holder=holder,
-            )
+            delivery = self._delivery(event, event_id, subscription, leased, holder)
             deliveries.append(delivery)
             if delivery.leased:
                 born.append(delivery)
@@ -128,6 +114,30 @@ class Planner:
         stored = NewEvent(event_id, event, digest, match.skipped)
         filtered = match.reasons.get(SkipReason.FILTERED, ())
         return PlannedEvent(stored, deliveries, born, waiting, filtered)
+
+    def _delivery(
+        self,
+        event: Event,
+        event_id: UUID,
+        subscription: Subscription,
+        leased: bool,  # noqa: FBT001 - a private step
+        holder: int | None,
+    ) -> NewDelivery:
+        policy = self._subscriptions.policy_of(subscription, event.type)
+        return NewDelivery(
+            id=new_uuid(),
+            event_id=event_id,
+            integration_id=subscription.integration_id,
+            event_type=event.type,
+            ordering=event.subject if subscription.ordered else None,
+            leased=leased or holder is not None,
+            max_age=policy.max_age,
+            replacement_key=replacement_key(event.type, event.subject)
+            if policy.keep_latest
+            else None,
+            omit=subscription.omit,
+            holder=holder,
+        )
 
     def _place(
         self, integration_id: str, size: int, hand_over: HandOver | None

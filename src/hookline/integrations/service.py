@@ -160,14 +160,7 @@ class IntegrationService:
             session = change.session
             row = await _current(session, integration_id, principal, allowed)
             health = await find_health(session, [integration_id])
-            sent = patch.transmission.read_only if patch.transmission else {}
-            shown = self._serializer.integration(
-                row,
-                health.get(integration_id),
-                with_secret="secret" in sent,
-                with_warnings="warnings" in patch.read_only,
-            )
-            check_read_only(patch, shown.integration, checks)
+            self._check_read_only(patch, row, health.get(integration_id), checks)
             was_enabled, was_moved = row.enabled, row.disabled_reason == MOVED
             afresh = starts_afresh(patch, row)
             apply_patch(patch, row, self._keyring, checks, by=principal.label)
@@ -295,6 +288,16 @@ class IntegrationService:
         await settle_enabling(session, principal, row, was_moved=was_moved)
         if was_moved:
             await self._check_room(session, row.pbx, row.company, besides=row.id)
+
+    def _check_read_only(
+        self, patch: IntegrationPatch, row: Row, health: IntegrationHealth | None, checks: Checks
+    ) -> None:
+        """Raise InvalidInput where a patch gives what is only read another value."""
+        sent = patch.transmission.read_only if patch.transmission else {}
+        shown = self._serializer.integration(
+            row, health, with_secret="secret" in sent, with_warnings="warnings" in patch.read_only
+        )
+        check_read_only(patch, shown.integration, checks)
 
     async def _row(self, principal: Principal, integration_id: str) -> Row:
         async with self._transactions.reading() as session:

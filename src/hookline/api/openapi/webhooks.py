@@ -145,8 +145,18 @@ def _data(name: str, kind: EventType, lifted: Schema) -> Schema:
 
 
 def _envelope(kind: EventType, data: Schema) -> Schema:
+    properties = _fields(kind, data)
+    return {
+        "type": "object",
+        "description": f"A copy of `{kind.name}`: {kind.title.lower()}.",
+        "properties": properties,
+        "required": [name for name in properties if name != "pbx"],
+    }
+
+
+def _fields(kind: EventType, data: Schema) -> Schema:
     example = kind.example
-    properties: Schema = {
+    return {
         "id": {
             "type": "string",
             "description": "What the event is about, not the event: all events of one call share "
@@ -179,12 +189,6 @@ def _envelope(kind: EventType, data: Schema) -> Schema:
             "examples": [_INTEGRATION],
         },
         "data": data,
-    }
-    return {
-        "type": "object",
-        "description": f"A copy of `{kind.name}`: {kind.title.lower()}.",
-        "properties": properties,
-        "required": [name for name in properties if name != "pbx"],
     }
 
 
