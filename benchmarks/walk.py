@@ -206,7 +206,7 @@ class Service:
             born_lease=store.born_lease,
             start=self.engine.take,
             wake=self.engine.wake,
-            announce=lambda _: self.engine.wake(),
+            notify=lambda _: self.engine.wake(),
         )
 
     async def _connect(self, _origin: object, _tenant: object) -> Connection:

@@ -137,7 +137,7 @@ class Notifications:
 
 async def test_many_requests_of_one_moment_are_one_call() -> None:
     notifications = Notifications()
-    debounced = Debounced("announcer", notifications)
+    debounced = Debounced("notify", notifications)
     for _ in range(100):
         debounced.soon()
     await debounced.aclose()
@@ -146,7 +146,7 @@ async def test_many_requests_of_one_moment_are_one_call() -> None:
 
 async def test_what_is_requested_during_a_call_is_done_as_well() -> None:
     notifications = Notifications()
-    debounced = Debounced("announcer", notifications)
+    debounced = Debounced("notify", notifications)
     debounced.soon()
     await notifications.told.wait()
     debounced.soon()
@@ -158,7 +158,7 @@ async def test_a_debounced_call_that_fails_is_logged_and_ends_nothing() -> None:
     notifications = Notifications(LookupError("a fault of ours"), Unavailable("away"))
     with capture_logs() as logs:
         for _ in range(3):
-            debounced = Debounced("announcer", notifications)
+            debounced = Debounced("notify", notifications)
             debounced.soon()
             await debounced.aclose()
     assert notifications.count == 3
@@ -167,7 +167,7 @@ async def test_a_debounced_call_that_fails_is_logged_and_ends_nothing() -> None:
 
 async def test_what_finds_the_database_away_is_done_once_it_is_back() -> None:
     notifications = Notifications(Unavailable("away"))
-    debounced = Debounced("announcer", notifications)
+    debounced = Debounced("notify", notifications)
     debounced.soon()
     async with asyncio.timeout(10):
         while notifications.count < 2:
@@ -178,7 +178,7 @@ async def test_what_finds_the_database_away_is_done_once_it_is_back() -> None:
 
 async def test_closing_what_was_never_asked_for_anything_is_nothing() -> None:
     notifications = Notifications()
-    await Debounced("announcer", notifications).aclose()
+    await Debounced("notify", notifications).aclose()
     assert notifications.count == 0
 
 

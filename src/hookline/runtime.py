@@ -36,7 +36,7 @@ from hookline.bootstrap import (
     open_system,
 )
 from hookline.db import connections
-from hookline.db.listener import Announcer, Listener
+from hookline.db.listener import Listener, PendingNotifier
 from hookline.dispatch.backpressure import Backpressure
 from hookline.dispatch.cleanup import IntegrationCleanup
 from hookline.dispatch.filter_trials import FilterTrials
@@ -97,7 +97,7 @@ class _Deliveries:
     test_sinks: Mapping[TransmissionType, Sink]
     backpressure: Backpressure
     tasks: Tasks
-    announcer: Announcer
+    notifier: PendingNotifier
     refresher: Debounced
 
 
@@ -172,11 +172,11 @@ async def _open_deliveries(process: _Process, records: Records, dsn: str) -> _De
     stack.push_async_callback(tasks.aclose)
     cleanup = IntegrationCleanup(queue, sinks, test_sinks, tasks=tasks)
     subscriptions.tells(cleanup.integration_changed)
-    announcer = Announcer(partial(queue.announce, PENDING_CHANNEL))
+    notifier = PendingNotifier(partial(queue.notify, PENDING_CHANNEL))
     refresher = Debounced("snapshot-refresh", subscriptions.catch_up)
-    for each in (announcer, refresher):
+    for each in (notifier, refresher):
         stack.push_async_callback(each.aclose)
-    return _Deliveries(pool, queue, sinks, test_sinks, backpressure, tasks, announcer, refresher)
+    return _Deliveries(pool, queue, sinks, test_sinks, backpressure, tasks, notifier, refresher)
 
 
 def _backpressure(
@@ -218,10 +218,10 @@ def _open_engine(process: _Process, records: Records, deliveries: _Deliveries) -
 def _open_ingest(
     process: _Process, records: Records, deliveries: _Deliveries, parts: EngineParts | None
 ) -> _Accepting:
-    delivering, announce = parts.delivering if parts else None, deliveries.announcer.announce
+    delivering, notify = parts.delivering if parts else None, deliveries.notifier.notify
     hand_over = None
     if delivering and (peers := _open_peers(process, parts)) is not None:
-        hand_over = HandOver(peers, delivering.lanes, deliveries.queue, announce=announce)
+        hand_over = HandOver(peers, delivering.lanes, deliveries.queue, notify=notify)
     unknown_types = UnknownTypes(records.transactions, records.catalogue)
     filtered = FilteredEvents(records.engine)
     ingest = Ingest(
@@ -230,8 +230,8 @@ def _open_ingest(
         delivering.lanes if delivering else None,
         born_lease=deliveries.queue.born_lease,
         start=delivering.engine.take if delivering else _nothing_starts,
-        wake=delivering.engine.wake if delivering else announce,
-        announce=announce,
+        wake=delivering.engine.wake if delivering else notify,
+        notify=notify,
         hand_over=hand_over,
         backpressure=deliveries.backpressure,
         unknown_types=unknown_types,
@@ -316,7 +316,7 @@ def _services(  # noqa: PLR0913, PLR0917 - each part that was opened
     transactions, subscriptions = records.transactions, records.subscriptions
     history, statistics, streams = open_history(settings, records, stack)
     throttle, rate_limits = AuthenticationThrottle(keys), _rate_limits(settings)
-    announce = deliveries.announcer.announce
+    notify = deliveries.notifier.notify
     delivering = parts.delivering if parts else None
     return Services(
         integrations=records.integrations,
@@ -337,7 +337,7 @@ def _services(  # noqa: PLR0913, PLR0917 - each part that was opened
         history=history,
         statistics=statistics,
         streams=streams,
-        retries=ManualRetries(history, subscriptions, deliveries.queue, announce=announce),
+        retries=ManualRetries(history, subscriptions, deliveries.queue, notify=notify),
         jobs=jobs.jobs,
         replays=jobs.replays,
         trials=FilterTrials(history, subscriptions, records.catalogue),

@@ -46,7 +46,7 @@ from hookline.security.egress.addresses import Address
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.secrets import KeyRing, generate_key
 from support.api_client import Api, Keys
-from support.fakes import Announced, FakeReadiness, FakeTester
+from support.fakes import FakeReadiness, FakeTester, Notified
 
 ADDRESSES: dict[str, tuple[Address, ...]] = {
     "inside.example.com": (ip_address("10.1.2.3"),),
@@ -87,8 +87,8 @@ def queue(pool: asyncpg.Pool) -> PostgresQueue:
 
 
 @pytest.fixture(scope="module")
-def announced() -> Announced:
-    return Announced()
+def notified() -> Notified:
+    return Notified()
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def services(  # noqa: PLR0917 - fixtures
     engine: AsyncEngine,
     transactions: Transactions,
     queue: PostgresQueue,
-    announced: Announced,
+    notified: Notified,
     tester: FakeTester,
     readiness: FakeReadiness,
 ) -> Services:
@@ -137,14 +137,14 @@ def services(  # noqa: PLR0917 - fixtures
             subscriptions,
             None,
             born_lease=queue.born_lease,
-            start=announced.started,
-            wake=announced.announce,
-            announce=announced.announce,
+            start=notified.started,
+            wake=notified.notify,
+            notify=notified.notify,
         ),
         history=history,
         statistics=StatisticsReader(engine),
         streams=streams,
-        retries=ManualRetries(history, subscriptions, queue, announce=announced.announce),
+        retries=ManualRetries(history, subscriptions, queue, notify=notified.notify),
         jobs=jobs,
         replays=ReplayRequests(
             jobs,

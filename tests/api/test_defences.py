@@ -23,7 +23,7 @@ from hookline.queue.postgres import PostgresQueue
 from hookline.security.secrets import KeyRing, generate_key
 from support.api_client import Api, Keys
 from support.event_history import a_pbx
-from support.fakes import Announced
+from support.fakes import Notified
 
 HERE, THERE = "https://pbx.example.com", "https://evil.example.com"
 EVERY_KIND = ["/v1/event-types", "/v1/nowhere", "/livez", "/docs", "/docs/start.js", "/nowhere"]
@@ -126,7 +126,7 @@ async def elsewhere(
     services: Services, transactions: Transactions, queue: PostgresQueue, keys: Keys
 ) -> AsyncIterator[Api]:
     """A second process on the same database: an app that shares no memory with the first."""
-    cache, announced = KeyCache(transactions), Announced()
+    cache, notified = KeyCache(transactions), Notified()
     subscriptions = Subscriptions(transactions, load_catalogue(), KeyRing.parse(generate_key()))
     await subscriptions.catch_up()
     ingest = Ingest(
@@ -134,9 +134,9 @@ async def elsewhere(
         subscriptions,
         None,
         born_lease=queue.born_lease,
-        start=announced.started,
-        wake=announced.announce,
-        announce=announced.announce,
+        start=notified.started,
+        wake=notified.notify,
+        notify=notified.notify,
     )
     authorisation = IngestAuthorisation(cache, subscriptions, services.rate_limits.charge_cpu)
     own = replace(services, keys=cache, ingest_authorisation=authorisation, ingest=ingest)

@@ -9,7 +9,7 @@ from hookline.domain.ids import new_uuid
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys
 from support.event_history import a_pbx, an_integration, claim, send, settle
-from support.fakes import Announced
+from support.fakes import Notified
 
 PATH = "/v1/deliveries"
 
@@ -212,7 +212,7 @@ async def test_a_deleted_integrations_deliveries_stay_listed(
     "outcome", [DeliveryStatus.DELIVERED, DeliveryStatus.FAILED, DeliveryStatus.SKIPPED]
 )
 async def test_a_finished_delivery_is_due_for_one_more_attempt(
-    api: Api, queue: PostgresQueue, announced: Announced, outcome: DeliveryStatus
+    api: Api, queue: PostgresQueue, notified: Notified, outcome: DeliveryStatus
 ) -> None:
     integration = await an_integration(api, pbx=(pbx := a_pbx()))
     await send(api, pbx=pbx)
@@ -223,10 +223,10 @@ async def test_a_finished_delivery_is_due_for_one_more_attempt(
         await settle(queue, integration, failed)
     [before] = await listed(api, f"integrationId={integration}")
     assert before["status"] == outcome
-    announcements = announced.times
+    notifications = notified.times
     answer = await api.post(f"{PATH}/{before['id']}/retry")
     assert answer.status_code == 202
-    assert announced.times == announcements + 1
+    assert notified.times == notifications + 1
     after = answer.json()
     assert (after["status"], after["reason"]) == ("pending", None)
     assert after["attempts"] == before["attempts"]

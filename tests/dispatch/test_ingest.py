@@ -88,7 +88,7 @@ class Bench:
         self.queue = Watched(pool, lease_seconds=60, duplicate_window=WINDOW)
         self.lanes = Lanes(lambda _: RULES, own_tenant, most_held=1000, most_bytes=1_000_000)
         self.started: list[Claimed] = []
-        self.announced = 0
+        self.notified = 0
         self.ingest = self.another(self.lanes)
 
     def lanes_elsewhere(self) -> Lanes:
@@ -103,15 +103,15 @@ class Bench:
             lanes,
             born_lease=self.queue.born_lease,
             start=lambda jobs, _: self.started.extend(jobs),
-            wake=self.announce,
-            announce=self.announce,
-            hand_over=HandOver(others, lanes, self.queue, announce=self.announce)
+            wake=self.notify,
+            notify=self.notify,
+            hand_over=HandOver(others, lanes, self.queue, notify=self.notify)
             if others is not None and lanes is not None
             else None,
         )
 
-    def announce(self, _lanes: Collection[str] = ()) -> None:
-        self.announced += 1
+    def notify(self, _lanes: Collection[str] = ()) -> None:
+        self.notified += 1
 
     async def make(self, **changes: object) -> str:
         chosen = {"events": {"call": "all"}} | changes
@@ -155,7 +155,7 @@ class TestAccepting:
         assert (job.integration_id, job.event_id, job.event) == (made, receipt.event_id, event())
         [row] = await bench.pending(made)
         assert (row["id"], row["lease"], row["claims"]) == (job.id, bench.queue.born_lease, 1)
-        assert bench.announced == 0
+        assert bench.notified == 0
         assert bench.lanes.held == 1
 
     async def test_a_large_batch_is_planned_while_others_go_on_and_keeps_its_order(
@@ -191,7 +191,7 @@ class TestAccepting:
         rows = await bench.pending(made)
         assert {(row["lease"], row["claims"]) for row in rows} == {(OTHERS_LEASE, 1)}
         assert {job.lease for job in jobs} == {OTHERS_LEASE}
-        assert (bench.started, bench.announced) == ([], 0)
+        assert (bench.started, bench.notified) == ([], 0)
 
     async def test_what_a_process_ended_without_taking_waits_for_a_claim(
         self, bench: Bench
@@ -202,7 +202,7 @@ class TestAccepting:
         assert receipt.deliveries == 1
         [row] = await bench.pending(made)
         assert (row["lease"], row["claims"]) == (None, 0)
-        assert bench.announced == 1
+        assert bench.notified == 1
 
     async def test_a_lane_without_room_is_left_to_claims_for_a_moment(self, bench: Bench) -> None:
         made, others = await bench.make(), Others()
@@ -231,7 +231,7 @@ class TestAccepting:
         assert len(bench.started) == bench.lanes.held == PLACES
         waiting = [row for row in await bench.pending(made) if row["lease"] is None]
         assert len(waiting) == 4
-        assert bench.announced == 1
+        assert bench.notified == 1
         assert [lane.integration_id for lane in bench.lanes.schedule.claimable()] == []
         for job in bench.started:
             bench.lanes.drop_reserved(made, len(job.event.payload))
@@ -241,7 +241,7 @@ class TestAccepting:
         made = await bench.make()
         await bench.another(None).accept([event()])
         assert bench.started == []
-        assert bench.announced == 1
+        assert bench.notified == 1
         assert [row["lease"] for row in await bench.pending(made)] == [None]
 
     async def test_nobody_wanting_an_event_is_noted_with_it(self, bench: Bench) -> None:

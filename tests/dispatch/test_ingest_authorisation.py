@@ -51,7 +51,7 @@ class Process:
             born_lease=1,
             start=nothing_starts,
             wake=nobody_waits,
-            announce=nobody_waits,
+            notify=nobody_waits,
         )
 
     async def authorise(self, key: str) -> IngestCaller:

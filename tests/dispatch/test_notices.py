@@ -48,7 +48,7 @@ async def ingest(process: Process, connections: asyncpg.Pool) -> Ingest:
         born_lease=queue.born_lease,
         start=lambda *_: None,
         wake=lambda: None,
-        announce=lambda _: None,
+        notify=lambda _: None,
     )
 
 

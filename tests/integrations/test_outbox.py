@@ -15,8 +15,8 @@ from hookline.integrations.notices import (
     Exhausted,
     Outbox,
     WrittenNotice,
-    announce,
     paused,
+    write_notices,
 )
 from hookline.integrations.pbxs import PbxService
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch, PbxPut
@@ -119,7 +119,7 @@ async def test_a_change_that_is_not_committed_tells_nothing(
 
     async def change_in_vain() -> None:
         async with transactions.noting() as session:
-            await announce(session, [paused(target, HEALTHY)])
+            await write_notices(session, [paused(target, HEALTHY)])
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

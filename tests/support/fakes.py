@@ -11,13 +11,13 @@ from hookline.history.stream_readers import StreamEnd
 from hookline.queue.port import Claimed
 
 
-class Announced:
-    """Counts announcements, for a process without an engine."""
+class Notified:
+    """Counts notifications, for a process without an engine."""
 
     def __init__(self) -> None:
         self.times = 0
 
-    def announce(self, _lanes: Collection[str] = ()) -> None:
+    def notify(self, _lanes: Collection[str] = ()) -> None:
         self.times += 1
 
     def started(self, jobs: Sequence[Claimed], _leased_at: float) -> None:

@@ -157,35 +157,35 @@ def _calling(handler: Callable[[str], object]) -> Callable[..., None]:
     return notified
 
 
-class Announcer:
-    """Gathers announcements into few calls of `notify`, which is told the lanes, comma-separated.
+class PendingNotifier:
+    """Debounced NOTIFY for pending deliveries: `send` is given the lanes, comma-separated.
 
     An empty notification has every engine ask the database what waits where. One that names lanes
     costs only the engine that has them.
     """
 
-    def __init__(self, notify: Callable[[str], Awaitable[None]]) -> None:
-        self._notify = notify
+    def __init__(self, send: Callable[[str], Awaitable[None]]) -> None:
+        self._send = send
         self._lanes: set[str] = set()
         self._unnamed = False
-        self._debounced = Debounced("announcer", self._announce)
+        self._debounced = Debounced("notify-pending", self._notify)
 
-    def announce(self, integration_ids: Collection[str] = ()) -> None:
-        """Have work announced soon, in these integrations' lanes or in any; return at once."""
+    def notify(self, integration_ids: Collection[str] = ()) -> None:
+        """Notify soon of work in these integrations' lanes, or in any; return at once."""
         self._lanes.update(integration_ids)
         self._unnamed = self._unnamed or not integration_ids
         self._debounced.soon()
 
     async def aclose(self) -> None:
-        """Finish what was announced; where the database is away, it is left."""
+        """Send what is gathered; where the database is away, it is left."""
         await self._debounced.aclose()
 
-    async def _announce(self) -> None:
+    async def _notify(self) -> None:
         lanes, unnamed = self._lanes, self._unnamed
         self._lanes, self._unnamed = set(), False
         named = "" if unnamed else ",".join(lanes)
         try:
-            await self._notify(named if len(named) <= _LONGEST else "")
+            await self._send(named if len(named) <= _LONGEST else "")
         except Unavailable:
             self._lanes |= lanes
             self._unnamed = self._unnamed or unnamed

@@ -156,7 +156,7 @@ class Engine:
         self._wake.set()
 
     def notified(self, lanes: str) -> None:
-        """Take a notification of an Announcer: look at the lanes that are ours, or ask for all."""
+        """Take a notification: look at the lanes that are ours, or ask for all."""
         if not lanes:
             self.poll_soon()
             return

@@ -28,12 +28,12 @@ class HandOver:
         lanes: Lanes,
         queue: Queue,
         *,
-        announce: Callable[[Collection[str]], None],
+        notify: Callable[[Collection[str]], None],
     ) -> None:
         self._peers = peers
         self._lanes = lanes
         self._queue = queue
-        self._announce = announce
+        self._notify = notify
 
     @staticmethod
     def takes(events: Iterable[tuple[int, int]]) -> bool:
@@ -69,7 +69,7 @@ class HandOver:
                 await self._queue.release(jobs)
             except Unavailable:
                 _LOG.warning("hand_over.release_failed", leases=len(jobs))  # their leases run out
-            self._announce({job.integration_id for job in jobs})
+            self._notify({job.integration_id for job in jobs})
 
 
 class StrandedDeliveries:

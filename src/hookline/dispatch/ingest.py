@@ -52,7 +52,7 @@ class Ingest:
 
     `lanes` is None in a process that has no engine. `start` is handed the deliveries that were born
     leased to this process, and when their leases were asked for by the lanes' clock; `wake` is
-    called when others wait in the database for this process, and `announce` when some wait for
+    called when others wait in the database for this process, and `notify` when some wait for
     another, unless `hand_over` hands those to it. `backpressure` says how much may wait.
     With `tracing`, deliveries continue the trace of the request that brought their event.
     """
@@ -66,7 +66,7 @@ class Ingest:
         born_lease: int,
         start: Callable[[Sequence[Claimed], float], None],
         wake: Callable[[], None],
-        announce: Callable[[Collection[str]], None],
+        notify: Callable[[Collection[str]], None],
         hand_over: HandOver | None = None,
         backpressure: Backpressure | None = None,
         unknown_types: UnknownTypes | None = None,
@@ -80,7 +80,7 @@ class Ingest:
         self._born_lease = born_lease
         self._start = start
         self._wake = wake
-        self._announce = announce
+        self._notify = notify
         self._planner = Planner(subscriptions, lanes, hand_over, largest=_LARGEST, wake=wake)
         self._backpressure = backpressure or Backpressure.none()
         self._unknown_types = unknown_types
@@ -211,7 +211,7 @@ class Ingest:
     def _start_born(
         self, plan: Plan, result: Appended, revision: int, asked_at: float
     ) -> dict[int, list[Claimed]]:
-        """Start what was born leased, and announce what waits in the database.
+        """Start what was born leased, and notify the others of what waits in the database.
 
         Returns what other processes hold, by their leases.
         """
@@ -240,7 +240,7 @@ class Ingest:
         if len(elsewhere) < len(waiting):
             self._wake()
         if elsewhere:
-            self._announce(elsewhere)
+            self._notify(elsewhere)
         return handed
 
     def _expect(self, waiting: Collection[str]) -> list[str]:

@@ -151,7 +151,7 @@ def _of_company(subject: str, example: str, company: str) -> str:
 
 
 class ManualRetries:
-    """Makes deliveries due now; `announce` tells whoever claims that something is."""
+    """Makes deliveries due now; `notify` tells whoever claims that something is."""
 
     def __init__(
         self,
@@ -159,12 +159,12 @@ class ManualRetries:
         subscriptions: Subscriptions,
         queue: Queue,
         *,
-        announce: Callable[[], None],
+        notify: Callable[[], None],
     ) -> None:
         self._history = history
         self._subscriptions = subscriptions
         self._queue = queue
-        self._announce = announce
+        self._notify = notify
 
     async def retry(self, principal: Principal, delivery_id: UUID) -> Delivery:
         """Have one more attempt made, whatever became of the delivery; return it as it is then.
@@ -178,7 +178,7 @@ class ManualRetries:
         for _ in range(_MOST_TRIES):
             if await self._queue.retry(delivery_id, ordered=ordered):
                 delivery = await self._history.delivery(principal, delivery_id)
-                self._announce()
+                self._notify()
                 return delivery
         raise Conflict("The event was erased, or is past its retention: it can't be sent again.")
 

@@ -1,7 +1,7 @@
 """How integrations fare, as all processes know it: read whole, and changed in steps.
 
 A step that comes too late changes nothing, and its process is told so: of all processes that saw
-the same, one alone changes the state, probes, and announces it, in the transaction of the change.
+the same, one alone changes the state, probes, and writes its notice, in the change's transaction.
 What a step does is domain.health's to say; times are the database's.
 """
 
@@ -101,7 +101,7 @@ class HealthRecords:
                     _write(row, after, now)
             changed |= await _begin_to_fail(session, failed, now)
             if changed:
-                await notices.announce(session, _to_tell(steps, changed))
+                await notices.write_notices(session, _to_tell(steps, changed))
                 await session.execute(_TELL, {"channel": HEALTH_CHANNEL})
         return changed
 

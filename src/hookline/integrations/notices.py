@@ -144,7 +144,7 @@ def _timestamp(moment: datetime) -> str:
     return f"{told.isoformat(timespec='milliseconds')}Z"
 
 
-async def announce(session: AsyncSession, notices: Sequence[Notice]) -> None:
+async def write_notices(session: AsyncSession, notices: Sequence[Notice]) -> None:
     """Write notices in the caller's transaction: they are told if it is committed, and only then.
 
     Those of integrations that are deleted are left out.
@@ -204,7 +204,7 @@ class Outbox:
                     notices.append(_begin_anew(row))
                 else:
                     await session.delete(row)
-            await announce(session, notices)
+            await write_notices(session, notices)
 
     @asynccontextmanager
     async def taking(self, most: int) -> AsyncIterator[list[WrittenNotice]]:

@@ -29,7 +29,7 @@ from hookline.integrations.fields import (
     TimestampField,
 )
 from hookline.integrations.health import clear_health, find_health, health_before
-from hookline.integrations.notices import announce, disabled
+from hookline.integrations.notices import disabled, write_notices
 from hookline.integrations.patch import READ_ONLY, says, switch
 from hookline.integrations.repository import Versions
 from hookline.integrations.requests import FIXED_PBX_FIELDS, PbxFields, PbxPut
@@ -246,7 +246,7 @@ async def follow_record(change: Change, record: Pbx, *, by: str) -> None:
             moved.append(integration)
         if _state(integration) != was:
             _touch(integration, change)
-    await _announce(change.session, moved)
+    await _write_notices(change.session, moved)
 
 
 async def end_vouching(change: Change, pbx: str) -> None:
@@ -292,10 +292,10 @@ def _touch(integration: Integration, change: Change) -> None:
     integration.updated_at = datetime.now(UTC)
 
 
-async def _announce(session: AsyncSession, moved: list[Integration]) -> None:
+async def _write_notices(session: AsyncSession, moved: list[Integration]) -> None:
     health = await find_health(session, [each.id for each in moved])
     notices = [
         disabled(each.id, MOVED, each.disabled_by or "", health_before(health, each.id))
         for each in moved
     ]
-    await announce(session, notices)
+    await write_notices(session, notices)

@@ -33,7 +33,7 @@ from hookline.integrations.creation import (
 )
 from hookline.integrations.encryption import retire_secret, secret_binding
 from hookline.integrations.health import clear_health, find_health, health_before
-from hookline.integrations.notices import announce, disabled
+from hookline.integrations.notices import disabled, write_notices
 from hookline.integrations.patch import (
     apply_patch,
     check_read_only,
@@ -170,7 +170,7 @@ class IntegrationService:
             if changed:
                 _touch(row, change)
             if was_enabled and not row.enabled:
-                await _announce_disabled(session, row, health)
+                await _write_disabled_notice(session, row, health)
             if afresh and await clear_health(session, integration_id):
                 changed, health = True, {}
             shown = self._serializer.integration(
@@ -232,7 +232,7 @@ class IntegrationService:
             switch(row, enabled=False, reason="gone", by=_ITSELF)
             _touch(row, change)
             health = await find_health(change.session, [integration_id])
-            await _announce_disabled(change.session, row, health)
+            await _write_disabled_notice(change.session, row, health)
         return True
 
     @rerunnable
@@ -249,7 +249,7 @@ class IntegrationService:
                 return False
             switch(row, enabled=False, reason="failing", by=_ITSELF)
             _touch(row, change)
-            await _announce_disabled(change.session, row, health)
+            await _write_disabled_notice(change.session, row, health)
         return True
 
     @asynccontextmanager
@@ -357,12 +357,12 @@ def _manages(principal: Principal, row: Row) -> bool:
     return principal.sees(row.pbx, row.company if row.company_vouched else None)
 
 
-async def _announce_disabled(
+async def _write_disabled_notice(
     session: AsyncSession, row: Row, health: Mapping[str, IntegrationHealth]
 ) -> None:
     """Tell of an integration that is switched off by this transaction, why and by whom."""
     reason, by = row.disabled_reason or "", row.disabled_by or ""
-    await announce(session, [disabled(row.id, reason, by, health_before(health, row.id))])
+    await write_notices(session, [disabled(row.id, reason, by, health_before(health, row.id))])
 
 
 def _touch(row: Row, change: Change) -> None:

@@ -351,6 +351,6 @@ class PostgresQueue:
             self._observer.skipped(reason, deliveries)
 
     @_queue_method
-    async def announce(self, channel: str, lanes: str) -> None:
+    async def notify(self, channel: str, lanes: str) -> None:
         """Tell every listening process, this one included, to look for due deliveries."""
         await self._pool.execute("select pg_notify($1, $2)", channel, lanes)

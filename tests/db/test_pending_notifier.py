@@ -1,4 +1,4 @@
-from hookline.db.listener import Announcer
+from hookline.db.listener import PendingNotifier
 from hookline.errors import Unavailable
 
 
@@ -16,20 +16,20 @@ class Notified:
         self.told.append(lanes)
 
 
-async def test_what_is_announced_together_is_one_notification() -> None:
+async def test_what_is_pending_together_is_one_notification() -> None:
     notified = Notified()
-    announcer = Announcer(notified)
+    notifier = PendingNotifier(notified)
     for lanes in ({"aaaaaa"}, {"bbbbbb", "aaaaaa"}):
-        announcer.announce(lanes)
-    await announcer.aclose()
+        notifier.notify(lanes)
+    await notifier.aclose()
     assert [sorted(each.split(",")) for each in notified.told] == [["aaaaaa", "bbbbbb"]]
 
 
-async def test_work_in_lanes_that_are_not_known_or_too_many_is_announced_to_all() -> None:
+async def test_work_in_lanes_that_are_not_known_or_too_many_is_notified_to_all() -> None:
     for lanes in ((), [f"{number:06}" for number in range(2_000)]):
         notified = Notified()
-        announcer = Announcer(notified)
-        announcer.announce({"aaaaaa"})
-        announcer.announce(lanes)
-        await announcer.aclose()
+        notifier = PendingNotifier(notified)
+        notifier.notify({"aaaaaa"})
+        notifier.notify(lanes)
+        await notifier.aclose()
         assert notified.told == [""]
