@@ -16,7 +16,7 @@ import { Time } from "../shared/Time";
 
 const AGAIN = 5_000; // milliseconds
 
-/** How the service fares, as it says itself. */
+/** The state of the service, as it says itself. */
 export function SystemPage() {
   const { t } = useTranslation();
   const system = useQuery({ ...getSystemOptions(), refetchInterval: AGAIN });

@@ -15,7 +15,7 @@ import { Time } from "../shared/Time";
 
 const route = getRouteApi("/events/$eventId");
 const AGAIN = 1_000; // milliseconds, while something of it is on its way
-const LONGEST_STORY = 50; // events of one subject that are shown together
+const LONGEST_TIMELINE = 50; // events of one subject that are shown together
 
 export function EventPage() {
   const { eventId } = route.useParams();
@@ -56,7 +56,7 @@ function Shown({ record }: { record: EventRecord }) {
           "Integrations that were added later are not listed. To send it to one of them: Send again, also events that it never got.",
         )}
       </Text>
-      <Story subject={subject} shown={record.eventId} />
+      <EventTimeline subject={subject} shown={record.eventId} />
       <Block title={t("The event")} text={JSON.stringify(event)} />
     </Page>
   );
@@ -179,9 +179,9 @@ function Progress({ outcome: { detail, status } }: { outcome: IntegrationOutcome
 }
 
 /** All events of one subject, such as a call, in the order of their own times. */
-function Story({ subject, shown }: { subject: string; shown: string }) {
+function EventTimeline({ subject, shown }: { subject: string; shown: string }) {
   const { t } = useTranslation();
-  const list = useQuery(listEventsOptions({ query: { subject, limit: LONGEST_STORY } }));
+  const list = useQuery(listEventsOptions({ query: { subject, limit: LONGEST_TIMELINE } }));
   const events = (list.data?.items ?? []).toSorted((one, other) => one.time - other.time);
   const records = useQueries({
     queries: events.map(({ eventId }) => getEventOptions({ path: { eventId } })),
@@ -190,7 +190,7 @@ function Story({ subject, shown }: { subject: string; shown: string }) {
   if (list.isError) return <Problem error={list.error} />;
   return (
     <Stack aria-busy={records.some(({ isPending }) => isPending)}>
-      <Title order={2}>{t("The whole story")}</Title>
+      <Title order={2}>{t("Timeline")}</Title>
       <Text size="sm" c="dimmed">
         {t("Every event of this subject, such as one call, and what each integration got of it.")}
       </Text>
