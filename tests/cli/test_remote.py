@@ -238,7 +238,7 @@ async def test_keys_are_made_listed_and_revoked_over_the_api(run: Run, there: Th
     assert "HOOKLINE_ADMIN_KEY" in refused.err
 
 
-async def test_status_tells_how_the_service_fares(run: Run) -> None:
+async def test_status_shows_the_state_of_the_service(run: Run) -> None:
     told = await run("status")
     assert told.code == 0
     assert "0 of at most 5,000,000" in told.out

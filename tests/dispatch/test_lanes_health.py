@@ -259,7 +259,7 @@ def test_a_probe_is_one_delivery_and_one_alone() -> None:
     lanes = lanes_of(lambda _: PAUSED)
     lanes.schedule.found([Waiting("paused", -1.0)], lanes.schedule.moment())
     assert lanes.schedule.with_work_due(["paused", "others"]) == ["paused"]
-    lanes.let_probe("paused")
+    lanes.allow_probe("paused")
     assert asked(lanes) == {"paused": 1}
     [probe] = claimed(lanes, "paused", 1)
     assert asked(lanes) == {}
@@ -270,7 +270,7 @@ def test_a_probe_is_one_delivery_and_one_alone() -> None:
 def test_a_probe_that_finds_nothing_is_not_kept_for_later() -> None:
     lanes = lanes_of(lambda _: PAUSED)
     lanes.schedule.expect("paused")
-    lanes.let_probe("paused")
+    lanes.allow_probe("paused")
     request = lanes.schedule.claimable()
     lanes.schedule.claimed(request, [], lanes.schedule.moment(), most_bytes=PLENTY)
     lanes.schedule.expect("paused")

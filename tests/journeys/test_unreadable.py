@@ -102,8 +102,8 @@ async def reads_words_that_it_does_not_know(
     """Every list and single record is answered, with words of the API's closed lists."""
     every = await service.read("/v1/integrations")
     health = {each["id"]: each["health"] for each in every["items"]}
-    fares = health[integration_id]
-    assert (fares["state"], fares["lastError"]) == ("failing", "internal")
+    shown = health[integration_id]
+    assert (shown["state"], shown["lastError"]) == ("failing", "internal")
     assert "manual" in {each["disabledReason"] for each in health.values()}
 
     deliveries = (await service.read("/v1/deliveries"))["items"]

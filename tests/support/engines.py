@@ -138,7 +138,7 @@ async def change(services: Services, integration_id: str, **fields: object) -> N
 
 
 async def health_of(services: Services, integration_id: str) -> serializers.IntegrationHealth:
-    """Return how an integration fares, as the API shows it."""
+    """Return an integration's health, as the API shows it."""
     return (await services.integrations.read(ADMIN, integration_id)).integration.health
 
 

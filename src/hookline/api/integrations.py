@@ -219,7 +219,7 @@ async def get_integration(
 ) -> Integration | Response:
     """Read an integration.
 
-    The header `ETag` names what was read: its version, and how it fares.
+    The header `ETag` names what was read: its version, and its health.
     """
     found = (await services.integrations.read(caller, integration_id)).integration
     tag = etag(found)

@@ -136,7 +136,7 @@ def delivery_frame(delivery: Delivery, position: Position) -> bytes:
 
 
 class _EventStream(StreamingResponse):
-    """The answer that lasts; its reader is let go however it ends."""
+    """The answer that lasts; its reader is closed however it ends."""
 
     media_type = "text/event-stream"
 

@@ -125,7 +125,7 @@ class SystemMigrations(Document):
 
 
 class SystemOverview(Document):
-    """How the service fares."""
+    """The state of the service."""
 
     version: str = Field(description="The version that answers.", examples=["1.0.0"])
     time: TimestampField = Field(description="When this was so: now, or a second ago.")
@@ -153,7 +153,7 @@ class SystemOverview(Document):
 
 @router.get("", responses=failures(403, 422))
 async def get_system(_caller: Admin, services: ServicesDep) -> SystemOverview:
-    """Read how the service fares.
+    """Read the state of the service.
 
     Numbers are of all processes on the database. It is made at most once a second, however many
     ask. For graphs and alerts there is `/metrics`.

@@ -181,7 +181,7 @@ class CircuitBreakers:
         self._wake = wake
 
     async def run_once(self) -> None:
-        """Share and learn, release what paused lanes hold, let probes go. Raises Unavailable."""
+        """Share and learn, release what paused lanes hold, start probes. Raises Unavailable."""
         resumed = await self._health.sync()
         changed = self._health.paused() | resumed
         self._lanes.update_rules(changed)
@@ -189,6 +189,6 @@ class CircuitBreakers:
         due = self._lanes.schedule.with_work_due(self._health.probes_due())
         probes = await self._health.take_probes(due) if due else set()
         for integration_id in probes:
-            self._lanes.let_probe(integration_id)
+            self._lanes.allow_probe(integration_id)
         if resumed or probes:
             self._wake()

@@ -206,7 +206,7 @@ class Ingest:
             return result
         finally:
             if not isinstance(result, Appended):
-                self._planner.free(plan.events.values())
+                self._planner.drop(plan.events.values())
 
     def _start_born(
         self, plan: Plan, result: Appended, revision: int, asked_at: float
@@ -226,7 +226,7 @@ class Ingest:
             waiting.update(each.waiting)
             for delivery in each.leased:
                 if delivery.integration_id in result.behind:
-                    self._planner.free_place(delivery, each.stored)
+                    self._planner.drop_reserved(delivery, each.stored)
                     waiting.add(delivery.integration_id)
                     continue
                 job = self._claimed(delivery, each.stored.event, revision)
@@ -234,7 +234,7 @@ class Ingest:
                     started.append(job)
                 else:
                     handed.setdefault(delivery.holder, []).append(job)
-        self._planner.free(unused)
+        self._planner.drop(unused)
         elsewhere = self._expect(waiting)
         self._start(started, asked_at)
         if len(elsewhere) < len(waiting):

@@ -208,8 +208,8 @@ class Lanes:
                 lane.at_hand.clear()
         return jobs
 
-    def let_probe(self, integration_id: str) -> None:
-        """Let one delivery go to a paused target."""
+    def allow_probe(self, integration_id: str) -> None:
+        """Allow one delivery to a paused target."""
         lane = self.schedule.lane(integration_id)
         lane.probing = True
         self.schedule.note(integration_id, lane, lane.due_at)

@@ -61,7 +61,7 @@ class Planner:
     async def plan(self, matched: Iterable[tuple[UUID, Event, Match]]) -> Plan:
         """Plan each matched event, by its digest; of equal ones the first.
 
-        The places that are reserved for them are to be freed, unless they are used.
+        The places that are reserved for them are to be dropped, unless they are used.
         """
         batch = list(matched)
         sizes = [(len(event.payload), len(match.wanted)) for _, event, match in batch]
@@ -72,7 +72,7 @@ class Planner:
         try:
             await self._slices.run(steps) if large else run_at_once(steps)
         except BaseException:
-            self.free(plan.events.values())
+            self.drop(plan.events.values())
             raise
         return plan
 
@@ -147,14 +147,14 @@ class Planner:
             return True, None
         return False, None if hand_over is None else hand_over.holder_of(integration_id)
 
-    def free(self, planned: Iterable[PlannedEvent]) -> None:
-        """Give up all places that were reserved for these."""
+    def drop(self, planned: Iterable[PlannedEvent]) -> None:
+        """Drop all places that were reserved for these."""
         for each in planned:
             for delivery in each.leased:
-                self.free_place(delivery, each.stored)
+                self.drop_reserved(delivery, each.stored)
 
-    def free_place(self, delivery: NewDelivery, stored: NewEvent) -> None:
-        """Give up the place that was reserved for a delivery, if there is one."""
+    def drop_reserved(self, delivery: NewDelivery, stored: NewEvent) -> None:
+        """Drop the place that was reserved for a delivery, if there is one."""
         if self._lanes is not None and delivery.holder is None:
             self._lanes.drop_reserved(delivery.integration_id, len(stored.event.payload))
             if self._lanes.schedule.wants_more(delivery.integration_id):

@@ -1,4 +1,4 @@
-"""How an integration fares: which results of attempts make it failing, paused and healthy again.
+"""The health of an integration: which attempts make it failing, paused and healthy again.
 
 Each process counts the failed attempts in a row that it saw itself (`Run`). What all processes
 share is one `Health` for each integration that is not healthy. `judge` says which `Step` an attempt

@@ -170,7 +170,7 @@ class Readers:
             self._of[holder] += 1
 
     def remove(self, reader: Reader) -> bool:
-        """Let a reader go; tell whether it was here."""
+        """Remove a reader; tell whether it was here."""
         if reader not in self._all:
             return False
         self._seeing.clear()

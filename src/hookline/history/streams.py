@@ -82,7 +82,7 @@ class Streams:
         return len(self._readers)
 
     def open(self, principal: Principal, wanted: WantedStream, last: Position | None) -> Reader:
-        """Take a reader in; whoever does lets it go with `close`. Raises Overloaded."""
+        """Add a reader, which its caller is to `close`. Raises Overloaded."""
         reader = Reader(principal, wanted, last)
         self._readers.add(reader)
         if self._stopping:
@@ -91,7 +91,7 @@ class Streams:
         return reader
 
     def close(self, reader: Reader) -> None:
-        """Let a reader go."""
+        """Remove a reader."""
         if not self._readers.remove(reader):
             return
         self.ended[reader.end or StreamEnd.LEFT] += 1

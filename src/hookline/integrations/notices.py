@@ -2,7 +2,7 @@
 
 The writer of the tables `notices` and `exhausted_deliveries`. One process at a time takes notices,
 whichever asks first, so they go in order; one that dies meanwhile leaves them to the others. What
-is too old or too much is dropped: how integrations fare is in the API, whatever is told of it.
+is too old or too much is dropped: the health of integrations is in the API, whatever is told of it.
 
 A notice is written down first and becomes an event later, of the group `service`, from what was
 written alone. However often it is made, its bytes are the same, so ingest knows it again.
@@ -103,17 +103,19 @@ class WrittenNotice:
 
 def paused(integration_id: str, health: Health) -> Notice:
     """Tell that an integration's deliveries wait from now on."""
-    return Notice("integration:paused", integration_id, _fares(HealthState.PAUSED, health))
+    return Notice("integration:paused", integration_id, _health_data(HealthState.PAUSED, health))
 
 
 def recovered(integration_id: str, before: Health) -> Notice:
     """Tell that a paused integration takes deliveries again."""
-    return Notice("integration:recovered", integration_id, _fares(HealthState.HEALTHY, before))
+    return Notice(
+        "integration:recovered", integration_id, _health_data(HealthState.HEALTHY, before)
+    )
 
 
 def disabled(integration_id: str, reason: str, by: str, health: Health) -> Notice:
-    """Tell that an integration was switched off, why and by whom, and how it fared until then."""
-    data = _fares(HealthState.DISABLED, health) | {"reason": reason, "disabledBy": by}
+    """Tell that an integration was switched off, why and by whom, and its health until then."""
+    data = _health_data(HealthState.DISABLED, health) | {"reason": reason, "disabledBy": by}
     return Notice("integration:disabled", integration_id, data)
 
 
@@ -127,7 +129,7 @@ def exhausted(integration_id: str, deliveries: Exhausted) -> Notice:
     return Notice("delivery:exhausted", integration_id, data)
 
 
-def _fares(state: HealthState, health: Health) -> Data:
+def _health_data(state: HealthState, health: Health) -> Data:
     since = health.failing_since
     return {
         "state": state,

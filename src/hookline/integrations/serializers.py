@@ -116,7 +116,7 @@ DisabledReason = TypeAliasType(
 
 
 class IntegrationHealth(Document):
-    """How an integration fares."""
+    """The health of an integration."""
 
     state: HealthState = Field(
         description="`failing`: the last attempts failed. `paused`: they failed for so long that "

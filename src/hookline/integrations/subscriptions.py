@@ -97,7 +97,7 @@ class Subscriptions:
         self._loaded = begun
 
     def forget_expired(self, now: datetime) -> None:
-        """Let go of rotated secrets whose grace period is over; nothing of them stays in memory."""
+        """Drop rotated secrets whose grace period is over; nothing of them stays in memory."""
         for integration_id in list(self._rotated):
             known = self._all[integration_id]
             assert isinstance(known.target, WebhookTarget)  # noqa: S101 - no other one is noted

@@ -1,1 +1,1 @@
-"""How the service fares, in numbers for Prometheus: counted in memory, put into text on demand."""
+"""Prometheus metrics: counted in memory, printed on demand."""

@@ -71,7 +71,7 @@ class Lane(msgspec.Struct, frozen=True, gc=False):
 
 
 class RateTokens(msgspec.Struct, frozen=True, gc=False):
-    """How many deliveries a rate limit lets go now, and in how many seconds the next one."""
+    """How many deliveries a rate limit allows now, and in how many seconds the next one."""
 
     granted: int
     next_in: float
@@ -166,14 +166,14 @@ class Queue(Protocol):
         """
 
     async def acquire_tokens(self, lanes: Sequence[Lane]) -> dict[str, RateTokens]:
-        """Let deliveries of rate-limited lanes go, each lane's `room` at the most.
+        """Acquire tokens for deliveries of rate-limited lanes, each lane's `room` at the most.
 
         Exact over all processes: what is granted counts as gone. No lane exceeds its rate but by
         the tenth of a second's worth, or one, that may go at once.
         """
 
     async def refund_tokens(self, unused: Sequence[Lane]) -> None:
-        """Give back tokens that found nothing to deliver, each lane's `room` of them."""
+        """Refund tokens that found nothing to deliver, each lane's `room` of them."""
 
     async def backlog(self) -> dict[str, int]:
         """Return about how many deliveries of each integration are pending.
@@ -185,10 +185,10 @@ class Queue(Protocol):
         """Write what became of leased deliveries; return the ids that were still the caller's."""
 
     async def release(self, held: Sequence[Claimed]) -> None:
-        """Give leases back without an attempt: others may claim them at once."""
+        """Release leases without an attempt: others may claim them at once."""
 
     async def release_lease(self, lease: int, *, but: Collection[UUID]) -> set[str]:
-        """Give back what bears a lease token, but these deliveries, without an attempt.
+        """Release what bears a lease token, but these deliveries, without an attempt.
 
         Returns the integrations that have deliveries to claim by this.
         """
@@ -197,7 +197,7 @@ class Queue(Protocol):
         """Extend leases by their whole length; return the ids that were still the caller's."""
 
     async def waiting(self) -> list[Waiting]:
-        """Return every integration with deliveries that nobody holds; free what ran out first."""
+        """Return every integration with deliveries that nobody holds, expired leases included."""
 
     async def retry(self, delivery_id: UUID, *, ordered: bool) -> bool:
         """Make a delivery due now, a finished one for one more attempt; False: no such delivery.

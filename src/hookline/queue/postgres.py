@@ -252,7 +252,7 @@ class PostgresQueue:
 
     @_queue_method
     async def refund_tokens(self, unused: Sequence[Lane]) -> None:
-        """Give back tokens that found nothing to deliver."""
+        """Refund tokens that found nothing to deliver."""
         await self._pool.execute(self._refund_tokens, *rate_columns(unused))
 
     @_queue_method
@@ -295,12 +295,12 @@ class PostgresQueue:
 
     @_queue_method
     async def release(self, held: Sequence[Claimed]) -> None:
-        """Give leases back, each fenced by its token."""
+        """Release leases, each fenced by its token."""
         await self._pool.execute(self._release, [c.id for c in held], [c.lease for c in held])
 
     @_queue_method
     async def release_lease(self, lease: int, *, but: Collection[UUID]) -> set[str]:
-        """Give back what bears a token, but some deliveries."""
+        """Release what bears a token, but some deliveries."""
         rows = await self._pool.fetch(self._release_lease, lease, [*but])
         return {row["integration_id"] for row in rows}
 

@@ -1,4 +1,4 @@
-"""Puts right what lost claims and a clock that was put back would leave to wait.
+"""Releases lost claims, and clamps due times after clock skew.
 
 A claim is lost where the connection ended before its answer came. Nobody works on what it leased,
 and until the lease ran out nobody would: such claims are noted, and released once the database is
@@ -110,7 +110,7 @@ class ClockSkew:
         self._clamp = statement("queue/clamp_due_times")
 
     async def keep(self) -> None:
-        """Compare the clocks, and mend what is due too late. Raises Unavailable.
+        """Compare the clocks, and clamp what is due too late. Raises Unavailable.
 
         The first look does not know what went before, and sweeps.
         """

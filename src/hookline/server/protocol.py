@@ -42,7 +42,7 @@ class _Dropped(list[tuple[bytes, bytes]]):
     """Takes trailers as headers, and keeps none of them."""
 
     def append(self, _header: tuple[bytes, bytes], /) -> None:
-        """Let it go."""
+        """Drop it."""
 
 
 _DROPPED: Final = _Dropped()

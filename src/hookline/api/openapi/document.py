@@ -88,7 +88,7 @@ TAGS: Final[list[Object]] = [
     {"name": "Replays", "description": "Events sent again, in bulk."},
     {"name": "Erasures", "description": "Payloads destroyed, for administrators."},
     {"name": "Keys", "description": "API keys, for administrators."},
-    {"name": "System", "description": "How the whole service fares, for administrators."},
+    {"name": "System", "description": "The state of the whole service, for administrators."},
     {"name": "Health", "description": "For whatever runs the service."},
     {
         "name": "Webhooks",

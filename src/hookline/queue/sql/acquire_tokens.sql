@@ -1,8 +1,8 @@
--- acquire_tokens: let deliveries of rate-limited lanes go, each lane's `room` at the most: what its rate
--- $3, per second, has not used up yet. At `used_until` all is used up that was let go so far; a
+-- acquire_tokens: grants rate-limited lanes tokens, each lane its `room` at the most: what its rate
+-- $3, per second, has not used up yet. At `used_until` all is used up that was granted so far; a
 -- tenth of a second's worth, or one, may go at once. Rows are locked in order: no deadlocks. A lane
 -- that was never asked for is only noted, and granted none: two processes may ask at the same time.
--- No lane uses up more than it may let go at once: what is used up a minute beyond that was so
+-- No lane uses up more than it may be granted at once: what is used up a minute beyond that was so
 -- before the clock went back, or at a lower rate.
 with asked as (
     select *, greatest(1, rate * 0.1) as burst

@@ -1,4 +1,4 @@
--- expire: free at most $1 deliveries whose leases have run out; their places are kept, and so is the
+-- expire: release at most $1 deliveries whose leases have run out; their places are kept, and so is the
 -- token: until another takes one, its holder may still settle it. Returns how many.
 with over as (
     select id

@@ -1,4 +1,4 @@
--- release: give leases back without an attempt; the claim does not count, the place is kept.
+-- release: ends leases without an attempt; the claim does not count, the place is kept.
 with freed as (
     update pending
     set lease = null, leased_until = null, claims = greatest(claims - 1, 0)

@@ -1,4 +1,4 @@
--- release_by_token: free what one token leased, of these deliveries and of these lanes; their ids come
+-- release_by_token: release what one token leased, of these deliveries and of these lanes; their ids come
 -- back. Leases that ran out are due already.
 with found as (
     select id
@@ -10,6 +10,6 @@ with found as (
     where leased_until is not null and leased_until > now()
         and lease = $1::bigint and integration_id = any($3::text[])
 ),
--- include free_by_token,
+-- include released,
 -- include wake
 select id from freed

@@ -1,11 +1,11 @@
--- release_lease: free what a token leased, but these deliveries ($2). The integrations whose deliveries
--- were freed come back. Leases that ran out are due already.
+-- release_lease: release what a token leased, but these deliveries ($2). The integrations whose deliveries
+-- were released come back. Leases that ran out are due already.
 with found as (
     select id
     from pending
     where leased_until is not null and leased_until > now()
         and lease = $1::bigint and id <> all($2::uuid[])
 ),
--- include free_by_token,
+-- include released,
 -- include wake
 select distinct integration_id from freed
