@@ -4,10 +4,12 @@
 
 Fills a Postgres of its own with one delivery of each event, an attempt of every fifth, and with
 deliveries that wait: one tenant has two fifths of them, one has a hundred, a company has 2,000
-integrations; a type and two statuses are rare, one common type is never the large tenant's, and
-one never that company's. Prints the median milliseconds of a page of 50, warm, as an admin and
-these tenants see it: by the clock, and of CPU, which is what it takes on a machine that does
-nothing else. With a folder to keep, it is filled once, and measured as often as it is asked for.
+integrations, another one as many and a PBX a hundred of which none ever got anything; a type and
+two statuses are rare, one common type is never the large tenant's, and one type and failures are
+never those of the company of 2,000. Prints the median milliseconds of a page of 50, warm, as an
+admin and these tenants see it: by the clock, and of CPU, which is what it takes on a machine that
+does nothing else. With a folder to keep, it is filled once, and measured as often as it is asked
+for.
 """
 
 import argparse
@@ -85,7 +87,7 @@ _COPIES = (
         delivery, id, integration, type,
         case
             when (n + 3) % 100000 = 0 then 'skipped'
-            when (n + 2) % 1000 = 0 then 'failed'
+            when (n + 2) % 1000 = 0 and tenant < MANY then 'failed'
             else 'delivered'
         end, null, 1, now()
     from made
@@ -110,13 +112,20 @@ insert into integrations (
     version, revision
 )
 select
-    'i' || lpad(n::text, 5, '0'), gen_random_uuid(), 'pbx-' || tenant,
-    case when tenant < MANY then 'company-' || tenant else 'company-many' end, true, 'one', true,
-    'WEBHOOK', '', '{}', 16, 1, 1
+    id, gen_random_uuid(), pbx, company, true, 'one', true, 'WEBHOOK', '', '{}', 16, 1, 1
 from (
-    select n, case when n < TENANTS then n else MANY + n % (TENANTS - MANY) end as tenant
-    from generate_series(0, TENANTS - 1 + 3 * (TENANTS - MANY)) as n
-) as each
+    select
+        'i' || lpad(n::text, 5, '0') as id, 'pbx-' || tenant as pbx,
+        case when tenant < MANY then 'company-' || tenant else 'company-many' end as company
+    from (
+        select n, case when n < TENANTS then n else MANY + n % (TENANTS - MANY) end as tenant
+        from generate_series(0, TENANTS - 1 + 3 * (TENANTS - MANY)) as n
+    ) as each
+    union all
+    select 'j' || n, 'idle-' || n % 500, 'company-idle' from generate_series(1, 2000) as n
+    union all
+    select 'k' || n, 'pbx-idle', 'company-of-one' from generate_series(1, 100) as n
+) as every
 """
 _PBXS = """
 insert into pbxs (pbx, sequence, company, license, presence_events, revision)
@@ -188,29 +197,39 @@ async def side_by_side(
             tasks.create_task(some())
 
 
+def periods() -> dict[str, Period]:
+    now = datetime.now(UTC)
+    an_hour = Period(since=now - timedelta(days=20), until=now - timedelta(days=20, hours=-1))
+    return {
+        "ever": Period(),
+        "recent": Period(since=now - timedelta(hours=6)),
+        "an hour": an_hour,
+        "before": Period(until=now - timedelta(days=400)),
+    }
+
+
 def wanted_events() -> Iterator[tuple[str, WantedEvents]]:
-    recent = Period(since=datetime.now(UTC) - timedelta(hours=6))
     for type_ in (None, "type-3", "type-rare", "type-foreign", "type-elsewhere"):
         for pbx in (None, "pbx-0", "pbx-1", "pbx-600"):
-            for accepted in (Period(), recent):
+            for when, accepted in periods().items():
                 wanted = WantedEvents(pbx=pbx, type=type_, accepted=accepted)
-                yield f"events pbx={pbx} type={type_} since={accepted.since is not None}", wanted
+                yield f"events pbx={pbx} type={type_} {when}", wanted
     yield "events company=company-1", WantedEvents(company="company-1")
     yield "events company=company-1 type-rare", WantedEvents(company="company-1", type="type-rare")
     yield "events subject", WantedEvents(subject="call-1000")
+    yield "events subject of none", WantedEvents(subject="nobody")
     yield "events subject type", WantedEvents(subject="call-1000", type="type-3")
 
 
 def wanted_deliveries() -> Iterator[tuple[str, WantedDeliveries]]:
-    recent = Period(since=datetime.now(UTC) - timedelta(hours=6))
     for one in (None, "i00000", "i00001"):
         for type_ in (None, "type-3", "type-rare", "type-foreign", "type-elsewhere"):
             for status in (None, "delivered", "failed", "skipped", "pending"):
-                for created in (Period(), recent):
+                for when, created in periods().items():
                     statuses = frozenset({DeliveryStatus(status)} if status else ())
                     name = f"deliveries integration={one} type={type_} status={status}"
                     wanted = WantedDeliveries(one, statuses, type_, created)
-                    yield f"{name} since={created.since is not None}", wanted
+                    yield f"{name} {when}", wanted
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +270,8 @@ async def measure(dsn: str, only: str) -> list[tuple[Taken, str]]:
         "small tenant": Principal(new_uuid(), Role.MANAGER, "small", pbx="pbx-1"),
         "small company": Principal(new_uuid(), Role.MANAGER, "small", company="company-1"),
         "company of many": Principal(new_uuid(), Role.MANAGER, "many", company="company-many"),
+        "idle company": Principal(new_uuid(), Role.MANAGER, "idle", company="company-idle"),
+        "idle PBX": Principal(new_uuid(), Role.MANAGER, "idle", pbx="pbx-idle"),
     }
     found = []
     for label, caller in who.items():

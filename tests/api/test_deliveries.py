@@ -6,6 +6,7 @@ import pytest
 from factories import Json
 from hookline.domain.deliveries import DeliveryStatus, Failed, FailReason, RetryAt, SkipReason
 from hookline.domain.ids import new_uuid
+from hookline.history import ranges
 from hookline.queue.postgres import PostgresQueue
 from support.api_client import Api, Keys
 from support.event_history import a_pbx, an_integration, claim, send, settle
@@ -135,6 +136,27 @@ async def test_pages_are_stable_while_deliveries_settle(api: Api, queue: Postgre
     shown = [each["id"] for page in (first, second, third) for each in page["items"]]
     assert shown == ids
     assert third["next"] is None
+
+
+async def test_a_page_that_was_cut_short_says_where_to_go_on(
+    api: Api, queue: PostgresQueue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a company's is that has very many integrations: here already one is, after each day."""
+    monkeypatch.setattr(ranges, "MANY_SCANS", 0)
+    monkeypatch.setattr(ranges, "_MOST_SCANS", 1)
+    integration = await an_integration(api, pbx=(pbx := a_pbx()))
+    await send(api, pbx=pbx)
+    await settle(queue, integration)
+    query = f"{PATH}?integrationId={integration}&status=delivered"
+    page = (await api.get(query)).json()
+    assert page["next"] is not None
+    found, pages = page["items"], 1
+    while page["next"] is not None:
+        page = (await api.get(f"{query}&cursor={page['next']}")).json()
+        found += page["items"]
+        pages += 1
+    assert [each["integrationId"] for each in found] == [integration]
+    assert pages > 1
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, Page, Route, expect
 
 from factories import Json, an_event
 from support.chromium import opened
@@ -122,6 +122,31 @@ async def test_a_failed_delivery_is_found_and_sent_again(
     await admin.locator("time").first.hover()
     await expect(admin.get_by_role("tooltip")).to_contain_text(" UTC")
     await expect(admin.get_by_text("Delivered", exact=True)).to_be_visible()
+
+
+async def test_a_list_looks_on_where_a_page_found_nothing(
+    admin: Page, service: Service, receiver: Receiver
+) -> None:
+    """The answers that stand in are what a company of very many integrations is given."""
+    made = await service.an_integration(receiver, name="Looked for")
+    await service.send(an_event())
+    [found] = await eventually(
+        lambda: service.deliveries(f"&integrationId={made['id']}&status=delivered"), bool
+    )
+    asked: list[str] = []
+
+    async def cut_short(route: Route) -> None:
+        asked.append(route.request.url)
+        page: Json = {"items": [found], "next": None}
+        if len(asked) < 3:
+            page = {"items": [], "next": f"older-{len(asked)}"}
+        await route.fulfill(json=page)
+
+    await admin.route("**/v1/deliveries?*", cut_short)
+    await admin.goto("/console/deliveries?event=call:start")
+    await expect(admin.get_by_text("1 shown, that is all")).to_be_visible()
+    assert ["cursor" in url for url in asked] == [False, True, True]
+    assert "cursor=older-2" in asked[2]
 
 
 async def test_the_failures_of_the_last_hour_are_counted_and_sent_again(

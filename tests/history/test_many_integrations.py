@@ -12,7 +12,7 @@ from hookline.db import connections
 from hookline.db.partitions import of_days
 from hookline.domain.access import Principal, Role
 from hookline.domain.deliveries import DeliveryStatus
-from hookline.history import repository
+from hookline.history import ranges, repository
 from hookline.history.ranges import MANY_SCANS
 from hookline.history.repository import History
 from hookline.history.statements import WantedDeliveries
@@ -130,7 +130,37 @@ async def lists_are_complete(
             rows = await filled.fetch(EXPECTED, named, wanted.type, before, LIMIT, whose)
             asked = replace(wanted, statuses=frozenset(statuses))
             found = await history.deliveries(caller, asked, before=before, limit=LIMIT)
-            assert [each.id for each in found] == [row["id"] for row in rows], statuses
+            assert [each.id for each in found.items] == [row["id"] for row in rows], statuses
+            assert found.left_off is None
             if len(rows) < LIMIT:
                 break
             before = rows[-1]["id"]
+
+
+@pytest.mark.parametrize("type_", [None, "type-3", "foreign", "rare"])
+async def test_a_page_that_is_cut_short_is_gone_on_with(
+    filled: asyncpg.Connection,
+    history: History,
+    monkeypatch: pytest.MonkeyPatch,
+    type_: str | None,
+) -> None:
+    """Here after a day each: nothing is missed, nothing comes twice, the last page says so."""
+    monkeypatch.setattr(repository, "_LOOKED_THROUGH", (3, 5))
+    monkeypatch.setattr(ranges, "_MOST_SCANS", 1)
+    company = a_principal(Role.MANAGER, company="many")
+    short = 0
+    for statuses in STATUSES:
+        named = [status.value for status in statuses]
+        rows = await filled.fetch(EXPECTED, named, type_, None, 10_000, "many")
+        wanted = WantedDeliveries(statuses=frozenset(statuses), type=type_)
+        whole = []
+        before = None
+        while True:
+            found = await history.deliveries(company, wanted, before=before, limit=LIMIT)
+            whole += [each.id for each in found.items]
+            short += found.left_off is not None
+            if found.left_off is None and len(found.items) < LIMIT:
+                break
+            before = found.left_off or whole[-1]
+        assert whole == [row["id"] for row in rows], statuses
+    assert short or type_ == "rare"

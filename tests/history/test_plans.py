@@ -155,6 +155,30 @@ async def test_events_of_a_type_are_found_by_it_however_rare_it_is_there(
         assert f"{column} =" not in found, found  # it would keep the row from bounding the scan
 
 
+@pytest.mark.parametrize("minutes", [1, 60, 540])
+async def test_a_short_period_is_read_through_the_tenants_own_index(
+    filled: asyncpg.Connection, minutes: int
+) -> None:
+    """By ids alone, everybody's rows of the period would be read, for each of its integrations."""
+    until = NOW - timedelta(hours=2)
+    period = Period(since=until - timedelta(minutes=minutes), until=until)
+    delivered = frozenset({DeliveryStatus.DELIVERED})
+    for wanted in (
+        WantedDeliveries(created=period),
+        WantedDeliveries(statuses=delivered, created=period),
+        WantedDeliveries(type="type-3", created=period),
+    ):
+        query = statements.deliveries(["int007", "int008"], wanted, wanted.created.ids(), 51)
+        found = await plan(filled, query)
+        assert "_integration_id_" in found, found
+        assert "_pkey" not in found, found
+        assert "_20260309" not in found, found
+    for principal in (TENANT, COMPANY):
+        query = statements.events(principal, WantedEvents(), period.ids(), 51)
+        found = await plan(filled, query)
+        assert "_pkey on events" not in found, found
+
+
 async def test_events_that_belong_to_somebody_else_are_none(filled: asyncpg.Connection) -> None:
     for principal in (TENANT, COMPANY):
         for wanted in (WantedEvents(pbx="pbx-8"), WantedEvents(company="company-8")):

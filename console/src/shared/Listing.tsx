@@ -1,6 +1,6 @@
 import { Button, Center, Group, Paper, Skeleton, Stack, Table, Text } from "@mantine/core";
 import type { UseInfiniteQueryResult } from "@tanstack/react-query";
-import type { ReactNode } from "react";
+import { type ReactNode, useEffect } from "react";
 import { useTranslation } from "react-i18next";
 
 import { Problem } from "../layout/Failures";
@@ -24,10 +24,17 @@ interface Props<Item> {
 /** A list of the API as a table that grows page by page: skeleton, error and empty state included. */
 export function Listing<Item>({ label, list, columns, row, empty }: Props<Item>) {
   const { t } = useTranslation();
-  if (list.isPending) return <Waiting />;
-  if (list.isError && list.data === undefined)
-    return <Problem error={list.error} retry={() => void list.refetch()} />;
   const items = list.data?.pages.flatMap((page) => page.items) ?? [];
+  // A page may have found nothing and say where to go on.
+  const { fetchNextPage } = list;
+  const looksOn = items.length === 0 && list.hasNextPage && !list.isError;
+  const pages = list.data?.pages.length;
+  useEffect(() => {
+    if (looksOn) void fetchNextPage();
+  }, [looksOn, pages, fetchNextPage]);
+  if (list.isPending || looksOn) return <Waiting />;
+  if (list.isError && (list.data === undefined || (items.length === 0 && list.hasNextPage)))
+    return <Problem error={list.error} retry={() => void list.refetch()} />;
   if (items.length === 0)
     return (
       <Paper withBorder p="xl">

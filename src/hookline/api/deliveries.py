@@ -66,7 +66,9 @@ async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     """List deliveries, newest first.
 
     `since` and `until` are about the moment when they were queued. Only deliveries to integrations
-    inside the key's scope are listed.
+    inside the key's scope are listed. To a company of very many integrations, a page that finds
+    little is cut short: it may have fewer than `limit`, or none, and a `next` that goes on from
+    there.
     """
     statuses = frozenset(status or ())
     wanted = WantedDeliveries(integration_id, statuses, type, Period(since, until))
@@ -74,7 +76,7 @@ async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     found = await services.history.deliveries(
         caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
     )
-    shown, following = page_of(listing, found, limit, lambda each: each.id)
+    shown, following = page_of(listing, found.items, limit, lambda each: each.id, found.left_off)
     return DeliveryPage(items=shown, next=following)
 
 

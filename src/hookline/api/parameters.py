@@ -191,11 +191,19 @@ def encode_cursor(listing: Sequence[object], last: UUID) -> str:
 
 
 def page_of(
-    listing: Sequence[object], found: Sequence[_Item], limit: int, id_of: Callable[[_Item], UUID]
+    listing: Sequence[object],
+    found: Sequence[_Item],
+    limit: int,
+    id_of: Callable[[_Item], UUID],
+    left_off: UUID | None = None,
 ) -> tuple[list[_Item], str | None]:
-    """Return a page's items and the cursor behind them; `found` has one more where any follow."""
+    """Return a page's items and the cursor behind them; `found` has one more where any follow.
+
+    Where the search left off before it had found so many, the next page goes on from there.
+    """
     shown = [*found[:limit]]
-    return shown, encode_cursor(listing, id_of(shown[-1])) if len(found) > limit else None
+    last = id_of(shown[-1]) if len(found) > limit else left_off
+    return shown, None if last is None else encode_cursor(listing, last)
 
 
 def decode_cursor(listing: Sequence[object], cursor: str | None) -> UUID | None:

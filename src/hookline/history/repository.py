@@ -53,6 +53,14 @@ class StoredEvent:
         return created_at(self.id)
 
 
+@dataclass(frozen=True, slots=True)
+class FoundDeliveries:
+    """Deliveries of a list; with `left_off`, those below that id are still to be looked for."""
+
+    items: list[Delivery]
+    left_off: UUID | None = None
+
+
 class History:
     """The read side. Another tenant's event or delivery does not exist: NotFound.
 
@@ -68,7 +76,7 @@ class History:
     ) -> list[EventSummary]:
         """Return up to `limit` events with ids below `before`, newest first."""
         async with self._snapshot() as connection:
-            rows = await read_newest(
+            rows, _ = await read_newest(
                 connection,
                 wanted.accepted.ids(before),
                 limit,
@@ -115,14 +123,15 @@ class History:
 
     async def deliveries(
         self, principal: Principal, wanted: WantedDeliveries, *, before: UUID | None, limit: int
-    ) -> list[Delivery]:
+    ) -> FoundDeliveries:
         """Return up to `limit` deliveries with ids below `before`, newest first."""
         async with self._snapshot() as connection:
             among = await _integrations(connection, principal, wanted.integration_id)
             if among is not None and not among:
-                return []
+                return FoundDeliveries([])
             within = wanted.created.ids(before)
             rows: list[RowMapping] = []
+            left_off: UUID | None = None
             if not wanted.statuses or DeliveryStatus.PENDING in wanted.statuses:
                 pending = partial(statements.pending, wanted=wanted)
                 rows, left = await _look_through(connection, among, pending, within, limit)
@@ -134,7 +143,7 @@ class History:
                 found, left = await _look_through(connection, among, finished, within, limit)
                 rows += found
                 if left is not None:
-                    rows = await read_newest(
+                    rows, left_off = await read_newest(
                         connection,
                         left,
                         limit,
@@ -143,7 +152,7 @@ class History:
                         scans=len(among or ()),
                     )
             rows = sorted(rows, key=lambda row: row["id"], reverse=True)[:limit]
-            return await _with_attempts(connection, rows)
+            return FoundDeliveries(await _with_attempts(connection, rows), left_off)
 
     async def delivery(self, principal: Principal, delivery_id: UUID) -> Delivery:
         """Return one delivery with its attempts."""

@@ -349,10 +349,14 @@ def _newest(
     The key is compared and ordered by as a row, which no other index is good for: whatever the
     planner takes for rare or common, and statistics of a day that has just begun are wrong, it
     reads nothing but the page. Its columns must not be compared by `=` besides: their order would
-    be that of any index that begins with one of them.
+    be that of any index that begins with one of them. Beside it ids are bounded by whole days, to
+    leave partitions out: by the very ones, the index of ids would seem better for an hour's list,
+    and all that others have in it be read for each integration.
     """
-    if not key or identifier.class_ is not PendingDelivery:  # which has no days to leave out
+    if not key:
         query = query.where(*bounds(identifier, within))
+    elif identifier.class_ is not PendingDelivery:  # which has no days to leave out
+        query = query.where(*bounds(identifier, within.whole_days))
     if key:
         columns, values = zip(*key, strict=True)
         row = tuple_(*columns, identifier)
