@@ -4,14 +4,16 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
+import pytest
 from msgspec.structs import replace
 
-from hookline.domain.deliveries import Verdict
+from hookline.domain.deliveries import Sent, Verdict
 from hookline.queue.port import Appended, Claimed
+from hookline.sinks import Shipment
 from support.engine_steps import DELIVERED, born, stored_for
 from support.queue_contract import REVISION, a_delivery, an_event
 from support.scripted_engine import Store, Worker
-from support.sink_script import Book, Script, after, in_turn
+from support.sink_script import Book, Script, after, in_turn, sent
 
 
 class TestDelivering:
@@ -48,6 +50,23 @@ class TestDelivering:
             await store.until_ended("crm", 300)
         assert worker.queue.claimed
         assert all(got <= lane.room for lane, got in worker.queue.claimed)
+
+    async def test_an_attempt_that_took_more_than_usual_is_told_to_the_pace(
+        self, store: Store, worker: Worker, sink: Script, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[tuple[str, float]] = []
+        monkeypatch.setattr(worker.lanes.pace, "charge", lambda *spent: told.append(spent))
+
+        async def costly(_shipment: Shipment) -> Sent:
+            return replace(sent(), spent=0.5)
+
+        sink.answers["costly"] = costly
+        await store.add("costly")
+        await store.add("crm")
+        async with worker.running():
+            await store.until_ended("costly", 1)
+            await store.until_ended("crm", 1)
+        assert told == [("costly", 0.5)]
 
     async def test_no_more_are_in_flight_than_the_integration_allows(
         self, store: Store, worker: Worker, sink: Script, book: Book

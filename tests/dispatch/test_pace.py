@@ -110,6 +110,30 @@ async def test_a_large_payload_is_paid_for_before_the_next_one_begins(
     assert len(begun) == 8
 
 
+async def test_what_an_attempt_took_beyond_a_usual_one_is_waited_for(
+    paced: Pace, begun: list[str], clock: Clock
+) -> None:
+    paced.saw([OTHER, GREEDY])
+    paced.charge("one", 0.12)
+    await start(paced, begun, "two", "two", "other")
+    assert begun == ["other 2"]
+    await clock.go_on(0.39)
+    assert begun == ["other 2"], "a tenth of a second was not saved up, of which a quarter is back"
+    paced.saw([OTHER, GREEDY])
+    await clock.go_on(0.02)
+    assert len(begun) == 3
+    for _ in range(100):
+        paced.charge("one", 0.12)
+    await start(paced, begun, "two")
+    for _ in range(5):
+        paced.saw([OTHER, GREEDY])
+        assert len(begun) == 3
+        await clock.go_on(0.79)
+    paced.saw([OTHER, GREEDY])
+    await clock.go_on(0.1)
+    assert len(begun) == 4, "four seconds at the most"
+
+
 async def test_what_waits_begins_once_the_others_are_gone_or_the_process_ends(
     paced: Pace, begun: list[str], clock: Clock
 ) -> None:

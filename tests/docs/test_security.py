@@ -14,7 +14,7 @@ from hookline.domain import documents, filter_matchers, filters, omissions, retr
 from hookline.history import jobs, stream_readers
 from hookline.integrations import creation, encryption, event_types, notices, subscriptions
 from hookline.security import keys
-from hookline.security.egress import policy, resolver, responses, tls, transport
+from hookline.security.egress import connect, policy, resolver, responses, tls, transport
 from hookline.server import connections, malformed, protocol
 from hookline.settings import Settings
 from support.openapi import DOCUMENT
@@ -41,6 +41,7 @@ PARTS = {0.5: "half", 0.25: "a quarter"}
 TIMES = {2: "twice", 3: "three times"}
 SPANS: dict[float, str] = {1: "a second", 60: "a minute", 3_600: "an hour", 86_400: "a day"}
 NUMBERS = {20: "twenty"}
+QUARTERS = {4: "quarter", 2: "half"}
 NO_BOUNDS = {"MAX_PROBE_INTERVAL"}  # and yet called MAX
 _OF_TENANT, _OF_ADDRESS = rate_limits._OF_TENANT, rate_limits._OF_ADDRESS
 _PAGES, _METRICS, _PROBES = rate_limits._PAGES, rate_limits._METRICS, rate_limits._PROBES
@@ -88,6 +89,10 @@ FIGURES = {  # what a bound that is no setting says, by the beginning of its row
     "CPU time of attempts": (
         f"{pace._ATTEMPT * 1e3:g} ms each, {pace._BYTE * 1e9:g} ms a megabyte",
         f"{pace._SAVED * 1e3:g} ms saved up, {pace._ROUND * 1e3:g} ms in a round",
+        f"a debt of {SPANS[pace._MOST_DEBT]} at the most",
+        f"{transport._OPENED * 1e3:g} ms for a connection,",
+        f"{transport._VERIFIED * 1e3:g} ms for TLS on it",
+        f"({transport._RESUMED * 1e3:g} ms where it is resumed)",
     ),
     "seconds that an answer waits": (f"{protocol.UNREAD_SECONDS:g}",),
     "seconds for a head, and for a body": (
@@ -120,6 +125,9 @@ FIGURES = {  # what a bound that is no setting says, by the beginning of its row
     "event types that administrators added": (f"{event_types.MOST_TYPES}",),
     "names of event types in no catalogue": (f"{event_types.MOST_NAMES:,}",),
     "secrets of an integration that sign": (f"{encryption._MOST_SIGNING}",),
+    "reads of a receiver's answer": (
+        f"{connect._READS_AT_ONCE}, then one for each {QUARTERS[connect._PART_OF_TIME]}",
+    ),
     "bytes of a receiver's answer": (f"{size(transport.KEPT_BODY)}, {size(transport.READ_BODY)}",),
     "interim responses": (f"{responses.MAX_INTERIM}; {size(responses.MAX_HEAD)}",),
     "the same of one PBX": ("its record's, up to the former",),

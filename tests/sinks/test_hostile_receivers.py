@@ -2,12 +2,17 @@
 
 import asyncio
 import socket
+from pathlib import Path
 
 import pytest
 
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, Verdict
+from hookline.security.egress import connect
+from hookline.security.egress.connect import Connection
+from hookline.security.egress.tls import client_tls
 from hookline.sinks import Shipment
 from sinks.contract import delivers, fails_as, sends_once
+from support.certificates import Authority
 from support.hostile import (
     PAUSE,
     bytes_of,
@@ -21,6 +26,7 @@ from support.hostile import (
 from support.receivers import (
     OK,
     Behaviour,
+    Exchange,
     Receiver,
     answering,
     answering_then_closing,
@@ -275,3 +281,68 @@ async def test_a_reset_after_the_status_leaves_it(code: int, verdict: Verdict) -
         assert (sent.verdict, sent.status_code) == (verdict, code)
         assert sent.response == (b"half" if rest.endswith(b"half") else b"")
         assert sent.response_defect is ResponseDefect.TRUNCATED
+
+
+DROPS = 500  # bytes of a body, one at a time
+MOST_READS = 60  # 8, and one for each quarter of the time that has passed: 57 in a minute
+
+
+@pytest.mark.parametrize("secure", [False, True])
+@pytest.mark.parametrize("drops", [b"x", b"1\r\nx\r\n"], ids=["sized", "chunked"])
+async def test_what_drips_is_read_more_and_more_seldom(
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    *,
+    secure: bool,
+    drops: bytes,
+) -> None:
+    reads: list[int] = []
+    take = Connection.data_received
+
+    def counted(connection: Connection, data: bytes) -> None:
+        reads.append(len(data))
+        take(connection, data)
+
+    monkeypatch.setattr(Connection, "data_received", counted)
+    authority = Authority(tmp_path)
+    length = b"content-length: %d" % DROPS if drops == b"x" else b"transfer-encoding: chunked"
+
+    async def drip(exchange: Exchange) -> None:
+        await exchange.say(b"HTTP/1.1 404 No\r\n%b\r\n\r\n" % length)
+        for _ in range(DROPS):
+            await exchange.say(drops)
+            await asyncio.sleep(0.001)
+        if drops != b"x":
+            await exchange.say(b"0\r\n\r\n")
+
+    async with (
+        receiving(drip, tls=authority.server("127.0.0.1") if secure else None) as receiver,
+        webhook_sink(within=60, tls=client_tls(authority.file)) as sink,
+    ):
+        scheme = "https" if secure else "http"
+        shipment = webhook_shipment(f"{scheme}://127.0.0.1:{receiver.port}/hook")
+        sent = await fails_as(sink, shipment, Verdict.REJECTED, ErrorKind.STATUS)
+        receiver.behaviour = answering(OK)
+        await delivers(sink, shipment)
+    assert sent.response == b"x" * DROPS
+    assert len(reads) < MOST_READS
+    assert receiver.connections == 1, "it serves again"
+
+
+async def test_what_an_attempt_takes_beyond_a_usual_one_is_told(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(connect, "thread_time", lambda: 0.0)
+    authority = Authority(tmp_path)
+    async with (
+        receiving() as kept,
+        receiving(answering_then_closing(OK)) as closing,
+        receiving(tls=authority.server("127.0.0.1")) as secure,
+        webhook_sink(tls=client_tls(authority.file)) as sink,
+    ):
+        assert (await delivers(sink, to(kept))).spent == 0
+        opened = await delivers(sink, to(closing))
+        verified = await sends_once(sink, webhook_shipment(f"https://127.0.0.1:{secure.port}/hook"))
+        refused = await fails_as(sink, to(secure), Verdict.RETRY, ErrorKind.RESET)
+    assert 0 < opened.spent < verified.spent
+    assert refused.spent == opened.spent

@@ -8,7 +8,7 @@ import pytest
 import uvloop
 
 from hookline.domain.deliveries import ErrorKind, Verdict
-from hookline.security.egress.connect import Proxy
+from hookline.security.egress.connect import Connection, Proxy
 from hookline.security.egress.tls import client_tls
 from sinks.contract import delivers, fails_as
 from support.certificates import Authority
@@ -90,6 +90,37 @@ async def tls_of_an_earlier_connection_is_resumed(authority: Authority) -> None:
     assert resumed == [False, True, True]
 
 
+async def what_drips_is_read_more_and_more_seldom(authority: Authority) -> None:
+    reads = 0
+    take = Connection.data_received
+
+    def counted(connection: Connection, data: bytes) -> None:
+        nonlocal reads
+        reads += 1
+        take(connection, data)
+
+    async def drip(exchange: Exchange) -> None:
+        await exchange.say(b"HTTP/1.1 404 No\r\ncontent-length: 500\r\n\r\n")
+        for _ in range(500):
+            await exchange.say(b"x")
+            await asyncio.sleep(0.002)
+
+    tls, trusting = authority.server(NAME), client_tls(authority.file)
+    async with (
+        receiving(drip, tls=tls) as receiver,
+        webhook_sink(tls=trusting, names=names(), within=60) as sink,
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Connection, "data_received", counted)
+            shipment = webhook_shipment(url(receiver))
+            sent = await fails_as(sink, shipment, Verdict.REJECTED, ErrorKind.STATUS)
+        receiver.behaviour = answering(status(200))
+        await delivers(sink, shipment)
+        assert receiver.connections == 1
+    assert sent.response == b"x" * 500
+    assert reads < 60
+
+
 async def a_proxy_that_refuses_is_heard(_authority: Authority) -> None:
     async with receiving(answering_then_closing(b"HTTP/1.1 403 No\r\n\r\n")) as middle:
         proxy = Proxy.parse(f"http://127.0.0.1:{middle.port}")
@@ -106,6 +137,7 @@ async def a_proxy_that_refuses_is_heard(_authority: Authority) -> None:
         an_untrusted_certificate_is_refused,
         tls_of_an_earlier_connection_is_resumed,
         a_proxy_that_refuses_is_heard,
+        what_drips_is_read_more_and_more_seldom,
     ],
 )
 async def test_on_uvloop(scenario: Callable[[Authority], Awaitable[None]], tmp_path: Path) -> None:

@@ -279,6 +279,8 @@ class Engine:
             self._leases.drop(job)
         else:
             settlement = await self._deliverer.deliver(job, stale_at=self._leases.stale_at(job))
+            if settlement.sent is not None and settlement.sent.spent:
+                self._lanes.pace.charge(job.integration_id, settlement.sent.spent)
             self._learn(job, settlement)
             self._record(job, settlement)
 

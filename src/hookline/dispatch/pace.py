@@ -21,6 +21,7 @@ _SAVED: Final = 0.02  # seconds of CPU that may be saved up
 _ROUND: Final = 0.001  # seconds of CPU that begin at once: what anybody else's request waits for
 _ATTEMPT: Final = 1.5e-4  # seconds of CPU to claim, send and settle one delivery
 _BYTE: Final = 3e-9  # seconds of CPU to sign and send a byte of it
+_MOST_DEBT: Final = 1.0  # seconds of CPU; what attempts under way take beyond is forgiven
 _BESIDE: Final = 1.0  # seconds after an event in which its tenant counts as there
 _MOST_LINES: Final = 10_000  # tenants remembered; forgetting one forgives what it used
 
@@ -115,6 +116,11 @@ class Pace:
         if len(line.waiting) == 1:
             self._look_later(line)
         await began
+
+    def charge(self, integration_id: str, seconds: float) -> None:
+        """Count what an attempt took beyond a usual one; the tenant's next ones wait for it."""
+        line = self._line(integration_id)
+        line.level = max(line.level - seconds, -_MOST_DEBT)
 
     def stop(self) -> None:
         """Have everything begin at once: the process is about to end."""

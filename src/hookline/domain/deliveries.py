@@ -125,6 +125,7 @@ class Sent(msgspec.Struct, frozen=True, gc=False):
     tls_reason: TlsReason | None = None
     body_bytes: int | None = None  # of a copy that was too large
     headers: tuple[tuple[str, str], ...] = ()  # that were sent, of a shipment that asks for them
+    spent: float = 0.0  # seconds of CPU beyond a usual attempt's
 
 
 def hint_of(body_bytes: int | None) -> str | None:

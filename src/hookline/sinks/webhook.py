@@ -23,6 +23,7 @@ from hookline.errors import InvalidInput
 from hookline.logs import get_logger
 from hookline.security.egress import errors
 from hookline.security.egress.messages import PreparedRequest
+from hookline.security.egress.responses import Spent
 from hookline.security.egress.transport import KEPT_BODY, GuardedTransport
 from hookline.security.egress.urls import origin_of, parse_url
 from hookline.security.signatures import Signer
@@ -75,13 +76,14 @@ class WebhookSink:
         if not isinstance(target, WebhookTarget):
             raise TypeError(f"the webhook sink can't send to {type(target).__name__}")
         started_at, began = datetime.now(UTC), time.perf_counter()
-        answer = _Answer()
+        answer, spent = _Answer(), Spent()
         headers: tuple[tuple[str, str], ...] = ()
         error: ErrorKind | None = None
         tls: TlsReason | None = None
         try:
             async with asyncio.timeout(self._timeout) as deadline:
-                request = self._request(target, shipment, int(started_at.timestamp()), deadline)
+                request = self._request(target, shipment, int(started_at.timestamp()))
+                request.extensions.update(deadline=deadline, spent=spent)
                 if shipment.tells_headers:
                     headers = tuple((n.decode(), v.decode()) for n, v in request.headers.raw)
                 await self._exchange(request, answer)
@@ -99,7 +101,9 @@ class WebhookSink:
         sent = _sent(answer, error, tls, started_at, duration)
         if sent.verdict is Verdict.TOO_LARGE:
             sent = msgspec.structs.replace(sent, body_bytes=len(shipment.body))
-        return msgspec.structs.replace(sent, headers=headers) if headers else sent
+        if headers or spent.seconds:
+            sent = msgspec.structs.replace(sent, headers=headers, spent=spent.seconds)
+        return sent
 
     async def _exchange(self, request: httpx.Request, answer: "_Answer") -> None:
         """Send the request, and read a bounded part of its response as the bytes come."""
@@ -130,9 +134,7 @@ class WebhookSink:
         """Close every connection that is kept."""
         await self._transport.aclose()
 
-    def _request(
-        self, target: WebhookTarget, shipment: Shipment, timestamp: int, deadline: asyncio.Timeout
-    ) -> httpx.Request:
+    def _request(self, target: WebhookTarget, shipment: Shipment, timestamp: int) -> httpx.Request:
         """Make the request: what is the same each time, and this attempt's own headers."""
         prepared = self._prepared.get(target)
         if prepared is None:  # it goes with the target, secrets and all
@@ -154,7 +156,7 @@ class WebhookSink:
         if shipment.trace_context is not None:
             headers = trace_headers(shipment.trace_context)
             own += [(name.encode(), value.encode()) for name, value in headers]
-        extensions = {"deadline": deadline, "tenant": shipment.pbx or shipment.company}
+        extensions = {"tenant": shipment.pbx or shipment.company}
         return PreparedRequest(prepared.url, prepared.headers + own, body, extensions)
 
     def _tell_operator(

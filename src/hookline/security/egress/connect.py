@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from random import uniform
+from time import thread_time
 from typing import Self, cast
 from urllib.parse import unquote, urlsplit
 
@@ -27,7 +28,7 @@ from hookline.security.egress.errors import (
     TlsFailed,
     tls_reason,
 )
-from hookline.security.egress.responses import Received, ResponseParser
+from hookline.security.egress.responses import Received, ResponseParser, Spent
 from hookline.security.egress.tls import TlsSessions
 from hookline.security.egress.urls import Origin
 
@@ -41,6 +42,12 @@ _OPENED = re.compile(rb"HTTP/1\.[01] 2[0-9][0-9][ \r]")
 _DEFAULT_PORT = 3128
 _YOUNGEST = 0.75  # of the age at which connections are closed
 _ONE_WRITE = 16_384  # bytes of a body up to which it is copied behind its head
+_READS_AT_ONCE = 8  # of a response; beyond, a pause after each, so that many come together
+_LEAST_PAUSE = 0.001  # seconds
+_PART_OF_TIME = 4  # a pause is one in so many of the time since the first: 40 reads in 5 s
+_READ = 2e-5  # seconds of CPU for each read, besides parsing: the first two are any response's
+_USUAL_READS = 2
+_USUAL_PARSING = 1e-4  # seconds of CPU for a read
 
 
 class Connection(asyncio.Protocol):
@@ -59,21 +66,27 @@ class Connection(asyncio.Protocol):
         self._parser: ResponseParser | None = None  # while a request is under way
         self._waiter: asyncio.Future[None] | None = None
         self.tls: ssl.SSLObject | None = None
-        self._heard = False  # at least a byte of the response
+        self._reads = 0  # of the response
+        self._spent = Spent()
+        self._heard_at = 0.0  # when the first of them came
+        self._pause: asyncio.TimerHandle | None = None  # while nothing is read
         self.opened_at = self._loop.time()
         self.idle_since = self.opened_at
         # What was opened together is not closed, and opened anew, together.
         self.share_of_age = uniform(_YOUNGEST, 1.0)  # noqa: S311 - no secret
 
-    async def ask(self, head: bytes, body: bytes, response: Received) -> None:
+    async def ask(self, head: bytes, body: bytes, response: Received, spent: Spent) -> None:
         """Send a request; return once its response has ended, which fills `response` as it comes.
+
+        A response that comes in many small parts is read more and more seldom, so that it takes no
+        more of the event loop than one that comes whole; what it takes is added to `spent`.
 
         Raises ConnectionLost, NotHttp or TlsFailed, but never once the status is known. Whoever
         stops waiting must `abort`.
         """
         if not self.usable:
             raise ConnectionLost("the connection was closed while idle", silent=True)
-        self._heard = False
+        self._reads, self._spent = 0, spent
         self._parser = ResponseParser(response, keep=self._keep, read=self._read)
         self._waiter = self._loop.create_future()
         transport = cast("asyncio.Transport", self._transport)
@@ -83,6 +96,11 @@ class Connection(asyncio.Protocol):
             transport.write(head)
             transport.write(body)
         await self._waiter
+
+    @property
+    def resumed(self) -> bool:
+        """Whether its TLS went on with an earlier session."""
+        return self.tls is not None and bool(self.tls.session_reused)
 
     @property
     def usable(self) -> bool:
@@ -101,6 +119,7 @@ class Connection(asyncio.Protocol):
             self.abort()
             return False
         self._parser = None
+        self._read_on()  # and learn when the other side closes
         self.idle_since = self._loop.time()
         return True
 
@@ -111,6 +130,7 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
             self._transport = None
+        self._read_on()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin: asyncio has connected, and TLS stands where it was asked for."""
@@ -123,18 +143,43 @@ class Connection(asyncio.Protocol):
         if parser is None or parser.done:
             self.abort()  # or they would be taken for the next response
             return
-        self._heard = True
+        if not self._reads:
+            self._heard_at = self._loop.time()
+        self._reads += 1
+        began = thread_time()
         try:
             if parser.feed(data):
                 self._end()
+            elif self._reads >= _READS_AT_ONCE:
+                self._read_later()
         except NotHttp as error:
             self._parser = None
             self._end(error)
             self.abort()
+        took = thread_time() - began
+        if self._reads > _USUAL_READS or took > _USUAL_PARSING:
+            self._spent.seconds += took + _READ
+
+    def _read_later(self) -> None:
+        """Read nothing for a while, in which more of the response comes."""
+        if self._pause is None and self._transport is not None:
+            if self.tls is not None:  # or what is encrypted would be read on, and kept
+                self._transport.set_read_buffer_limits(1)  # type: ignore[attr-defined]  # TLS has them
+            self._transport.pause_reading()
+            wait = max(_LEAST_PAUSE, (self._loop.time() - self._heard_at) / _PART_OF_TIME)
+            self._pause = self._loop.call_later(wait, self._read_on)
+
+    def _read_on(self) -> None:
+        if self._pause is not None:
+            self._pause.cancel()
+            self._pause = None
+            if self._transport is not None:
+                self._transport.resume_reading()
 
     def connection_lost(self, error: Exception | None) -> None:
         """End whatever is under way."""
         self._transport = None
+        self._read_on()
         parser, self._parser = self._parser, None
         if parser is None or self._waiter is None or self._waiter.done():
             return
@@ -148,10 +193,10 @@ class Connection(asyncio.Protocol):
             return
         if parser.done:
             self._end()
-        elif isinstance(error, ssl.SSLError) and not self._heard:
+        elif isinstance(error, ssl.SSLError) and not self._reads:
             self._end(TlsFailed(str(error), tls_reason(error)))
         else:
-            self._end(ConnectionLost(str(error or "closed"), silent=not self._heard))
+            self._end(ConnectionLost(str(error or "closed"), silent=not self._reads))
 
     def _end(self, error: Exception | None = None) -> None:
         """Have `ask` return or raise."""

@@ -66,6 +66,12 @@ class Received(msgspec.Struct, gc=False):
             self.defect = defect
 
 
+class Spent(msgspec.Struct, gc=False):
+    """Seconds of CPU that one request took beyond a usual one's: connecting, and an odd answer."""
+
+    seconds: float = 0.0
+
+
 class ResponseParser:
     """Fills one response from a connection's bytes.
 
