@@ -12,6 +12,10 @@ def a_reader(principal: Principal) -> Reader:
     return Reader(principal, WantedStream(), None)
 
 
+def seeing(readers: Readers, owner: Owner) -> set[Reader]:
+    return {each for audience in readers.that_may_see(owner) for each in readers.of(audience)}
+
+
 @pytest.mark.parametrize(
     ("tenant", "named"), [({"pbx": "7"}, "PBX 7"), ({"company": "it_7"}, "Company it_7")]
 )
@@ -44,19 +48,35 @@ def test_a_key_has_half_of_the_places_and_all_keys_no_more_than_there_are() -> N
 def test_who_may_see_an_integration_follows_who_comes_and_leaves() -> None:
     readers, seven, eight = Readers(8), Owner("a", "7", "it_7"), Owner("b", "8", None)
     first, second = a_reader(a_principal()), a_reader(a_principal(Role.MANAGER, company="it_7"))
-    assert list(readers.that_may_see(seven)) == []
+    assert seeing(readers, seven) == set()
     readers.add(first)
-    assert list(readers.that_may_see(seven)) == [first]
+    assert seeing(readers, seven) == {first}
     readers.add(second)
-    assert set(readers.that_may_see(seven)) == {first, second}
-    assert list(readers.that_may_see(eight)) == [first]
+    assert seeing(readers, seven) == {first, second}
+    assert seeing(readers, eight) == {first}
+    readers.add(another := a_reader(a_principal()))
+    assert seeing(readers, eight) == {first, another}
     assert readers.remove(first)
-    assert list(readers.that_may_see(seven)) == [second]
+    assert seeing(readers, seven) == {second, another}
+    assert readers.remove(another)
+    assert seeing(readers, seven) == {second}
+    assert seeing(readers, eight) == set()
+
+
+def test_readers_of_one_scope_are_one_audience_whichever_keys_they_have() -> None:
+    readers, seven = Readers(12), Owner("a", "7", "it_7")
+    for principal in (a_principal(Role.MANAGER, pbx="7"), a_principal(Role.MANAGER, pbx="7")):
+        for wanted in (WantedStream(), WantedStream(type="call:end")):
+            readers.add(Reader(principal, wanted, None))
+    readers.add(a_reader(a_principal(Role.INGEST, pbx="7")))
+    first, second = readers.that_may_see(seven)
+    assert {len(readers.of(each)) for each in (first, second)} == {2}
+    assert {each.wants("call:start") for each in (first, second)} == {True, False}
 
 
 def test_readers_of_very_many_integrations_are_not_all_remembered() -> None:
     readers, reader = Readers(8), a_reader(a_principal())
     readers.add(reader)
     for number in range(200):
-        assert list(readers.that_may_see(Owner(str(number), "7", None))) == [reader]
+        assert seeing(readers, Owner(str(number), "7", None)) == {reader}
     assert len(readers._seeing) <= 64

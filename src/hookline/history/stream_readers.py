@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
-from hookline.domain.access import Principal
+from hookline.domain.access import Principal, Role
 from hookline.errors import Overloaded
 from hookline.history.settled import Ended, Position
 
@@ -17,7 +17,7 @@ _MOST_WAITING: Final = 64 * 1024 * 1024  # bytes for all readers together
 _MOST_FOR_ONE: Final = 1024 * 1024
 _LEAST_FOR_ONE: Final = 128 * 1024
 _RETRY_AFTER: Final = 5.0  # seconds
-_OWNERS_REMEMBERED: Final = 64  # with a list of readers each
+_OWNERS_REMEMBERED: Final = 64  # with a list of audiences each
 
 
 class StreamEnd(StrEnum):
@@ -47,12 +47,36 @@ class WantedStream:
     type: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Audience:
+    """What some readers may see and want alike: what they are sent is put together once."""
+
+    role: Role
+    pbx: str | None
+    company: str | None
+    wanted: WantedStream
+
+    @property
+    def scope(self) -> tuple[str, str]:
+        """What the integrations that it may see have in common: by this it is found."""
+        if self.wanted.integration_id is not None:
+            return "integration", self.wanted.integration_id
+        if (pbx := self.wanted.pbx or self.pbx) is not None:
+            return "pbx", pbx
+        return ("all", "") if self.company is None else ("company", self.company)
+
+    def wants(self, event_type: str) -> bool:
+        """Whether deliveries of this type are asked for."""
+        return self.wanted.type is None or self.wanted.type == event_type
+
+
 class Reader:
     """One stream that is open: what waits for it, bounded."""
 
     def __init__(self, principal: Principal, wanted: WantedStream, last: Position | None) -> None:
         self.principal = principal
         self.wanted = wanted
+        self.audience = Audience(principal.role, principal.pbx, principal.company, wanted)
         self.last = last
         self.end: StreamEnd | None = None
         self._frames: list[bytes] = []
@@ -60,16 +84,6 @@ class Reader:
         self._wakeup = asyncio.Event()
         self._after: int | None = None  # the entry behind which it reads along; None: not yet
         self._late: frozenset[int] = frozenset()  # lower ones that it has not seen either
-
-    @property
-    def scope(self) -> tuple[str, str]:
-        """What the integrations that it may see have in common: by this it is found."""
-        principal, wanted = self.principal, self.wanted
-        if wanted.integration_id is not None:
-            return "integration", wanted.integration_id
-        if (pbx := wanted.pbx or principal.pbx) is not None:
-            return "pbx", pbx
-        return ("all", "") if principal.company is None else ("company", principal.company)
 
     @property
     def reads_along(self) -> bool:
@@ -84,6 +98,10 @@ class Reader:
         """Whether a delivery was not sent to it before it read along."""
         return self._after is not None and (ended.entry > self._after or ended.entry in self._late)
 
+    def has_yet_to_see_all(self, lowest: int) -> bool:
+        """Whether nothing of the entries from this one on was sent to it before it read along."""
+        return self._after is not None and lowest > self._after
+
     def may_see(self, owner: Owner) -> bool:
         """Whether an integration's deliveries are in the reader's scope, and asked for."""
         wanted = self.wanted
@@ -93,19 +111,15 @@ class Reader:
             and wanted.pbx in {None, owner.pbx}
         )
 
-    def wants(self, event_type: str) -> bool:
-        """Whether deliveries of this type are asked for."""
-        return self.wanted.type is None or self.wanted.type == event_type
-
-    def push(self, frame: bytes, most: int) -> None:
-        """Have it sent once it is woken; end the stream where more than `most` bytes wait."""
+    def push(self, frames: bytes, most: int) -> None:
+        """Have them sent once it is woken; end the stream where more than `most` bytes wait."""
         if self.end is not None:
             return
         if self._waiting > most:
             self.stop(StreamEnd.SLOW)
             return
-        self._frames.append(frame)
-        self._waiting += len(frame)
+        self._frames.append(frames)
+        self._waiting += len(frames)
 
     def wake(self) -> None:
         """Have what waits sent now."""
@@ -142,8 +156,9 @@ class Readers:
     def __init__(self, most: int) -> None:
         self._most = most
         self._all: dict[Reader, None] = {}
-        self._in_scope: defaultdict[tuple[str, str | None], dict[Reader, None]] = defaultdict(dict)
-        self._seeing: dict[Owner, list[Reader]] = {}  # of the last owners that were asked for
+        self._audiences: dict[Audience, dict[Reader, None]] = {}
+        self._in_scope: defaultdict[tuple[str, str | None], set[Audience]] = defaultdict(set)
+        self._seeing: dict[Owner, list[Audience]] = {}  # of the last owners that were asked for
         self._of: defaultdict[Holder, int] = defaultdict(int)
 
     def __len__(self) -> int:
@@ -163,9 +178,13 @@ class Readers:
             if self._of[holder] >= share:
                 message = f"{name} has {share} streams open, the most that it may; close some."
                 raise Overloaded(message, retry_after=_RETRY_AFTER)
-        self._seeing.clear()
         self._all[reader] = None
-        self._in_scope[reader.scope][reader] = None
+        audience = reader.audience
+        if audience not in self._audiences:
+            self._seeing.clear()
+            self._audiences[audience] = {}
+            self._in_scope[audience.scope].add(audience)
+        self._audiences[audience][reader] = None
         for holder in holders.values():
             self._of[holder] += 1
 
@@ -173,25 +192,28 @@ class Readers:
         """Remove a reader; tell whether it was here."""
         if reader not in self._all:
             return False
-        self._seeing.clear()
         del self._all[reader]
-        scope = reader.scope
-        del self._in_scope[scope][reader]
-        if not self._in_scope[scope]:
-            del self._in_scope[scope]
+        audience = reader.audience
+        del self._audiences[audience][reader]
+        if not self._audiences[audience]:
+            self._forget(audience)
         for holder in _holders(reader.principal).values():
             self._of[holder] -= 1
             if not self._of[holder]:
                 del self._of[holder]
         return True
 
-    def that_may_see(self, owner: Owner) -> Sequence[Reader]:
-        """Return the readers that may see an integration's deliveries."""
+    def that_may_see(self, owner: Owner) -> Sequence[Audience]:
+        """Return the audiences that may see an integration's deliveries."""
         if (seeing := self._seeing.get(owner)) is None:
             if len(self._seeing) >= _OWNERS_REMEMBERED:
                 self._seeing.clear()
             seeing = self._seeing[owner] = self._find(owner)
         return seeing
+
+    def of(self, audience: Audience) -> list[Reader]:
+        """Return the readers that are one audience."""
+        return list(self._audiences.get(audience, ()))
 
     @property
     def most_waiting(self) -> int:
@@ -199,15 +221,22 @@ class Readers:
         share = _MOST_WAITING // max(1, len(self._all))
         return max(_LEAST_FOR_ONE, min(_MOST_FOR_ONE, share))
 
-    def _find(self, owner: Owner) -> list[Reader]:
+    def _find(self, owner: Owner) -> list[Audience]:
         places: tuple[tuple[str, str | None], ...] = (
             ("integration", owner.integration_id),
             ("pbx", owner.pbx),
             ("company", owner.company),
             ("all", ""),
         )
-        found = [reader for place in places for reader in self._in_scope.get(place, ())]
-        return [reader for reader in found if reader.may_see(owner)]
+        found = [audience for place in places for audience in self._in_scope.get(place, ())]
+        return [each for each in found if next(iter(self._audiences[each])).may_see(owner)]
+
+    def _forget(self, audience: Audience) -> None:
+        self._seeing.clear()
+        del self._audiences[audience]
+        self._in_scope[audience.scope].discard(audience)
+        if not self._in_scope[audience.scope]:
+            del self._in_scope[audience.scope]
 
 
 def _holders(principal: Principal) -> dict[str, Holder]:

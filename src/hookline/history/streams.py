@@ -1,14 +1,15 @@
 """Sends deliveries as they settle to the readers of `/v1/stream`; reads the log only for them.
 
-One task reads the log for all readers of a process, whichever process settled, and looks each
-delivery up once. It uses a fifth of the time at the most: where more ends than that is enough for,
-streams are late, and the engine is not.
+One task reads the log for all readers of a process, whichever process settled, looks each delivery
+up once, and puts together what readers of the same scope are sent once for all of them. It uses a
+fifth of the time at the most: where more ends than that is enough for, streams are late, and the
+engine is not.
 """
 
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from typing import Final, Protocol
@@ -23,6 +24,7 @@ from hookline.history.repository import History
 from hookline.history.schemas import Delivery
 from hookline.history.settled import RESUMED_WITHIN, Ended, Position, SettledLog
 from hookline.history.stream_readers import (
+    Audience,
     Owner,
     Reader,
     Readers,
@@ -40,6 +42,8 @@ _DELIVERIES_AT_ONCE: Final = 100
 _BYTES_AT_ONCE: Final = 32 * 1024  # between two moments for the readers to send what they have
 _READERS_AT_ONCE: Final = 4  # that send what they have between two moments for everything else
 _LOG = get_logger(__name__)
+
+_Sent = tuple[Ended, bytes]
 
 Frame = Callable[[Delivery, Position], bytes]
 """Prints a delivery as it is sent, and how far whoever got it has come."""
@@ -185,41 +189,62 @@ class Streams:
             )
         part = list(islice(self._waiting, _DELIVERIES_AT_ONCE))
         found = await self._history.settled([each.delivery_id for each, _ in part])
-        pushed = 0
-        told: dict[Reader, None] = {}
+        gathered = 0
+        told: dict[Audience, list[_Sent]] = {}
         for each, owner in part:
             if self._waiting:  # the last reader may have left meanwhile
                 self._waiting.popleft()
             if (delivery := found.get(each.delivery_id)) is None:
                 continue  # reopened by hand meanwhile: it ends again
-            frame, readers = self._push(delivery, each, owner, log)
-            told |= dict.fromkeys(readers)
-            pushed += len(frame)
-            if pushed > _BYTES_AT_ONCE:
-                pushed = 0
-                await _wake(told)
+            gathered += self._gather(delivery, each, owner, log, told)
+            if gathered > _BYTES_AT_ONCE:
+                gathered = 0
+                await _wake(self._push(told))
                 told.clear()
-        await _wake(told)
+        await _wake(self._push(told))
 
-    def _push(
-        self, delivery: Delivery, ended: Ended, owner: Owner, log: SettledLog
-    ) -> tuple[bytes, list[Reader]]:
-        """Give a delivery to whoever wants it; return its frame, and to whom."""
-        readers = [
-            reader
-            for reader in self._readers.that_may_see(owner)
-            if reader.has_yet_to_see(ended) and reader.wants(delivery.type)
+    def _gather(
+        self,
+        delivery: Delivery,
+        ended: Ended,
+        owner: Owner,
+        log: SettledLog,
+        told: dict[Audience, list[_Sent]],
+    ) -> int:
+        """Add a delivery to what each audience that wants it is told; return its size in bytes."""
+        audiences = [
+            each for each in self._readers.that_may_see(owner) if each.wants(delivery.type)
         ]
-        if not readers:
-            return b"", readers
+        if not audiences:
+            return 0
         frame = self._frame(delivery, log.position(ended))
+        for audience in audiences:
+            told.setdefault(audience, []).append((ended, frame))
+        return len(frame)
+
+    def _push(self, told: Mapping[Audience, Sequence[_Sent]]) -> list[Reader]:
+        """Give each reader what its audience is told, in one piece; return who has got something.
+
+        Those who have just come get what they have yet to see of it.
+        """
         most = self._readers.most_waiting
-        for reader in readers:
-            reader.push(frame, most)
-            if reader.end is not None:
-                self.close(reader)  # its place is free at once; who sends to it tells it why
-        self.sent += len(readers)
-        return frame, readers
+        given: list[Reader] = []
+        for audience, sent in told.items():
+            whole = b"".join(frame for _, frame in sent)
+            lowest = min(ended.entry for ended, _ in sent)
+            for reader in self._readers.of(audience):
+                frames, count = whole, len(sent)
+                if not reader.has_yet_to_see_all(lowest):
+                    some = [frame for ended, frame in sent if reader.has_yet_to_see(ended)]
+                    frames, count = b"".join(some), len(some)
+                if not frames:
+                    continue
+                reader.push(frames, most)
+                given.append(reader)
+                if reader.end is not None:
+                    self.close(reader)  # its place is free at once; who sends to it tells it why
+                self.sent += count
+        return given
 
     async def _missed(
         self, reader: Reader, log: SettledLog, missed: Sequence[Ended]
@@ -233,7 +258,8 @@ class Streams:
             frames = [
                 self._frame(delivery, log.position(each))
                 for each in part
-                if (delivery := found.get(each.delivery_id)) and reader.wants(delivery.type)
+                if (delivery := found.get(each.delivery_id))
+                and reader.audience.wants(delivery.type)
             ]
             self.sent += len(frames)
             yield b"".join(frames)
