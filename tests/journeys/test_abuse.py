@@ -2,17 +2,14 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from pathlib import Path
 
 from factories import an_event
-from support.receivers import Receiver, receiving
-from support.senders import Sender, a_sender
-from support.service import Service, Services, eventually, gathered
+from support.attacks import MIB, connected, is_served, post, resident
+from support.receivers import receiving
+from support.senders import a_sender
+from support.service import Services, eventually, gathered
 
 GREEDY, OTHER = "000000000001", "000000000002"
-MIB = 1024 * 1024
 HELD_BACK = 100  # batches whose last byte does not come
 KEYS = 5  # of the greedy PBX
 LARGE = 14 * MIB  # a batch
@@ -20,75 +17,11 @@ BODY_MEMORY = 32 * MIB
 BESIDES = 96 * MIB  # what came with 100 heads before the first answer, and copies of bodies
 
 
-class Connection:
-    """A raw connection to the service."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def hold_back(self, key: str, size: int) -> bytes:
-        """Send a batch without its last byte; return the answer's status, if one comes."""
-        sending = asyncio.create_task(self._send(key, size))
-        try:
-            return (await self.reader.readline())[9:12]
-        except ConnectionError:
-            return b""
-        finally:
-            sending.cancel()
-
-    async def ended(self) -> None:
-        """Wait until the service ends it."""
-        try:
-            while await self.reader.read(MIB):
-                pass
-        except ConnectionError:
-            return
-
-    async def _send(self, key: str, size: int) -> None:
-        self.writer.write(post("/v1/events/batch", key, size))
-        for _ in range(size // MIB):
-            self.writer.write(b" " * (MIB - 1))
-            await self.writer.drain()
-
-
-def post(path: str, key: str, size: int) -> bytes:
-    return (
-        f"POST {path} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n"
-        f"content-type: application/json\r\ncontent-length: {size}\r\n\r\n"
-    ).encode()
-
-
-@asynccontextmanager
-async def connected(service: Service, count: int) -> AsyncIterator[list[Connection]]:
-    port = int(service.url.rpartition(":")[2])
-    made = [Connection(*await asyncio.open_connection("127.0.0.1", port)) for _ in range(count)]
-    try:
-        yield made
-    finally:
-        for each in made:
-            each.writer.transport.abort()
-
-
 def large_batch(number: int) -> dict[str, object]:
     """Return a batch of a thousand events of `LARGE` bytes together."""
     text = "x" * (LARGE // 1000)
     events = [an_event(pbx=GREEDY, time=1000 * number + at, data={"t": text}) for at in range(1000)]
     return {"events": events}
-
-
-def resident(service: Service) -> int:
-    """Return how many bytes of memory the service's process has now."""
-    status = Path(f"/proc/{service.command.pid}/status").read_text()
-    return 1024 * next(int(line.split()[1]) for line in status.splitlines() if "VmRSS" in line)
-
-
-async def is_served(sender: Sender, service: Service, receiver: Receiver) -> None:
-    """See that another tenant's events are accepted and delivered, and that the process lives."""
-    before = len(receiver.requests)
-    answers = await asyncio.gather(*(sender.send(service) for _ in range(5)))
-    assert {answer.status_code for answer in answers} == {202}
-    await receiver.until_asked(before + 5, within=60)
-    assert (await service.api.get("/livez", key=None)).status_code == 200
 
 
 async def test_bodies_that_never_end_take_a_share_of_the_memory_and_nobody_elses_turn(

@@ -96,6 +96,7 @@ class Pace:
         self._lines: dict[str, _Line] = {}
         self._waiting: dict[str, tuple[_Line, int]] = {}  # lanes with attempts in a line: how many
         self._stopped = False
+        self.held_back = 0  # attempts that waited, told by the metrics
 
     def saw(self, tenants: Iterable[Tenant]) -> None:
         """Note whose events came just now."""
@@ -112,6 +113,7 @@ class Pace:
             return
         began: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.waiting.append((began, integration_id, cost))
+        self.held_back += 1
         self._waiting[integration_id] = (line, 1 if waiting is None else waiting[1] + 1)
         if len(line.waiting) == 1:
             self._look_later(line)

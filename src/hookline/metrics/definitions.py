@@ -128,6 +128,9 @@ FAMILIES: Final = {
         Kind.GAUGE, "Deliveries that engines may have in their hands: MAX_IN_FLIGHT for each."
     ),
     "hookline_attempts_in_flight": Family(Kind.GAUGE, "Attempts that run now."),
+    "hookline_attempts_held_back_total": Family(
+        Kind.COUNTER, "Attempts that waited for their tenant's share of the processor."
+    ),
     "hookline_attempts_total": Family(
         Kind.COUNTER,
         "Attempts that ended, by transmission and outcome.",

@@ -216,6 +216,9 @@ class Metrics:
         numbers = self._counted.numbers()
         numbers["hookline_keys_refused_total"][()] = [self._refused_keys()]
         numbers["hookline_events_refused_total"][Refusal.RATE,] = [self._refused_rate()]
+        if self._delivering is not None:
+            held_back = self._delivering.lanes.pace.held_back
+            numbers["hookline_attempts_held_back_total"][()] = [held_back]
         numbers["hookline_stream_deliveries_total"][()] = [self._streams.sent]
         numbers["hookline_streams_ended_total"] = {
             (reason,): [count] for reason, count in self._streams.ended.items()
