@@ -105,6 +105,7 @@ FIGURES = {  # what a bound that is no setting says, by the beginning of its row
         ),
     ),
     "bytes of a body that a request keeps": (size(protocol._FIRST_BYTES),),
+    "pipelined requests of a connection": (f"{protocol._MOST_PIPELINED}",),
     "connections that are read on": (f"{connections._MOST_LINGERING} for a PBX",),
     "bytes that are read on": (
         f"{size(protocol._LINGER_BYTES)} of a connection, {size(_DROPPED)} a second of all",

@@ -55,6 +55,31 @@ async def test_many_in_one_segment_are_answered_in_order() -> None:
     assert [body for _, _, body in found] == [b'{"got":%d}' % n for n in [*range(20), 0]]
 
 
+@pytest.mark.parametrize("segments", [1, 100])
+async def test_of_thousands_that_are_pipelined_few_are_made_before_their_turn(
+    segments: int,
+) -> None:
+    began, may_answer = asyncio.Event(), asyncio.Event()
+    WAITS.append((began, may_answer))
+    many = b"".join(posted(b"x" * (size % 90)) for size in range(3_000)) + posted(b"", LAST)
+    size = len(many) // segments + 1
+    async with serving() as dial:
+        reader, writer = await dial()
+        writer.write(b"POST /waiting HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n")
+        for at in range(0, len(many), size):
+            writer.write(many[at : at + size])
+            await asyncio.sleep(0)
+        await began.wait()
+        assert await status(dial) == b"HTTP/1.1 200 OK"
+        cycles = [each for each in gc.get_objects() if isinstance(each, RequestResponseCycle)]
+        assert len(cycles) <= 40
+        may_answer.set()
+        found = (await everything(reader)).split(b"HTTP/1.1 ")[1:]
+    assert found[0].endswith(b"at last")
+    bodies = [each.partition(b"\r\n\r\n")[2] for each in found[1:]]
+    assert bodies == [b'{"got":%d}' % (size % 90) for size in range(3_000)] + [b'{"got":0}']
+
+
 async def test_what_is_pipelined_is_no_idle_connection() -> None:
     """The time that a connection may be idle for does not run while the next one is answered."""
     late = b"GET /late HTTP/1.1\r\nhost: a\r\n%b\r\n"

@@ -60,7 +60,8 @@ WAITS: list[tuple[asyncio.Event, asyncio.Event]] = []
 
 
 async def accept(request: Request) -> Response:
-    return Accepted({"got": len(await read_bounded(request, 100, MEMORY.of(CALLER)))})
+    with MEMORY.of(CALLER) as held:
+        return Accepted({"got": len(await read_bounded(request, 100, held))})
 
 
 ROUTES = Router(

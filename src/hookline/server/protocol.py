@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 from weakref import ref
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, parse_url
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from hookline.api.middleware import EXTENSION
@@ -34,6 +35,8 @@ _MOST_HEAD_BYTES = 64 * 1024  # what servers take is 8 to 64 KiB
 _MOST_HEADERS: Final = 128  # each of a few bytes takes some hundred in memory
 _BYTES_AT_ONCE: Final = 256 * 1024  # of a body that the application wants
 _FIRST_BYTES: Final = 16 * 1024  # of a request that may have to wait: its head, and what came along
+_MOST_PIPELINED: Final = 16  # requests that are made of bytes before the one under way is answered
+_END_OF_HEAD: Final = b"\r\n\r\n"
 _MOST_FRAMING = 16  # bytes of chunk sizes and ends for each byte of a body: more than any sender's
 _NOT_PASSED_ON: Final = frozenset({b"upgrade", b"http2-settings", b"connection"})
 
@@ -71,6 +74,19 @@ class _Transport:
             owner.finish()
 
 
+class _Flow(FlowControl):
+    """Reads no further than a connection wants: not while requests wait for the one before them."""
+
+    def __init__(self, transport: asyncio.Transport, owner: "Connection") -> None:
+        super().__init__(transport)
+        self._owner = ref(owner)
+
+    def resume_reading(self) -> None:
+        owner = self._owner()
+        if owner is not None and (owner.lingers or not (owner.pipeline or owner.ahead)):
+            super().resume_reading()
+
+
 class Connection(HttpToolsProtocol):
     """A connection that ends by itself when its other end is slow or endless."""
 
@@ -88,6 +104,7 @@ class Connection(HttpToolsProtocol):
         self._may_go_on = True
         self._answer_lasts = False
         self._received = self._of_body = 0  # bytes of this head, or of this body
+        self.ahead = b""  # what came behind as many requests as may wait
         self._socket: asyncio.Transport
         self._reference = ref(self)
 
@@ -114,7 +131,9 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn declares it
         """Wait for the first head, unless there is no room for the connection."""
         self._socket = transport
-        super().connection_made(_Transport(transport, self))  # type: ignore[arg-type]  # all that it uses
+        wrapped: asyncio.Transport = _Transport(transport, self)  # type: ignore[assignment]  # all that is used
+        super().connection_made(wrapped)
+        self.flow = _Flow(wrapped, self)
         self.deadline = self.loop.time() + HEAD_SECONDS
         self.idle_since = self.loop.time()
         self.among.admit(self)
@@ -142,6 +161,30 @@ class Connection(HttpToolsProtocol):
         if (self._in_head or not self._in_message) and lines_of_head(data) > _MOST_HEADERS:
             self._refuse(431)  # before anything is made of them
             return
+        if data.count(_END_OF_HEAD) > _MOST_PIPELINED or self.pipeline:
+            self._parse_some(self.ahead + data)
+        else:
+            self._parse(data)
+
+    def _parse_some(self, data: bytes) -> None:
+        """Parse one head after another until as many requests wait as may; keep the rest as bytes.
+
+        A request takes a hundred times as much memory as its bytes.
+        """
+        at = 0
+        while at < len(data) and not (self.lingers or self._broken):
+            if len(self.pipeline) >= _MOST_PIPELINED:
+                self.ahead = data[at:]
+                self.flow.pause_reading()
+                return
+            end = data.find(_END_OF_HEAD, at)
+            end = len(data) if end < 0 else end + len(_END_OF_HEAD)
+            self._parse(data[at:end])
+            at = end
+        self.ahead = b""
+
+    def _parse(self, data: bytes) -> None:
+        size = len(data)
         while data:
             try:
                 self.parser.feed_data(data)
@@ -209,6 +252,8 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """Wait for the next request."""
         super().on_response_complete()
+        if self.ahead and not (self.lingers or self._broken):
+            self._parse_some(self.ahead)
         self._unset_keepalive_if_required()  # `deadline` says it
         self.idle_since = self.loop.time()
         if not (self.busy or self._in_message or self.lingers):  # busy: with what was pipelined
