@@ -90,6 +90,7 @@ async def test_a_database_that_serve_would_take_is_well(dsn: str, tmp_path: Path
         "connections": Status.OK,
         "clock": Status.OK,
         "migrations": Status.OK,
+        "indexes": Status.OK,
         "partitions": Status.WARNING,  # no service has started there
         "encryption keys": Status.OK,
         "admin key": Status.OK,

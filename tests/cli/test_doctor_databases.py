@@ -10,6 +10,7 @@ import sys
 from asyncio import create_subprocess_exec, subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -17,6 +18,7 @@ import pytest
 
 from hookline.db import connections
 from hookline.db.migrate import migrate
+from hookline.db.partitions import of_days
 from hookline.security.secrets import generate_key
 from support import clock, pgbouncer
 from support.databases import Databases
@@ -123,6 +125,22 @@ async def test_an_older_schema_and_the_command_that_mends_it(
         code, _, err = await terminal.run("migrate", DATABASE_URL=url, ENCRYPTION_KEYS=ENCRYPTION)
         assert (code, err) == (0, "")
         assert (await examined(terminal, url, code=0))["migrations"]["status"] == "ok"
+
+
+async def test_indexes_that_an_interrupted_migration_left_out(
+    terminal: Terminal, databases: Databases
+) -> None:
+    async with databases.migrated() as url, connection(url) as client:
+        [today] = [each for each in of_days([datetime.now(UTC).date()]) if each.table == "events"]
+        await client.execute(today.create())
+        await client.execute("drop index events_subject_id_idx")
+        await client.execute("create index events_subject_id_idx on only events (subject, id)")
+        told = (await examined(terminal, url, code=0))["indexes"]
+        assert told["status"] == "warning"
+        assert f"{today.name}_subject_id_idx" in str(told["detail"])
+        assert "run `hookline migrate`" in str(told["advice"])
+        await terminal.run("migrate", DATABASE_URL=url, ENCRYPTION_KEYS=ENCRYPTION)
+        assert (await examined(terminal, url, code=0))["indexes"]["status"] == "ok"
 
 
 async def test_limits_of_connections_that_are_near_and_that_are_reached(

@@ -15,7 +15,7 @@ from hookline.cli.database import dsn_of
 from hookline.db import connections, partitions
 from hookline.db.errors import database_error, explained
 from hookline.db.inspection import DatabaseFacts, faults, read_facts, refuse_shared_sessions
-from hookline.db.migrate import newest_revision
+from hookline.db.migrate import missing_indexes, newest_revision
 from hookline.db.models import Integration
 from hookline.db.statements import statement
 from hookline.domain.targets import TransmissionType
@@ -139,6 +139,7 @@ async def _looked_at(settings: Settings, dsn: str, engine: AsyncEngine) -> list[
     ]
     if facts.revision == newest_revision():
         found += [
+            await _indexes(engine),
             await _days(settings, engine),
             *await _keys(settings, engine),
             await _targets(settings, engine),
@@ -210,6 +211,18 @@ def _migration(facts: DatabaseFacts) -> Finding:
     if facts.revision < newest:
         return failed("migrations", told, "run `hookline migrate`.")
     return failed("migrations", told, "start the newer version that has migrated it.")
+
+
+async def _indexes(engine: AsyncEngine) -> Finding:
+    """Look for what a migration that was interrupted has not built."""
+    missing = await missing_indexes(engine)
+    if not missing:
+        return ok("indexes", "every day's tables have all of theirs")
+    return warning(
+        "indexes",
+        f"{len(missing)} of the days' tables are not built, so lists are slow: {_some(missing)}",
+        "run `hookline migrate`, while the service runs too: it builds them.",
+    )
 
 
 async def _days(settings: Settings, engine: AsyncEngine) -> Finding:

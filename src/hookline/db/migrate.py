@@ -9,7 +9,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.sql.schema import SchemaItem
 
@@ -62,6 +62,19 @@ async def _lock(connection: AsyncConnection) -> None:
     await connection.commit()
 
 
+async def missing_indexes(engine: AsyncEngine) -> list[str]:
+    """Return the names of the indexes that partitions lack of their parents'."""
+    async with engine.connect() as connection:
+        rows = (await connection.execute(_MISSING_INDEXES)).mappings().all()
+    return [_name(row) for row in rows]
+
+
+def _name(row: RowMapping) -> str:
+    """Return what the index of a partition is called."""
+    name: str = row["index"].replace(row["parent"], row["partition"], 1)
+    return name
+
+
 async def _build_indexes(connection: AsyncConnection) -> None:
     """Build and attach the indexes that partitions lack of their parents', one at a time."""
     missing = (await connection.execute(_MISSING_INDEXES)).mappings().all()
@@ -71,7 +84,7 @@ async def _build_indexes(connection: AsyncConnection) -> None:
     session = (await connection.get_raw_connection()).driver_connection  # asyncpg: no transaction
     assert session is not None  # noqa: S101 - the connection is open
     for row in missing:
-        name = row["index"].replace(row["parent"], row["partition"], 1)
+        name = _name(row)
         await session.execute(f'drop index concurrently if exists "{name}"')
         await session.execute(
             row["definition"]
