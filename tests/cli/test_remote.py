@@ -17,11 +17,13 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from factories import an_event
 from hookline.cli import app
+from hookline.cli.remote.history import _waits
 from hookline.errors import NO_SUCH_ADDRESS
 from hookline.security.keys import new_key
 from support.databases import Databases
-from support.receivers import Receiver, receiving
+from support.receivers import Receiver, answering, receiving, status
 from support.service import Service, services
 
 PBX = "000000000001"
@@ -167,6 +169,43 @@ async def test_events_and_their_deliveries_are_found_shown_and_retried(
     assert "200" in told.out
 
 
+async def test_an_event_says_what_each_delivery_of_it_waits_for(run: Run, there: There) -> None:
+    pbx = "000000000077"
+    async with receiving(answering(status(404))) as refusing:
+        await there.service.an_integration(refusing, pbx=pbx, name="Refusing")
+        await there.service.an_integration(refusing, pbx=pbx, name="Off", enabled=False)
+        sent = await there.service.send(an_event(pbx=pbx))
+        await there.service.settled(sent["eventId"])
+    shown = await run("events", "show", sent["eventId"])
+    heading, refused, off = (line.split("\t") for line in shown.out.splitlines()[-3:])
+    assert heading[-3:] == ["attempts", "last answer", "waits"]
+    assert refused[1:3] == ["failed", "rejected"]
+    assert refused[-3:] == ["1", "404", "–"]
+    assert off[1:] == ["skipped", "disabled", "–", "–", "–", "–"]
+
+
+@pytest.mark.parametrize(
+    ("detail", "told"),
+    [
+        ({}, "being attempted"),
+        ({"nextAttemptAt": "2026-01-31T12:00:05.1Z"}, "until 2026-01-31 12:00:05Z"),
+        ({"behind": "0190", "nextAttemptAt": "2026-01-31T12:00:05Z"}, "behind 0190"),
+        (
+            {
+                "paused": True,
+                "pausedSince": "2026-01-31T12:00:05Z",
+                "nextProbeAt": "2026-01-31T12:00:35Z",
+                "nextAttemptAt": "2026-01-31T12:00:00Z",
+            },
+            "paused since 2026-01-31 12:00:05Z, tried next 2026-01-31 12:00:35Z",
+        ),
+    ],
+)
+def test_what_a_pending_delivery_waits_for_is_said(detail: dict[str, Any], told: str) -> None:
+    of_none = {"paused": False, "pausedSince": None, "nextProbeAt": None, "behind": None}
+    assert _waits({**of_none, "nextAttemptAt": None, **detail}) == told
+
+
 async def test_a_replay_is_counted_started_followed_and_listed(
     run: Run, receiver: Receiver, there: There
 ) -> None:
@@ -284,6 +323,10 @@ async def _read_to_the_end(screen: int) -> None:
     [
         (("events", "show", "01a20a4b-b3ae-750b-8a93-2500e569c584"), 3, "There is no event"),
         (("integrations", "show", "../../livez"), 3, "There is no"),
+        (("deliveries", "retry", ""), 2, "'' is no id"),
+        (("integrations", "disable", ".."), 2, "'..' is no id"),
+        (("pbxs", "delete", "."), 2, "'.' is no id"),
+        (("replay", "list", ""), 2, "'' is no id"),
         (("deliveries", "list", "--status", "lost"), 2, "status"),
         (("events", "list", "--since", "yesterday"), 2, "since: Send a timestamp"),
         (("events", "list", "--limit", "0"), 2, "limit"),

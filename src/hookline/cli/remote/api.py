@@ -25,6 +25,7 @@ SERVER: Final = "HOOKLINE_SERVER"
 KEY: Final = "HOOKLINE_KEY"
 _LOCAL: Final = "http://127.0.0.1:8080"
 _TIMEOUT: Final = 30.0  # seconds; a test delivery takes five
+_NOT_NAMES: Final = frozenset({"", ".", ".."})  # parts that clients and servers leave out of paths
 _PAGE: Final = 200  # items of a page, the most that the API gives
 
 Query = Mapping[str, object]
@@ -165,8 +166,15 @@ def connected(server: str | None) -> Iterator[Api]:
 
 
 def at(*parts: object) -> str:
-    """Return a path below /v1 of these parts, whatever characters they hold."""
-    return "/v1/" + "/".join(quote(str(part), safe="") for part in parts)
+    """Return a path below /v1 of these parts, whatever characters they hold.
+
+    What would make it the path of something else, such as a variable that is not set, is refused.
+    """
+    names = [str(part) for part in parts]
+    for name in names:
+        if name in _NOT_NAMES:
+            fail(ExitCode.USAGE, f"{name!r} is no id: write one, as a list shows it.")
+    return "/v1/" + "/".join(quote(name, safe="") for name in names)
 
 
 def fail(code: ExitCode, *lines: str) -> NoReturn:

@@ -79,12 +79,31 @@ def show_event(
         ("subject", event.get("id")),
     ]
     terminal.show(found, as_json=False, facts=facts, title="Event")
-    columns = ("integration", "status", "reason", "delivery")
-    rows = [
-        [terminal.cell(each[name]) for name in ("integrationId", "status", "reason", "deliveryId")]
-        for each in found["outcomes"]
-    ]
+    columns = ("integration", "status", "reason", "delivery", "attempts", "last answer", "waits")
+    rows = [_outcome_row(each) for each in found["outcomes"]]
     table("Outcomes", columns, rows)
+
+
+def _outcome_row(outcome: Object) -> list[str]:
+    shown = [outcome[name] for name in ("integrationId", "status", "reason", "deliveryId")]
+    if (detail := outcome["detail"]) is None:
+        return [terminal.cell(each) for each in (*shown, None, None, None)]
+    last = detail["lastAttempt"]
+    answer = None if last is None else last["statusCode"] or last["error"]
+    waits = _waits(detail) if outcome["status"] == "pending" else None
+    return [terminal.cell(each) for each in (*shown, detail["attempts"], answer, waits)]
+
+
+def _waits(detail: Object) -> str:
+    """Say what a pending delivery waits for."""
+    if detail["paused"]:
+        since, probe = (terminal.time(detail[name]) for name in ("pausedSince", "nextProbeAt"))
+        return f"paused since {since}, tried next {probe}"
+    if detail["behind"] is not None:
+        return f"behind {detail['behind']}"
+    if detail["nextAttemptAt"] is None:
+        return "being attempted"
+    return f"until {terminal.time(detail['nextAttemptAt'])}"
 
 
 deliveries = typer.Typer(help="Look at deliveries, and retry them.", no_args_is_help=True)
