@@ -1,6 +1,7 @@
 import json
 import resource
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Self
@@ -131,6 +132,34 @@ async def test_secrets_that_do_not_open_and_targets_that_are_not_public_are_name
     assert (well["encryption keys"].status, well["egress"].status) == (Status.OK, Status.OK)
 
 
+async def test_keys_that_are_none_are_told_apart_from_a_database_that_is_away(
+    dsn: str, tmp_path: Path
+) -> None:
+    told = await found(settings_of(dsn, tmp_path, encryption="x"))
+    assert told["encryption keys"].status is Status.FAILED
+    assert "is not base64" in told["encryption keys"].detail
+    assert "put the keys back" in str(told["encryption keys"].advice)
+    assert {told[each].status for each in ("version", "migrations", "egress")} == {Status.OK}
+
+
+async def test_a_damaged_file_of_keys_is_told_as_that(
+    dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with the bundled database, whose keys lie in a file."""
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    (tmp_path / "postgres").mkdir()
+    (tmp_path / "encryption.keys").write_text("garbage")
+
+    @asynccontextmanager
+    async def there(_settings: Settings) -> AsyncIterator[str]:
+        yield dsn
+
+    monkeypatch.setattr(checks_database, "dsn_of", there)
+    told = await found(settings)
+    assert "restore it from a backup" in told["encryption keys"].detail
+    assert told["database"].status is not Status.FAILED
+
+
 async def test_an_admin_key_that_was_revoked_is_told(dsn: str, tmp_path: Path) -> None:
     key, engine = new_key(), connections.engine(dsn)
     keys = KeyService(Transactions(engine))
@@ -184,6 +213,7 @@ async def test_what_the_machine_lacks_is_told_with_what_to_do(
     assert told["disk"].detail.endswith(str(tmp_path))
     assert told["egress authorities"].status is Status.OK
     assert told["egress proxy"].status is told["SQS endpoint"].status is Status.FAILED
+    assert "127.0.0.1:1 cannot be reached (Connection refused)" in told["SQS endpoint"].detail
 
 
 async def test_the_command_prints_findings_and_ends_with_1_where_one_failed(

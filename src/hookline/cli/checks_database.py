@@ -260,11 +260,13 @@ async def _keys(settings: Settings, engine: AsyncEngine) -> list[Finding]:
                 "restore it: without it no customer's secret opens.",
             )
         ]
-    secret = (key.get_secret_value() for key in encryption_keys(settings))
-    return [
-        await _secrets(KeyRing.parse(",".join(secret)), engine),
-        await _admin_key(settings, engine),
-    ]
+    try:
+        secret = (key.get_secret_value() for key in encryption_keys(settings))
+        keyring = KeyRing.parse(",".join(secret))
+    except ConfigurationError as error:  # the admin key's file is read with theirs
+        advice = "put the keys back that encrypted customers' secrets: without them none opens."
+        return [failed("encryption keys", str(error), advice)]
+    return [await _secrets(keyring, engine), await _admin_key(settings, engine)]
 
 
 async def _secrets(keyring: KeyRing, engine: AsyncEngine) -> Finding:
@@ -315,14 +317,15 @@ async def _targets(settings: Settings, engine: AsyncEngine) -> Finding:
         advice = "look at /etc/resolv.conf, or set EGRESS_NAME_SERVERS."
         return failed("egress", f"none of {len(hosts)} targets' names has an address", advice)
     if lost or blocked:
-        told = [f"no address: {_some(lost)}"] if lost else []
-        told += [f"not public: {_some(blocked)}"] if blocked else []
+        named = [f"no address: {_some(lost)}"] if lost else []
+        named += [f"not public: {_some(blocked)}"] if blocked else []
         return warning(
             "egress",
-            f"of {len(hosts)} targets' hosts {'; '.join(told)}",
+            f"of targets' hosts ({len(hosts)} looked up) {'; '.join(named)}",
             "tell whose they are, or add their networks to EGRESS_ALLOWED_NETWORKS.",
         )
-    return ok("egress", f"{len(hosts)} targets' hosts have addresses that may be connected to")
+    told = f"targets' hosts have addresses that may be connected to ({len(hosts)} looked up)"
+    return ok("egress", told)
 
 
 async def _origins(engine: AsyncEngine) -> list[Origin]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import resource
 import shutil
 import ssl
@@ -165,7 +166,7 @@ async def _reached(name: str, host: str, port: int, setting: str) -> Finding:
         async with asyncio.timeout(_PATIENCE):
             _, writer = await asyncio.open_connection(host, port)
     except OSError as error:  # TimeoutError is one
-        why = error.strerror or "it does not answer"
+        why = os.strerror(error.errno) if error.errno else error.strerror or "it does not answer"
         return failed(
             name,
             f"{host}:{port} cannot be reached ({why})",
