@@ -70,9 +70,9 @@ async def postgres() -> AsyncIterator[str]:
     if another := os.environ.get(ANOTHER_SERVER):
         yield another
         return
-    with passable_folder() as folder:
-        # No test ends this server in the middle: what it wrote last need not outlive the machine.
-        settings = {"fsync": "off"}
+    # No test ends this server in the middle: what it wrote last need not outlive the machine.
+    with passable_folder(durable=False) as folder:
+        settings = {"fsync": "off", "min_wal_size": "64MB", "max_wal_size": "256MB"}
         server = EmbeddedPostgres(
             folder / "data", system_dir=folder / "system_dir", settings=settings
         )

@@ -29,6 +29,9 @@ where lease is not null and events.subject = $1
 """  # what was claimed since has another xmin than its event
 STORED = "select count(*) from pending join events on events.id = event_id where subject = $1"
 
+PARTITIONS = """
+select inhrelid::regclass::text as name from pg_inherits where inhparent = 'events'::regclass
+"""  # an append that waits for one of them is under way: preparing it locks their parent alone
 APPEND_WAITS = (
     "select exists (select from pg_stat_activity where wait_event_type = 'Lock'"
     " and query like '-- append:%')"
@@ -152,7 +155,8 @@ async def test_what_a_process_stored_and_died_before_telling_goes_first(
             holding.release()
             first = an_event(id="last", data={"number": 1})
             async with client.transaction():
-                await client.execute("lock table pending in share mode")
+                for partition in await client.fetch(PARTITIONS):
+                    await client.execute(f"lock table {partition['name']} in share mode")
                 unanswered = asyncio.create_task(dying.send(first))
                 await eventually(lambda: ask(dsn, APPEND_WAITS), bool)
                 proxy.keep_replies_back()

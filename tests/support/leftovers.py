@@ -19,6 +19,7 @@ from tempfile import gettempdir
 
 _MARK = "TEST_RUN"
 _ENDED = b"in order"
+MEMORY = Path("/dev/shm")  # noqa: S108 - folders of tests there are as private as elsewhere
 _TRIES, _PAUSE = 100, 0.1  # a Postgres writes until its shutdown is through
 
 
@@ -59,7 +60,8 @@ def _end(mark: str) -> None:
         for number in found:
             with suppress(ProcessLookupError):
                 os.kill(number, signal.SIGKILL)
-    for folder in Path(gettempdir()).glob(f"hookline-*-{mark}-*"):
+    places = (Path(gettempdir()), MEMORY)
+    for folder in (found for place in places for found in place.glob(f"hookline-*-{mark}-*")):
         for _ in range(_TRIES):
             rmtree(folder, ignore_errors=True)
             if not folder.exists():

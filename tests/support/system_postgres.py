@@ -11,12 +11,12 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from support import chromium, leftovers, pgbouncer
+from support import chromium, pgbouncer
+from support.places import passable_folder
 
 _OLDEST = 15  # what Hookline supports; older servers on a machine are of no interest
 _WITHIN_S = 60
@@ -34,13 +34,13 @@ def find_programs() -> Path | None:
 @contextmanager
 def running(programs: Path) -> Iterator[str]:
     """Run a fresh server for the block and give its address; root runs it as `nobody`."""
-    with tempfile.TemporaryDirectory(prefix=leftovers.prefix("test")) as name:
-        folder = Path(name)
+    with passable_folder(durable=False) as folder:
         account = pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
         if account is not None:
             os.chown(folder, account, -1)
         data = folder / "data"
-        options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c port=5432"
+        places = f"-c listen_addresses='' -c unix_socket_directories={folder} -c port=5432"
+        options = f"{places} -c fsync=off"
         _run(account, programs / "initdb", "-D", data, *_INITDB)
         start = ("start", "--wait", "-l", folder / "log", "-o", options)
         _run(account, programs / "pg_ctl", "-D", data, *start)
