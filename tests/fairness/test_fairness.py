@@ -40,7 +40,7 @@ async def test_a_target_that_times_out_soon_holds_one_place(
     async with bench.running(**quick) as services:
         await an_integration(services, receivers.url("hang"), maxInFlight=16)
         await send(services, *range(200))
-        await receivers.until(lambda seen: seen.peak["hang"] == 16)
+        await receivers.until(lambda seen: seen.peak["hang"] > 2)  # it began with more than one
         await receivers.until(lambda seen: seen.arrived("hang") > 40)
         receivers.peak.clear()
         seen_before = receivers.arrived("hang")

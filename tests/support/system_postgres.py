@@ -53,7 +53,7 @@ def running(programs: Path) -> Iterator[str]:
 def _folders() -> list[Path]:
     """Return where packages put the server: Debian's places, and what `pg_config` names."""
     folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
-    if pg_config := shutil.which("pg_config"):
+    if pg_config := shutil.which("pg_config"):  # Debian's fails without the headers
         folders.append(Path(_output(pg_config, "--bindir").strip()))
     return [folder for folder in folders if (folder / "postgres").exists()]
 
@@ -64,9 +64,9 @@ def _version(server: Path) -> int:
 
 
 def _output(*command: str | Path) -> str:
-    return subprocess.run(
-        command, capture_output=True, text=True, check=True, timeout=_WITHIN_S
-    ).stdout
+    """Return what a program prints, nothing where it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_WITHIN_S)
+    return done.stdout if done.returncode == 0 else ""
 
 
 def _run(account: int | None, *command: str | Path) -> None:
