@@ -1,13 +1,17 @@
 """Replays: what is counted, what is queued, in which order, how far, and for whom."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 
 import asyncpg
 import pytest
 
 from factories import Json
 from hookline.api.dependencies import Services
+from hookline.dispatch import jobs as runner
+from hookline.dispatch import replays
 from hookline.dispatch.jobs import JobRunner
 from hookline.domain.deliveries import Failed, FailReason, RetryAt
 from hookline.history import jobs
@@ -115,6 +119,30 @@ async def finished(api: Api, job: Json, run: Run) -> Json:
     while (found := await read(api, job))["finishedAt"] is None:
         await run()
     return found
+
+
+async def test_beside_events_pages_leave_most_of_the_time_to_them(
+    api: Api, queue: PostgresQueue, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rested: list[float] = []
+
+    async def noted(seconds: float) -> None:
+        if seconds != runner._NEXT:
+            rested.append(seconds)
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(runner, "asyncio", SimpleNamespace(sleep=noted))
+    for arriving in (True, False):
+        _, integration, _ = await some_failed(api, queue, failed=2)
+        if not arriving:
+            monkeypatch.setattr(replays, "_ARRIVING_FOR", -timedelta(minutes=1))
+        rested.clear()
+        job = await start(api, integration, statuses=["failed"])
+        await run()
+        assert (await read(api, job))["total"] == 2
+        assert bool(rested) == arriving
+        assert min(rested, default=1.0) > 0
+        assert (await api.post(f"/v1/replays/{job['id']}/cancel")).status_code == 200
 
 
 async def test_what_failed_again_is_counted_and_found_once_more(

@@ -10,6 +10,7 @@ from hookline import background, bootstrap, engine_setup, runtime
 from hookline.api import bounded_body, cpu_shares, fairness, parameters, rate_limits
 from hookline.cli.show import text_of
 from hookline.dispatch import backpressure, engine, ingest, manual, pace, tenant_shares
+from hookline.dispatch import jobs as dispatch_jobs
 from hookline.domain import documents, filter_matchers, filters, omissions, retries
 from hookline.history import jobs, stream_readers
 from hookline.integrations import creation, encryption, event_types, notices, subscriptions
@@ -140,6 +141,7 @@ FIGURES = {  # what a bound that is no setting says, by the beginning of its row
         f"{jobs.MOST_UNFINISHED:,} of each",
         f"{jobs.MOST_OF_TENANT} replays for a company, or a PBX of none",
     ),
+    "time of a process that replays take": (PARTS[1 / (1 + dispatch_jobs._REST)],),
     "test deliveries under way": (
         f"{manual.MOST_AT_ONCE}",
         (

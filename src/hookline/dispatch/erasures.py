@@ -93,7 +93,7 @@ class Erasures:
     def __init__(self, *, stored_within: float = _STORED_WITHIN) -> None:
         self._stored_within = stored_within
 
-    async def page(self, session: AsyncSession, job: Job) -> None:
+    async def page(self, session: AsyncSession, job: Job) -> bool:
         """Count, erase, or clean up behind, the next events."""
         job.error = None
         due_in(job, 0.0)
@@ -106,6 +106,7 @@ class Erasures:
                 self._end(job)
         else:
             await _clean(session, job, job.page_end)
+        return False
 
     def _end(self, job: Job) -> None:
         """End a job whose cursor has come to its end, or have it look at its last minute again."""

@@ -100,8 +100,8 @@ class Replays:
     def __init__(self, subscriptions: Subscriptions) -> None:
         self._subscriptions = subscriptions
 
-    async def page(self, session: AsyncSession, job: Job) -> None:
-        """Count, or queue, the next deliveries of a replay."""
+    async def page(self, session: AsyncSession, job: Job) -> bool:
+        """Count, or queue, the next deliveries of a replay; tell whether events arrive too."""
         assert job.integration_id is not None  # noqa: S101 - every replay has one
         await self._subscriptions.refresh()
         subscription = self._subscriptions.find(job.integration_id)
@@ -109,12 +109,16 @@ class Replays:
             finish(job, JobState.FAILED, "The integration was deleted.")
         elif not subscription.enabled:
             finish(job, JobState.FAILED, "The integration was disabled; enable it, then replay.")
-        elif job.state == JobState.COUNTING:
-            await self._count(session, job, subscription)
-        elif job.cursor >= job.beyond:
+        elif job.cursor >= job.beyond and job.state != JobState.COUNTING:
             await _end(session, job)
         else:
-            await self._queue(session, job, subscription)
+            arriving = await _events_arrive(session)
+            if job.state == JobState.COUNTING:
+                await self._count(session, job, subscription, arriving=arriving)
+            else:
+                await self._queue(session, job, subscription, arriving=arriving)
+            return arriving
+        return False
 
     async def count_page(
         self, session: AsyncSession, integration_id: str, wanted: WantedReplay, after: UUID
@@ -127,9 +131,10 @@ class Replays:
         page = await self._find(session, selected, after, subscription, _COUNTED)
         return len(page.candidates), page.end
 
-    async def _count(self, session: AsyncSession, job: Job, subscription: Subscription) -> None:
+    async def _count(
+        self, session: AsyncSession, job: Job, subscription: Subscription, *, arriving: bool
+    ) -> None:
         selected = _selected(subscription, asked_of(job), job)
-        arriving = await _events_arrive(session)
         most = _LOOKED_AT if arriving else _COUNTED
         page = await self._find(session, selected, job.cursor, subscription, most)
         job.total += len(page.candidates)
@@ -140,8 +145,9 @@ class Replays:
                 finish(job, JobState.DONE)
         due_in(job, _PAUSE_BESIDE_EVENTS if arriving else 0.0)
 
-    async def _queue(self, session: AsyncSession, job: Job, subscription: Subscription) -> None:
-        arriving = await _events_arrive(session)
+    async def _queue(
+        self, session: AsyncSession, job: Job, subscription: Subscription, *, arriving: bool
+    ) -> None:
         allowed = MOST_BESIDE_EVENTS if arriving else MOST_WAITING
         room = room_for(job, await _waiting(session, subscription.integration_id), allowed)
         if job.rate_limit is not None:
