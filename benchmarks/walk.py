@@ -209,7 +209,7 @@ class Service:
             notify=lambda _: self.engine.wake(),
         )
 
-    async def _connect(self, _origin: object, _tenant: object) -> Connection:
+    async def _connect(self, _origin: object, _tenant: object, _spent: object) -> Connection:
         connection = Connection(keep=KEPT_BODY, read=READ_BODY)
         connection.connection_made(Wire(lambda _: connection.data_received(_ANSWER)))
         return connection
