@@ -4,8 +4,11 @@ import re
 from importlib.resources import files
 from uuid import UUID
 
+from sqlalchemy import TextClause, text
+
 from hookline.db.partitions import partition_of
 
+_NOTIFY = text("select pg_notify(:channel, :payload)")
 _INCLUDE = re.compile(r"^-- include (\w+)(,?)\n", re.MULTILINE)
 
 
@@ -31,3 +34,8 @@ def of_days(text: str, **ids: UUID) -> str:
     for table, each in ids.items():
         text = text.replace(f"{table}_day", partition_of(table, each).name)
     return text
+
+
+def notification(channel: str, payload: str = "") -> TextClause:
+    """Return a statement that notifies who listens, once its transaction is committed."""
+    return _NOTIFY.bindparams(channel=channel, payload=payload)

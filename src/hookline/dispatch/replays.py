@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.models import Job
 from hookline.db.queue_models import AcceptedEvent, PendingDelivery
-from hookline.db.statements import statement
+from hookline.db.statements import notification, statement
 from hookline.domain.access import Principal
 from hookline.domain.events import parse_envelope
 from hookline.domain.ids import lowest_uuid, new_uuid
@@ -47,7 +47,6 @@ _LOOK_AGAIN = 0.2  # seconds until a lane with something of a replay is looked a
 WAITS: Final = "Waiting until less of the integration's deliveries wait."
 _QUEUE = text(statement("queue/replay"))
 # Told as the transaction commits: a claim before that finds nothing, and the lane waits for a poll.
-_NOTIFY = text("select pg_notify(:channel, :lane)").bindparams(channel=PENDING_CHANNEL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +162,7 @@ class Replays:
         page = page.cut(room)
         if page.candidates:
             await _insert(session, job, subscription, page)
-            await session.execute(_NOTIFY, {"lane": subscription.integration_id})
+            await session.execute(notification(PENDING_CHANNEL, subscription.integration_id))
         job.error = None
         job.worked_on += len(page.candidates)
         job.total = max(job.total, job.worked_on)  # what failed since it was counted

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from hookline.db.errors import unavailable_when_away
 from hookline.db.models import Integration, Job, JobOutcome
-from hookline.db.statements import statement
+from hookline.db.statements import notification, statement
 from hookline.db.visibility import integrations_seen_by
 from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
@@ -30,7 +30,6 @@ MOST_UNFINISHED: Final = 1_000  # jobs of one kind: each has a page in the queue
 MOST_OF_TENANT: Final = 250  # of those replays, for a company or a PBX of none
 _AT_ONCE = 1_000  # rows a statement: short transactions
 _SLACK = timedelta(days=1)  # clocks differ, and a day's ids are made in its own minutes alone
-_NOTIFY = text("select pg_notify(:channel, '')").bindparams(channel=JOBS_CHANNEL)
 _ADD_OUTCOMES = text(statement("history/add_job_outcomes"))
 _FORGET = text(statement("history/forget_jobs"))
 
@@ -81,7 +80,7 @@ class Jobs:
                     await _check_room(session, job)
                     session.add(job)
                     await session.flush()
-                    await session.execute(_NOTIFY)
+                    await session.execute(notification(JOBS_CHANNEL))
                     await session.refresh(job)
             except IntegrityError as error:
                 raise Conflict(

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.errors import rerunnable
 from hookline.db.models import Integration, IntegrationHealth
+from hookline.db.statements import notification
 from hookline.domain.health import (
     HEALTHY,
     Fail,
@@ -35,7 +36,6 @@ from hookline.integrations.revision import Transactions
 HEALTH_CHANNEL: Final = "hookline_health"  # NOTIFY says that something changed: a hint
 
 _ONE_WRITER = text("select pg_advisory_xact_lock(7524882318093774953)")  # no deadlocks: one by one
-_TELL = text("select pg_notify(:channel, '')")
 
 _STATE: Final = case(
     (Integration.enabled, func.coalesce(IntegrationHealth.state, HealthState.HEALTHY)),
@@ -102,7 +102,7 @@ class HealthRecords:
             changed |= await _begin_to_fail(session, failed, now)
             if changed:
                 await notices.write_notices(session, _to_tell(steps, changed))
-                await session.execute(_TELL, {"channel": HEALTH_CHANNEL})
+                await session.execute(notification(HEALTH_CHANNEL))
         return changed
 
     @rerunnable
@@ -166,7 +166,7 @@ async def clear_health(session: AsyncSession, integration_id: str) -> bool:
     )
     if cleared.first() is None:
         return False
-    await session.execute(_TELL, {"channel": HEALTH_CHANNEL})
+    await session.execute(notification(HEALTH_CHANNEL))
     return True
 
 

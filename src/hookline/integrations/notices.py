@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from hookline.db.errors import rerunnable
 from hookline.db.models import ExhaustedDeliveries, Integration, WaitingNotice
-from hookline.db.statements import statement
+from hookline.db.statements import notification, statement
 from hookline.domain.deliveries import ErrorKind
 from hookline.domain.events import Event, Limits, parse_event
 from hookline.domain.health import Health, HealthState
@@ -42,7 +42,6 @@ _MOST_GROUPS = 500  # a transaction: the others are as due in the next round
 
 LOCK: Final = 7524882318093774954  # an advisory lock of its own: one process at a time
 _ALONE = text("select pg_try_advisory_xact_lock(:lock)").bindparams(lock=LOCK)
-_TELL = text("select pg_notify(:channel, '')").bindparams(channel=NOTICES_CHANNEL)
 _WAIT = text(statement("integrations/notices_wait"))
 _DUE = text(statement("integrations/exhausted_due")).bindparams(most=_MOST_GROUPS)
 _WRITE = text(statement("integrations/write_notices"))
@@ -160,7 +159,7 @@ async def write_notices(session: AsyncSession, notices: Sequence[Notice]) -> Non
         "data": [orjson.dumps(notice.data).decode() for notice in notices],
     }
     await session.execute(_WRITE, parameters)
-    await session.execute(_TELL)
+    await session.execute(notification(NOTICES_CHANNEL))
 
 
 class Outbox:
@@ -182,7 +181,7 @@ class Outbox:
             }
             rows = await session.execute(_COUNT, parameters)
             if any(rows.scalars()):
-                await session.execute(_TELL)
+                await session.execute(notification(NOTICES_CHANNEL))
 
     async def has_work(self) -> bool:
         """Tell whether `gather` and `taking` would find anything."""

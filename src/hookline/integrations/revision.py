@@ -12,12 +12,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from hookline.db.errors import unavailable_when_away
-from hookline.db.statements import statement
+from hookline.db.statements import notification, statement
 
 CHANNEL = "hookline_revision"  # NOTIFY carries the new number: a hint, never the truth
 
 _NEXT = text(statement("integrations/next_revision"))
-_TELL = text("select pg_notify(:channel, :value)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,5 +61,5 @@ class Transactions:
 async def bump(session: AsyncSession) -> int:
     """Count one change in the session's transaction, and tell listeners once it is committed."""
     value: int = (await session.execute(_NEXT)).scalar_one()
-    await session.execute(_TELL, {"channel": CHANNEL, "value": str(value)})
+    await session.execute(notification(CHANNEL, str(value)))
     return value
