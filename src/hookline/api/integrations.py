@@ -29,10 +29,17 @@ from hookline.api.responses import (
 )
 from hookline.dispatch.manual import Tested
 from hookline.domain.access import LONGEST_NAME
-from hookline.domain.deliveries import ErrorKind, ResponseDefect, TlsReason, Verdict, hint_of
+from hookline.domain.deliveries import Verdict, hint_of
 from hookline.domain.targets import TransmissionType
 from hookline.errors import FieldProblem, InvalidInput
-from hookline.history.schemas import HINT, RESPONSE_DEFECT, StatusCode
+from hookline.history.schemas import (
+    AttemptDefect,
+    AttemptError,
+    AttemptHint,
+    AttemptResponse,
+    AttemptStatus,
+    AttemptTlsReason,
+)
 from hookline.integrations.fields import (
     PRINTABLE,
     CompanyId,
@@ -107,18 +114,12 @@ class TestAttempt(Document):
         description="What it means: `delivered`; `retry`, where a real delivery would be tried "
         "again; any other: where it would have failed."
     )
-    error: ErrorKind | None = Field(description="What went wrong, if anything did.")
-    tls_reason: TlsReason | None = Field(
-        description="Why TLS with the target did not come about, where `error` is `tls`."
-    )
-    status_code: StatusCode | None = Field(
-        description="The HTTP status of the answer, if there was one."
-    )
-    response_body: str | None = Field(
-        description="At most 4 KiB of what was answered; bytes that are no text are replaced."
-    )
-    response_defect: ResponseDefect | None = Field(description=RESPONSE_DEFECT)
-    hint: str | None = Field(description=HINT)
+    error: AttemptError
+    tls_reason: AttemptTlsReason
+    status_code: AttemptStatus
+    response_body: AttemptResponse
+    response_defect: AttemptDefect
+    hint: AttemptHint
 
 
 class TestResult(Document):

@@ -84,14 +84,36 @@ Envelope = TypeAliasType(
         ),
     ],
 )
-StatusCode = Annotated[
+AttemptError = Annotated[ErrorKind | None, Field(description="What went wrong, if anything did.")]
+AttemptTlsReason = Annotated[
+    TlsReason | None,
+    Field(description="Why TLS with the target did not come about, where `error` is `tls`."),
+]
+_StatusCode = Annotated[
     int, WithJsonSchema({"type": "integer", "minimum": 100, "maximum": 999})
 ]  # described, not checked: receivers answer what they like
-RESPONSE_DEFECT = (
-    "What of the response was not HTTP/1.1, where a status could be read all the same: the status "
-    "alone decides what the attempt means, and the connection is not used again."
-)
-HINT = "What helps against a copy that was too large for the target, and how large it was."
+AttemptStatus = Annotated[
+    _StatusCode | None, Field(description="The HTTP status of the answer, if there was one.")
+]
+AttemptResponse = Annotated[
+    str | None,
+    Field(description="At most 4 KiB of what was answered; bytes that are no text are replaced."),
+]
+AttemptDefect = Annotated[
+    ResponseDefect | None,
+    Field(
+        description="What of the response was not HTTP/1.1, where a status could be read all the"
+        " same: the status alone decides what the attempt means, and the connection is not used"
+        " again."
+    ),
+]
+AttemptHint = Annotated[
+    str | None,
+    Field(
+        description="What helps against a copy that was too large for the target, and how large it"
+        " was."
+    ),
+]
 AttemptOutcome = TypeAliasType(
     "AttemptOutcome",
     Annotated[
@@ -116,18 +138,12 @@ class Attempt(Record):
     started_at: TimestampField = Field(description="When it began.")
     duration_ms: int = Field(ge=0, description="How long it took, in milliseconds.")
     outcome: AttemptOutcome
-    error: ErrorKind | None = Field(description="What went wrong, if anything did.")
-    tls_reason: TlsReason | None = Field(
-        description="Why TLS with the target did not come about, where `error` is `tls`."
-    )
-    status_code: StatusCode | None = Field(
-        description="The HTTP status of the answer, if there was one."
-    )
-    response_body: str | None = Field(
-        description="At most 4 KiB of what was answered; bytes that are no text are replaced."
-    )
-    response_defect: ResponseDefect | None = Field(description=RESPONSE_DEFECT)
-    hint: str | None = Field(description=HINT)
+    error: AttemptError
+    tls_reason: AttemptTlsReason
+    status_code: AttemptStatus
+    response_body: AttemptResponse
+    response_defect: AttemptDefect
+    hint: AttemptHint
 
 
 class Delivery(Record):
