@@ -44,8 +44,8 @@ from hookline.metrics.system import BEAT_EVERY, Heartbeat, System
 from hookline.queue.overview import QueueOverview
 from hookline.queue.recovery import ClockSkew
 from hookline.queue.retention import PartitionKeeper, PbxRetention
-from hookline.security.egress.connect import Proxy
 from hookline.security.egress.policy import EgressPolicy
+from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.resolver import DnsResolver
 from hookline.security.egress.tls import client_tls
 from hookline.security.egress.transport import GuardedTransport, PoolLimits

@@ -8,7 +8,8 @@ import pytest
 import uvloop
 
 from hookline.domain.deliveries import ErrorKind, Verdict
-from hookline.security.egress.connect import Connection, Proxy
+from hookline.security.egress.connect import Connection
+from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.tls import client_tls
 from sinks.contract import delivers, fails_as
 from support.certificates import Authority

@@ -9,8 +9,8 @@ from uuid import UUID
 from hookline.domain.ids import new_uuid
 from hookline.domain.targets import WebhookTarget
 from hookline.security.egress.addresses import Address
-from hookline.security.egress.connect import Proxy
 from hookline.security.egress.policy import EgressPolicy
+from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.resolver import NameNotResolved
 from hookline.security.egress.transport import GuardedTransport, PoolLimits
 from hookline.sinks import Shipment

@@ -18,7 +18,7 @@ from hookline import logs
 from hookline.cli import terminal
 from hookline.cli.checks_database import Finding, database, failed, ok, warning
 from hookline.errors import ConfigurationError
-from hookline.security.egress.connect import Proxy
+from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.tls import client_tls
 from hookline.settings import Settings, load_settings
 from hookline.settings.generated_secrets import ADMIN_KEY_FILE, ENCRYPTION_KEYS_FILE

@@ -11,8 +11,9 @@ import pytest
 
 from hookline.domain.deliveries import ErrorKind, Verdict
 from hookline.errors import ConfigurationError
-from hookline.security.egress.connect import Proxy, interleaved
+from hookline.security.egress.connect import interleaved
 from hookline.security.egress.policy import EgressPolicy
+from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.transport import PoolLimits, expired
 from sinks.contract import delivers, fails_as
 from support.certificates import (

@@ -1,25 +1,15 @@
-"""A connection to one of the vetted addresses, and never to a name: opening it, and asking on it.
-
-Through an operator's own proxy it is a tunnel (CONNECT) to such an address: names are looked up and
-vetted here, the proxy is told an address, and TLS is spoken with the target itself. So the guard
-stays whole behind it, and a proxy that only takes names can't be used.
-"""
+"""A connection to one of the vetted addresses, never to a name: opening it, and asking on it."""
 
 import asyncio
-import re
 import ssl
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from itertools import zip_longest
 from random import uniform
 from time import thread_time
-from typing import Self, cast
-from urllib.parse import unquote, urlsplit
+from typing import cast
 
 from hookline.domain.deliveries import ResponseDefect
-from hookline.errors import ConfigurationError
 from hookline.security.egress.addresses import Address
 from hookline.security.egress.errors import (
     ConnectionLost,
@@ -28,6 +18,7 @@ from hookline.security.egress.errors import (
     TlsFailed,
     tls_reason,
 )
+from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.responses import Received, ResponseParser, Spent
 from hookline.security.egress.tls import TlsSessions
 from hookline.security.egress.urls import Origin
@@ -37,9 +28,6 @@ _ALL_TRIED = 2.5  # seconds after which the last address's turn has come: half t
 _AT_ONCE = 4  # attempts under way; the oldest is given up for the next: a name's list may be long
 _OUT_OF_THE_WAY = 3600.0  # seconds; asyncio's own bound on TLS, since the caller has a deadline
 _GOODBYE = 1.0  # seconds that a target gets to agree on the end of TLS
-_MAX_ANSWER = 8192  # bytes of the proxy's answer to CONNECT
-_OPENED = re.compile(rb"HTTP/1\.[01] 2[0-9][0-9][ \r]")
-_DEFAULT_PORT = 3128
 _YOUNGEST = 0.75  # of the age at which connections are closed
 _ONE_WRITE = 16_384  # bytes of a body up to which it is copied behind its head
 _READS_AT_ONCE = 8  # of a response; beyond, a pause after each, so that many come together
@@ -208,50 +196,6 @@ class Connection(asyncio.Protocol):
             self._waiter.set_exception(error)
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
-    """Where the proxy is; `authorization` is the value of Proxy-Authorization, if it wants one."""
-
-    host: str
-    port: int
-    authorization: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def parse(cls, url: str) -> Self:
-        """Read `http://[user:password@]host[:port]`; raise ConfigurationError otherwise."""
-        problem = (
-            "EGRESS_PROXY must look like http://proxy.example.com:3128; https:// is not spoken."
-        )
-        try:
-            parts = urlsplit(url)
-            port = parts.port or _DEFAULT_PORT
-        except ValueError as error:
-            raise ConfigurationError(problem) from error
-        if parts.scheme != "http" or not parts.hostname or parts.path not in ("", "/"):
-            raise ConfigurationError(problem)
-        authorization = None
-        if parts.username is not None:
-            pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
-            authorization = f"Basic {b64encode(pair.encode()).decode('ascii')}"
-        return cls(parts.hostname, port, authorization)
-
-    async def tunnel(self, address: Address, port: int) -> asyncio.Transport:
-        """Return a transport whose other end is the address; raise NotReachable or OSError."""
-        loop = asyncio.get_running_loop()
-        transport, answer = await loop.create_connection(_Tunnel, self.host, self.port)
-        try:
-            target = f"[{address}]:{port}" if address.version == 6 else f"{address}:{port}"  # noqa: PLR2004 — IPv6
-            lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
-            if self.authorization is not None:
-                lines.append(f"Proxy-Authorization: {self.authorization}")
-            transport.write("".join(f"{line}\r\n" for line in (*lines, "")).encode("ascii"))
-            await answer.opened
-        except BaseException:
-            transport.abort()
-            raise
-        return transport
-
-
 class Connector:
     """Connects, agrees on TLS for the origin's name, and says what went wrong in our words.
 
@@ -389,26 +333,3 @@ def _named_errors() -> Iterator[None]:
         raise ConnectionLost(str(error), silent=False) from error
     except OSError as error:
         raise NotReachable(str(error)) from error
-
-
-class _Tunnel(asyncio.Protocol):
-    """Waits for the proxy's answer to CONNECT."""
-
-    def __init__(self) -> None:
-        self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._seen = b""
-
-    def data_received(self, data: bytes) -> None:
-        """Collect the head of the answer; nothing may follow it before we have spoken."""
-        self._seen += data
-        if self.opened.done():
-            return
-        if self._seen.endswith(b"\r\n\r\n") and _OPENED.match(self._seen):
-            self.opened.set_result(None)
-        elif len(self._seen) > _MAX_ANSWER or b"\r\n\r\n" in self._seen:
-            self.opened.set_exception(NotReachable(f"the proxy answered {self._seen[:64]!r}"))
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """End the wait."""
-        if not self.opened.done():
-            self.opened.set_exception(NotReachable(f"the proxy closed the connection: {error}"))

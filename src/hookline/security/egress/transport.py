@@ -15,10 +15,11 @@ from typing import Final
 import httpx
 
 from hookline.logs import get_logger
-from hookline.security.egress.connect import Connection, Connector, Proxy
+from hookline.security.egress.connect import Connection, Connector
 from hookline.security.egress.errors import ConnectionLost, NameUnknown, TargetBlocked
 from hookline.security.egress.messages import body_of, head_of, response_of
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
+from hookline.security.egress.proxy import Proxy
 from hookline.security.egress.responses import Received, Spent
 from hookline.security.egress.tls import client_tls
 from hookline.security.egress.urls import Origin, origin_of
