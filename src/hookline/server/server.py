@@ -14,7 +14,7 @@ import uvicorn
 from hookline.background import keep_running
 from hookline.errors import ConfigurationError
 from hookline.server.connections import ConnectionLimits, Connections
-from hookline.server.protocol import connections_of
+from hookline.server.reader import connections_of
 
 if TYPE_CHECKING:
     from hookline.server.signals import Stopping
