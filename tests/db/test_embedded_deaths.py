@@ -160,9 +160,10 @@ async def test_an_orphaned_server_is_stopped_before_another_starts(
 async def start_orphan(data: Path) -> None:
     """Start a server that no supervisor knows of, and whose parent is gone."""
     identity = owner_of(data)
+    binaries = programs.reachable(identity, data.parents[2] / "system_dir")
     shell = await asyncio.create_subprocess_exec(
         *("/bin/sh", "-c", '"$@" 2> /dev/null &', "sh"),
-        *(programs.installed().postgres, "-D", data),
+        *(binaries.postgres, "-D", data),
         *("-c", f"config_file={data.parent / 'postgresql.conf'}"),
         user=identity.uid,
         group=identity.gid,

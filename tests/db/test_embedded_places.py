@@ -84,7 +84,8 @@ async def test_nothing_outside_changes_its_permissions_or_is_left_behind(
     assert list(home.iterdir()) == [home / name]
     assert [left for folder in COMMON_FOLDERS for left in owned_by(server, Path(folder))] == []
     if (place / "system_dir").exists():  # root's, for the socket of a long path
-        assert list((place / "system_dir").iterdir()) == []
+        left = [each.name for each in (place / "system_dir").iterdir()]
+        assert [name for name in left if not name.startswith("postgres-")] == []
 
 
 def rights_of(folder: Path) -> tuple[int, int, int]:
@@ -111,7 +112,7 @@ async def test_root_runs_the_server_elsewhere_where_others_cannot_pass(place: Pa
         assert running_dsn(locked / "data") == dsn
         await postgres.stop()
     assert stat.S_IMODE(locked.stat().st_mode) == 0o700
-    (cluster,) = system_dir.iterdir()
+    (cluster,) = system_dir.glob("cluster-*")
     assert f"host={cluster}/run" in dsn
     device = (locked / "data").stat().st_dev
     assert (cluster / "belongs-to").read_text() == f"{locked / 'data'}\n{device}\n"

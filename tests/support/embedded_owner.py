@@ -18,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from stat import S_IXOTH
 from typing import Any
 
 from hookline import logs
@@ -160,9 +161,23 @@ def _link(source: str | Path, target: str | Path) -> None:
         shutil.copy2(source, target)
 
 
+@cache
 def _python_path() -> str:
+    """Return where our modules are; where only we may pass, a place that they are linked to."""
     tests = Path(__file__).parent.parent
-    return os.pathsep.join([str(tests), str(tests.parent / "src"), *filter(None, sys.path)])
+    ours = [tests, tests.parent / "src", *(Path(each) for each in sys.path if each)]
+    needed = [each for each in ours if each.is_dir() and each != tests.parent]
+    return os.pathsep.join(str(_passable(each)) for each in dict.fromkeys(needed))
+
+
+def _passable(modules: Path) -> Path:
+    """Return a folder of modules that every user may pass: itself, or links until we end."""
+    if all(place.stat().st_mode & S_IXOTH for place in (modules, *modules.parents)):
+        return modules
+    folder = Path(tempfile.mkdtemp(prefix=leftovers.prefix("modules")))
+    atexit.register(shutil.rmtree, folder)
+    folder.chmod(0o711)
+    return shutil.copytree(modules, folder / modules.name, symlinks=True, copy_function=_link)
 
 
 async def main(data_dir: Path, system_dir: Path) -> None:
