@@ -1,11 +1,16 @@
-"""How the places for streams are shared among keys and tenants, and who may see what."""
+"""How the places for streams are shared, who may see what, and what each reader is given."""
 
 import pytest
 
 from factories import a_principal
+from hookline.db import connections
 from hookline.domain.access import Principal, Role
+from hookline.domain.ids import new_uuid
 from hookline.errors import Overloaded
-from hookline.history.stream_readers import Owner, Reader, Readers, WantedStream
+from hookline.history.repository import History
+from hookline.history.settled import Ended
+from hookline.history.stream_readers import Owner, Reader, Readers, StreamEnd, WantedStream
+from hookline.history.streams import Streams
 
 
 def a_reader(principal: Principal) -> Reader:
@@ -80,3 +85,53 @@ def test_readers_of_very_many_integrations_are_not_all_remembered() -> None:
     for number in range(200):
         assert seeing(readers, Owner(str(number), "7", None)) == {reader}
     assert len(readers._seeing) <= 64
+
+
+def sent_to(reader: Reader) -> bytes:
+    return b"".join(reader._frames)
+
+
+def test_readers_of_one_audience_share_what_all_have_yet_to_see_and_get_the_rest_alone() -> None:
+    streams = some_streams()
+    early, late, not_yet = (streams.open(a_principal(), WantedStream(), None) for _ in range(3))
+    other = streams.open(a_principal(), WantedStream(type="call:end"), None)
+    early.follow_from(0, frozenset())
+    late.follow_from(5, frozenset({3}))
+    other.follow_from(0, frozenset())
+    sent = [(Ended(entry, 0, "a", new_uuid()), b"%d" % entry) for entry in (3, 4, 6, 7)]
+    given = streams._push({early.audience: sent, other.audience: sent[:1]})
+    assert set(given) == {early, late, other}
+    assert (sent_to(early), sent_to(late), sent_to(other)) == (b"3467", b"367", b"3")
+    assert sent_to(not_yet) == b""
+    assert streams.sent == 8
+
+
+def test_a_reader_that_is_too_slow_costs_the_others_of_its_audience_nothing() -> None:
+    streams = some_streams()
+    slow, quick = (streams.open(a_principal(), WantedStream(), None) for _ in range(2))
+    for reader in (slow, quick):
+        reader.follow_from(0, frozenset())
+    slow.push(b"x" * 2_000_000, 0)
+    given = streams._push({slow.audience: [(Ended(1, 0, "a", new_uuid()), b"one")]})
+    assert (slow.end, quick.end) == (StreamEnd.SLOW, None)
+    assert (sent_to(slow), sent_to(quick)) == (b"", b"one")
+    assert quick in given
+    assert streams.open_now == 1
+
+
+def some_streams() -> Streams:
+    """Return streams that read no log."""
+    engine = connections.engine("postgresql://127.0.0.1:1/none")
+    return Streams(
+        engine, History(engine), NoKeys(), most=8, frame=lambda _delivery, _position: b""
+    )
+
+
+class NoKeys:
+    """Keys that never change."""
+
+    async def reload_if(self, revision: int) -> None:
+        """Know of nothing new."""
+
+    def still_valid(self, _principal: Principal) -> bool:
+        return True
