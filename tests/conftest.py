@@ -13,7 +13,9 @@ from hookline.db.embedded import EmbeddedPostgres
 from hookline.integrations.revision import Transactions
 from support import leftovers, pgbouncer, system_postgres
 from support.databases import Databases
+from support.engines import Bench
 from support.places import passable_folder
+from support.targets import Targets, targets
 
 _LONGEST = (
     "tests/security/test_schema_fuzzing.py",
@@ -117,6 +119,19 @@ async def engine(database: str) -> AsyncIterator[AsyncEngine]:
 @pytest.fixture(scope="module")
 def transactions(engine: AsyncEngine) -> Transactions:
     return Transactions(engine)
+
+
+@pytest.fixture
+async def bench(databases: Databases, tmp_path: Path) -> AsyncIterator[Bench]:
+    """Parts of the service over a database that is this test's own."""
+    async with databases.migrated() as dsn:
+        yield Bench(dsn, tmp_path)
+
+
+@pytest.fixture
+async def receivers() -> AsyncIterator[Targets]:
+    async with targets() as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

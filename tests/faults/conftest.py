@@ -9,13 +9,11 @@ import pytest
 from support.account import Account
 from support.clock import find_library
 from support.databases import Databases
-from support.engines import Bench
 from support.ledger import Ledger, ledger_receiver
 from support.own_postgres import OwnPostgres, migrated, own_postgres
 from support.places import passable_folder
 from support.ports import free_port
 from support.service import Services, services
-from support.targets import Targets, targets
 
 _ACCOUNT = "account"  # a property of tests, so that it comes from whichever process ran them
 
@@ -90,19 +88,6 @@ def closed(record_property: Callable[[str, object], None]) -> Callable[[Account]
         return account
 
     return close
-
-
-@pytest.fixture
-async def bench(tmp_path: Path, databases: Databases) -> AsyncIterator[Bench]:
-    """The service's parts in this process, on a database of this test's own."""
-    async with databases.migrated() as dsn:
-        yield Bench(dsn, tmp_path)
-
-
-@pytest.fixture
-async def receivers() -> AsyncIterator[Targets]:
-    async with targets() as opened:
-        yield opened
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
