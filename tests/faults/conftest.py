@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from support.account import Account
+from support.account import Account, Close
 from support.clock import find_library
 from support.databases import Databases
 from support.ledger import Ledger, ledger_receiver
@@ -79,7 +79,7 @@ def free_ports() -> tuple[str, str]:
 
 
 @pytest.fixture
-def closed(record_property: Callable[[str, object], None]) -> Callable[[Account], Account]:
+def closed(record_property: Callable[[str, object], None]) -> Close:
     """Close an account: print it at the run's end, and see that nothing is lost or torn."""
 
     def close(account: Account) -> Account:

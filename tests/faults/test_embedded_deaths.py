@@ -1,21 +1,18 @@
 """The bundled Postgres dies under load: the service starts it again and goes on."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
 from hookline.db.embedded.ownership import read_pid_file
-from support.account import Account, assert_each_delivered_once, the_account
+from support.account import Close, assert_each_delivered_once, the_account
 from support.ledger import Ledger
 from support.service import services
 from support.traffic import Traffic
 
 BETWEEN = 60  # events that are accepted between two deaths
-
-Close = Callable[[Account], Account]
 
 
 async def test_killed_with_its_sessions_it_is_started_again(

@@ -2,11 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
 
 import pytest
 
-from support.account import Account, the_account
+from support.account import Close, the_account
 from support.ledger import Ledger
 from support.service import Services
 from support.traffic import Traffic
@@ -15,8 +14,6 @@ MOST = 6  # deliveries at once
 SLOW = 0.1  # seconds for an answer
 PATIENT = {"DELIVERY_TIMEOUT": "60"}
 SOON = {"DELIVERY_TIMEOUT": "1", "LEASE_MARGIN": "1"}
-
-Close = Callable[[Account], Account]
 
 
 async def test_workers_together_keep_to_max_in_flight(

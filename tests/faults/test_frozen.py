@@ -2,11 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
 
 import pytest
 
-from support.account import Account, the_account
+from support.account import Close, the_account
 from support.ledger import Ledger
 from support.own_postgres import terminate
 from support.service import PATIENCE, Services
@@ -16,9 +15,6 @@ from support.traffic import Traffic
 SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1"}  # seconds: leases last 3
 EVENTS = 60
 IN_FLIGHT = 8
-
-
-Close = Callable[[Account], Account]
 
 
 async def test_what_a_frozen_process_says_when_it_wakes_is_fenced(

@@ -2,12 +2,11 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
 
 import pytest
 
 from factories import an_event
-from support.account import Account, the_account
+from support.account import Close, the_account
 from support.ledger import Ledger
 from support.postgres_clients import connection
 from support.service import Services, eventually
@@ -22,8 +21,6 @@ select count(*)
 from pg_stat_activity
 where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid()
 """
-
-Close = Callable[[Account], Account]
 
 
 async def test_killed_at_random_moments_nothing_is_lost(

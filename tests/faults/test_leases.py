@@ -1,10 +1,8 @@
 """Slow receivers and several workers: leases are renewed, and no delivery is attempted twice."""
 
-from collections.abc import Callable
-
 import pytest
 
-from support.account import Account, the_account
+from support.account import Close, the_account
 from support.ledger import Ledger
 from support.service import Services
 from support.traffic import Traffic
@@ -12,8 +10,6 @@ from support.traffic import Traffic
 SLOW = 0.9  # seconds for an answer: each integration's events take several leases
 SHORT = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1", "POLL_INTERVAL": "0.05"}
 INTEGRATIONS = 8
-
-Close = Callable[[Account], Account]
 
 
 async def test_workers_never_attempt_a_delivery_at_once(

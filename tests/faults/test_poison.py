@@ -1,16 +1,12 @@
 """What makes our own code raise ends as a recorded failure, and costs only itself."""
 
-from collections.abc import Callable
-
 from factories import an_event
 from hookline.security.secrets import generate_key
-from support.account import Account, the_account
+from support.account import Close, the_account
 from support.ledger import Ledger
 from support.postgres_clients import connection
 from support.service import Services
 from support.traffic import Traffic
-
-Close = Callable[[Account], Account]
 
 
 async def test_an_integration_that_cannot_be_decrypted_fails_alone_until_its_key_is_back(

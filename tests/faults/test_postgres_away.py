@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 
 import pytest
 
-from support.account import Account, assert_each_delivered_once, the_account
+from support.account import Close, assert_each_delivered_once, the_account
 from support.ledger import Ledger
 from support.own_postgres import OwnPostgres
 from support.service import Services, eventually
@@ -14,7 +14,8 @@ from support.traffic import Traffic
 AT_ONCE = 16
 LONG = "600"  # seconds: whatever waited for a lease to run out would be seen to wait
 PATIENT = "300"  # seconds: no attempt times out while a fault begins
-Close = Callable[[Account], Account]
+
+
 Fault = Callable[[OwnPostgres], AbstractAsyncContextManager[None]]
 
 FAULTS = {

@@ -5,13 +5,13 @@ process, with the same bytes. Back, due times would lie an hour ahead; they are 
 """
 
 import signal
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from support.account import Account, the_account
+from support.account import Close, the_account
 from support.clock import SteppedClock, clock_of_servers
 from support.ledger import Ledger
 from support.own_postgres import OwnPostgres, migrated, own_postgres
@@ -24,8 +24,6 @@ MOST = 8  # deliveries under way
 HELD = 4 * MOST  # leased: those, and what is at hand for when they end
 HOUR = 3600.0
 SOON = {"DELIVERY_TIMEOUT": "2", "LEASE_MARGIN": "1", "RETRY_DELAYS": "0.2,0.2,0.2"}
-
-Close = Callable[[Account], Account]
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
 """Postgres moved, silent, locked or half cut off: each fault that has a shape of its own."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from factories import an_event
-from support.account import Account, assert_each_delivered_once, the_account
+from support.account import Close, assert_each_delivered_once, the_account
 from support.leases import held_leases, run_out
 from support.ledger import Ledger
 from support.own_postgres import OwnPostgres, migrated, terminate
@@ -19,8 +19,6 @@ AT_ONCE = 16
 LONG = "600"  # seconds: whatever waited for a lease to run out would be seen to wait
 PATIENT = {"DELIVERY_TIMEOUT": "300"}  # seconds: no attempt times out while Postgres stops
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock'"
-
-Close = Callable[[Account], Account]
 
 
 @pytest.fixture

@@ -2,19 +2,16 @@
 
 import asyncio
 import signal
-from collections.abc import Callable
 
 import pytest
 
-from support.account import Account, assert_each_delivered_once, the_account
+from support.account import Account, Close, assert_each_delivered_once, the_account
 from support.ledger import Ledger
 from support.service import PATIENCE, Services
 from support.traffic import Traffic
 from support.worker_processes import until_complete, worker_processes_of
 
 BETWEEN = 100  # events that are accepted between two restarts
-
-Close = Callable[[Account], Account]
 
 
 async def test_two_services_restarted_in_turn(

@@ -1,5 +1,6 @@
 """The account at the end of a fault: every event that was sent, and what became of it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 
 from factories import Json
@@ -27,6 +28,10 @@ class Account:
 
     def __str__(self) -> str:
         return ", ".join(f"{each.name} {getattr(self, each.name):,}" for each in fields(self))
+
+
+Close = Callable[[Account], Account]
+"""Sees that nothing is lost or torn, and prints the account at the run's end."""
 
 
 async def the_account(service: Service, traffic: Traffic, *ledgers: Ledger) -> Account:
