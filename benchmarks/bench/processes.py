@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import hookline
 from hookline.errors import HooklineError
-from hookline.server.processes import ServiceNotStarted, last_words, running, running_service
+from hookline.server.processes import ServiceNotStarted, last_log_lines, running, running_service
 
 _BENCHMARKS = Path(__file__).parents[1]  # where helpers find this package
 _ORDER = 900.0  # seconds for one order: the longest fills a backlog
@@ -55,7 +55,7 @@ class Helper:
         async with asyncio.timeout(_ORDER):
             line = await stdout.readline()
         if not line:
-            raise BenchFailed(f"The {self.name} ended: {last_words(self.log)}")
+            raise BenchFailed(f"The {self.name} ended: {last_log_lines(self.log)}")
         answer: dict[str, Any] = json.loads(line)
         return answer
 

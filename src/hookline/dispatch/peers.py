@@ -23,7 +23,7 @@ from hookline.queue.port import Claimed
 PRESENT_EVERY: Final = 0.25  # seconds between tellings of who is there
 CONNECT_EVERY: Final = 1.0  # seconds between looks for processes that were started again
 _PATIENCE = 1.0  # seconds for an answer; a process that is silent for longer gets nothing more
-_GOODBYE = 1.0  # seconds for the others to close their side
+_CLOSE_WITHIN = 1.0  # seconds for the others to close their side
 _LENGTH = struct.Struct("!I")
 _LOG = get_logger(__name__)
 
@@ -128,7 +128,7 @@ class PeerServer:
         self._tell_all()
         serving = [each.task for each in self._others.values()]
         if serving:
-            await asyncio.wait(serving, timeout=_GOODBYE)
+            await asyncio.wait(serving, timeout=_CLOSE_WITHIN)
         for task in serving:
             task.cancel()
         await asyncio.gather(*serving, return_exceptions=True)

@@ -219,7 +219,7 @@ async def end_process(process: Process, *, within: float) -> int:
         raise
 
 
-def last_words(log: Path) -> str:
+def last_log_lines(log: Path) -> str:
     """Return the last line of a log: where a start failed, its sentence."""
     said = log.read_text(errors="replace").strip().splitlines()
     return said[-1] if said else "it said nothing."
@@ -293,4 +293,4 @@ async def _announced(process: Process, log: Path) -> str:
     except TimeoutError as error:
         message = f"The service did not start within {_START:g} seconds."
         raise ServiceNotStarted(message) from error
-    raise ServiceNotStarted(f"The service did not start: {last_words(log)}")
+    raise ServiceNotStarted(f"The service did not start: {last_log_lines(log)}")

@@ -60,7 +60,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert not any(each.open for each in self.used)
         with pytest.raises(ConnectionLost):
             self.loop.run_until_complete(self.pool.enter(ORIGINS[0]))
-        assert self.pool._shelves == {}
+        assert self.pool._origins == {}
         self.loop.close()
 
     def run(self, step: Coroutine[None, None, Connection | None]) -> Connection | None:
@@ -146,8 +146,8 @@ class PoolMachine(RuleBasedStateMachine):
         held = self.pool._idle
         assert [cast("object", each) for each in held] == self.idle
         assert len(self.idle) <= LIMITS.idle
-        assert sum(len(shelf.idle) for shelf in self.pool._shelves.values()) == len(held)
-        assert set(self.pool._shelves) == {each.origin for each in (*self.used, *self.idle)}
+        assert sum(len(of_origin.idle) for of_origin in self.pool._origins.values()) == len(held)
+        assert set(self.pool._origins) == {each.origin for each in (*self.used, *self.idle)}
 
 
 TestPool = PoolMachine.TestCase

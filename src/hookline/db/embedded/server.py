@@ -190,8 +190,8 @@ def _configuration(recipe: Recipe) -> str:
 
 
 def _why(home: Home, began: datetime) -> str:
-    """Return a sentence from the server's own last words."""
-    words = _last_words(home, began)
+    """Return a sentence from the server's own last lines."""
+    words = _last_log_lines(home, began)
     advice = f"Its log is in {home.log}."
     if "No space left on device" in words:
         advice = f"Free some space on the disk of {home.root}, then start again."
@@ -200,7 +200,7 @@ def _why(home: Home, began: datetime) -> str:
     return f"The embedded Postgres did not start: {words or 'it said nothing'}. {advice}"
 
 
-def _last_words(home: Home, began: datetime) -> str:
+def _last_log_lines(home: Home, began: datetime) -> str:
     """Return the first fatal words in the server's log, or all that it said before it had one."""
     stamp = began.strftime("%Y-%m-%d %H:%M:%S")
     for line in (line for log in home.log.glob("*.log") for line in _tail(log)):

@@ -1,4 +1,4 @@
--- settle: close, bury or reschedule leased deliveries, keep their attempts, and log all of it.
+-- settle: close or reschedule leased deliveries, keep their attempts, and log all of it.
 -- Fenced: a row changes only while it holds the caller's lease. The ids of those come back.
 -- $3 is 'pending' for a delivery that is to be tried again, $5 seconds from now. All rows are
 -- taken by key alone, and what stays pending is put back: an update would join, and a join's plan

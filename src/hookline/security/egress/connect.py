@@ -27,7 +27,7 @@ _STAGGER = 0.25  # seconds for an address before the next one is tried as well (
 _ALL_TRIED = 2.5  # seconds after which the last address's turn has come: half the usual deadline
 _AT_ONCE = 4  # attempts under way; the oldest is given up for the next: a name's list may be long
 _OUT_OF_THE_WAY = 3600.0  # seconds; asyncio's own bound on TLS, since the caller has a deadline
-_GOODBYE = 1.0  # seconds that a target gets to agree on the end of TLS
+_CLOSE_WITHIN = 1.0  # seconds that a target gets to agree on the end of TLS
 _YOUNGEST = 0.75  # of the age at which connections are closed
 _ONE_WRITE = 16_384  # bytes of a body up to which it is copied behind its head
 _READS_AT_ONCE = 8  # of a response; beyond, a pause after each, so that many come together
@@ -269,7 +269,7 @@ class Connector:
             ssl=self._sessions.context_for(origin, loop.time()) if secure else None,
             server_hostname=origin.host if secure else None,
             ssl_handshake_timeout=_OUT_OF_THE_WAY if secure else None,
-            ssl_shutdown_timeout=_GOODBYE if secure else None,
+            ssl_shutdown_timeout=_CLOSE_WITHIN if secure else None,
         )
         return connection
 
@@ -287,7 +287,7 @@ class Connector:
                 self._tls,
                 server_hostname=origin.host,
                 ssl_handshake_timeout=_OUT_OF_THE_WAY,
-                ssl_shutdown_timeout=_GOODBYE,
+                ssl_shutdown_timeout=_CLOSE_WITHIN,
             )
         except BaseException:
             tunnel.abort()

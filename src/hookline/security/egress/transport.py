@@ -44,7 +44,7 @@ class PoolLimits:
     age_seconds: float = 120.0  # how long a change in the DNS may go unnoticed, at most
 
 
-class _Shelf:
+class _OriginPool:
     """One origin's slots and idle connections, the one used last on top."""
 
     __slots__ = ("busy", "idle", "slots")
@@ -67,8 +67,8 @@ class Pool:
     def __init__(self, limits: PoolLimits) -> None:
         self._limits = limits
         self._slots = asyncio.Semaphore(limits.in_use)
-        self._shelves: dict[Origin, _Shelf] = {}
-        self._idle: OrderedDict[Connection, _Shelf] = OrderedDict()  # idle longest first
+        self._origins: dict[Origin, _OriginPool] = {}
+        self._idle: OrderedDict[Connection, _OriginPool] = OrderedDict()  # idle longest first
         self._keeping = 0  # origins that have an idle connection
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
@@ -77,29 +77,29 @@ class Pool:
         """Take a slot for one request; wait while the bounds are reached."""
         if self._closed:
             raise ConnectionLost("the transport is closed", silent=False)
-        shelf = self._shelves.get(origin)
-        if shelf is None:
-            shelf = self._shelves[origin] = _Shelf(self._limits.in_use_per_origin)
-        shelf.busy += 1
+        of_origin = self._origins.get(origin)
+        if of_origin is None:
+            of_origin = self._origins[origin] = _OriginPool(self._limits.in_use_per_origin)
+        of_origin.busy += 1
         try:
-            await shelf.slots.acquire()
+            await of_origin.slots.acquire()
             try:
                 await self._slots.acquire()
             except BaseException:
-                shelf.slots.release()
+                of_origin.slots.release()
                 raise
         except BaseException:
-            shelf.busy -= 1
-            self._tidy(origin, shelf)
+            of_origin.busy -= 1
+            self._forget_unused(origin, of_origin)
             raise
 
     def reuse(self, origin: Origin) -> Connection | None:
         """Return an idle connection that still looks alive, if there is one."""
-        shelf = self._shelves[origin]
+        of_origin = self._origins[origin]
         now = asyncio.get_running_loop().time()
-        while shelf.idle:
-            connection = shelf.idle[-1]
-            self._take_off(connection, shelf)
+        while of_origin.idle:
+            connection = of_origin.idle[-1]
+            self._remove(connection, of_origin)
             if self._lasts(connection, now):
                 return connection
             connection.abort()
@@ -107,36 +107,36 @@ class Pool:
 
     def leave(self, origin: Origin, connection: Connection | None = None) -> None:
         """Give the slot back, and the connection if it can serve again."""
-        shelf = self._shelves[origin]
+        of_origin = self._origins[origin]
         if connection is not None and connection.release():
-            self._keep(shelf, connection)
+            self._keep(of_origin, connection)
         self._slots.release()
-        shelf.slots.release()
-        shelf.busy -= 1
-        self._tidy(origin, shelf)
+        of_origin.slots.release()
+        of_origin.busy -= 1
+        self._forget_unused(origin, of_origin)
 
     def forget(self, origin: Origin) -> None:
         """Close what is idle for an origin that is not in use: others may send to it as well."""
-        shelf = self._shelves.get(origin)
-        if shelf is not None and not shelf.busy:
-            self._drop_all(origin, shelf)
+        of_origin = self._origins.get(origin)
+        if of_origin is not None and not of_origin.busy:
+            self._drop_all(origin, of_origin)
 
     def close(self) -> None:
         """Close everything idle, and keep nothing from now on."""
         self._closed = True
-        for origin, shelf in tuple(self._shelves.items()):
-            self._drop_all(origin, shelf)
+        for origin, of_origin in tuple(self._origins.items()):
+            self._drop_all(origin, of_origin)
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
 
-    def _keep(self, shelf: _Shelf, connection: Connection) -> None:
+    def _keep(self, of_origin: _OriginPool, connection: Connection) -> None:
         if self._closed:
             connection.abort()
             return
-        self._keeping += not shelf.idle
-        shelf.idle.append(connection)
-        self._idle[connection] = shelf
+        self._keeping += not of_origin.idle
+        of_origin.idle.append(connection)
+        self._idle[connection] = of_origin
         if len(self._idle) > self._limits.idle:
             self._drop_one()
         if self._sweeper is None:
@@ -145,25 +145,25 @@ class Pool:
     def _drop_one(self) -> None:
         """Close the one idle longest of the origins that have more than an equal share."""
         share = self._limits.idle // self._keeping
-        for connection, shelf in self._idle.items():
-            if len(shelf.idle) > share:
-                self._take_off(connection, shelf)
+        for connection, of_origin in self._idle.items():
+            if len(of_origin.idle) > share:
+                self._remove(connection, of_origin)
                 connection.abort()
                 return
 
-    def _drop_all(self, origin: Origin, shelf: _Shelf) -> None:
-        for connection in tuple(shelf.idle):
-            self._take_off(connection, shelf)
+    def _drop_all(self, origin: Origin, of_origin: _OriginPool) -> None:
+        for connection in tuple(of_origin.idle):
+            self._remove(connection, of_origin)
             connection.abort()
-        self._tidy(origin, shelf)
+        self._forget_unused(origin, of_origin)
 
-    def _take_off(self, connection: Connection, shelf: _Shelf) -> None:
-        if shelf.idle[-1] is connection:
-            shelf.idle.pop()
+    def _remove(self, connection: Connection, of_origin: _OriginPool) -> None:
+        if of_origin.idle[-1] is connection:
+            of_origin.idle.pop()
         else:
-            shelf.idle.remove(connection)
+            of_origin.idle.remove(connection)
         del self._idle[connection]
-        self._keeping -= not shelf.idle
+        self._keeping -= not of_origin.idle
 
     def _lasts(self, connection: Connection, now: float) -> bool:
         limits = self._limits
@@ -173,9 +173,9 @@ class Pool:
             and now - connection.opened_at <= connection.share_of_age * limits.age_seconds
         )
 
-    def _tidy(self, origin: Origin, shelf: _Shelf) -> None:
-        if not shelf.busy and not shelf.idle:
-            self._shelves.pop(origin, None)
+    def _forget_unused(self, origin: Origin, of_origin: _OriginPool) -> None:
+        if not of_origin.busy and not of_origin.idle:
+            self._origins.pop(origin, None)
 
     def _sweep_later(self) -> None:
         loop = asyncio.get_running_loop()
@@ -184,12 +184,12 @@ class Pool:
     def _sweep(self) -> None:
         self._sweeper = None
         now = asyncio.get_running_loop().time()
-        for origin, shelf in tuple(self._shelves.items()):
-            for connection in tuple(shelf.idle):
+        for origin, of_origin in tuple(self._origins.items()):
+            for connection in tuple(of_origin.idle):
                 if not self._lasts(connection, now):
-                    self._take_off(connection, shelf)
+                    self._remove(connection, of_origin)
                     connection.abort()
-            self._tidy(origin, shelf)
+            self._forget_unused(origin, of_origin)
         if self._idle:
             self._sweep_later()
 

@@ -88,7 +88,7 @@ class Gatherer:
         if message.group is not None:
             group = self._groups[message.group]
             group.unreturned -= 1
-            self._tidy(message.group, group)
+            self._forget_unused(message.group, group)
         self._look_idle()
 
     async def aclose(self) -> None:
@@ -186,9 +186,9 @@ class Gatherer:
                 _settle(group.behind.popleft(), held_back())
         elif group.behind:
             self._make_ready(group.behind.popleft())
-        self._tidy(message.group, group)
+        self._forget_unused(message.group, group)
 
-    def _tidy(self, name: str, group: _Group) -> None:
+    def _forget_unused(self, name: str, group: _Group) -> None:
         if not group.unsettled and not group.unreturned:
             del self._groups[name]
 
