@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import asyncpg
@@ -8,8 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from factories import COMPANY, a_principal
 from hookline.db import connections
-from hookline.dispatch.ingest import Ingest
+from hookline.dispatch.ingest import Charge, Ingest, Stale
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation, IngestCaller
+from hookline.dispatch.observer import Receipt
 from hookline.domain.access import Role
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.events import Event, Limits, parse_event
@@ -114,6 +116,47 @@ async def test_a_revoked_key_is_refused_also_where_the_snapshot_is_newer_than_th
     with pytest.raises(NotAuthenticated):
         await process.authorise(key)
     assert await process.stored("let in before") == 0
+
+
+async def test_events_are_stored_however_fast_another_process_changes_records(
+    process: Process, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sender = await process.authorise((await process.keys.create(Role.INGEST)).key)
+    accept, unchanged = process.ingest.accept_authorised, process.subscriptions.unchanged
+    tries: list[asyncio.Task[object]] = []
+    kept_from: list[asyncio.Task[object]] = []
+    engine = connections.engine(database)
+    elsewhere = PbxService(Transactions(engine), retention_days=30)
+
+    async def change() -> object:
+        return await elsewhere.put(
+            a_principal(), a_pbx(), PbxPut(company=COMPANY, license="x-bees")
+        )
+
+    async def accept_after_a_change(
+        events: Sequence[Event], revision: int, charge: Charge | None = None
+    ) -> list[Receipt] | Stale:
+        tries.append(asyncio.create_task(change()))
+        if len(tries) <= 3:
+            await tries[-1]
+        return await accept(events, revision, charge)
+
+    @asynccontextmanager
+    async def noting() -> AsyncIterator[int]:
+        async with unchanged() as revision:
+            yield revision
+            kept_from.extend(task for task in tries if not task.done())
+
+    monkeypatch.setattr(process.ingest, "accept_authorised", accept_after_a_change)
+    monkeypatch.setattr(process.subscriptions, "unchanged", noting)
+    try:
+        [receipt] = await sender.send(process.ingest, [event("beside changes")])
+        assert not receipt.duplicate
+        assert (len(tries), kept_from) == (4, [tries[-1]])
+        await tries[-1]
+    finally:
+        await engine.dispose()
+    assert await process.stored("beside changes") == 1
 
 
 async def test_the_same_event_of_a_key_that_is_still_valid_is_stored(process: Process) -> None:

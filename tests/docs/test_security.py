@@ -9,7 +9,15 @@ import pytest
 from hookline import background, bootstrap, engine_setup, runtime
 from hookline.api import bounded_body, cpu_shares, fairness, parameters, rate_limits
 from hookline.cli.show import text_of
-from hookline.dispatch import backpressure, engine, ingest, manual, pace, tenant_shares
+from hookline.dispatch import (
+    backpressure,
+    engine,
+    ingest,
+    ingest_authorisation,
+    manual,
+    pace,
+    tenant_shares,
+)
 from hookline.dispatch import jobs as dispatch_jobs
 from hookline.domain import documents, filter_matchers, filters, omissions, retries
 from hookline.history import jobs, stream_readers
@@ -41,7 +49,7 @@ DEFAULTS = {
 PARTS = {0.5: "half", 0.25: "a quarter"}
 TIMES = {2: "twice", 3: "three times"}
 SPANS: dict[float, str] = {1: "a second", 60: "a minute", 3_600: "an hour", 86_400: "a day"}
-NUMBERS = {20: "twenty"}
+NUMBERS = {3: "three"}
 QUARTERS = {4: "quarter", 2: "half"}
 NO_BOUNDS = {"MAX_PROBE_INTERVAL"}  # and yet called MAX
 _OF_TENANT, _OF_ADDRESS = rate_limits._OF_TENANT, rate_limits._OF_ADDRESS
@@ -192,7 +200,7 @@ SAID = (  # in other sections
     f"{size(transport.KEPT_BODY)} kept, nothing decompressed",
     f"at most {SPANS[bootstrap._FORGET_EVERY]} after its grace",
     f"for {creation.KEPT_FOR.days * 24} hours or until the integration is deleted",
-    f"cannot be matched in {NUMBERS[ingest.MOST_REMATCHES]} tries",
+    f"found them changed in {NUMBERS[ingest_authorisation._FREELY]} tries",
     f"{subscriptions._MOST_MATCHES} for each PBX or company that has integrations",
     f"ends after {fairness._READ_PATIENCE:g} s",
 )

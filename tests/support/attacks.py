@@ -80,6 +80,6 @@ async def is_served(sender: Sender, service: Service, receiver: Receiver) -> Non
     """See that another tenant's events are accepted and delivered, and that the process lives."""
     before = len(receiver.requests)
     answers = await asyncio.gather(*(sender.send(service) for _ in range(5)))
-    assert {answer.status_code for answer in answers} == {202}
+    assert [each.text for each in answers if each.status_code != 202] == []
     await receiver.until_asked(before + 5, within=60)
     assert (await service.api.get("/livez", key=None)).status_code == 200

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from hookline.dispatch.ingest import MOST_REMATCHES, Charge, Ingest, Stale
+from hookline.dispatch.ingest import Charge, Ingest, Stale
 from hookline.dispatch.observer import Receipt
 from hookline.domain.access import Principal
 from hookline.domain.events import Event
@@ -25,6 +25,8 @@ from hookline.errors import (
 )
 from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.subscriptions import Subscriptions
+
+_FREELY = 3  # tries to store events while records may change
 
 ChargeKey = Callable[[UUID, float], None]
 """Is told the CPU seconds that a key's events took."""
@@ -102,13 +104,19 @@ class IngestCaller:
     async def send(self, ingest: Ingest, events: Sequence[Event]) -> list[Receipt]:
         """Have routed events accepted, authorised again wherever records changed meanwhile.
 
+        Where they do again and again, they are kept from it for the moment that this takes.
         Raises what ingest and `authorise_again` raise, and then nothing is stored.
         """
-        for _ in range(MOST_REMATCHES):
+        for _ in range(_FREELY):
             answer = await ingest.accept_authorised(events, self.revision, self._charge_all)
             if not isinstance(answer, Stale):
                 return answer
             await self.authorise_again(answer.revision, events)
+        async with self._subscriptions.unchanged() as revision:
+            await self.authorise_again(revision, events)
+            answer = await ingest.accept_authorised(events, revision, self._charge_all)
+            if not isinstance(answer, Stale):
+                return answer
         raise Overloaded("Integrations change faster than events are matched.", retry_after=1.0)
 
     def _charge_all(self, seconds: float) -> None:

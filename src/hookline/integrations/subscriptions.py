@@ -8,6 +8,7 @@ every process, and matching itself does no I/O.
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import datetime
 
@@ -69,6 +70,10 @@ class Subscriptions:
         async with self._catching_up:
             if beyond is None or self.revision <= beyond:
                 await self._load()
+
+    def unchanged(self) -> AbstractAsyncContextManager[int]:
+        """Let no record change while the block lasts, in any process; give the revision."""
+        return self._transactions.unchanged()
 
     async def refresh(self) -> None:
         """Load every change up to now; those who ask while one loads share the next load."""
