@@ -15,8 +15,8 @@ REFUSED = 5
 TOO_LATE = {429, 503}  # of those that waited for ten seconds, on a busy machine
 HELD_UP = """
     select count(*) from pg_stat_activity
-    where datname = current_database() and wait_event_type = 'Lock'
-"""
+    where datname = current_database() and wait_event_type = 'Lock' and query like 'SELECT %'
+"""  # lists: what the engine does by itself in the meantime has a comment with its name in front
 
 
 async def status(service: Service, path: str, key: str) -> int:
