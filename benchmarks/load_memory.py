@@ -38,7 +38,8 @@ def memory_of(service: Service, database: int) -> float:
     """Return the resident megabytes of the service's largest process."""
     others = {process.pid for process in family(psutil.Process(database))}
     ours = [each for each in family(psutil.Process(service.pid)) if each.pid not in others]
-    return max(each.memory_info().rss for each in ours) / _MEGABYTE
+    largest: int = max(each.memory_info().rss for each in ours)
+    return largest / _MEGABYTE
 
 
 async def sent(place: Stage, service: Service, **order: object) -> None:

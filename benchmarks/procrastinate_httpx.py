@@ -10,7 +10,7 @@ AT_ONCE = 1_000  # jobs in one call
 app = procrastinate.App(connector=procrastinate.PsycopgConnector())  # PG… variables name it
 
 
-@app.task(name="deliver")
+@app.task(name="deliver")  # type: ignore[untyped-decorator,unused-ignore]  # unknown where it is not installed
 async def deliver(id: str, body: str) -> None:  # noqa: A002 - the job's own name for it
     await _DELIVERY.send(_CLIENT, id, body)
 

@@ -57,7 +57,7 @@ class Profiler:
 def _service() -> int:
     for child in psutil.Process().children():
         if "serve" in child.cmdline():
-            return child.pid
+            return int(child.pid)
     raise LookupError("no service runs")
 
 

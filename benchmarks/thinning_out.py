@@ -53,7 +53,8 @@ class Watched:
         self.longest = 0.0
 
     async def fetch(self, *of: Any) -> Sequence[asyncpg.Record]:  # noqa: ANN401 - as asyncpg has it
-        return await self._timed(self._pool.fetch(*of))
+        rows: Sequence[asyncpg.Record] = await self._timed(self._pool.fetch(*of))
+        return rows
 
     async def fetchval(self, *of: Any) -> Any:  # noqa: ANN401 - as asyncpg has it
         return await self._timed(self._pool.fetchval(*of))

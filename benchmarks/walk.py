@@ -37,7 +37,8 @@ from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestCaller
-from hookline.dispatch.lanes import LaneRules, Lanes
+from hookline.dispatch.lane import LaneRules
+from hookline.dispatch.lanes import Lanes
 from hookline.dispatch.record import Recorder
 from hookline.domain.access import Principal, Role, Tenant
 from hookline.domain.events import Event, Limits, parse_event
@@ -139,7 +140,7 @@ class Snapshot:
             pbx=pbx_serial(0).decode(),
             company=None,
             enabled=True,
-            selection=Selection({"call": ALL}),
+            selection=Selection((("call", ALL),)),
             max_in_flight=_IN_FLIGHT,
             ordered=False,
             target=WebhookTarget(url, (_SECRET,)),
@@ -181,7 +182,7 @@ class Service:
             EgressPolicy(()),
             limits=PoolLimits(in_use=1024, in_use_per_origin=1024),
         )
-        transport._connect = self._connect  # type: ignore[method-assign]  # noqa: SLF001 - the wire
+        transport._connect = self._connect  # type: ignore[method-assign,assignment]  # noqa: SLF001 - the wire
         rules = LaneRules(_IN_FLIGHT, ordered=False)
         lanes = Lanes(
             lambda _: rules, lambda _: Tenant(None, "one"), most_held=1024, most_bytes=2**27
@@ -238,7 +239,7 @@ class Senders:
             limits=Limits(),
             ingest=service.ingest,
         )
-        application = create_app(nullcontext)
+        application = create_app(cast("Any", nullcontext))
         application.state.services = services
         self._config = uvicorn.Config(
             application,
