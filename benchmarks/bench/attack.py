@@ -2,8 +2,9 @@
 
 It sends events that fan out to hundreds of integrations on a dead target, and bodies of the shapes
 that are most expensive to parse; holds back the last byte of large batches; saves URLs whose names
-no server answers for; and searches its events again and again. It comes again soon after a refusal,
-whatever `Retry-After` says.
+no server answers for; searches its events, renames its integrations, tries the most expensive of
+filters and begins replays again and again; and opens one stream after another. It comes again soon
+after a refusal, whatever `Retry-After` says.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import uvloop
@@ -26,6 +28,23 @@ _HELD_BACK: Final = 16 * 1024 * 1024  # bytes of a batch whose last one never co
 _PART: Final = b" " * 65_536
 _EXPENSIVE: Final = 1_000_000  # bytes
 _FIRST: Final = 5 * 10**11  # the number of its first event: nobody else's
+_HALF: Final = "a" * 45
+_WORST: Final = {"data": {"text": [{"wildcard": f"*{_HALF}b{_HALF}*{_HALF}b*"}]}}
+_TRIED: Final = json.dumps(
+    {
+        "filter": _WORST,
+        "events": [
+            {
+                "id": str(at),
+                "company": "c",
+                "time": at,
+                "type": "call:end",
+                "data": {"text": "a" * 20_000},
+            }
+            for at in range(20)
+        ],
+    }
+).encode()
 _SEARCHES: Final = ("status=failed", "status=pending", "type=call:completed", "limit=200")
 
 
@@ -44,6 +63,10 @@ class Order:
     held: int = 100
     saves: int = 16
     searches: int = 8
+    changes: int = 16
+    tries: int = 4
+    replays: int = 8
+    streams: int = 8
 
 
 class Attack:
@@ -62,6 +85,10 @@ class Attack:
             ("bodies held back", order.held, self._hold_back),
             ("saves of dead names", order.saves, self._save),
             ("searches", order.searches, self._search),
+            ("changes", order.changes, self._change),
+            ("filters tried", order.tries, self._try),
+            ("replays", order.replays, self._replay),
+            ("streams", order.streams, self._stream),
         )
         self._tasks = [
             asyncio.create_task(_again_and_again(attack, what))
@@ -101,6 +128,39 @@ class Attack:
         for search, name in zip(itertools.cycle(_SEARCHES), order.integrations, strict=False):
             path = f"/v1/deliveries?integrationId={name}&{search}"
             await self._post(what, path, order.manager, iter([b""]), method="GET")
+
+    async def _change(self, what: str) -> None:
+        order = self._order
+        for number, name in enumerate(itertools.cycle(order.integrations)):
+            body = json.dumps({"name": f"number {number}"}).encode()
+            path = f"/v1/integrations/{name}"
+            await self._post(what, path, order.manager, iter([body]), method="PATCH")
+
+    async def _try(self, what: str) -> None:
+        bodies = itertools.repeat(_TRIED)
+        await self._post(what, "/v1/filters/try", self._order.manager, bodies)
+
+    async def _replay(self, what: str) -> None:
+        order = self._order
+        for number, name in enumerate(itertools.cycle(order.integrations)):
+            until = datetime.now(UTC)
+            asked = {
+                "since": (until - timedelta(days=7)).isoformat(),
+                "until": until.isoformat(),
+                "missing": True,
+                "dryRun": number % 2 == 0,
+            }
+            path = f"/v1/integrations/{name}/replays"
+            await self._post(what, path, order.manager, iter([json.dumps(asked).encode()]))
+
+    async def _stream(self, what: str) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", self._order.port)
+        try:
+            writer.write(_head("GET", "/v1/stream", self._order.manager, 0))
+            status = (await reader.readuntil(b"\r\n\r\n"))[9:12].decode()
+            self._count(what, status)
+        finally:
+            writer.transport.abort()
 
     async def _post(
         self, what: str, path: str, key: str, bodies: Iterator[bytes], *, method: str = "POST"
