@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -15,7 +16,7 @@ from hookline.domain.deliveries import DeliveryStatus
 from hookline.history import ranges, repository
 from hookline.history.ranges import MANY_SCANS
 from hookline.history.repository import History
-from hookline.history.statements import WantedDeliveries
+from hookline.history.statements import WantedDeliveries, WantedEvents
 
 NOW = datetime.now(UTC)
 OWN, OTHERS = MANY_SCANS + 20, 80  # integrations
@@ -164,3 +165,51 @@ async def test_a_page_that_is_cut_short_is_gone_on_with(
             before = found.left_off or whole[-1]
         assert whole == [row["id"] for row in rows], statuses
     assert short or type_ == "rare"
+
+
+EVENTS = """
+insert into events (id, pbx, company, type, subject, time, payload, splice)
+select
+    id_of(n), 'shared', case when n % 400 = 0 then 'rare' else 'usual' end, 'type-' || n % 7,
+    'call', n, '{}', 1
+from generate_series(1, 4000) as n
+"""
+
+
+@pytest.mark.parametrize("looked_through", [(500, 5_000), (3, 40)])
+@pytest.mark.parametrize("type_", [None, "type-3"])
+async def test_events_of_a_pbx_that_name_a_company_are_found_page_by_page(
+    filled: asyncpg.Connection,
+    history: History,
+    monkeypatch: pytest.MonkeyPatch,
+    looked_through: tuple[int, ...],
+    type_: str | None,
+) -> None:
+    """No page reads more than a bound, whichever of the two has many; nothing is missed."""
+    monkeypatch.setattr(repository, "_LOOKED_THROUGH", looked_through)
+    await filled.execute("truncate events")
+    await filled.execute(EVENTS)
+    callers = {
+        a_principal(): ("usual", "rare", "nobody"),
+        a_principal(Role.MANAGER, pbx="shared"): ("usual", "rare", "nobody"),
+        a_principal(Role.MANAGER, company="rare"): ("rare",),
+    }
+    for caller, companies in callers.items():
+        for company in companies:
+            wanted = WantedEvents("shared", company, type_)
+            query = "select id from events where company = $1 and ($2::text is null or type = $2)"
+            rows = await filled.fetch(f"{query} order by id desc", company, type_)
+            assert await every(history, caller, wanted) == [row["id"] for row in rows]
+    for caller in (a_principal(Role.MANAGER, pbx="7"), a_principal(Role.MANAGER, company="many")):
+        assert await every(history, caller, WantedEvents("shared", "usual", type_)) == []
+
+
+async def every(history: History, caller: Principal, wanted: WantedEvents) -> list[UUID]:
+    whole: list[UUID] = []
+    before = None
+    while True:
+        found = await history.events(caller, wanted, before=before, limit=LIMIT)
+        whole += [each.event_id for each in found.items]
+        if found.left_off is None and len(found.items) < LIMIT:
+            return whole
+        before = found.left_off or whole[-1]

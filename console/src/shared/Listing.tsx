@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { Problem } from "../layout/Failures";
 
 const SKELETON_ROWS = 5;
+const MOST_EMPTY_PAGES = 20;
 
 interface Column {
   readonly title: string;
@@ -27,18 +28,29 @@ export function Listing<Item>({ label, list, columns, row, empty }: Props<Item>)
   const items = list.data?.pages.flatMap((page) => page.items) ?? [];
   // A page may have found nothing and say where to go on.
   const { fetchNextPage } = list;
-  const looksOn = items.length === 0 && list.hasNextPage && !list.isError;
-  const pages = list.data?.pages.length;
+  const pages = list.data?.pages.length ?? 0;
+  const goesOn = items.length === 0 && list.hasNextPage;
+  const looksOn = goesOn && !list.isError && pages < MOST_EMPTY_PAGES;
   useEffect(() => {
     if (looksOn) void fetchNextPage();
   }, [looksOn, pages, fetchNextPage]);
+  const more = (
+    <Button
+      variant="default"
+      loading={list.isFetchingNextPage}
+      onClick={() => void list.fetchNextPage()}
+    >
+      {t("Show more")}
+    </Button>
+  );
   if (list.isPending || looksOn) return <Waiting />;
-  if (list.isError && (list.data === undefined || (items.length === 0 && list.hasNextPage)))
+  if (list.isError && (list.data === undefined || goesOn))
     return <Problem error={list.error} retry={() => void list.refetch()} />;
   if (items.length === 0)
     return (
       <Paper withBorder p="xl">
         {empty}
+        {goesOn && <Group justify="center">{more}</Group>}
       </Paper>
     );
   return (
@@ -61,13 +73,7 @@ export function Listing<Item>({ label, list, columns, row, empty }: Props<Item>)
       </Paper>
       <Group justify="center">
         {list.hasNextPage ? (
-          <Button
-            variant="default"
-            loading={list.isFetchingNextPage}
-            onClick={() => void list.fetchNextPage()}
-          >
-            {t("Show more")}
-          </Button>
+          more
         ) : (
           <Text size="sm" c="dimmed">
             {t("{{count}} shown, that is all", { count: items.length })}

@@ -224,14 +224,17 @@ async def list_events(  # noqa: PLR0913 - each is a parameter of the query
     """List accepted events, newest first.
 
     `since` and `until` are about the moment when Hookline accepted them. Only events of the key's
-    PBX or company are listed.
+    PBX or company are listed. Of a PBX and a company together, a page that finds little is cut
+    short: it may have fewer than `limit`, or none, and a `next` that goes on from there.
     """
     wanted = WantedEvents(pbx, company, type, subject, Period(since, until))
     listing = ("events", wanted)
     found = await services.history.events(
         caller, wanted, before=decode_cursor(listing, cursor), limit=limit + 1
     )
-    shown, following = page_of(listing, found, limit, lambda each: each.event_id)
+    shown, following = page_of(
+        listing, found.items, limit, lambda each: each.event_id, found.left_off
+    )
     return EventPage(items=shown, next=following)
 
 

@@ -31,12 +31,12 @@ from hookline.domain.statistics import Ending, code_of
 from hookline.history.jobs import JobState, due_in, finish
 from hookline.history.ranges import (
     IdRange,
+    bounds,
     kept_days,
     oldest_first,
     ranges_of_deliveries,
     read_range,
 )
-from hookline.history.statements import bounds
 
 _T = TypeVar("_T")
 _AT_ONCE = 500  # events in one page

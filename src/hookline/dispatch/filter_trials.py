@@ -80,7 +80,7 @@ class FilterTrials:
         found = await self._history.events(principal, wanted, before=None, limit=MOST_EVENTS)
         chosen = [
             each.event_id
-            for each in found
+            for each in found.items
             if each.pbx == known.pbx
             and self._subscriptions.would_get(known, each.pbx, each.type, each.subject)
         ]

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import RowMapping, Select, text
+from sqlalchemy import ColumnElement, RowMapping, Select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from hookline.db.partitions import days_between
@@ -196,6 +196,16 @@ async def read_range(connection: AsyncConnection, query: Row) -> Sequence[RowMap
     rows = (await connection.execute(query)).mappings().all()
     await nested.rollback()
     return rows
+
+
+def bounds(column: Any, within: IdRange) -> list[ColumnElement[bool]]:  # noqa: ANN401 - a mapped UUID column; its type differs with the access
+    """Bound the ids, which name their moments, and with them the partitions."""
+    bounds: list[ColumnElement[bool]] = []
+    if within.low is not None:
+        bounds.append(column >= within.low)
+    if within.high is not None:
+        bounds.append(column < within.high)
+    return bounds
 
 
 async def kept_days(connection: AsyncConnection) -> tuple[date, date] | None:

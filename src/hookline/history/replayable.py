@@ -18,12 +18,12 @@ from hookline.domain.deliveries import DeliveryStatus
 from hookline.history.ranges import (
     IdRange,
     Row,
+    bounds,
     kept_days,
     oldest_first,
     ranges_of_deliveries,
     read_range,
 )
-from hookline.history.statements import bounds
 
 _PAYLOADS_AT_ONCE = 16  # events, of a megabyte each at the most
 _STILL_GOOD = frozenset({DeliveryStatus.PENDING.value, DeliveryStatus.DELIVERED.value})

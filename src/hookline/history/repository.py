@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from sqlalchemy import RowMapping
@@ -53,11 +54,14 @@ class StoredEvent:
         return created_at(self.id)
 
 
-@dataclass(frozen=True, slots=True)
-class FoundDeliveries:
-    """Deliveries of a list; with `left_off`, those below that id are still to be looked for."""
+_Item = TypeVar("_Item")
 
-    items: list[Delivery]
+
+@dataclass(frozen=True, slots=True)
+class Found(Generic[_Item]):
+    """Items of a list; with `left_off`, those below that id are still to be looked for."""
+
+    items: list[_Item]
     left_off: UUID | None = None
 
 
@@ -73,16 +77,24 @@ class History:
 
     async def events(
         self, principal: Principal, wanted: WantedEvents, *, before: UUID | None, limit: int
-    ) -> list[EventSummary]:
+    ) -> Found[EventSummary]:
         """Return up to `limit` events with ids below `before`, newest first."""
+        ids = wanted.accepted.ids(before)
+        owners = statements.owners_asked(principal, wanted)
         async with self._snapshot() as connection:
+            if owners is not None:
+                pbx, company = owners
+                of_pbx = partial(statements.events_of_pbx, principal, wanted, pbx)
+                naming = partial(statements.events_naming, company)
+                rows, left = await _among_newest(connection, of_pbx, naming, ids, limit)
+                return Found([_summary(row) for row in rows], None if left is None else left.high)
             rows, _ = await read_newest(
                 connection,
-                wanted.accepted.ids(before),
+                ids,
                 limit,
                 lambda within, most: statements.events(principal, wanted, within, most),
             )
-        return [_summary(row) for row in rows]
+        return Found([_summary(row) for row in rows])
 
     async def event(self, principal: Principal, event_id: UUID) -> StoredEvent:
         """Return one event, with the outcomes of the integrations that the key may see.
@@ -123,12 +135,12 @@ class History:
 
     async def deliveries(
         self, principal: Principal, wanted: WantedDeliveries, *, before: UUID | None, limit: int
-    ) -> FoundDeliveries:
+    ) -> Found[Delivery]:
         """Return up to `limit` deliveries with ids below `before`, newest first."""
         async with self._snapshot() as connection:
             among = await _integrations(connection, principal, wanted.integration_id)
             if among is not None and not among:
-                return FoundDeliveries([])
+                return Found([])
             within = wanted.created.ids(before)
             rows: list[RowMapping] = []
             left_off: UUID | None = None
@@ -152,7 +164,7 @@ class History:
                         scans=len(among or ()),
                     )
             rows = sorted(rows, key=lambda row: row["id"], reverse=True)[:limit]
-            return FoundDeliveries(await _with_attempts(connection, rows), left_off)
+            return Found(await _with_attempts(connection, rows), left_off)
 
     async def delivery(self, principal: Principal, delivery_id: UUID) -> Delivery:
         """Return one delivery with its attempts."""
@@ -196,14 +208,25 @@ async def _look_through(
     Returns what was found, and the ids that are left to be looked at; None: it is the whole page.
     A few integrations' deliveries are all left: each is found at once by its own.
     """
-    found: list[RowMapping] = []
     if among is None or len(among) <= MANY_SCANS:
-        return found, within
+        return [], within
+    chosen = partial(statements.recent_of, among)
+    return await _among_newest(connection, partial(select, None), chosen, within, limit)
+
+
+async def _among_newest(
+    connection: AsyncConnection,
+    newest: Callable[..., Row],
+    chosen: Callable[..., Row],
+    within: IdRange,
+    limit: int,
+) -> tuple[list[RowMapping], IdRange | None]:
+    """Choose rows among the newest, up to a bound; return the ids that are left as well."""
+    found: list[RowMapping] = []
     kept = await kept_days(connection)
     for room in _LOOKED_THROUGH:
         for days in newest_first(within, kept):
-            everybodys = select(None, within=days, limit=room)
-            query = statements.recent_of(among, everybodys, limit - len(found))
+            query = chosen(newest(within=days, limit=room), limit=limit - len(found))
             rows = await read_range(connection, query)
             found += [row for row in rows if row["id"] is not None]
             room -= rows[0]["looked_at"]  # noqa: PLW2901 - what is left of it

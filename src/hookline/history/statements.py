@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     ARRAY,
+    CTE,
     ColumnElement,
     DateTime,
     Label,
@@ -49,7 +50,7 @@ from hookline.db.visibility import (
 )
 from hookline.domain.access import Principal
 from hookline.domain.deliveries import DeliveryStatus
-from hookline.history.ranges import ALWAYS, IdRange, Period, Row
+from hookline.history.ranges import ALWAYS, IdRange, Period, Row, bounds
 
 _LOWEST, _HIGHEST = UUID(int=0), UUID(int=(1 << 128) - 1)
 _Column = ColumnElement[Any] | InstrumentedAttribute[Any]  # Any: of whichever type
@@ -106,19 +107,45 @@ def events(principal: Principal, wanted: WantedEvents, within: IdRange, limit: i
     columns += [column for column in leading if column in asked][:1]
     if wanted.type is not None and wanted.subject is None:
         columns.append(table.type)
-    both = None not in {wanted.pbx or principal.pbx, wanted.company or principal.company}
-    claimed = principal.company is None or wanted.company is not None
-    if both and claimed and wanted.subject is None:
-        columns = []  # either may be the rare one: the planner's choice
     in_key = {str(column.key) for column in columns}
     for column, value in asked.items():
-        if not in_key:
-            query = query.where(column == value)
-        elif column.key not in in_key:  # what no index is good for, so that the key's own is read
+        if column.key not in in_key:  # what no index is good for, so that the key's own is read
             query = query.where(column.is_not_distinct_from(value))
     query = query.where(_seen(principal, {column.key: value for column, value in asked.items()}))
     key = [(column, literal(asked[column])) for column in columns]
     return _newest(query, table.id, key, within, limit)
+
+
+def owners_asked(principal: Principal, wanted: WantedEvents) -> tuple[str, str] | None:
+    """Return the PBX and the company that events are asked for by, where it is by both.
+
+    No index has both; of a subject's events there are few. A company's key names the company.
+    """
+    pbx, company = wanted.pbx or principal.pbx, wanted.company or principal.company
+    return None if pbx is None or company is None or wanted.subject is not None else (pbx, company)
+
+
+def events_of_pbx(
+    principal: Principal, wanted: WantedEvents, pbx: str, within: IdRange, limit: int
+) -> Row:
+    """Select the newest events of a PBX, whichever company they name; none that is another's."""
+    table = AcceptedEvent
+    query = select(table.id, table.pbx, table.company, table.type, table.subject, table.time)
+    named = wanted.company in {None, principal.company} or principal.company is None
+    if not (principal.manages and named and principal.pbx in {None, pbx}):
+        query = query.where(false())
+    if principal.company is not None:
+        query = query.where(~pbx_of_another(literal(pbx), principal.company))
+    key: list[tuple[_Column, ColumnElement[Any]]] = [(table.pbx, literal(pbx))]
+    if wanted.type is not None:
+        key.append((table.type, literal(wanted.type)))
+    return _newest(query, table.id, key, within, limit)
+
+
+def events_naming(company: str, of_pbx: Row, limit: int) -> Row:
+    """Select those that name a company among a PBX's newest events, as `recent_of` does."""
+    newest = of_pbx.cte("newest")
+    return _among_newest(newest, newest.c.company == company, limit)
 
 
 def _seen(principal: Principal, asked: Mapping[str, str]) -> ColumnElement[bool]:
@@ -198,18 +225,16 @@ def recent_of(integrations: Sequence[str], everybodys: Row, limit: int) -> Row:
     """
     newest = everybodys.cte("newest")
     ids = func.unnest(cast(list(integrations), ARRAY(Text))).table_valued("id").render_derived()
-    of_these = (
-        select(newest)
-        .where(newest.c.integration_id.in_(select(ids.c.id)))
-        .order_by(newest.c.id.desc())
-        .limit(limit)
-        .subquery()
-    )
+    return _among_newest(newest, newest.c.integration_id.in_(select(ids.c.id)), limit)
+
+
+def _among_newest(newest: CTE, condition: ColumnElement[bool], limit: int) -> Row:
+    chosen = select(newest).where(condition).order_by(newest.c.id.desc()).limit(limit).subquery()
     lowest = select(newest.c.id).order_by(newest.c.id).limit(1).scalar_subquery()
     counted = (
         select(func.count().label("looked_at"), lowest.label("lowest")).select_from(newest)
     ).subquery()
-    return select(counted, of_these).select_from(counted.outerjoin(of_these, true()))
+    return select(counted, chosen).select_from(counted.outerjoin(chosen, true()))
 
 
 def pending(
@@ -369,13 +394,3 @@ def _newest(
             row <= high if within.high is None else row < high,
         ).order_by(*(column.desc() for column in columns))
     return query.order_by(identifier.desc()).limit(limit)
-
-
-def bounds(column: Any, within: IdRange) -> list[ColumnElement[bool]]:  # noqa: ANN401 - a mapped UUID column; its type differs with the access
-    """Bound the ids, which name their moments, and with them the partitions."""
-    bounds: list[ColumnElement[bool]] = []
-    if within.low is not None:
-        bounds.append(column >= within.low)
-    if within.high is not None:
-        bounds.append(column < within.high)
-    return bounds
