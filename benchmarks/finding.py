@@ -214,6 +214,10 @@ def wanted_events() -> Iterator[tuple[str, WantedEvents]]:
             for when, accepted in periods().items():
                 wanted = WantedEvents(pbx=pbx, type=type_, accepted=accepted)
                 yield f"events pbx={pbx} type={type_} {when}", wanted
+    for company in ("company-0", "company-many"):
+        for type_ in (None, "type-3"):
+            wanted = WantedEvents(pbx="pbx-0", company=company, type=type_)
+            yield f"events pbx=pbx-0 company={company} type={type_}", wanted
     yield "events company=company-1", WantedEvents(company="company-1")
     yield "events company=company-1 type-rare", WantedEvents(company="company-1", type="type-rare")
     yield "events subject", WantedEvents(subject="call-1000")
