@@ -15,7 +15,12 @@ from support.bench_figures import figures, received, sent
 SCENARIO = next(each for each in SCENARIOS if each.name == "abuse")
 KINDS = {
     *("events to a dead target", "expensive bodies", "bodies held back", "saves of dead names"),
-    "searches",
+    *("searches", "changes", "filters tried", "replays", "streams"),
+}
+REQUESTS = {
+    *(b"POST /v1/events", b"POST /v1/events/batch"),
+    *(b"PATCH /v1/integrations/abcdef", b"GET /v1/deliveries"),
+    *(b"POST /v1/integrations/abcdef/replays", b"POST /v1/filters/try", b"GET /v1/stream"),
 }
 
 
@@ -63,13 +68,10 @@ async def test_it_attacks_in_every_way_until_it_is_ended(service: Service) -> No
     names = {"ingest": "hk_i", "manager": "hk_m", "company": "it_abuse01", "pbxs": ["0" * 12]}
     await attacker.begin(port=service.port, integrations=["abcdef"], held=2, **names)
     async with asyncio.timeout(30):
-        await service.until(kinds=4)
+        await service.until(kinds=len(REQUESTS))
     answers = (await attacker.end())["answers"]
     assert set(answers) <= KINDS
-    assert set(service.requests) == {
-        *(b"POST /v1/events", b"POST /v1/events/batch"),
-        *(b"PATCH /v1/integrations/abcdef", b"GET /v1/deliveries"),
-    }
+    assert set(service.requests) == REQUESTS
     assert set(answers.get("bodies held back", {"429": 1})) == {"429"}
 
 

@@ -19,8 +19,8 @@ from support.senders import Sender, a_sender, minting
 from support.service import Service, services
 
 GREEDY, OTHER = "000000000001", "000000000002"
-AT_ONCE = 64  # calls
-CALLS = 150  # at the least
+AT_ONCE = 32  # calls
+CALLS = 48  # at the least
 INTEGRATIONS = 10
 BESIDES = 96 * MIB
 HALF = "a" * 45
