@@ -25,6 +25,7 @@ import {
 import { localeOf } from "../i18n";
 import { Problem } from "../layout/Failures";
 import { fromLocalInput, toLocalInput } from "../shared/format";
+import { ShowMore } from "../shared/Listing";
 import { jobStateText, RUNNING } from "../shared/states";
 import { Time } from "../shared/Time";
 
@@ -188,13 +189,7 @@ function Replays({ integrationId }: { integrationId: string }) {
       ))}
       {list.hasNextPage && (
         <Group>
-          <Button
-            variant="default"
-            loading={list.isFetchingNextPage}
-            onClick={() => void list.fetchNextPage()}
-          >
-            {t("Show more")}
-          </Button>
+          <ShowMore list={list} />
         </Group>
       )}
     </>

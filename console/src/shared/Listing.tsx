@@ -34,15 +34,6 @@ export function Listing<Item>({ label, list, columns, row, empty }: Props<Item>)
   useEffect(() => {
     if (looksOn) void fetchNextPage();
   }, [looksOn, pages, fetchNextPage]);
-  const more = (
-    <Button
-      variant="default"
-      loading={list.isFetchingNextPage}
-      onClick={() => void list.fetchNextPage()}
-    >
-      {t("Show more")}
-    </Button>
-  );
   if (list.isPending || looksOn) return <Waiting />;
   if (list.isError && (list.data === undefined || goesOn))
     return <Problem error={list.error} retry={() => void list.refetch()} />;
@@ -50,7 +41,11 @@ export function Listing<Item>({ label, list, columns, row, empty }: Props<Item>)
     return (
       <Paper withBorder p="xl">
         {empty}
-        {goesOn && <Group justify="center">{more}</Group>}
+        {goesOn && (
+          <Group justify="center">
+            <ShowMore list={list} />
+          </Group>
+        )}
       </Paper>
     );
   return (
@@ -73,7 +68,7 @@ export function Listing<Item>({ label, list, columns, row, empty }: Props<Item>)
       </Paper>
       <Group justify="center">
         {list.hasNextPage ? (
-          more
+          <ShowMore list={list} />
         ) : (
           <Text size="sm" c="dimmed">
             {t("{{count}} shown, that is all", { count: items.length })}
@@ -81,6 +76,24 @@ export function Listing<Item>({ label, list, columns, row, empty }: Props<Item>)
         )}
       </Group>
     </Stack>
+  );
+}
+
+interface More {
+  list: Pick<UseInfiniteQueryResult, "isFetchingNextPage"> & { fetchNextPage: () => unknown };
+}
+
+/** The button below a list that has another page. */
+export function ShowMore({ list }: More) {
+  const { t } = useTranslation();
+  return (
+    <Button
+      variant="default"
+      loading={list.isFetchingNextPage}
+      onClick={() => void list.fetchNextPage()}
+    >
+      {t("Show more")}
+    </Button>
   );
 }
 
