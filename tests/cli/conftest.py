@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from hookline.db.migrate import newest_revision
+from support.databases import Databases
 from support.places import passable_folder
+from support.remote_commands import Ended, Run, There, invoked
+from support.service import services
 from support.terminal import Terminal
 
 
@@ -42,3 +45,21 @@ async def made_terminal(tmp_path: Path, made_data: Path) -> AsyncIterator[Termin
         yield opened
     finally:
         await opened.close()
+
+
+@pytest.fixture(scope="module")
+async def there(
+    tmp_path_factory: pytest.TempPathFactory, databases: Databases
+) -> AsyncIterator[There]:
+    folder = tmp_path_factory.mktemp("remote")
+    async with databases.migrated() as dsn, services(folder, DATABASE_URL=dsn) as starter:
+        yield There(await starter.start(RETRY_DELAYS="none"), starter.admin_key)
+
+
+@pytest.fixture
+def run(there: There) -> Run:
+    async def ran(*arguments: str, key: str = "") -> Ended:
+        settings = {"HOOKLINE_SERVER": there.service.url, "HOOKLINE_KEY": key or there.key}
+        return await invoked(*arguments, **settings)
+
+    return ran
