@@ -94,16 +94,17 @@ async def history(database: str) -> AsyncIterator[History]:
     await engine.dispose()
 
 
-@pytest.mark.parametrize("looked_through", [(500, 5_000), (3, 40)])
+@pytest.fixture(params=[(500, 5_000), (3, 40)], ids=str)
+def looked_through(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """How many rows a page looks through: more than there are, and few."""
+    monkeypatch.setattr(repository, "_LOOKED_THROUGH", request.param)
+
+
+@pytest.mark.usefixtures("looked_through")
 @pytest.mark.parametrize("type_", [None, "type-3", "foreign", "rare"])
 async def test_its_lists_are_complete(
-    filled: asyncpg.Connection,
-    history: History,
-    monkeypatch: pytest.MonkeyPatch,
-    looked_through: tuple[int, ...],
-    type_: str | None,
+    filled: asyncpg.Connection, history: History, type_: str | None
 ) -> None:
-    monkeypatch.setattr(repository, "_LOOKED_THROUGH", looked_through)
     company = a_principal(Role.MANAGER, company="many")
     await lists_are_complete(filled, history, company, WantedDeliveries(type=type_), "many")
 
@@ -176,17 +177,12 @@ from generate_series(1, 4000) as n
 """
 
 
-@pytest.mark.parametrize("looked_through", [(500, 5_000), (3, 40)])
+@pytest.mark.usefixtures("looked_through")
 @pytest.mark.parametrize("type_", [None, "type-3"])
 async def test_events_of_a_pbx_that_name_a_company_are_found_page_by_page(
-    filled: asyncpg.Connection,
-    history: History,
-    monkeypatch: pytest.MonkeyPatch,
-    looked_through: tuple[int, ...],
-    type_: str | None,
+    filled: asyncpg.Connection, history: History, type_: str | None
 ) -> None:
     """No page reads more than a bound, whichever of the two has many; nothing is missed."""
-    monkeypatch.setattr(repository, "_LOOKED_THROUGH", looked_through)
     await filled.execute("truncate events")
     await filled.execute(EVENTS)
     callers = {
