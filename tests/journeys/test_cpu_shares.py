@@ -2,7 +2,7 @@
 
 import asyncio
 
-from support.senders import Sender, a_sender
+from support.senders import Sender, a_sender, sending_on
 from support.service import Service, Services
 
 GREEDY, OTHER = "000000000001", "000000000002"
@@ -39,16 +39,6 @@ async def test_who_takes_more_than_a_share_is_held_back_beside_others_alone(
     service = await together.start()
     greedy, other = await a_sender(together, GREEDY), await a_sender(together, OTHER)
     assert await refused(service, greedy) == 0, "nobody else was there"
-    ended = asyncio.Event()
-
-    async def send_on() -> set[int]:
-        seen: set[int] = set()
-        while not ended.is_set():
-            seen.add((await other.send(service)).status_code)
-        return seen
-
-    sending = asyncio.create_task(send_on())
-    while not await refused(service, greedy):
-        assert not sending.done()
-    ended.set()
-    assert await sending == {202}
+    async with sending_on(other, service):
+        while not await refused(service, greedy):
+            continue

@@ -1,13 +1,11 @@
 """Of two tenants with a backlog, the quiet one's deliveries go out beside the other's thousands."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from tempfile import TemporaryDirectory
 
 from support.receivers import Exchange, Receiver, receiving
 from support.scraping import parsed
-from support.senders import Sender, a_sender
+from support.senders import Sender, a_sender, sending_on
 from support.service import Service, Services, eventually
 
 BUSY, QUIET = "000000000001", "000000000002"
@@ -19,25 +17,6 @@ async def held_back(service: Service) -> float:
     """Return how many attempts waited for their tenant's share of the processor."""
     answer = await service.api.get("/metrics", key=None)
     return parsed(answer.text).value("hookline_attempts_held_back_total")
-
-
-@asynccontextmanager
-async def sending_on(sender: Sender, service: Service) -> AsyncIterator[None]:
-    """Send one event after another while the block lasts; each must be accepted."""
-    ended = asyncio.Event()
-
-    async def send() -> set[int]:
-        seen: set[int] = set()
-        while not ended.is_set():
-            seen.add((await sender.send(service)).status_code)
-        return seen
-
-    task = asyncio.create_task(send())
-    try:
-        yield
-    finally:
-        ended.set()
-        assert await task == {202}
 
 
 async def test_a_quiet_tenants_backlog_goes_out_beside_thousands_of_anothers(

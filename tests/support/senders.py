@@ -1,5 +1,6 @@
 """Tenants that send events with keys of their own."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -52,3 +53,22 @@ async def a_sender(services: Services, pbx: str, company: str = COMPANY) -> Send
     """Return a PBX with an ingest key of its own."""
     async with minting(services) as keys:
         return Sender(pbx, await keys.ingest(pbx=pbx), company)
+
+
+@asynccontextmanager
+async def sending_on(sender: Sender, service: Service) -> AsyncIterator[None]:
+    """Send one event after another while the block lasts; each must be accepted."""
+    ended = asyncio.Event()
+
+    async def send() -> set[int]:
+        seen: set[int] = set()
+        while not ended.is_set():
+            seen.add((await sender.send(service)).status_code)
+        return seen
+
+    task = asyncio.create_task(send())
+    try:
+        yield
+    finally:
+        ended.set()
+        assert await task == {202}
