@@ -52,7 +52,7 @@ from hookline.security.egress.connect import Connection
 from hookline.security.egress.policy import EgressPolicy
 from hookline.security.egress.transport import KEPT_BODY, READ_BODY, GuardedTransport, PoolLimits
 from hookline.server.connections import ConnectionLimits, Connections
-from hookline.server.reader import connections_of
+from hookline.server.server import connections_of
 from hookline.sinks.webhook import WebhookSink
 
 _STORE_TAKES = 0.003  # seconds for a statement

@@ -24,7 +24,7 @@ from hookline.history import jobs, stream_readers
 from hookline.integrations import creation, encryption, event_types, notices, subscriptions
 from hookline.security import keys
 from hookline.security.egress import connect, policy, resolver, responses, tls, transport
-from hookline.server import connections, malformed, protocol, reader
+from hookline.server import connections, malformed, protocol, server
 from hookline.settings import Settings
 from support.openapi import DOCUMENT
 from support.readme import ROOT
@@ -54,7 +54,7 @@ QUARTERS = {4: "quarter", 2: "half"}
 NO_BOUNDS = {"MAX_PROBE_INTERVAL"}  # and yet called MAX
 _OF_TENANT, _OF_ADDRESS = rate_limits._OF_TENANT, rate_limits._OF_ADDRESS
 _PAGES, _METRICS, _PROBES = rate_limits._PAGES, rate_limits._METRICS, rate_limits._PROBES
-_DROPPED = connections._DROPPED_AT_ONCE * reader._BYTES_AT_ONCE / connections._DROPPED_EVERY
+_DROPPED = connections._DROPPED_AT_ONCE * server._BYTES_AT_ONCE / connections._DROPPED_EVERY
 _NAMES = inspect.signature(documents.parse_unambiguous).parameters["names"].default
 
 
@@ -113,7 +113,7 @@ FIGURES = {  # what a bound that is no setting says, by the beginning of its row
             f" {protocol._MOST_HEADERS}"
         ),
     ),
-    "bytes of a body that a request keeps": (size(reader._FIRST_BYTES),),
+    "bytes of a body that a request keeps": (size(server._FIRST_BYTES),),
     "pipelined requests of a connection": (f"{protocol._MOST_PIPELINED}",),
     "connections that are read on": (f"{connections._MOST_LINGERING} for a PBX",),
     "bytes that are read on": (

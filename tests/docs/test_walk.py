@@ -17,7 +17,7 @@ from support.service import eventually
 from support.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
-WAITING = {"cli/serve.py", "server/server.py"}  # uvicorn's loop, which looks every 100 ms
+WAITING = {"cli/serve.py"}  # uvicorn's loop, which looks every 100 ms
 HINTS = {"db/listener.py"}  # the notification of the integration's creation may come late
 LOGGING = {"logs.py"}  # prints the line by which this test knows that the event is settled
 
