@@ -27,7 +27,7 @@ _LARGEST = 1_000  # events and deliveries that a statement stores, but for a lar
 _HEAVY = 64  # of one request: others do not wait for the statement that stores it
 _PAUSE = 0.001  # seconds; what a sender waits longer under load buys half the statements
 _COPY = 2e-8  # seconds of CPU for a byte of a copy without what is omitted; calls take a half
-MOST_REMATCHES = 20  # times that records may change while events are authorised and matched
+_MOST_REMATCHES = 20  # times that records may change while events are authorised and matched
 
 
 class Stale(msgspec.Struct, frozen=True, gc=False):
@@ -171,7 +171,7 @@ class Ingest:
 
     async def _flush(self, offers: Sequence[_Offer]) -> list[Receipt | Stale]:
         digests = [offer.event.digest(offer.event.pbx) for offer in offers]
-        for _ in range(MOST_REMATCHES):
+        for _ in range(_MOST_REMATCHES):
             revision = self._subscriptions.revision
             matches = [
                 offer.match if offer.matched_at == revision else await self._match(offer.event)

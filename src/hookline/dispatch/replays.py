@@ -46,7 +46,6 @@ _BURST = 1.0  # seconds' worth of a job's rate that is queued at once
 _LOOK_AGAIN = 0.2  # seconds until a lane with something of a replay is looked at again
 WAITS: Final = "Waiting until less of the integration's deliveries wait."
 _QUEUE = text(statement("queue/replay"))
-# Told as the transaction commits: a claim before that finds nothing, and the lane waits for a poll.
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +161,8 @@ class Replays:
         page = page.cut(room)
         if page.candidates:
             await _insert(session, job, subscription, page)
+            # Told as the transaction commits: a claim before that finds nothing, and the lane
+            # waits for a poll.
             await session.execute(notification(PENDING_CHANNEL, subscription.integration_id))
         job.error = None
         job.worked_on += len(page.candidates)

@@ -158,7 +158,7 @@ class Connection(HttpToolsProtocol):
         if (self._in_head or not self._in_message) and lines_of_head(data) > _MOST_HEADERS:
             self._refuse(431)  # before anything is made of them
             return
-        if data.count(_END_OF_HEAD) > _MOST_PIPELINED or self.pipeline:
+        if data.count(_END_OF_HEAD) > _MOST_PIPELINED or self.pipeline or self.ahead:
             self._parse_some(self.ahead + data)
         else:
             self._parse(data)
