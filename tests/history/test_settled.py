@@ -14,11 +14,13 @@ from hookline.domain.access import Principal
 from hookline.domain.ids import new_uuid
 from hookline.domain.statistics import Ending, code_of
 from hookline.history.repository import History
+from hookline.history.roll_ups import KEPT_FOR, RollUps
 from hookline.history.settled import Ended, Position, SettledLog
 from hookline.history.stream_readers import WantedStream
 from hookline.history.streams import Streams
 from support.databases import Databases
 
+LONG = 2 * KEPT_FOR
 WRITE = "insert into settlements (integrations, deliveries, codes) values ($1, $2, $3) returning id"
 
 
@@ -115,6 +117,31 @@ async def test_what_was_rolled_back_is_looked_for_until_its_writer_must_have_end
     clock.now += 31
     await log.read(10)
     assert not log.missing
+
+
+async def test_what_was_forgotten_is_not_looked_for(
+    engine: AsyncEngine, writers: tuple[Writer, Writer]
+) -> None:
+    slow, quick = writers
+    for _ in range(4):
+        await quick.settle()
+    roll_ups = RollUps(engine, days=1)
+    await roll_ups.keep()
+    await quick.connection.execute(
+        "update settlements set settled_at = settled_at - $1::interval", LONG
+    )
+    await roll_ups.keep()
+    assert await quick.connection.fetchval("select count(*) from settlements") == 1
+    async with slow.connection.transaction():
+        late = await slow.settle()
+        newest = await quick.settle()
+        await roll_ups.keep()
+        log = SettledLog(engine)
+        await log.start()
+        assert log.missing == {late}
+        assert log.position().floor == late - 1
+    assert entries(await log.read(10)) == [late]
+    assert log.position().floor == newest
 
 
 async def test_only_what_has_ended_comes_and_pages_hold_no_more_entries_than_asked(

@@ -101,12 +101,15 @@ class SettledLog:
             return
         with unavailable_when_away():
             async with self._engine.connect() as connection:
-                rows = (await connection.execute(_NEWEST, {"back": _LOOKED_BACK})).all()
+                parameters = {"back": _LOOKED_BACK, "ends": _MISSING_FOR}
+                rows = (await connection.execute(_NEWEST, parameters)).all()
         if not rows:
             self._after = 0
             return
         newest = rows[0].newest
-        self._miss(range(max(1, newest - _LOOKED_BACK + 1), newest), {row.id for row in rows})
+        ended = (row.id for row in rows if row.has_ended)
+        past = max(ended, default=max(0, newest - _LOOKED_BACK))
+        self._miss(range(past + 1, newest), {row.id for row in rows})
         self._after = newest
 
     async def read(self, most: int) -> list[Ended]:
