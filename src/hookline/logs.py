@@ -47,6 +47,8 @@ def configure(*, level: str = "INFO", console: bool = False, stream: IO[str] | N
     root.handlers[:] = [handler]
     root.setLevel(level)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs each URL, and URLs may hold keys
+    # It logs a traceback for each try to connect to a database that is away; Hookline says it once.
+    logging.getLogger("asyncpg.pool").setLevel(logging.ERROR)
     for chatty in ("alembic", "botocore", "aiobotocore", "aioboto3", "asyncio", "aiohttp.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     structlog.configure(

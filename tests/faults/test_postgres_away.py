@@ -48,6 +48,7 @@ async def test_ingest_says_come_again_and_all_goes_on_by_itself(
     assert traffic.without_retry_after == 0
     assert account.refused > 0
     await service.stop()
+    assert "Traceback" not in await service.command.errors(), "that it is away is no fault of ours"
 
 
 async def nothing_is_accepted(traffic: Traffic) -> None:
