@@ -78,5 +78,6 @@ def test_only_a_librarys_error_speaks_for_a_database_anywhere() -> None:
     assert not comes_from_away_database(TimeoutError())
     assert comes_from_away_database(asyncpg.CannotConnectNowError("starting up"))
     assert comes_from_away_database(asyncpg.InterfaceError("closed"))
+    assert comes_from_away_database(asyncpg.PostgresIOError("could not extend file"))
     assert comes_from_away_database(asyncpg.InternalClientError("another operation in progress"))
     assert not comes_from_away_database(asyncpg.UniqueViolationError("twice"))

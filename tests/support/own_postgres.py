@@ -3,7 +3,7 @@
 import asyncio
 import signal
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,27 @@ class OwnPostgres:
             yield
         finally:
             await self._reload(configuration, writable, "off")
+
+    @asynccontextmanager
+    async def letting_nobody_in(self) -> AsyncIterator[None]:
+        """Refuse every login, as a server does whose role has another password now."""
+        access = self._data_dir / "postgres/pg_hba.conf"
+        usual = access.read_text()
+        access.write_text("local all all reject\n")
+        self.postmaster.send_signal(signal.SIGHUP)
+        async with asyncio.timeout(_WITHIN):
+            with suppress(asyncpg.InvalidAuthorizationSpecificationError):
+                while True:
+                    await ask(self.dsn, "select 1")
+        for process in self.postmaster.children():
+            if "[local]" in " ".join(process.cmdline()):
+                process.terminate()
+        try:
+            yield
+        finally:
+            access.write_text(usual)
+            self.postmaster.send_signal(signal.SIGHUP)
+            await self.until_answering()
 
     @asynccontextmanager
     async def out_of_connections(self) -> AsyncIterator[None]:

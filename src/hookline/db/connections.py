@@ -13,7 +13,7 @@ import asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from hookline.db.address import CONNECT_TIMEOUT, Address, parse
-from hookline.db.errors import AWAY, first_line
+from hookline.db.errors import AWAY, LoginRefused, first_line
 from hookline.db.statements import statement
 from hookline.errors import ConfigurationError, Unavailable
 
@@ -86,6 +86,10 @@ async def connect(
             "What HOOKLINE_DATABASE_URL or libpq's PG… variables say cannot be used"
             f" ({first_line(error)})."
         ) from error
+    except asyncpg.PostgresError as error:
+        if isinstance(error, AWAY):
+            raise
+        raise LoginRefused from error
     try:
         await _prepare(
             opened,
@@ -152,6 +156,8 @@ async def pool(
         opened = await asyncpg.create_pool(
             min_size=1, max_size=size, connect=connected, reset=_nothing_to_reset
         )
+    except LoginRefused:
+        raise
     except AWAY as error:
         raise Unavailable("The database cannot be reached.") from error
     try:

@@ -1,9 +1,9 @@
 """What the database's errors mean: unavailable, busy, or a sentence for the operator.
 
-Unavailable: not reached, starting, stopping, full or read-only. Busy: it ended this statement or
-transaction for another's sake, or for its length; nothing of it was done. Both are to be tried
-again, and a caller is told which it was. Every command that opens a database does so inside
-`explained`, and none of them ends in a traceback for what an operator can put right.
+Unavailable: not reached, starting, stopping, letting nobody in, full or read-only. Busy: it ended
+this statement or transaction for another's sake, or for its length; nothing of it was done. Both
+are to be tried again, and a caller is told which it was. Every command that opens a database does
+so inside `explained`, and none of them ends in a traceback for what an operator can put right.
 """
 
 import asyncio
@@ -24,6 +24,14 @@ from hookline.db.address import parse
 from hookline.errors import ConfigurationError, HooklineError, Unavailable
 from hookline.logs import get_logger
 
+
+class LoginRefused(ConnectionError):
+    """Postgres answers, and opens no session: raised from its error, which says why.
+
+    Its role has another password now or may not log in, or its database is closed or has gone.
+    """
+
+
 CONNECTION_LOST = (
     OSError,
     asyncio.TimeoutError,
@@ -41,6 +49,7 @@ AWAY = (
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
     asyncpg.InsufficientResourcesError,
+    asyncpg.PostgresSystemError,  # its disk reads or writes nothing
 )
 """What asyncpg raises while Postgres is away, refusing, read-only or full."""
 
@@ -87,8 +96,11 @@ def unavailable_when_away() -> Iterator[None]:
 
 
 def unavailable(error: BaseException) -> Unavailable:
-    """Return what to raise for an error that means: come again later. Busy is logged."""
-    busy = next((cause for cause in _causes(error) if isinstance(cause, BUSY)), None)
+    """Return what to raise for an error that means: come again later. Why is logged, if it says."""
+    causes = tuple(_causes(error))
+    if any(isinstance(cause, LoginRefused) for cause in causes):
+        _LOG.warning("database.login_refused", reason=first_line(database_error(error)))
+    busy = next((cause for cause in causes if isinstance(cause, BUSY)), None)
     if busy is None:
         return Unavailable("The database is away; nothing was lost. Try again.")
     _LOG.warning("database.busy", error=type(busy).__name__, reason=first_line(busy))
@@ -186,6 +198,8 @@ def _was_rolled_back(error: BaseException) -> bool:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """Give an error, and what SQLAlchemy and its adapter for asyncpg wrapped in it."""
     yield error
+    if isinstance(error, LoginRefused) and error.__cause__ is not None:
+        yield error.__cause__
     if isinstance(error, DBAPIError) and error.orig is not None:
         yield error.orig
         if error.orig.__cause__ is not None:
