@@ -51,6 +51,17 @@ async def test_settings_lists_each_with_its_source_and_masks_secrets(terminal: T
     assert found["HOOKLINE_RETRY_DELAYS"].items() >= {"value": "1,2", "from": "environment"}.items()
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+async def test_what_a_terminal_has_no_letter_for_is_escaped(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", encoding)
+    code, out, err = await terminal.run_anew("settings")
+
+    assert (code, err) == (0, "")
+    assert "HOOKLINE_DATABASE_URL\t\\u2013\tdefault" in out
+
+
 @pytest.mark.parametrize("command", ["serve", "worker", "migrate", "settings"])
 async def test_an_impossible_setting_is_one_sentence_and_no_traceback(
     terminal: Terminal, command: str

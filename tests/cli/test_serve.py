@@ -6,6 +6,8 @@ import socket
 import httpx
 import pytest
 
+from support.ports import free_port
+from support.service import eventually
 from support.terminal import Command, Terminal
 
 
@@ -127,6 +129,22 @@ async def refused(host: str, port: int) -> None:
                 return
             writer.close()
             await asyncio.sleep(0.05)
+
+
+async def test_it_serves_where_nobody_gave_it_standard_streams(made_terminal: Terminal) -> None:
+    port = free_port()
+    command = await made_terminal.start_detached("serve", PORT=str(port))
+
+    async def status() -> int:
+        assert command.process.returncode is None, command.process.returncode
+        try:
+            return (await get(f"http://127.0.0.1:{port}", "/readyz")).status_code
+        except httpx.TransportError:
+            return 0
+
+    await eventually(status, lambda answered: answered == 200)
+    command.process.terminate()
+    assert await command.process.wait() == 0
 
 
 async def test_a_port_in_use_is_a_sentence_and_nothing_is_started(terminal: Terminal) -> None:

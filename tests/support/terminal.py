@@ -95,6 +95,16 @@ class Terminal:
         self._running.append(Command(process))
         return self._running[-1]
 
+    async def start_detached(self, *arguments: str, **settings: str) -> Command:
+        """Start a command with its standard streams closed, as some supervisors do."""
+        process = await asyncio.create_subprocess_exec(
+            *("sh", "-c", 'exec "$0" -m hookline "$@" <&- >&- 2>&-', sys.executable, *arguments),
+            cwd=self.directory,
+            env=self._environment(settings),
+        )
+        self._running.append(Command(process))
+        return self._running[-1]
+
     async def run(self, *arguments: str, **settings: str) -> tuple[int, str, str]:
         """Run a command to its end; return the exit code and what it printed and complained."""
         return await _ended(await self.start(*arguments, **settings))

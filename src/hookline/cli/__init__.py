@@ -1,8 +1,11 @@
 """The command line. A command's module is imported when the command is asked for."""
 
+import os
 import sys
+from codecs import lookup
 from collections.abc import Mapping
 from importlib import import_module
+from io import TextIOWrapper
 from typing import Annotated, Final, cast
 
 import typer
@@ -69,6 +72,7 @@ app = typer.Typer(
 
 def main() -> None:
     """Run a command; what Hookline raises or the system refuses is a sentence and an exit code."""
+    _open_streams()
     try:
         app()
     except HooklineError as error:
@@ -81,6 +85,23 @@ def main() -> None:
             f"hookline: The system refused{where}: {why}; `hookline doctor` looks for the cause.\n"
         )
         sys.exit(1)
+
+
+def _open_streams() -> None:
+    """Have standard streams that take any text, also where they were closed or are not UTF-8.
+
+    What is opened in place of a closed one keeps its number, so that no connection gets it.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)  # noqa: SIM115 - for good
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)  # noqa: SIM115 - for good
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper) and lookup(stream.encoding).name != "utf-8":
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _loaded(name: str) -> TyperCommand | TyperGroup:
