@@ -1,3 +1,5 @@
+import pytest
+
 from factories import a_queue, a_webhook
 from support.api_client import Api, Keys
 
@@ -88,3 +90,17 @@ async def test_a_cursor_of_other_filters_is_refused(api: Api) -> None:
     cursor = (await api.get(f"{ALL}?pbx=mixed&limit=1")).json()["next"]
     assert (await api.get(f"{ALL}?pbx=other&cursor={cursor}")).status_code == 422
     assert (await api.get(f"{ALL}?cursor={cursor}")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [
+        ("2016-12-31T23:59:60Z", 200),
+        ("2016-12-31T15:59:60.5-08:00", 200),
+        ("2016-12-31T23:58:60Z", 422),
+        ("2016-12-31T23:59:61Z", 422),
+    ],
+)
+async def test_a_leap_second_is_a_moment_like_others(api: Api, second: str, status: int) -> None:
+    answer = await api.get("/v1/events", params={"since": second, "until": "2017-01-02T00:00:00Z"})
+    assert answer.status_code == status, answer.text

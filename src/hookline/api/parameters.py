@@ -11,7 +11,7 @@ import binascii
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Annotated, Any, TypeVar, get_args, get_origin
 from urllib.parse import parse_qsl
@@ -42,6 +42,8 @@ _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
     r"(?:[Zz]|[+-][0-9]{2}:[0-9]{2})?"
 )
+_SECOND = slice(17, 19)  # of a timestamp
+_BEFORE_MIDNIGHT = (23, 59)  # UTC: the minutes that may have a leap second
 NOT_A_TIMESTAMP = (
     "Send a timestamp like 2026-01-31T12:00:00Z; in a query, the + of an offset is written %2B."
 )
@@ -132,20 +134,25 @@ def _boolean(value: object) -> object:
 def _timestamp(value: object) -> object:
     """Read RFC 3339 as UTC, which a timestamp is that names no zone.
 
-    What is before or after all moments that ids and records can name is the first or last of them:
-    nothing can lie beyond.
+    A leap second is the one behind it, since no clock here has it. What is before or after all
+    moments that ids and records can name is the first or last of them: nothing can lie beyond.
     """
     if isinstance(value, datetime):
         return value
     if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
         raise PydanticCustomError("timestamp", NOT_A_TIMESTAMP)
+    leaps = value[_SECOND] == "60"
     try:
-        read = datetime.fromisoformat(value.upper())
+        written = value[: _SECOND.start] + "59" + value[_SECOND.stop :] if leaps else value
+        read = datetime.fromisoformat(written.upper())
     except ValueError as error:
         raise PydanticCustomError("timestamp", NOT_A_TIMESTAMP) from error
     if read.tzinfo is None:
         read = read.replace(tzinfo=UTC)
-    return min(max(read, _FIRST_MOMENT), _LAST_MOMENT).astimezone(UTC)
+    read = min(max(read, _FIRST_MOMENT), _LAST_MOMENT).astimezone(UTC)
+    if leaps and (read.hour, read.minute) != _BEFORE_MIDNIGHT:
+        raise PydanticCustomError("timestamp", NOT_A_TIMESTAMP)
+    return read + timedelta(seconds=leaps)
 
 
 INTEGER = BeforeValidator(_integer)
