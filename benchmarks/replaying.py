@@ -28,7 +28,7 @@ import asyncpg
 import httpx
 
 from hookline.db.partitions import of_days
-from hookline.security.keys import new_key
+from hookline.domain.access import new_key
 from hookline.security.secrets import generate_key
 from own_postgres import own_postgres
 from receiving import Receiver, between

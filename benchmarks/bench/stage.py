@@ -21,8 +21,8 @@ from bench.measure import Gauge, gauge
 from bench.processes import BenchFailed, Helper, Service, helper, service
 from bench.results import Receipts, Sent
 from bench.scenarios import Options, Scenario
+from hookline.domain.access import new_key
 from hookline.domain.catalogue import load_catalogue
-from hookline.security.keys import new_key
 
 _MOST_ORIGINS = 256  # receivers' ports, over which many integrations are spread
 _ADDRESS = "127.0.0.1"  # of the receiver

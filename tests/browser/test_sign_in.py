@@ -2,7 +2,7 @@
 
 from playwright.async_api import Page, expect
 
-from hookline.security.keys import new_key
+from hookline.domain.access import new_key
 from support.api_client import Keys
 from support.receivers import Receiver
 from support.service import Service, Services

@@ -14,7 +14,7 @@ from hookline.cli import checks_database
 from hookline.cli.checks_database import Finding, Status, database
 from hookline.cli.doctor import machine
 from hookline.db import connections
-from hookline.domain.access import Principal, Role
+from hookline.domain.access import Principal, Role, new_key
 from hookline.domain.catalogue import load_catalogue
 from hookline.domain.ids import new_uuid
 from hookline.integrations.keys import KeyService
@@ -22,7 +22,6 @@ from hookline.integrations.requests import IntegrationCreate
 from hookline.integrations.revision import Transactions
 from hookline.integrations.service import IntegrationService
 from hookline.security.egress.policy import EgressPolicy
-from hookline.security.keys import new_key
 from hookline.security.secrets import KeyRing, generate_key
 from hookline.settings import Settings
 from support.databases import Databases

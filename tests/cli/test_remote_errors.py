@@ -8,8 +8,8 @@ from threading import Thread
 import pytest
 
 from factories import PBX
+from hookline.domain.access import new_key
 from hookline.errors import NO_SUCH_ADDRESS
-from hookline.security.keys import new_key
 from support.remote_commands import Run, There, invoked
 
 

@@ -19,10 +19,9 @@ from hookline.dispatch import (
     tenant_shares,
 )
 from hookline.dispatch import jobs as dispatch_jobs
-from hookline.domain import documents, filter_matchers, filters, omissions, retries
+from hookline.domain import access, documents, filter_matchers, filters, omissions, retries
 from hookline.history import jobs, stream_readers
 from hookline.integrations import creation, encryption, event_types, notices, subscriptions
-from hookline.security import keys
 from hookline.security.egress import connect, policy, resolver, responses, tls, transport
 from hookline.server import connections, malformed, protocol, server
 from hookline.settings import Settings
@@ -182,7 +181,7 @@ SETTINGS_FIGURES = {  # what rows of settings say besides their defaults
 VECTORS = json.loads((ROOT / "tests" / "security" / "ssrf_vectors.json").read_text("utf-8"))
 SAID = (  # in other sections
     f"{len(VECTORS)} vectors",
-    f"{keys._RANDOM_BYTES * 8} random bits",
+    f"{access._RANDOM_BYTES * 8} random bits",
     (
         f"{rate_limits.REFUSALS} wrong keys from an address (IPv6: a /{rate_limits._ONE_CUSTOMER}),"
         f" then one in {1 / rate_limits._REGAINED:g} seconds"

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from factories import a_webhook, an_event
-from hookline.security.keys import new_key
+from hookline.domain.access import new_key
 from hookline.security.secrets import generate_key
 from support.api_client import Api
 from support.databases import Databases

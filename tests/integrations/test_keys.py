@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from hookline.db import connections
-from hookline.domain.access import Principal, Role
+from hookline.domain.access import Principal, Role, new_key
 from hookline.domain.ids import new_uuid
 from hookline.errors import (
     ConfigurationError,
@@ -17,7 +17,6 @@ from hookline.errors import (
 from hookline.integrations.key_cache import KeyCache
 from hookline.integrations.keys import KeyRecord, KeyService
 from hookline.integrations.revision import Transactions
-from hookline.security.keys import new_key
 from support.postgres_clients import ask
 
 

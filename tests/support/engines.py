@@ -12,11 +12,11 @@ import orjson
 
 from factories import Json, a_principal, a_webhook, an_event
 from hookline.api.dependencies import Services
+from hookline.domain.access import new_key
 from hookline.domain.events import Limits, parse_event
 from hookline.integrations import serializers
 from hookline.integrations.requests import IntegrationCreate, IntegrationPatch
 from hookline.runtime import open_runtime
-from hookline.security.keys import new_key
 from hookline.security.secrets import generate_key
 from hookline.settings import Settings
 from support.service import eventually

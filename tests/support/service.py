@@ -12,7 +12,7 @@ import httpx
 from tenacity import AsyncRetrying, retry_if_result, stop_after_delay, wait_exponential
 
 from factories import Json, a_webhook
-from hookline.security.keys import new_key
+from hookline.domain.access import new_key
 from hookline.security.secrets import generate_key
 from support.api_client import Api
 from support.ledger import Ledger

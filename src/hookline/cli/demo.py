@@ -74,7 +74,7 @@ def demo(
 @asynccontextmanager
 async def _service(url: str | None, key: str | None) -> AsyncIterator["Service"]:
     from hookline.cli.demo import Service  # noqa: PLC0415
-    from hookline.security.keys import new_key  # noqa: PLC0415
+    from hookline.domain.access import new_key  # noqa: PLC0415
     from hookline.server.processes import running_service  # noqa: PLC0415
 
     if url is not None:

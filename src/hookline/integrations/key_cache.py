@@ -15,12 +15,11 @@ from uuid import UUID
 from sqlalchemy import Update, and_, or_, select, update
 
 from hookline.db.models import ApiKey, Revision
-from hookline.domain.access import Principal
+from hookline.domain.access import Principal, hash_key, is_key
 from hookline.domain.stored import role_of
 from hookline.errors import NotAuthenticated, Unavailable
 from hookline.integrations.revision import Transactions
 from hookline.logs import get_logger
-from hookline.security.keys import hash_key, is_key
 
 USES_KEPT_EVERY: Final = 60.0  # seconds
 _NEVER = -1  # a revision before every other

@@ -10,12 +10,11 @@ from sqlalchemy import ColumnElement, and_, or_, select
 
 from hookline.db.errors import rerunnable
 from hookline.db.models import ApiKey
-from hookline.domain.access import Role, check_scope, check_texts
+from hookline.domain.access import Role, check_scope, check_texts, hash_key, is_key, new_key
 from hookline.domain.ids import new_uuid
 from hookline.domain.stored import role_of
 from hookline.errors import ConfigurationError, Conflict, NotFound
 from hookline.integrations.revision import Transactions
-from hookline.security.keys import hash_key, is_key, new_key
 
 _HINT = 7  # characters of a key that are kept readable: the prefix and four of 43
 _FIRST_ADMIN = "first admin key"

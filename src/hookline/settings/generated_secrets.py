@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
+from hookline.domain.access import is_key, new_key
 from hookline.errors import ConfigurationError
-from hookline.security.keys import is_key, new_key
 from hookline.settings.model import Settings
 
 ADMIN_KEY_FILE = "admin.key"

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from pydantic_settings import NoDecode
 
 from hookline.db.address import parse
+from hookline.domain.access import is_key
 from hookline.errors import ConfigurationError
-from hookline.security.keys import is_key
 
 
 def _listed(value: object) -> object:

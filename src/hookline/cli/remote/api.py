@@ -140,7 +140,7 @@ def connected(server: str | None) -> Iterator[Api]:
     """Open a server's API for one command."""
     import httpx  # noqa: PLC0415 - 100 ms that `--help` saves
 
-    from hookline.security.keys import KEY_FORM, is_key  # noqa: PLC0415 - as above
+    from hookline.domain.access import KEY_FORM, is_key  # noqa: PLC0415 - as above
 
     url = server or _setting(SERVER) or _LOCAL
     parts = urlsplit(url)
