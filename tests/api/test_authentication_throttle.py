@@ -11,24 +11,17 @@ from hookline.api.dependencies import Services
 from hookline.api.rate_limits import MOST_ADDRESSES, REFUSALS, AuthenticationThrottle
 from hookline.app import create_app
 from support.api_client import Api, Keys
+from support.fakes import FakeClock
 
 WRONG = "hk_" + "x" * 43
 ANYWHERE = "/v1/event-types"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Caller:
     """One app, called from whatever address a test names."""
 
     def __init__(self, services: Services, keys: Keys) -> None:
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.throttle = AuthenticationThrottle(services.keys, clock=self.clock)
         self.app = create_app(
             lambda: nullcontext(replace(services, authentication_throttle=self.throttle))

@@ -11,6 +11,7 @@ from hookline.api.cpu_shares import CpuShares
 from hookline.api.fairness import TimeSlices
 from hookline.domain.access import Principal, Role
 from hookline.errors import Overloaded
+from support.fakes import FakeClock
 
 HEAVY = Principal(uuid4(), Role.MANAGER, "heavy", company="it_heavy01")
 HEAVYS_OTHER_KEY = Principal(uuid4(), Role.INGEST, "heavy too", company="it_heavy01")
@@ -18,15 +19,10 @@ LIGHT = Principal(uuid4(), Role.INGEST, "light", pbx="000000000001")
 OPERATOR = Principal(uuid4(), Role.ADMIN, "operator")
 
 
-class Clock:
+class Clock(FakeClock):
     """Goes on by what is slept, and when told."""
 
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.slept = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+    slept = 0.0
 
 
 @pytest.fixture

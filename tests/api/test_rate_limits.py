@@ -17,26 +17,19 @@ from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.integrations import subscription
 from support.api_client import Api, Keys
 from support.event_history import a_pbx
+from support.fakes import FakeClock
 
 REQUESTS, EVENTS = 2.0, 4.0  # a second; twice as many at once
 CHANGES = 0.1  # a second; ten times as many at once
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def bounded(services: Services, clock: Clock) -> AsyncIterator[Api]:
+async def bounded(services: Services, clock: FakeClock) -> AsyncIterator[Api]:
     rate_limits = KeyRateLimits(
         requests_per_second=REQUESTS,
         changes_per_second=CHANGES,
@@ -78,7 +71,7 @@ async def sent(api: Api, key: str, times: int) -> list[int]:
 
 
 async def test_who_asks_too_often_waits_and_nobody_else_does(
-    bounded: Api, keys: Keys, clock: Clock
+    bounded: Api, keys: Keys, clock: FakeClock
 ) -> None:
     busy, other = await keys.admin(), await keys.admin()
     assert await asked(bounded, busy, 6) == [200] * 4 + [429] * 2
@@ -91,7 +84,7 @@ async def test_who_asks_too_often_waits_and_nobody_else_does(
 
 
 async def test_who_changes_too_much_waits_and_may_still_ask(
-    bounded: Api, keys: Keys, clock: Clock
+    bounded: Api, keys: Keys, clock: FakeClock
 ) -> None:
     busy, other = await keys.manager(pbx=a_pbx()), await keys.manager(pbx=a_pbx())
     path = "/v1/integrations/s95eum"
@@ -112,7 +105,7 @@ async def test_administrators_change_as_much_as_they_may_ask(bounded: Api, keys:
 
 
 async def test_who_sends_too_much_waits_and_may_still_ask(
-    bounded: Api, keys: Keys, clock: Clock
+    bounded: Api, keys: Keys, clock: FakeClock
 ) -> None:
     busy, other = await keys.admin(), await keys.ingest()
     assert await sent(bounded, busy, 9) == [202] * 8 + [429]
@@ -122,7 +115,7 @@ async def test_who_sends_too_much_waits_and_may_still_ask(
     assert await sent(bounded, busy, 5) == [202] * 4 + [429]
 
 
-async def test_the_events_of_a_batch_count_each(bounded: Api, keys: Keys, clock: Clock) -> None:
+async def test_the_events_of_a_batch_count_each(bounded: Api, keys: Keys, clock: FakeClock) -> None:
     key = await keys.ingest()
     batch = {"events": [an_event(pbx=a_pbx()) for _ in range(20)]}
     assert (await bounded.post("/v1/events/batch", batch, key=key)).status_code == 202
@@ -140,7 +133,7 @@ async def test_a_refused_request_is_not_read(bounded: Api, keys: Keys) -> None:
 
 
 async def test_the_time_that_a_large_body_takes_counts_as_the_events_of_that_time(
-    bounded: Api, keys: Keys, clock: Clock
+    bounded: Api, keys: Keys, clock: FakeClock
 ) -> None:
     busy, other = await keys.ingest(), await keys.ingest()
     large = an_event(pbx=a_pbx(), data={"text": ["x"] * 10_000})

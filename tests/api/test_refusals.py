@@ -13,21 +13,12 @@ from hookline.api.middleware import note_caller
 from hookline.api.rate_limits import PacedRefusals
 from hookline.domain.access import Principal, Role
 from hookline.errors import NotAuthenticated, Overloaded
+from support.fakes import FakeClock
 
 ONE = Principal(uuid4(), Role.INGEST, "one", company="it_one0001")
 ONES_OTHER_KEY = Principal(uuid4(), Role.MANAGER, "other", company="it_one0001")
 OTHER = Principal(uuid4(), Role.INGEST, "other", pbx="000000000002")
 OPERATOR = Principal(uuid4(), Role.INGEST, "everybody's")
-
-
-class Clock:
-    """Goes on by what is slept."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Connection:
@@ -42,7 +33,7 @@ class Connection:
 class Asked:
     """An application that refuses, behind the middleware."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: FakeClock) -> None:
         self._clock = clock
         self._paced = PacedRefusals(self._app, clock)
         self._error: Exception | None = None
@@ -76,7 +67,7 @@ class Asked:
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    clock, sleep = Clock(), asyncio.sleep
+    clock, sleep = FakeClock(), asyncio.sleep
 
     async def slept(seconds: float) -> None:
         clock.now += seconds

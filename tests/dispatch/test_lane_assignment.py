@@ -7,23 +7,16 @@ from hypothesis import strategies as st
 
 from hookline.db.listener import EngineMembership, Listener
 from hookline.dispatch.rules import LaneAssignment
+from support.fakes import FakeClock
 from support.service import eventually
 
 JOINING = 3.0  # seconds
 INTEGRATIONS = [f"made{number:02}" for number in range(90)]
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def shares_of(mine: int, *places: int) -> LaneAssignment:
     """Return the shares of an engine that was there before the others came."""
-    shares = LaneAssignment(clock=Clock())
+    shares = LaneAssignment(clock=FakeClock())
     shares.learn(mine, [mine])
     shares.learn(mine, places)
     return shares
@@ -52,7 +45,7 @@ def test_only_the_lanes_of_an_engine_that_goes_move() -> None:
 
 
 def test_an_engine_that_comes_to_others_has_nothing_at_first() -> None:
-    clock = Clock()
+    clock = FakeClock()
     shares = LaneAssignment(clock=clock)
     shares.learn(1, [0, 1])
     assert lanes_of(shares) == set()
@@ -61,7 +54,7 @@ def test_an_engine_that_comes_to_others_has_nothing_at_first() -> None:
 
 
 def test_an_engine_that_is_alone_has_everything_from_its_first_count_on() -> None:
-    shares = LaneAssignment(clock=Clock())
+    shares = LaneAssignment(clock=FakeClock())
     shares.learn(4, [4])
     assert lanes_of(shares) == set(INTEGRATIONS)
 
@@ -80,7 +73,7 @@ class Present:
     """An engine's listener with its shares, counted twenty times a second."""
 
     def __init__(self, dsn: str) -> None:
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.shares = LaneAssignment(clock=self.clock)
         listener = Listener(dsn, {}, EngineMembership(self.shares.learn, every=0.05))
         self.task = asyncio.create_task(listener.run())

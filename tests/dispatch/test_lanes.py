@@ -3,21 +3,12 @@ import pytest
 from hookline.dispatch.lane import LaneRules
 from hookline.dispatch.lanes import Lanes
 from hookline.queue.port import Claimed, Lane, Waiting
+from support.fakes import FakeClock
 from support.jobs import a_job, own_tenant
 
 NEVER_CUT = 1_000_000
 TWO_AT_A_TIME = LaneRules(max_in_flight=2, ordered=False)
 PLACES = TWO_AT_A_TIME.capacity(2)
-
-
-class Clock:
-    """Time that moves when a test says so."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Rules(dict[str, LaneRules]):
@@ -36,8 +27,8 @@ class Rules(dict[str, LaneRules]):
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
@@ -46,7 +37,7 @@ def rules() -> Rules:
 
 
 @pytest.fixture
-def lanes(clock: Clock, rules: Rules) -> Lanes:
+def lanes(clock: FakeClock, rules: Rules) -> Lanes:
     made = Lanes(rules.__getitem__, own_tenant, most_held=1000, most_bytes=100_000, clock=clock)
     rules.lanes.append(made)
     return made
@@ -73,7 +64,7 @@ class TestReserving:
         assert taken == [True] * PLACES + [False]
         assert (lanes.held, lanes.bytes_held) == (PLACES, PLACES * 10)
 
-    def test_a_backlog_goes_before_what_is_new(self, lanes: Lanes, clock: Clock) -> None:
+    def test_a_backlog_goes_before_what_is_new(self, lanes: Lanes, clock: FakeClock) -> None:
         lanes.schedule.expect("a", due_in=5.0)
         assert lanes.reserve("a", 1)
         clock.now += 5
@@ -96,7 +87,7 @@ class TestReserving:
         assert lanes.reserve("b", 1)
 
     def test_lanes_whose_targets_hang_leave_room_for_others(
-        self, clock: Clock, rules: Rules
+        self, clock: FakeClock, rules: Rules
     ) -> None:
         lanes = Lanes(rules.__getitem__, own_tenant, most_held=100, most_bytes=100_000, clock=clock)
         for number in range(10):
@@ -186,7 +177,7 @@ class TestClaiming:
         assert lanes.schedule.claimable() == [Lane("a", PLACES // 4)]
 
     def test_what_waits_to_be_written_counts_among_all_that_is_held(
-        self, clock: Clock, rules: Rules
+        self, clock: FakeClock, rules: Rules
     ) -> None:
         lanes = Lanes(rules.__getitem__, own_tenant, most_held=4, most_bytes=1_000_000, clock=clock)
         lanes.schedule.expect("a")
@@ -203,7 +194,7 @@ class TestClaiming:
         assert lanes.schedule.claimable() == [Lane("a", 1)]
 
     def test_a_lane_wants_more_once_its_rate_allows_it(
-        self, lanes: Lanes, rules: Rules, clock: Clock
+        self, lanes: Lanes, rules: Rules, clock: FakeClock
     ) -> None:
         rules["a"] = LaneRules(max_in_flight=2, ordered=False, rate_limit=1.0)
         lanes.schedule.expect("a")
@@ -242,7 +233,7 @@ class TestClaiming:
         assert lanes.schedule.claimable() == []
 
     def test_lanes_are_asked_in_turn_when_places_are_short(
-        self, clock: Clock, rules: Rules
+        self, clock: FakeClock, rules: Rules
     ) -> None:
         lanes = Lanes(rules.__getitem__, own_tenant, most_held=2, most_bytes=100_000, clock=clock)
         for name in "abcd":
@@ -276,7 +267,7 @@ class TestClaiming:
 
 
 class TestPolling:
-    def test_the_database_tells_what_waits(self, lanes: Lanes, clock: Clock) -> None:
+    def test_the_database_tells_what_waits(self, lanes: Lanes, clock: FakeClock) -> None:
         lanes.schedule.found([Waiting("a", -1.0), Waiting("b", 4.0)], lanes.schedule.moment())
         assert lanes.schedule.claimable() == [Lane("a", PLACES)]
         clock.now += 4

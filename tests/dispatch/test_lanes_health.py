@@ -5,6 +5,7 @@ from hookline.dispatch.lanes import Lanes
 from hookline.domain.access import Tenant
 from hookline.domain.ids import new_uuid
 from hookline.queue.port import Claimed, Lane, Waiting
+from support.fakes import FakeClock
 from support.jobs import own_tenant
 from support.queue_contract import an_event
 
@@ -15,16 +16,10 @@ WIDEST = WIDE.capacity(8)  # what its lane holds at the most, at hand and in fli
 LIMITED = LaneRules(max_in_flight=8, ordered=False, rate_limit=5.0)
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 def lanes_of(rules: Callable[[str], LaneRules], *, most_held: int = 1024) -> Lanes:
-    return Lanes(rules, own_tenant, most_held=most_held, most_bytes=PLENTY * 1_000, clock=Clock())
+    return Lanes(
+        rules, own_tenant, most_held=most_held, most_bytes=PLENTY * 1_000, clock=FakeClock()
+    )
 
 
 def a_job(to: str) -> Claimed:
@@ -135,7 +130,7 @@ def test_a_tenant_whose_targets_hang_leaves_bytes_to_others() -> None:
         lambda name: owners.get(name[:3], Tenant(name, None)),
         most_held=10_000,
         most_bytes=64,
-        clock=Clock(),
+        clock=FakeClock(),
     )
     hear_of(lanes, "well01")
     for number in range(200):
@@ -170,7 +165,7 @@ def test_a_tenant_whose_targets_hang_leaves_places_to_its_company_and_to_others(
         lambda name: owners.get(name[:3], Tenant(name, None)),
         most_held=64,
         most_bytes=PLENTY,
-        clock=Clock(),
+        clock=FakeClock(),
     )
     for number in range(200):
         while lanes.reserve(f"its{number}", 1):
@@ -199,7 +194,7 @@ def test_a_lane_counts_for_whose_it_is_once_that_is_known() -> None:
 
 
 def test_a_target_that_falls_silent_is_slow_from_then_on() -> None:
-    clock = Clock()
+    clock = FakeClock()
     lanes = Lanes(lambda _: WIDE, own_tenant, most_held=64, most_bytes=PLENTY, clock=clock)
     hear_of(lanes, "quiet1")
     claimed(lanes, "quiet1", 2)
@@ -212,7 +207,7 @@ def test_a_target_that_falls_silent_is_slow_from_then_on() -> None:
 
 
 def test_answers_are_remembered_for_minutes_of_quiet() -> None:
-    clock = Clock()
+    clock = FakeClock()
     lanes = Lanes(lambda _: WIDE, own_tenant, most_held=64, most_bytes=PLENTY, clock=clock)
     hear_of(lanes, "seldom")
     for wait, slow in ((300.0, 0), (400.0, 1)):
@@ -224,7 +219,7 @@ def test_answers_are_remembered_for_minutes_of_quiet() -> None:
 
 
 def test_an_answer_makes_a_silent_lane_like_any_other() -> None:
-    clock = Clock()
+    clock = FakeClock()
     lanes = Lanes(lambda _: WIDE, own_tenant, most_held=64, most_bytes=PLENTY, clock=clock)
     first, second = claimed(lanes, "quiet1", 2)
     clock.now += 1.0

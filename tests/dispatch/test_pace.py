@@ -8,6 +8,7 @@ import pytest
 from hookline.dispatch import pace
 from hookline.dispatch.pace import Pace, Presence
 from hookline.domain.access import Tenant
+from support.fakes import FakeClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,15 +21,12 @@ LARGE = 1_000_000
 STARTED: list[asyncio.Future[None]] = []  # so that nothing forgets them
 
 
-class Clock:
+class Clock(FakeClock):
     """Goes on when told, and calls then what was to be called later."""
 
     def __init__(self) -> None:
-        self.now = 100.0
+        super().__init__()
         self.later: list[tuple[float, Callable[[], None]]] = []
-
-    def __call__(self) -> float:
-        return self.now
 
     async def go_on(self, seconds: float) -> None:
         end = self.now + seconds

@@ -19,17 +19,10 @@ from hookline.history.settled import Ended, Position, SettledLog
 from hookline.history.stream_readers import WantedStream
 from hookline.history.streams import Streams
 from support.databases import Databases
+from support.fakes import FakeClock
 
 LONG = 2 * KEPT_FOR
 WRITE = "insert into settlements (integrations, deliveries, codes) values ($1, $2, $3) returning id"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Writer:
@@ -103,7 +96,7 @@ async def test_what_is_under_way_at_the_start_is_not_missed(
 async def test_what_was_rolled_back_is_looked_for_until_its_writer_must_have_ended(
     engine: AsyncEngine, writers: tuple[Writer, Writer]
 ) -> None:
-    clock = Clock()
+    clock = FakeClock()
     _, writer = writers
     log = SettledLog(engine, clock=clock)
     await log.start()

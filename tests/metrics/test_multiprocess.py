@@ -17,7 +17,7 @@ from hookline.metrics import exposition
 from hookline.metrics.counters import Counters
 from hookline.metrics.exposition import Metrics
 from hookline.metrics.multiprocess import WorkerMetricsFiles, added
-from support.fakes import NoStreams
+from support.fakes import FakeClock, NoStreams
 from support.scraping import Scraped, parsed
 from support.service import eventually
 
@@ -25,14 +25,6 @@ if TYPE_CHECKING:
     from hookline.metrics.definitions import Numbers
 
 ACCEPTED = "hookline_events_total"
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Nobody:
@@ -88,12 +80,12 @@ def names_in(folder: Path) -> list[str]:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> FakeClock:
+    return FakeClock()
 
 
 @pytest.fixture
-def workers(tmp_path: Path, clock: Clock) -> list[Worker]:
+def workers(tmp_path: Path, clock: FakeClock) -> list[Worker]:
     return [Worker(tmp_path, number, clock) for number in range(3)]
 
 
@@ -123,7 +115,7 @@ async def test_no_answer_is_lower_than_one_before_it(workers: list[Worker]) -> N
 
 
 async def test_what_a_dead_worker_counted_stays_and_what_it_held_does_not(
-    workers: list[Worker], tmp_path: Path, clock: Clock
+    workers: list[Worker], tmp_path: Path, clock: FakeClock
 ) -> None:
     for worker in workers:
         worker.accept(5)
@@ -139,7 +131,7 @@ async def test_what_a_dead_worker_counted_stays_and_what_it_held_does_not(
     assert names_in(tmp_path) == ["0", "1", "2"], "no more files than processes"
 
 
-async def test_a_worker_writes_before_anybody_asks(tmp_path: Path, clock: Clock) -> None:
+async def test_a_worker_writes_before_anybody_asks(tmp_path: Path, clock: FakeClock) -> None:
     quiet, asked = (Worker(tmp_path, number, clock) for number in range(2))
     quiet.accept(7)
     keeping = asyncio.create_task(Periodic("metrics", quiet.metrics.write, 0.1).run())
@@ -148,7 +140,7 @@ async def test_a_worker_writes_before_anybody_asks(tmp_path: Path, clock: Clock)
 
 
 async def test_a_worker_that_cannot_write_gives_no_lower_answer(
-    tmp_path: Path, clock: Clock
+    tmp_path: Path, clock: FakeClock
 ) -> None:
     folder = tmp_path / "gone"
     folder.mkdir()
@@ -169,7 +161,7 @@ def test_numbers_are_added_series_by_series() -> None:
     assert added([]) == {}
 
 
-async def test_while_the_database_is_away_the_rest_is_told(clock: Clock) -> None:
+async def test_while_the_database_is_away_the_rest_is_told(clock: FakeClock) -> None:
     away = True
 
     async def count_by_state() -> Mapping[HealthState, int]:
@@ -191,7 +183,7 @@ async def test_while_the_database_is_away_the_rest_is_told(clock: Clock) -> None
 
 
 async def test_a_database_that_hangs_is_not_waited_for(
-    clock: Clock, monkeypatch: pytest.MonkeyPatch
+    clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exposition, "_PATIENCE", 0.01)
 
@@ -203,7 +195,7 @@ async def test_a_database_that_hangs_is_not_waited_for(
     assert seen.value("hookline_database_up") == 0
 
 
-async def test_many_scrapes_ask_the_database_once_a_second(clock: Clock) -> None:
+async def test_many_scrapes_ask_the_database_once_a_second(clock: FakeClock) -> None:
     asked = 0
 
     async def count_by_state() -> Mapping[HealthState, int]:

@@ -1,4 +1,4 @@
-"""Stand-ins for what the management routes only pass on to."""
+"""Stand-ins: a clock, and what the management routes only pass on to."""
 
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
@@ -9,6 +9,16 @@ from hookline.domain.deliveries import ErrorKind, Sent, Verdict
 from hookline.domain.ids import new_uuid
 from hookline.history.stream_readers import StreamEnd
 from hookline.queue.port import Claimed
+
+
+class FakeClock:
+    """A monotonic clock that moves when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Notified:
