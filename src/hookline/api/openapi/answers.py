@@ -14,6 +14,7 @@ from hookline.api.openapi.examples import (
     EVENT,
     HEALTHY,
     KEY,
+    PARKED,
     PBX,
     PENDING,
     PRESENCE,
@@ -59,14 +60,7 @@ ANSWERS: Final[dict[str, object]] = {
         "format": "json",
         "licensed": False,
         "builtIn": False,
-        "example": {
-            "id": "1721836787.1",
-            "pbx": "000000000001",
-            "company": "it_w000001",
-            "time": 1721836787753,
-            "type": "call:live:parked",
-            "data": {"direction": "inbound", "slot": "71"},
-        },
+        "example": PARKED,
         "updatedAt": "2026-01-31T12:00:00Z",
     },
     "createIntegration": {

@@ -303,6 +303,14 @@ NEW_ERASURE: Examples = {
         "value": {"company": "it_w000001", "before": "2026-01-31T00:00:00Z"},
     },
 }
+PARKED: Answer = {
+    "id": "1721836787.1",
+    "pbx": "000000000001",
+    "company": "it_w000001",
+    "time": 1721836787753,
+    "type": "call:live:parked",
+    "data": {"direction": "inbound", "slot": "71"},
+}
 EVENT_TYPE: Examples = {
     "call": {
         "summary": "A name that newer PBXs send",
@@ -310,14 +318,7 @@ EVENT_TYPE: Examples = {
             "group": "call",
             "title": "Call parked",
             "description": "A call was parked.",
-            "example": {
-                "id": "1721836787.1",
-                "pbx": "000000000001",
-                "company": "it_w000001",
-                "time": 1721836787753,
-                "type": "call:live:parked",
-                "data": {"direction": "inbound", "slot": "71"},
-            },
+            "example": PARKED,
         },
     },
 }
