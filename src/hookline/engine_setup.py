@@ -82,8 +82,7 @@ def open_engine(  # noqa: PLR0913 - the composition root hands over each part by
 ) -> EngineParts:
     """Make an engine; what the last attempts add is written once it is drained.
 
-    `cpu_share` is the part of a processor that a tenant's attempts have beside others. Other worker
-    processes hand deliveries over at `peer_socket`.
+    A tenant's attempts have `cpu_share` of a processor; others hand over at `peer_socket`.
     """
     health = _health_monitor(settings, transactions, subscriptions, integrations, observer, stack)
     rules = _integration_rules(settings, subscriptions, health, cpu_share)

@@ -110,6 +110,15 @@ class _Accepting:
     filtered: FilteredEvents
 
 
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What delivers, if this process does; what accepts; and what works on jobs."""
+
+    engine: EngineParts | None
+    accepting: _Accepting
+    jobs: JobParts
+
+
 @asynccontextmanager
 async def open_runtime(  # noqa: PLR0913 - what the command line knows
     settings: Settings,
@@ -150,7 +159,7 @@ async def open_runtime(  # noqa: PLR0913 - what the command line knows
             keep_running(stack, parts.breaking)
             keep_running(stack, jobs.runner.periodic)
         keep_running(stack, notices)
-        yield _services(process, records, deliveries, parts, accepting, jobs)
+        yield _services(process, records, deliveries, _Work(parts, accepting, jobs))
 
 
 async def _open_deliveries(process: _Process, records: Records, dsn: str) -> _Deliveries:
@@ -304,27 +313,22 @@ def _on_hint(soon: Callable[[], None]) -> Callable[[str], None]:
     return lambda _payload: soon()
 
 
-def _services(  # noqa: PLR0913, PLR0917 - each part that was opened
-    process: _Process,
-    records: Records,
-    deliveries: _Deliveries,
-    parts: EngineParts | None,
-    accepting: _Accepting,
-    jobs: JobParts,
+def _services(
+    process: _Process, records: Records, deliveries: _Deliveries, work: _Work
 ) -> Services:
     settings, stack, keys = process.settings, process.stack, records.keys
     transactions, subscriptions = records.transactions, records.subscriptions
     history, statistics, streams = open_history(settings, records, stack)
-    throttle, rate_limits = AuthenticationThrottle(keys), _rate_limits(settings)
-    notify = deliveries.notifier.notify
-    delivering = parts.delivering if parts else None
+    guards = throttle, rate_limits = AuthenticationThrottle(keys), _rate_limits(settings)
+    notify, jobs = deliveries.notifier.notify, work.jobs
+    delivering = work.engine.delivering if work.engine else None
     return Services(
         integrations=records.integrations,
         pbxs=PbxService(transactions, retention_days=settings.retention_days),
         keys=keys,
         key_records=records.key_records,
         event_types=EventTypeService(transactions, records.catalogue, subscriptions.refresh),
-        unknown_types=accepting.unknown_types,
+        unknown_types=work.accepting.unknown_types,
         ingest_authorisation=IngestAuthorisation(keys, subscriptions, rate_limits.charge_cpu),
         authentication_throttle=throttle,
         rate_limits=rate_limits,
@@ -333,7 +337,7 @@ def _services(  # noqa: PLR0913, PLR0917 - each part that was opened
         cpu_shares=process.cpu_shares,
         time_slices=TimeSlices(rate_limits.charge_cpu),
         limits=limits_of(settings),
-        ingest=accepting.ingest,
+        ingest=work.accepting.ingest,
         history=history,
         statistics=statistics,
         streams=streams,
@@ -342,10 +346,8 @@ def _services(  # noqa: PLR0913, PLR0917 - each part that was opened
         replays=jobs.replays,
         trials=FilterTrials(history, subscriptions, records.catalogue),
         tester=_tester(settings, records, deliveries),
-        readiness=DatabaseAndEngine(records.engine, parts.engine if parts else None),
-        metrics=_open_metrics(
-            process, records, deliveries, delivering, streams, (throttle, rate_limits)
-        ),
+        readiness=DatabaseAndEngine(records.engine, work.engine.engine if work.engine else None),
+        metrics=_open_metrics(process, records, deliveries, delivering, streams, guards),
         system=open_system(
             settings, records, deliveries.pool, stack, delivering=delivering, api=process.api
         ),

@@ -1,9 +1,11 @@
-"""What docs/architecture.md says of how long files are."""
+"""How long files are, as docs/architecture.md says, and functions."""
 
+import ast
 import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+LONGEST_FUNCTION = 40  # lines: what a screen shows
 
 
 def test_no_file_is_longer_than_the_architecture_says() -> None:
@@ -17,3 +19,14 @@ def test_no_file_is_longer_than_the_architecture_says() -> None:
     }
     assert len(lengths) > 100
     assert {name: lines for name, lines in lengths.items() if lines > int(most)} == {}
+
+
+def test_no_function_of_the_package_is_longer_than_a_screen() -> None:
+    lengths = {
+        f"{file.relative_to(ROOT)}:{found.lineno} {found.name}": found.end_lineno - found.lineno + 1
+        for file in (ROOT / "src").rglob("*.py")
+        for found in ast.walk(ast.parse(file.read_text()))
+        if isinstance(found, (ast.FunctionDef, ast.AsyncFunctionDef)) and found.end_lineno
+    }
+    assert len(lengths) > 1000
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_FUNCTION} == {}

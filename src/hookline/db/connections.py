@@ -72,24 +72,7 @@ async def connect(
     `answer_timeout` is given up. Raises ConfigurationError for a URL that cannot be read.
     """
     address = parse(dsn)
-    try:
-        opened = await asyncpg.connect(
-            address.dsn,
-            timeout=address.connect_timeout,
-            command_timeout=answer_timeout,
-            server_settings=address.startup,
-            ssl=_tls(address) if address.system_authorities else None,
-            **arguments,
-        )
-    except (ValueError, LookupError) as error:  # of what it reads, and of no server's answer
-        raise ConfigurationError(
-            "What HOOKLINE_DATABASE_URL or libpq's PG… variables say cannot be used"
-            f" ({first_line(error)})."
-        ) from error
-    except asyncpg.PostgresError as error:
-        if isinstance(error, AWAY):
-            raise
-        raise LoginRefused from error
+    opened = await _log_in(address, command_timeout=answer_timeout, **arguments)
     try:
         await _prepare(
             opened,
@@ -167,6 +150,29 @@ async def pool(
             await asyncio.wait_for(opened.close(), CONNECT_TIMEOUT)
         except AWAY:
             opened.terminate()
+
+
+async def _log_in(
+    address: Address,
+    **arguments: Any,  # noqa: ANN401 - asyncpg's own
+) -> Any:  # noqa: ANN401 - as above
+    try:
+        return await asyncpg.connect(
+            address.dsn,
+            timeout=address.connect_timeout,
+            server_settings=address.startup,
+            ssl=_tls(address) if address.system_authorities else None,
+            **arguments,
+        )
+    except (ValueError, LookupError) as error:  # of what it reads, and of no server's answer
+        raise ConfigurationError(
+            "What HOOKLINE_DATABASE_URL or libpq's PG… variables say cannot be used"
+            f" ({first_line(error)})."
+        ) from error
+    except asyncpg.PostgresError as error:
+        if isinstance(error, AWAY):
+            raise
+        raise LoginRefused from error
 
 
 async def _prepare(

@@ -25,6 +25,29 @@ app = typer.Typer(help="Send an integration's events again.", no_args_is_help=Tr
 
 IntegrationId = Annotated[str, typer.Argument(metavar="ID", help="The integration's id.")]
 ReplayId = Annotated[str, typer.Argument(metavar="ID", help="The replay's id.")]
+From = Annotated[
+    str,
+    typer.Option(
+        parser=timestamp, metavar="TIME", help="From when on: 2026-01-31T12:00:00Z, or 12h ago."
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option(
+        parser=timestamp, metavar="TIME", help="Until when, written the same way; else now."
+    ),
+]
+Statuses = Annotated[
+    list[str] | None,
+    typer.Option(help="Only what ended delivered, failed or skipped; several times."),
+]
+Types = Annotated[
+    list[str] | None, typer.Option("--type", help="Only these event types; several times.")
+]
+Missing = Annotated[bool, typer.Option("--missing", help="Also events that it has no delivery of.")]
+RateLimit = Annotated[
+    float | None, typer.Option(min=0.1, help="So many deliveries a second at most.")
+]
 _ENDED = {"done", "cancelled", "failed"}
 _LOOK_EVERY = 1.0  # seconds
 
@@ -33,31 +56,12 @@ _LOOK_EVERY = 1.0  # seconds
 def start(  # noqa: PLR0913 - each is an option of the command
     integration_id: IntegrationId,
     *,
-    since: Annotated[
-        str,
-        typer.Option(
-            parser=timestamp, metavar="TIME", help="From when on: 2026-01-31T12:00:00Z, or 12h ago."
-        ),
-    ],
-    until: Annotated[
-        str | None,
-        typer.Option(
-            parser=timestamp, metavar="TIME", help="Until when, written the same way; else now."
-        ),
-    ] = None,
-    status: Annotated[
-        list[str] | None,
-        typer.Option(help="Only what ended delivered, failed or skipped; several times."),
-    ] = None,
-    type_: Annotated[
-        list[str] | None, typer.Option("--type", help="Only these event types; several times.")
-    ] = None,
-    missing: Annotated[
-        bool, typer.Option("--missing", help="Also events that it has no delivery of.")
-    ] = False,
-    rate_limit: Annotated[
-        float | None, typer.Option(min=0.1, help="So many deliveries a second at most.")
-    ] = None,
+    since: From,
+    until: To = None,
+    status: Statuses = None,
+    type_: Types = None,
+    missing: Missing = False,
+    rate_limit: RateLimit = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count.")] = False,
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Follow it to its end, or only start it.")
