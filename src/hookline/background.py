@@ -222,7 +222,7 @@ class RestartPauses:
 
 
 class Loop(Protocol):
-    """Whatever is to run for as long as its process does."""
+    """Work that runs for as long as its process."""
 
     @property
     def name(self) -> str:

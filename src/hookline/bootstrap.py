@@ -1,4 +1,4 @@
-"""What a process opens before it does anything: database, records, partitions, the ways out.
+"""What a process opens first: database, records, partitions, sinks, history and jobs.
 
 The runtime's lower half: it sees the settings as well, and nothing sees it but the runtime.
 """

@@ -1,4 +1,4 @@
-"""What the C library's allocator keeps of freed memory, and when it gives it back."""
+"""Trims freed memory of the C library's allocator, once a busy process is quiet."""
 
 import contextlib
 import ctypes

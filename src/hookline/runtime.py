@@ -89,7 +89,7 @@ class _Process:
 
 @dataclass(frozen=True, slots=True)
 class _Deliveries:
-    """Where deliveries wait, the ways out, and what is told of changes to either."""
+    """The queue, the sinks, and what is notified of changes to either."""
 
     pool: Pool
     queue: PostgresQueue

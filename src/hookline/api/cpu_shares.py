@@ -1,4 +1,4 @@
-"""The CPU time of one process that a tenant may use while others send requests too.
+"""Throttles a tenant's requests by the CPU time they take, while others send requests.
 
 Who is alone uses all of it. Beside others a company or a PBX has a quarter, and a short burst: its
 requests and the steps of its large bodies then wait for one another, and everybody else's find an

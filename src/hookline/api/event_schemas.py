@@ -1,4 +1,4 @@
-"""What senders of events send and get, for the document: the routes read and print bytes.
+"""Schemas of sending events, for the OpenAPI document alone: the routes read and write bytes.
 
 pydantic would cost more than all else that happens to an event; hookline.domain.events is what
 checks it.

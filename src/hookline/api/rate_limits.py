@@ -1,4 +1,4 @@
-"""Rate limits of keys, how much one may ask of a process each second; of wrong keys; of refusals.
+"""Rate limits: of each key, of wrong keys from an address, and of refusals.
 
 Each key has buckets of its own, so who asks for more than its share is told to wait, and nobody
 else is. An event counts as one, alone or in a batch, and so does the CPU time that a large body

@@ -1,4 +1,4 @@
-"""`hookline settings` and `hookline openapi`: what this version may be told, and what it offers."""
+"""`hookline settings` and `hookline openapi`: every setting, and the OpenAPI document."""
 
 import sys
 import textwrap

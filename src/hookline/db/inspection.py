@@ -1,4 +1,4 @@
-"""What a database is like: what keeps Hookline from it, in sentences, and its facts and figures."""
+"""Inspects a database: what keeps Hookline from using it, and its facts and figures."""
 
 import secrets
 from collections.abc import Iterator, Sequence

@@ -181,7 +181,7 @@ class CircuitBreakers:
         self._wake = wake
 
     async def run_once(self) -> None:
-        """Share and learn, release what paused lanes hold, start probes. Raises Unavailable."""
+        """Sync the health, release what paused lanes hold, start probes. Raises Unavailable."""
         resumed = await self._health.sync()
         changed = self._health.paused() | resumed
         self._lanes.update_rules(changed)

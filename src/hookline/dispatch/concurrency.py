@@ -1,4 +1,4 @@
-"""How many attempts to one target run at once: a number of its administrator's, or what it bears.
+"""Concurrency limits of one target: a fixed `maxInFlight`, or one that adapts to the target.
 
 Both limits shrink as a target fails and grow as it succeeds: additive increase, multiplicative
 decrease, as TCP does it (RFC 5681). The adaptive one also heeds latency, as the gradient limits of

@@ -1,4 +1,4 @@
-"""Which new deliveries are handed to other worker processes, and what becomes of the others."""
+"""Chooses deliveries to hand to other worker processes, and releases orphaned ones."""
 
 import asyncio
 import time

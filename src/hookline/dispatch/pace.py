@@ -1,4 +1,4 @@
-"""The CPU time of one process that a tenant's attempts may take while others send events.
+"""Paces a tenant's attempts by the CPU time that they take, while others send events.
 
 Who is alone uses all of it. Beside others a company, or a PBX of none, has a quarter of a
 processor for its attempts, of which a few begin in each round of the event loop: so the others'

@@ -1,4 +1,4 @@
-"""Hands new deliveries to the worker processes beside this one that have their lanes.
+"""The Unix sockets by which worker processes hand deliveries to one another.
 
 Such deliveries are stored leased to their process, and told to it over a Unix socket before their
 event is answered 202: so they start without a claim, and before whatever is sent afterwards.

@@ -1,4 +1,4 @@
-"""Words of closed lists as they are stored, read by a version that may be older than their writer.
+"""Reads enum values from the database, also those that a newer version wrote.
 
 While processes of two versions share a database, or after a step back to the older one, a row may
 hold a word that this version does not know. It is read as the nearest word that it does know: one

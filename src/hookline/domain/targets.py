@@ -1,4 +1,4 @@
-"""Where an integration's copies go, with the secrets that signing needs, opened."""
+"""Where an integration's copies go, with the decrypted secrets that signing needs."""
 
 import re
 from dataclasses import dataclass, field, replace

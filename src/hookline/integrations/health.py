@@ -1,4 +1,4 @@
-"""How integrations fare, as all processes know it: read whole, and changed in steps.
+"""The health of integrations, shared by all processes: read whole, changed in steps.
 
 A step that comes too late changes nothing, and its process is told so: of all processes that saw
 the same, one alone changes the state, probes, and writes its notice, in the change's transaction.

@@ -51,7 +51,7 @@ _OUTCOMES: Final[dict[type[Outcome], str]] = {Delivered: "delivered", RetryAt: "
 
 
 class Snapshot(Protocol):
-    """Knows which way out an integration's deliveries take."""
+    """Knows the transmission type of an integration."""
 
     def find(self, integration_id: str) -> Subscription | None:
         """Return the integration, or None when it is deleted."""

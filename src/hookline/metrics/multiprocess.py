@@ -1,4 +1,4 @@
-"""The numbers of several processes on one port, put together by whichever of them is asked.
+"""Adds up the metrics of worker processes: each writes a file, and any of them is scraped.
 
 A scrape reaches one worker process by chance. So each keeps its numbers in a file of its own, in
 a folder that their parent made for them: every other second, and before it answers a scrape. Who is

@@ -1,4 +1,4 @@
-"""The system at a glance: processes, each with a row of its own, backlog, rates and database."""
+"""The report on the whole service: its processes, its backlog, rates and database."""
 
 import asyncio
 import heapq

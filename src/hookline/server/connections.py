@@ -54,7 +54,7 @@ class OpenConnection(Protocol):
         """End it where what is awaited is overdue."""
 
     def drop_more(self) -> None:
-        """Read on a part that nobody keeps."""
+        """Read and discard a part."""
 
     def abort(self) -> None:
         """End it at once."""

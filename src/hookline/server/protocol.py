@@ -141,7 +141,7 @@ class Connection(HttpToolsProtocol):
         return self._of_body > 0 or self.lingers
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Leave the others."""
+        """Make room for another connection."""
         self.among.left(self)
         super().connection_lost(exc)
 
@@ -238,7 +238,7 @@ class Connection(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """Leave the time to the application."""
+        """Bound the time no more: the application has all of the request."""
         if self.parser.should_upgrade():
             return
         self._in_message = False
@@ -262,7 +262,7 @@ class Connection(HttpToolsProtocol):
         super().shutdown()
 
     def pause_writing(self) -> None:
-        """Give the answer's reader a time to read."""
+        """Bound the time in which the client has to read some of the answer."""
         super().pause_writing()
         self._read_by = self.loop.time() + UNREAD_SECONDS
 
@@ -305,7 +305,7 @@ class Connection(HttpToolsProtocol):
             self._socket.resume_reading()
 
     def _drop(self, size: int) -> None:
-        """Count what is read for the client's sake alone."""
+        """Discard what the client still sends after its answer, up to a bound."""
         self._received += size
         if self._received > _LINGER_BYTES:
             self.abort()

@@ -1,4 +1,4 @@
-"""Runs the API's server on a socket that is already ours, without uvicorn's signals and logs."""
+"""Runs uvicorn on a socket that is bound already, without its signal handlers and logs."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Ends a run on SIGTERM and Ctrl-C: the first asks, the second insists, the third kills."""
+"""Ends a run on SIGTERM and Ctrl-C: the first drains, the second cancels, the third kills."""
 
 import asyncio
 import signal
@@ -13,7 +13,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class Stopping:
-    """Whom the first signal asks to stop; until somebody says, it cancels the run."""
+    """What signals do: the first stops or else cancels the run, the second cancels it."""
 
     def __init__(self) -> None:
         self.signals = 0
@@ -21,7 +21,7 @@ class Stopping:
         self._ask: Callable[[], object] = _nothing
 
     def cancels(self, task: "asyncio.Task[None]") -> None:
-        """Name the run that signals end."""
+        """Set the task that signals cancel."""
         self._insist = self._ask = task.cancel
 
     def asks(self, stop: Callable[[], object]) -> None:
@@ -63,4 +63,4 @@ async def _supervised(main: Callable[[Stopping], Coroutine[Any, Any, None]]) -> 
 
 
 def _nothing() -> None:
-    """Stand in for whom to tell until somebody is named."""
+    """Do nothing, until there is a run."""

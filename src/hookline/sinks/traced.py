@@ -1,4 +1,4 @@
-"""A sink whose attempts are spans: as HTTP clients' requests, or as messages that are sent."""
+"""Traces a sink: each attempt is a span, of an HTTP client or of a producer of messages."""
 
 from msgspec.structs import replace
 

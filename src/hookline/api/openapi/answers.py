@@ -1,4 +1,4 @@
-"""Answers to show: one for each operation, and one for each kind of refusal.
+"""Example responses: one for each operation, and one for each kind of problem.
 
 A test holds each to its schema, and every operation to having one.
 """

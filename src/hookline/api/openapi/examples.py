@@ -1,4 +1,4 @@
-"""Documents to show: requests to start from, and what answers are made of.
+"""Example documents: bodies of requests, and what example responses are made of.
 
 A test holds each to its schema.
 """

@@ -1,4 +1,4 @@
-"""Becomes a program of Postgres: in a session of its own, without privileges, gone with its owner.
+"""Executes a program of Postgres: in its own session, unprivileged, ended with its owner.
 
 Run as a script by a bare interpreter, `launch.py UID GID OWNER_PID PROGRAM [ARGUMENT…]`, because
 what it does must happen between fork and exec, and a hook there is unsafe beside threads. The

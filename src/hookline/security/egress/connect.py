@@ -1,4 +1,4 @@
-"""A connection to one of the vetted addresses, never to a name: opening it, and asking on it."""
+"""Opens connections to vetted addresses, never to names, and sends requests on them."""
 
 import asyncio
 import ssl

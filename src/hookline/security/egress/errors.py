@@ -1,4 +1,4 @@
-"""How a connection or an answer can fail, each as the httpx exception that it is a kind of."""
+"""Failures of connections and responses, each a kind of the httpx exception for it."""
 
 import ssl
 from typing import Final

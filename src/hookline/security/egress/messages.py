@@ -1,4 +1,4 @@
-"""httpx's requests and responses, without what httpx does for those who know less of them.
+"""httpx requests and responses that are cheap to make: bodies and headers as bytes.
 
 Thousands are made a second. Their bodies are whole, and their headers are pairs of bytes, which
 httpx takes apart only for whoever asks it about them.

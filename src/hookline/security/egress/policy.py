@@ -1,4 +1,4 @@
-"""Whom Hookline may connect to: the rule that is asked at save and again at every connect."""
+"""The egress policy: what may be connected to, checked at save and at every connect."""
 
 import asyncio
 from collections.abc import Sequence
