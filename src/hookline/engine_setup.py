@@ -12,7 +12,7 @@ from hookline.dispatch.circuit_breaker import CircuitBreakers, HealthMonitor
 from hookline.dispatch.cleanup import GoneTargets
 from hookline.dispatch.deliver import Deliverer
 from hookline.dispatch.engine import Engine
-from hookline.dispatch.hand_over import StrandedDeliveries
+from hookline.dispatch.hand_over import OrphanedDeliveries
 from hookline.dispatch.notices import ExhaustedCounter
 from hookline.dispatch.observer import Observer
 from hookline.dispatch.peers import PeerServer
@@ -146,8 +146,8 @@ def _end_outdated(queue: PostgresQueue, poll: float, stack: AsyncExitStack) -> N
 
 
 def _peer_server(path: Path, queue: PostgresQueue, engine: Engine, tasks: Tasks) -> PeerServer:
-    stranded = StrandedDeliveries(engine, queue.lease_seconds, tasks)
-    return PeerServer(path, engine.take_handed, new_lease=queue.new_lease, ended=stranded.look_for)
+    orphaned = OrphanedDeliveries(engine, queue.lease_seconds, tasks)
+    return PeerServer(path, engine.take_handed, new_lease=queue.new_lease, ended=orphaned.look_for)
 
 
 def _health_monitor(  # noqa: PLR0913, PLR0917 - one line below the root

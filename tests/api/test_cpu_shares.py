@@ -42,16 +42,16 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 async def shares(clock: Clock) -> CpuShares:
     """Shares of a process to which both tenants have just sent a request."""
     made = CpuShares(clock)
-    await made.turn(LIGHT)
-    await made.turn(HEAVY)
+    await made.throttle(LIGHT)
+    await made.throttle(HEAVY)
     return made
 
 
 async def test_who_is_alone_uses_all_of_it(clock: Clock) -> None:
     shares = CpuShares(clock)
     for _ in range(10):
-        await shares.turn(HEAVY)
-        await shares.turn(HEAVYS_OTHER_KEY)  # the same tenant
+        await shares.throttle(HEAVY)
+        await shares.throttle(HEAVYS_OTHER_KEY)  # the same tenant
         assert shares.charge(HEAVY, 5.0) == 0.0
     assert clock.slept == 0.0
 
@@ -61,9 +61,9 @@ async def test_beside_others_a_tenant_has_a_quarter_and_waits_for_it_with_all_it
 ) -> None:
     assert shares.charge(HEAVY, 0.01) == 0.0  # a short burst
     assert shares.charge(HEAVY, 0.11) == pytest.approx(0.4, abs=0.002)
-    await shares.turn(LIGHT)
+    await shares.throttle(LIGHT)
     assert clock.slept == 0.0
-    await shares.turn(HEAVYS_OTHER_KEY)
+    await shares.throttle(HEAVYS_OTHER_KEY)
     assert 0.4 <= clock.slept < 0.41
 
 
@@ -76,7 +76,7 @@ async def test_nobody_is_held_back_once_the_others_are_gone(
 ) -> None:
     shares.charge(HEAVY, 0.5)
     clock.now += 1.0  # half of what it has to wait
-    await shares.turn(HEAVY)
+    await shares.throttle(HEAVY)
     assert clock.slept == 0.0
 
 
@@ -84,17 +84,17 @@ async def test_keys_of_the_operators_own_are_never_held_back(
     shares: CpuShares, clock: Clock
 ) -> None:
     assert shares.charge(OPERATOR, 5.0) == 0.0
-    await shares.turn(OPERATOR)
+    await shares.throttle(OPERATOR)
     assert clock.slept == 0.0
     assert shares.charge(HEAVY, 0.12) > 0  # they are others to the tenants, though
 
 
 async def test_too_many_that_wait_are_told_so_and_others_are_not(shares: CpuShares) -> None:
     shares.charge(HEAVY, 0.5)
-    waiting = [asyncio.create_task(shares.turn(HEAVY)) for _ in range(65)]
+    waiting = [asyncio.create_task(shares.throttle(HEAVY)) for _ in range(65)]
     told = await asyncio.gather(*waiting, return_exceptions=True)
     assert [type(each) for each in told].count(Overloaded) == 1
-    await shares.turn(LIGHT)
+    await shares.throttle(LIGHT)
 
 
 async def test_more_requests_wait_that_open_streams_and_take_no_others_place(
@@ -102,13 +102,13 @@ async def test_more_requests_wait_that_open_streams_and_take_no_others_place(
 ) -> None:
     shares.charge(HEAVY, 0.1)
     opening = [
-        asyncio.create_task(shares.turn(HEAVY, opens_stream=True)) for _ in range(MOST_OPENING)
+        asyncio.create_task(shares.throttle(HEAVY, opens_stream=True)) for _ in range(MOST_OPENING)
     ]
     await asyncio.sleep(0)
     with pytest.raises(Overloaded):
-        await shares.turn(HEAVY, opens_stream=True)
+        await shares.throttle(HEAVY, opens_stream=True)
     clock.now += 1000.0
-    await asyncio.gather(*opening, shares.turn(HEAVY))
+    await asyncio.gather(*opening, shares.throttle(HEAVY))
 
 
 async def test_work_is_measured_step_by_step_whatever_becomes_of_it(

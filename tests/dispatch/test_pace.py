@@ -62,7 +62,7 @@ async def start(paced: Pace, begun: list[str], *lanes: str, size: int = 100) -> 
     """Have attempts wait for their turn, in this order, and note which begin."""
 
     async def attempt(number: int, lane: str) -> None:
-        await paced.turn(lane, size)
+        await paced.throttle(lane, size)
         begun.append(f"{lane} {number}")
 
     for number, lane in enumerate(lanes):

@@ -76,17 +76,17 @@ class JsonRoute(StrictRoute):
             services = services_of(request)
             cpu = services.cpu_shares
             if request.method == "GET" and not self.opens_stream:
-                async with services.reads.turn(principal):
-                    await cpu.turn(principal)
+                async with services.reads.slot(principal):
+                    await cpu.throttle(principal)
                     return await cpu.measured(principal, handle(request))
-            await cpu.turn(principal, opens_stream=self.opens_stream)
+            await cpu.throttle(principal, opens_stream=self.opens_stream)
             if not (takes_body or refuses_body):
                 return await cpu.measured(principal, handle(request))
             spent = _Spent()
             with services.bodies.of(principal, cpu.rest_after(principal)) as held:
                 raw = await read_bounded(request, MOST_BYTES, held)
                 if len(raw) > _LARGE:
-                    await cpu.turn(principal)  # others of the tenant's were parsed meanwhile
+                    await cpu.throttle(principal)  # others of the tenant's were parsed meanwhile
                 token = _SPENT.set(spent)
                 try:
                     try:

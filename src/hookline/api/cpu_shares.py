@@ -57,7 +57,7 @@ class CpuShares:
         self._clock = clock
         self._accounts: dict[str, _Account] = {}
 
-    async def turn(self, principal: Principal, *, opens_stream: bool = False) -> None:
+    async def throttle(self, principal: Principal, *, opens_stream: bool = False) -> None:
         """Wait until this caller may use CPU; raise Overloaded where that takes too long.
 
         Of requests that open a stream more may wait: a service's restart has all of them come.

@@ -139,7 +139,7 @@ async def authenticate_event_sender(request: Request) -> IngestCaller:
     shares = services.cpu_shares
     caller = await services.ingest_authorisation.authorise(principal, shares.rest_after(principal))
     services.rate_limits.spend_event(principal)
-    await shares.turn(principal)
+    await shares.throttle(principal)
     return caller
 
 

@@ -151,14 +151,14 @@ class _Tenant(msgspec.Struct):
 
 
 class ConcurrentReads:
-    """Gives each tenant its places: `async with reads.turn(principal): …`."""
+    """Gives each tenant its slots for reads: `async with reads.slot(principal): …`."""
 
     def __init__(self, connections: int) -> None:
         self._most = max(1, connections // _READ_SHARE)
         self._tenants: dict[str, _Tenant] = {}
 
     @asynccontextmanager
-    async def turn(self, principal: Principal) -> AsyncIterator[None]:
+    async def slot(self, principal: Principal) -> AsyncIterator[None]:
         """Wait for a place of this caller's tenant; raise Overloaded where it takes too long."""
         name = tenant_of(principal)
         tenant = self._tenants.get(name)

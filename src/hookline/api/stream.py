@@ -113,7 +113,7 @@ async def stream_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     browsers send it by themselves. A reader that is too slow is told so and closed.
     """
     if integration_id is not None:
-        async with services.reads.turn(caller):  # NotFound, rather than silence
+        async with services.reads.slot(caller):  # NotFound, rather than silence
             await services.integrations.check_manages(caller, integration_id)
     wanted = WantedStream(integration_id, pbx, type)
     if asks_for_head(request.scope):

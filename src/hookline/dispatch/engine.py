@@ -19,7 +19,7 @@ from hookline.errors import Unavailable
 from hookline.logs import get_logger
 from hookline.queue.port import Claimed, Queue, Settlement
 
-_AFTER_A_FAULT = 0.5  # seconds before the pump looks again when the database was away
+_AFTER_A_FAULT = 0.5  # seconds before the next claim when the database was away
 _LARGE = 64 * 1024  # bytes of a payload, which take a quarter millisecond to sign and send
 _MOST_ROUNDS = 16  # of the loop, for a megabyte: as many as a small request takes
 _LOG = get_logger(__name__)
@@ -58,20 +58,20 @@ class Engine:
         self._behind_large: Counter[str] = Counter()  # attempts of lanes that wait for it
         self._starting = 0  # slots that have not begun yet
         self._slots = Tasks()
-        self._pumping = Tasks(essential=True)
+        self._claiming = Tasks(essential=True)
         self._renewals = Tasks(essential=True)
         self._wake = asyncio.Event()
         self._stopping = False
 
     def start(self) -> None:
         """Begin to claim; attempts of deliveries that are handed over run even before."""
-        self._pumping.start(self._pump(), "engine-pump")
+        self._claiming.start(self._claim_loop(), "engine-claims")
         self._renewals.start(self._renewing.run(), self._renewing.name)
 
     @property
     def alive(self) -> bool:
         """Whether the engine's tasks run: readiness asks this."""
-        return bool(self._pumping) and bool(self._renewals)
+        return bool(self._claiming) and bool(self._renewals)
 
     def take(self, jobs: Sequence[Claimed], leased_at: float) -> None:
         """Run deliveries that are leased to this process and held by its lanes, oldest first.
@@ -119,7 +119,7 @@ class Engine:
             self._start_slot(self._release_later(refused))
         return list({job.integration_id for job in refused})
 
-    async def release_stranded(self, lease: int) -> None:
+    async def release_orphaned(self, lease: int) -> None:
         """Release what bears a lease of this process that it knows nothing of. Raises Unavailable.
 
         Meanwhile nothing is leased. What is at hand in its lanes may be newer, and is released too.
@@ -133,7 +133,7 @@ class Engine:
             for integration_id in found:
                 self._lanes.schedule.expect(integration_id)
         if found:
-            _LOG.warning("engine.stranded", lanes=len(found))
+            _LOG.warning("engine.orphans_released", lanes=len(found))
         self.wake()
 
     def release(self, jobs: Sequence[Claimed]) -> None:
@@ -176,15 +176,15 @@ class Engine:
             async with asyncio.timeout(grace):
                 self.release(self._lanes.take_unstarted())
                 self._lanes.pace.stop()
-                await self._pumping.join()
+                await self._claiming.join()
                 await self._slots.join()
                 await self._recorder.idle()
         except TimeoutError:
             _LOG.warning("engine.drain_incomplete", unsettled=len(self._leases))
-        for tasks in (self._slots, self._renewals, self._pumping):
+        for tasks in (self._slots, self._renewals, self._claiming):
             await tasks.aclose()
 
-    async def _pump(self) -> None:
+    async def _claim_loop(self) -> None:
         while not self._stopping:
             try:
                 self.release(await self._claims.poll_when_due())
@@ -193,8 +193,8 @@ class Engine:
             except Unavailable:
                 _LOG.warning("engine.database_away")
                 pause = _AFTER_A_FAULT
-            except Exception:  # noqa: BLE001 - without the pump nothing is ever retried
-                _LOG.exception("engine.pump_failed")
+            except Exception:  # noqa: BLE001 - without claims nothing is ever retried
+                _LOG.exception("engine.claim_failed")
                 pause = _AFTER_A_FAULT
             await self._wait(pause)
 
@@ -240,7 +240,7 @@ class Engine:
         job: Claimed | None = first
         while job is not None:
             try:
-                await self._lanes.pace.turn(job.integration_id, len(job.event.payload))
+                await self._lanes.pace.throttle(job.integration_id, len(job.event.payload))
                 await self._wait_for_large(job)
                 await self._attempt(job)
             except Exception:  # noqa: BLE001 - the lane goes on; the lease runs out, and is counted

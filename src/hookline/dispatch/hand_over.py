@@ -14,7 +14,7 @@ from hookline.queue.port import Claimed, Queue
 
 _MOST = 256  # deliveries of a batch up to which other processes are handed theirs
 _MOST_BYTES = 1024 * 1024  # of their payloads; claims are cheap for what is more
-_FIRST_PAUSE = 0.01  # seconds between two looks for what is stranded; doubles
+_FIRST_PAUSE = 0.01  # seconds between two looks for what is orphaned; doubles
 _LONGEST_PAUSE = 1.0
 _LOG = get_logger(__name__)
 
@@ -72,7 +72,7 @@ class HandOver:
             self._notify({job.integration_id for job in jobs})
 
 
-class StrandedDeliveries:
+class OrphanedDeliveries:
     """Releases what others stored leased to this process, and did not live to hand over.
 
     The last statement of one that was killed may still be running. So it looks again and again,
@@ -86,14 +86,14 @@ class StrandedDeliveries:
 
     def look_for(self, lease: int) -> None:
         """Look for what bears the lease of a process that was connected; returns at once."""
-        self._tasks.start(self._look(lease), "stranded-deliveries")
+        self._tasks.start(self._look(lease), "orphaned-deliveries")
 
     async def _look(self, lease: int) -> None:
         until = time.monotonic() + self._lease_seconds
         pause = _FIRST_PAUSE
         while time.monotonic() < until:
             try:
-                await self._engine.release_stranded(lease)
+                await self._engine.release_orphaned(lease)
             except Unavailable:
                 _LOG.warning("hand_over.look_postponed")
             await asyncio.sleep(pause)

@@ -103,7 +103,7 @@ class Pace:
         for tenant in tenants:
             self.presence.saw(_name(tenant))
 
-    async def turn(self, integration_id: str, size: int) -> None:
+    async def throttle(self, integration_id: str, size: int) -> None:
         """Wait until this lane's next attempt may begin, with a payload of so many bytes."""
         cost = _ATTEMPT + size * _BYTE
         waiting = self._waiting.get(integration_id)
