@@ -24,6 +24,7 @@ TEMPLATES = re.compile(
     )
 )
 FOREIGN = re.compile(r"Input should|validation|<[A-Z]|[Pp]ython|pydantic|\w+_type|NoneType|dict\b")
+OF_A_NUMBER = re.compile(r"Send at (least|most) \d+\.")
 BY_SCHEMA_ALONE = {  # (operation, what is wrong), or (operation, path, what is wrong)
     # null is taken for a field that may be left out: tests/schemathesis.toml says why
     ("createIntegration", "type null"),
@@ -151,8 +152,10 @@ async def test_every_broken_parameter_is_told_where_in_our_words(
                 query = "&".join([f"{name}={sent}", *required(operation, but=name)])
                 answer = await service.api.request(method, f"{path}?{query}")
                 told = f"{operation['operationId']} {name}={text[:40]!r}"
-                paths = [error["path"].removesuffix("[0]") for error in problems_of(answer, told)]
-                assert paths == [name], told
+                [problem] = problems_of(answer, told)
+                assert problem["path"].removesuffix("[0]") == name, told
+                bounds = OF_A_NUMBER.fullmatch(problem["message"])
+                assert not bounds or parameter["schema"]["type"] != "string", told
                 broken += 1
     assert broken > 80
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Final
 import orjson
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.sse import format_sse_event
+from pydantic import Field
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
@@ -58,12 +59,10 @@ _DOCUMENTED: dict[int | str, dict[str, Any]] = {  # Any: as FastAPI declares it
     }
 }
 _IntegrationId = Annotated[
-    Annotated[str, PRINTABLE] | None,
+    Annotated[str, Field(min_length=1, max_length=64), PRINTABLE] | None,
     Query(
         alias="integrationId",
         description="Only those to this integration.",
-        min_length=1,
-        max_length=64,
         examples=["s95eum"],
     ),
 ]
