@@ -50,7 +50,7 @@ from hookline.integrations.subscription import Match, Subscription
 from hookline.queue.port import Appended, Claimed, Lane, NewDelivery, NewEvent, Settlement, Waiting
 from hookline.security.egress.connect import Connection
 from hookline.security.egress.policy import EgressPolicy
-from hookline.security.egress.transport import KEPT_BODY, READ_BODY, GuardedTransport, PoolLimits
+from hookline.security.egress.transport import KEPT_BODY, READ_BODY, GuardedTransport
 from hookline.server.connections import ConnectionLimits, Connections
 from hookline.server.server import connections_of
 from hookline.sinks.webhook import WebhookSink
@@ -178,10 +178,7 @@ class Service:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.snapshot = Snapshot()
-        transport = GuardedTransport(
-            EgressPolicy(()),
-            limits=PoolLimits(in_use=1024, in_use_per_origin=1024),
-        )
+        transport = GuardedTransport(EgressPolicy(()))
         transport._connect = self._connect  # type: ignore[method-assign,assignment]  # noqa: SLF001 - the wire
         rules = LaneRules(_IN_FLIGHT, ordered=False)
         lanes = Lanes(

@@ -325,12 +325,6 @@ def open_system(  # noqa: PLR0913 - one line below the root
     )
 
 
-def delivery_connections(settings: Settings) -> PoolLimits:
-    """Return how many connections deliveries may have: lanes bound them, and nothing else."""
-    most = settings.max_in_flight
-    return PoolLimits(in_use=most, in_use_per_origin=most, idle=settings.max_idle_connections)
-
-
 def lease_of(settings: Settings) -> float:
     """Return how long a lease lasts, in seconds: an attempt, and time to write its outcome."""
     return settings.delivery_timeout + settings.lease_margin

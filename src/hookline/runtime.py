@@ -22,7 +22,6 @@ from hookline.background import Debounced, Periodic, Tasks, keep_running
 from hookline.bootstrap import (
     JobParts,
     Records,
-    delivery_connections,
     duplicate_window_of,
     flush_counts,
     keep_database,
@@ -44,7 +43,7 @@ from hookline.dispatch.hand_over import HandOver
 from hookline.dispatch.ingest import Ingest
 from hookline.dispatch.ingest_authorisation import IngestAuthorisation
 from hookline.dispatch.jobs import JobRunner
-from hookline.dispatch.manual import MOST_AT_ONCE, ManualRetries, Tester
+from hookline.dispatch.manual import ManualRetries, Tester
 from hookline.dispatch.notices import Notices
 from hookline.dispatch.peers import CONNECT_EVERY, PRESENT_EVERY, Peers, Present
 from hookline.domain.access import Tenant
@@ -69,9 +68,7 @@ from hookline.sinks import Sink
 from hookline.tracing import Tracing
 
 _MOST_BYTES_IN_HAND = 64 * 1024 * 1024  # payloads of events that one process is storing
-_TEST_CONNECTIONS = PoolLimits(  # each test delivery connects anew
-    in_use=MOST_AT_ONCE, in_use_per_origin=MOST_AT_ONCE, idle=0
-)
+_TEST_CONNECTIONS = PoolLimits(idle=0)  # each test delivery connects anew
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +171,7 @@ async def _open_deliveries(process: _Process, records: Records, dsn: str) -> _De
     )
     sinks, test_sinks = (
         open_sinks(settings, records.policy, limits, stack, process.tracing)
-        for limits in (delivery_connections(settings), _TEST_CONNECTIONS)
+        for limits in (PoolLimits(idle=settings.max_idle_connections), _TEST_CONNECTIONS)
     )
     backpressure = _backpressure(settings, queue, subscriptions, stack)
     tasks = Tasks()

@@ -16,7 +16,6 @@ from support.receivers import (
     OK,
     Exchange,
     Receiver,
-    answering,
     answering_then_closing,
     receiving,
     status,
@@ -117,34 +116,6 @@ async def test_nothing_listening_is_refused() -> None:
         async with webhook_sink() as sink:
             shipment = webhook_shipment(f"http://127.0.0.1:{unused.getsockname()[1]}/")
             await fails_as(sink, shipment, Verdict.RETRY, ErrorKind.REFUSED)
-
-
-async def test_a_silent_receiver_takes_no_slot_from_another() -> None:
-    limits = PoolLimits(in_use=3, in_use_per_origin=2)
-    async with (
-        receiving(saying_nothing) as silent,
-        receiving() as well,
-        webhook_sink(limits=limits) as sink,
-    ):
-        stuck = [asyncio.create_task(sink.send(to(silent))) for _ in range(10)]
-        await silent.until_asked(2)
-        await delivers(sink, to(well))
-        for task in stuck:
-            task.cancel()
-        await asyncio.gather(*stuck, return_exceptions=True)
-        silent.behaviour = answering(OK)
-        await delivers(sink, to(silent))
-    assert silent.connections == 3
-
-
-async def test_an_attempt_that_never_got_a_slot_ends_by_its_deadline_too() -> None:
-    limits = PoolLimits(in_use=1)
-    async with (
-        receiving(saying_nothing) as silent,
-        webhook_sink(within=SHORT, limits=limits) as sink,
-    ):
-        sent = await asyncio.gather(*(sink.send(to(silent)) for _ in range(3)))
-    assert {s.error for s in sent} == {ErrorKind.TIMEOUT}
 
 
 async def test_idle_connections_are_bounded() -> None:

@@ -14,7 +14,8 @@ from hookline.security.egress.errors import ConnectionLost
 from hookline.security.egress.transport import Pool, PoolLimits
 from hookline.security.egress.urls import Origin
 
-LIMITS: Final = PoolLimits(in_use=6, in_use_per_origin=4, idle=4, idle_seconds=30, age_seconds=120)
+LIMITS: Final = PoolLimits(idle=4, idle_seconds=30, age_seconds=120)
+MOST: Final = 6  # requests under way
 ORIGINS: Final = tuple(Origin("https", f"{name}.example.com", 443) for name in "abc")
 
 
@@ -59,7 +60,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.loop.run_until_complete(self.leave(each))
         assert not any(each.open for each in self.used)
         with pytest.raises(ConnectionLost):
-            self.loop.run_until_complete(self.pool.enter(ORIGINS[0]))
+            self.pool.enter(ORIGINS[0])
         assert self.pool._origins == {}
         self.loop.close()
 
@@ -70,7 +71,7 @@ class PoolMachine(RuleBasedStateMachine):
         self.pool.leave(connection.origin, cast("Connection", connection))
 
     async def enter(self, origin: Origin) -> Connection | None:
-        await self.pool.enter(origin)
+        self.pool.enter(origin)
         return self.pool.reuse(origin)
 
     def of(self, origin: Origin, where: list[FakeConnection]) -> list[FakeConnection]:
@@ -83,12 +84,11 @@ class PoolMachine(RuleBasedStateMachine):
             and self.now - each.opened_at <= LIMITS.age_seconds
         )
 
-    @rule(origin=st.sampled_from(ORIGINS), count=st.integers(1, LIMITS.in_use_per_origin))
+    @rule(origin=st.sampled_from(ORIGINS), count=st.integers(1, MOST))
     def requests_take_the_connections_used_last_or_new_ones(
         self, origin: Origin, count: int
     ) -> None:
-        free = LIMITS.in_use_per_origin - len(self.of(origin, self.used))
-        for _ in range(min(count, free, LIMITS.in_use - len(self.used))):
+        for _ in range(min(count, MOST - len(self.used))):
             wanted = [each for each in self.of(origin, self.idle) if self.lasts(each)]
             found = cast("FakeConnection | None", self.run(self.enter(origin)))
             assert found is (wanted[-1] if wanted else None)
@@ -98,7 +98,7 @@ class PoolMachine(RuleBasedStateMachine):
             self.idle = [each for each in self.idle if each is not found and each.open]
             self.used.append(found)
 
-    @rule(count=st.integers(1, LIMITS.in_use), broken=st.integers(0, LIMITS.in_use * 4))
+    @rule(count=st.integers(1, MOST), broken=st.integers(0, MOST * 4))
     def requests_end(self, count: int, broken: int) -> None:
         for index in range(min(count, len(self.used))):
             connection = self.used.pop(0)
@@ -157,7 +157,7 @@ TestPool.settings = settings(max_examples=60, stateful_step_count=40, deadline=N
 async def released(pool: Pool, origin: Origin, count: int, now: float) -> list[FakeConnection]:
     """Have so many requests to an origin under way, and end them."""
     for _ in range(count):
-        await pool.enter(origin)
+        pool.enter(origin)
     made = [FakeConnection(origin, now) for _ in range(count)]
     for each in made:
         pool.leave(origin, cast("Connection", each))
@@ -165,7 +165,7 @@ async def released(pool: Pool, origin: Origin, count: int, now: float) -> list[F
 
 
 async def test_an_origin_keeps_as_many_as_it_had_in_use() -> None:
-    limits = PoolLimits(in_use=1_600, in_use_per_origin=1_600, idle=2_048)
+    limits = PoolLimits(idle=2_048)
     pool, now = Pool(limits), asyncio.get_running_loop().time()
     made = await released(pool, ORIGINS[0], 1_600, now)
     assert all(each.open for each in made)
@@ -173,7 +173,7 @@ async def test_an_origin_keeps_as_many_as_it_had_in_use() -> None:
 
 
 async def test_a_flood_to_one_origin_closes_none_that_others_keep_within_their_share() -> None:
-    pool, now = Pool(PoolLimits(in_use=64, in_use_per_origin=64, idle=16)), 0.0
+    pool, now = Pool(PoolLimits(idle=16)), 0.0
     now = asyncio.get_running_loop().time()
     others = await released(pool, ORIGINS[0], 4, now) + await released(pool, ORIGINS[1], 4, now)
     flood = await released(pool, ORIGINS[2], 64, now)

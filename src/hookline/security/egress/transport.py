@@ -3,7 +3,8 @@
 It follows no redirect, decompresses nothing, takes no proxy from the environment and keeps a
 bounded part of an answer's body. Deadlines are the caller's: whatever is under way when a request
 is cancelled is closed. Connections are kept for the next request, bounded in total and fairly
-between origins: one that uses up its own bound waits for itself.
+between origins. How many requests are under way is its callers' to bound: the lanes of an engine,
+and the counts of test deliveries.
 """
 
 import asyncio
@@ -35,28 +36,25 @@ _VERIFIED: Final = 6e-4  # seconds of CPU for TLS on it otherwise
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """How many connections there may be, and for how long."""
+    """How many connections are kept, and for how long."""
 
-    in_use: int = 512  # requests under way at a time
-    in_use_per_origin: int = 64
     idle: int = 256  # kept open with nothing under way
     idle_seconds: float = 30.0  # most servers give up on their side between 5 and 75 s
     age_seconds: float = 120.0  # how long a change in the DNS may go unnoticed, at most
 
 
 class _OriginPool:
-    """One origin's slots and idle connections, the one used last on top."""
+    """One origin's idle connections, the one used last on top."""
 
-    __slots__ = ("busy", "idle", "slots")
+    __slots__ = ("busy", "idle")
 
-    def __init__(self, slots: int) -> None:
-        self.slots = asyncio.Semaphore(slots)
-        self.busy = 0  # requests that hold a slot or wait for one
+    def __init__(self) -> None:
+        self.busy = 0  # requests under way
         self.idle: list[Connection] = []
 
 
 class Pool:
-    """Slots and idle connections by origin. `enter`, then `leave` exactly once.
+    """Idle connections by origin. `enter`, then `leave` exactly once.
 
     An origin keeps as many connections as it had in use at once: the one used last serves next, so
     that those it does not need any more grow old and are closed after `idle_seconds`. Once all
@@ -66,32 +64,20 @@ class Pool:
 
     def __init__(self, limits: PoolLimits) -> None:
         self._limits = limits
-        self._slots = asyncio.Semaphore(limits.in_use)
         self._origins: dict[Origin, _OriginPool] = {}
         self._idle: OrderedDict[Connection, _OriginPool] = OrderedDict()  # idle longest first
         self._keeping = 0  # origins that have an idle connection
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
 
-    async def enter(self, origin: Origin) -> None:
-        """Take a slot for one request; wait while the bounds are reached."""
+    def enter(self, origin: Origin) -> None:
+        """Note that a request to an origin begins."""
         if self._closed:
             raise ConnectionLost("the transport is closed", silent=False)
         of_origin = self._origins.get(origin)
         if of_origin is None:
-            of_origin = self._origins[origin] = _OriginPool(self._limits.in_use_per_origin)
+            of_origin = self._origins[origin] = _OriginPool()
         of_origin.busy += 1
-        try:
-            await of_origin.slots.acquire()
-            try:
-                await self._slots.acquire()
-            except BaseException:
-                of_origin.slots.release()
-                raise
-        except BaseException:
-            of_origin.busy -= 1
-            self._forget_unused(origin, of_origin)
-            raise
 
     def reuse(self, origin: Origin) -> Connection | None:
         """Return an idle connection that still looks alive, if there is one."""
@@ -106,12 +92,10 @@ class Pool:
         return None
 
     def leave(self, origin: Origin, connection: Connection | None = None) -> None:
-        """Give the slot back, and the connection if it can serve again."""
+        """Note that a request has ended; keep its connection if it can serve again."""
         of_origin = self._origins[origin]
         if connection is not None and connection.release():
             self._keep(of_origin, connection)
-        self._slots.release()
-        of_origin.slots.release()
         of_origin.busy -= 1
         self._forget_unused(origin, of_origin)
 
@@ -250,7 +234,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         A kept connection that is lost before a byte of a response came is replaced by a fresh one.
         """
         origin = origin_of(request.url)
-        await self._pool.enter(origin)
+        self._pool.enter(origin)
         connection: Connection | None = None
         try:
             connection = self._pool.reuse(origin)
