@@ -91,8 +91,22 @@ class Wire(asyncio.Transport):
     close = abort
 
 
+def claimed(delivery_id: UUID, event_id: UUID, event: Event) -> Claimed:
+    return Claimed(
+        id=delivery_id,
+        lease=2,
+        event_id=event_id,
+        integration_id=_ID,
+        attempts=0,
+        claims=1,
+        once=False,
+        revision=1,
+        event=event,
+    )
+
+
 class Store:
-    """A queue that keeps nothing, and takes its time."""
+    """A queue in memory, which takes its time; it keeps what nobody holds."""
 
     lease_seconds = 30.0
     born_lease = 1
@@ -105,9 +119,15 @@ class Store:
     async def append(
         self, events: Sequence[NewEvent], deliveries: Sequence[NewDelivery], *, revision: int
     ) -> Appended:
-        del deliveries, revision
+        del revision
         self.statements += 1
         await asyncio.sleep(_STORE_TAKES)
+        stored = {event.id: event.event for event in events}
+        self.jobs += [
+            claimed(each.id, each.event_id, stored[each.event_id])
+            for each in deliveries
+            if not each.leased
+        ]
         return Appended(frozenset(event.id for event in events), {})
 
     async def settle(self, batch: Sequence[Settlement]) -> set[UUID]:
@@ -311,20 +331,7 @@ async def single(events: int, senders: int) -> float:
 async def drain(events: int, _senders: int) -> float:
     template = Template()
     event = parse_event(template.event(1, pbx_serial(0)), Limits())
-    jobs = [
-        Claimed(
-            id=new_uuid(),
-            lease=2,
-            event_id=new_uuid(),
-            integration_id=_ID,
-            attempts=0,
-            claims=1,
-            once=False,
-            revision=1,
-            event=event,
-        )
-        for _ in range(events)
-    ]
+    jobs = [claimed(new_uuid(), new_uuid(), event) for _ in range(events)]
     service = Service(Store(jobs))
     began = time.process_time()
     service.engine.start()
