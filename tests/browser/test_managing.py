@@ -173,11 +173,11 @@ async def test_the_failures_of_the_last_hour_are_counted_and_sent_again(
     path = f"/v1/integrations/{made['id']}/replays"
     started = await service.api.post(path, asked | {"rateLimit": 0.1})
     await admin.reload()
-    await admin.get_by_role("button", name="Stop it").click()
-    await expect(admin.get_by_role("button", name="Stop it")).to_have_count(0)
-    stopped = await service.read(f"/v1/replays/{started.json()['id']}")
-    assert stopped["state"] == "cancelled"
-    assert stopped["queued"] < stopped["total"]
+    await admin.get_by_role("button", name="Cancel the replay").click()
+    await expect(admin.get_by_role("button", name="Cancel the replay")).to_have_count(0)
+    cancelled = await service.read(f"/v1/replays/{started.json()['id']}")
+    assert cancelled["state"] == "cancelled"
+    assert cancelled["queued"] < cancelled["total"]
 
 
 async def test_deliveries_come_to_an_open_page_as_they_settle(

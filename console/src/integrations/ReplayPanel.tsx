@@ -217,7 +217,7 @@ function Job({ replay }: { replay: Replay }) {
               loading={cancel.isPending}
               onClick={() => cancel.mutate({ path: { replayId: replay.id } })}
             >
-              {t("Stop it")}
+              {t("Cancel the replay")}
             </Button>
           )}
         </Group>

@@ -215,7 +215,7 @@ export function jobStateText(t: TFunction, state: string): string {
     case "done":
       return t("Done");
     case "cancelled":
-      return t("Stopped");
+      return t("Cancelled");
     case "failed":
       return t("Failed");
     default:
