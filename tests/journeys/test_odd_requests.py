@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import AsyncIterator
 from itertools import combinations_with_replacement
+from urllib.parse import quote
 
 import pytest
 
@@ -57,6 +58,27 @@ async def test_what_is_odd_and_right_is_taken(wire: Wire, line: bytes, rest: byt
     *before, answer = await wire.ask(wire.head(line) + rest)
     assert answer.status == 202, answer.body
     assert [each.status for each in before] == [100] * (b"expect" in rest)
+
+
+@pytest.mark.parametrize("serial", ["a/b", "/", "a%2Fb", "a?b#c", "a b", "\N{SNOWMAN};,~", "%"])
+async def test_whatever_a_pbx_is_called_has_an_address(wire: Wire, serial: str) -> None:
+    path = f"/v1/pbxs/{quote(serial, safe='')}".encode()
+    record = with_length(b'{"company": "it_w000001", "license": "x-bees"}')
+    for method, rest, status in (
+        (b"GET", b"\r\n", 404),
+        (b"PUT", record, 200),
+        (b"GET", b"\r\n", 200),
+        (b"DELETE", b"\r\n", 204),
+    ):
+        [answer] = await wire.ask(wire.head(b"%b %b HTTP/1.1" % (method, path)) + rest)
+        assert answer.status == status, answer.body
+        assert status != 200 or answer.json()["pbx"] == serial
+
+
+@pytest.mark.parametrize("path", [b"/v1/pbxs/", b"/v1/pbxs/a/", b"/v1/pbxs/a/b", b"/v1/pbxs//"])
+async def test_a_slash_that_is_sent_as_one_is_no_part_of_a_serial(wire: Wire, path: bytes) -> None:
+    [answer] = await wire.ask(wire.head(b"GET %b HTTP/1.1" % path) + b"\r\n")
+    assert (answer.status, b"nothing at this address" in answer.body) == (404, True)
 
 
 RETRY = b"POST /v1/deliveries/01a21a49-2c86-714b-a65a-0dda7bf3e67e/retry HTTP/1.1"

@@ -4,6 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import Field
+from starlette.routing import Match
+from starlette.types import Scope
 
 from hookline.api.bounded_body import JsonRoute
 from hookline.api.dependencies import Admin, Manager, ServicesDep
@@ -22,7 +24,22 @@ from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 from hookline.integrations.pbxs import PbxPage, PbxRecord, WantedPbxs
 from hookline.integrations.requests import PbxLicence, PbxPut
 
-router = APIRouter(prefix="/v1/pbxs", tags=["PBX records"], route_class=JsonRoute)
+
+class _PbxRoute(JsonRoute):
+    """A route whose last segment is any serial, one with a slash in it too, sent as %2F.
+
+    Starlette matches the decoded path; a slash that was sent as such is no part of a serial.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Tell whether a request is for this route, and what its path says."""
+        raw: bytes = scope["raw_path"]
+        if raw.count(b"/") != self.path_format.count("/") or raw.endswith(b"/"):
+            return Match.NONE, {}
+        return super().matches(scope)
+
+
+router = APIRouter(prefix="/v1/pbxs", tags=["PBX records"], route_class=_PbxRoute)
 
 PbxPath = Annotated[PbxSerial, Path(description="The PBX's serial.")]
 
@@ -60,7 +77,7 @@ async def list_pbxs(  # noqa: PLR0913 - each is a parameter of the query
     return PbxPage(items=[each.record for each in shown], next=following)
 
 
-@router.put("/{pbx}", responses=WITH_ETAG | failures(400, 403, 412, 413, 415, 422))
+@router.put("/{pbx:path}", responses=WITH_ETAG | failures(400, 403, 412, 413, 415, 422))
 async def put_pbx(  # noqa: PLR0913 - each is a part of the request
     *,
     caller: Admin,
@@ -88,7 +105,7 @@ async def put_pbx(  # noqa: PLR0913 - each is a part of the request
 
 
 @router.get(
-    "/{pbx}",
+    "/{pbx:path}",
     response_model=PbxRecord,
     responses=WITH_ETAG | NOT_MODIFIED | failures(403, 404, 422),
 )
@@ -112,7 +129,7 @@ async def get_pbx(
     return found.record
 
 
-@router.delete("/{pbx}", status_code=204, responses=failures(403, 404, 412, 422))
+@router.delete("/{pbx:path}", status_code=204, responses=failures(403, 404, 412, 422))
 async def delete_pbx(caller: Admin, services: ServicesDep, pbx: PbxPath, if_match: IfMatch) -> None:
     """Delete the record of a PBX.
 
