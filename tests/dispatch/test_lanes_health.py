@@ -90,7 +90,7 @@ def test_what_a_narrowed_lane_holds_too_much_is_given_back_newest_first() -> Non
     claimed(lanes, "slow01", WIDEST)
     surplus = lanes.slow_down("slow01")
     assert dropped(lanes, surplus) == len(surplus) == WIDEST // 2
-    assert lanes.held == lanes.slow_held == WIDEST // 2
+    assert lanes.held == lanes._capacity.slow.held == WIDEST // 2
 
 
 def test_successes_widen_it_until_all_of_it_is_open() -> None:
@@ -98,10 +98,10 @@ def test_successes_widen_it_until_all_of_it_is_open() -> None:
     hear_of(lanes, "comes1")
     [*_, last] = claimed(lanes, "comes1", 8)
     lanes.slow_down("comes1")
-    assert lanes.slow_held == 8
+    assert lanes._capacity.slow.held == 8
     for _ in range(40):
         lanes.speed_up("comes1", 1)
-    assert (lanes.slow_held, lanes.held) == (0, 8)
+    assert (lanes._capacity.slow.held, lanes.held) == (0, 8)
     assert ended(lanes, last) is None
 
 
@@ -115,7 +115,7 @@ def test_lanes_that_struggle_share_one_half_whatever_their_number() -> None:
         lanes.schedule.expect(job.integration_id)
     for name, room in asked(lanes).items():
         claimed(lanes, name, room)
-    assert lanes.held == lanes.slow_held == 32
+    assert lanes.held == lanes._capacity.slow.held == 32
     assert asked(lanes) == {}
     assert not lanes.reserve("never1", 1), "nothing was ever heard of it: it waits for its half"
     assert lanes.reserve("well01", 1)
@@ -154,7 +154,7 @@ def test_lanes_whose_targets_say_nothing_share_one_half_before_they_time_out() -
     while requests := asked(lanes):
         for name, room in requests.items():
             claimed(lanes, name, room)
-    assert lanes.held == lanes.slow_held == 32
+    assert lanes.held == lanes._capacity.slow.held == 32
     assert lanes.reserve("well01", 1), "there is always room for a target that answers"
 
 
@@ -172,11 +172,11 @@ def test_a_tenant_whose_targets_hang_leaves_places_to_its_company_and_to_others(
             pass
         lanes.schedule.expect(f"late{number}")
         lanes.schedule.expect(f"its{number}")
-    assert lanes.slow_held == 18, "three quarters of its company's three quarters of 32"
+    assert lanes._capacity.slow.held == 18, "three quarters of its company's three quarters of 32"
     requests = asked(lanes)
     assert [name for name in requests if name.startswith("its")] == []
     assert sum(requests.values()) <= 32 - 18
-    assert lanes.slow_held == 18, "to ask is not to hold"
+    assert lanes._capacity.slow.held == 18, "to ask is not to hold"
     assert lanes.reserve("sib0", 1), "another PBX of the company has places"
     for number in range(8):
         assert lanes.reserve(f"new{number}", 1), "each other company has one at least"
@@ -190,7 +190,7 @@ def test_a_lane_counts_for_whose_it_is_once_that_is_known() -> None:
     owners |= dict.fromkeys("abcde", Tenant("known", None))
     lanes.schedule.found([], lanes.schedule.moment())
     assert lanes.reserve("g", 1)
-    assert lanes.slow_held == 7
+    assert lanes._capacity.slow.held == 7
 
 
 def test_a_target_that_falls_silent_is_slow_from_then_on() -> None:
@@ -200,10 +200,10 @@ def test_a_target_that_falls_silent_is_slow_from_then_on() -> None:
     claimed(lanes, "quiet1", 2)
     clock.now += 0.4
     assert lanes.reserve("quiet1", 1)
-    assert lanes.slow_held == 0, "a moment is nothing to mind"
+    assert lanes._capacity.slow.held == 0, "a moment is nothing to mind"
     clock.now += 0.2
     assert lanes.reserve("quiet1", 1)
-    assert lanes.slow_held == 4
+    assert lanes._capacity.slow.held == 4
 
 
 def test_answers_are_remembered_for_minutes_of_quiet() -> None:
@@ -214,7 +214,7 @@ def test_answers_are_remembered_for_minutes_of_quiet() -> None:
         clock.now += wait
         lanes.schedule.found([], lanes.schedule.moment())
         assert lanes.reserve("seldom", 1)
-        assert lanes.slow_held == slow
+        assert lanes._capacity.slow.held == slow
         lanes.drop("seldom", 1)
 
 
@@ -225,11 +225,11 @@ def test_an_answer_makes_a_silent_lane_like_any_other() -> None:
     clock.now += 1.0
     lanes.schedule.expect("quiet1")
     assert asked(lanes)
-    assert lanes.slow_held == 2
+    assert lanes._capacity.slow.held == 2
     assert ended(lanes, first) is None
-    assert lanes.slow_held == 0
+    assert lanes._capacity.slow.held == 0
     assert ended(lanes, second) is None
-    assert (lanes.held, lanes.slow_held) == (0, 0)
+    assert (lanes.held, lanes._capacity.slow.held) == (0, 0)
 
 
 def test_lanes_that_do_well_leave_their_half_to_those_that_struggle() -> None:
@@ -239,7 +239,7 @@ def test_lanes_that_do_well_leave_their_half_to_those_that_struggle() -> None:
     for name in busy:
         lanes.reserve(name, 1)
     assert 32 < lanes.held <= 64
-    assert lanes.slow_held == 0
+    assert lanes._capacity.slow.held == 0
 
 
 def test_a_paused_lane_is_neither_reserved_nor_claimed_for() -> None:

@@ -156,7 +156,7 @@ class LanesAgainstModel(RuleBasedStateMachine):
 
     @invariant()
     def what_slow_lanes_hold_is_a_part_of_all(self) -> None:
-        assert 0 <= self.lanes.slow_held <= self.lanes.held
+        assert 0 <= self.lanes._capacity.slow.held <= self.lanes.held
 
     @invariant()
     def what_is_due_now_is_claimed_or_taken_over_or_found_to_be_due_later(self) -> None:

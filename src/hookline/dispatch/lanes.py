@@ -58,11 +58,6 @@ class Lanes:
         """How many bytes of payloads all lanes hold."""
         return self._capacity.bytes_held
 
-    @property
-    def slow_held(self) -> int:
-        """Of `held`, what the slow lanes hold."""
-        return self._capacity.slow.held
-
     def reserve(self, integration_id: str, size: int) -> bool:
         """Hold a place for a delivery that is about to be born leased; False leaves it to a claim.
 

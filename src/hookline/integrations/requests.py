@@ -188,14 +188,12 @@ class PatchDocument(RequestDocument):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _set_read_only_aside(
-        cls, document: object, handler: ModelWrapValidatorHandler[Self]
-    ) -> Self:
+    def _take_read_only(cls, document: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(document, dict):
             return handler(document)
-        aside = {name: each for name, each in document.items() if cls.is_read_only(name, each)}
-        made = handler({name: each for name, each in document.items() if name not in aside})
-        made._read_only = aside  # noqa: SLF001 - of its own class
+        taken = {name: each for name, each in document.items() if cls.is_read_only(name, each)}
+        made = handler({name: each for name, each in document.items() if name not in taken})
+        made._read_only = taken  # noqa: SLF001 - of its own class
         return made
 
 
