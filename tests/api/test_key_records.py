@@ -23,6 +23,25 @@ async def listed(api: Api, query: str) -> list[str]:
     return [item["id"] for item in answer.json()["items"]]
 
 
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("9999-12-31T23:59:59Z", "9999-12-31T23:59:59Z"),
+        ("9999-12-31T23:59:59.123456+00:00", "9999-12-31T23:59:59.123456Z"),
+        ("9999-12-31T12:00:00+12:00", "9999-12-31T00:00:00Z"),
+        ("9999-12-31T23:59:60Z", "9999-12-31T23:59:59.999999Z"),  # the last that there is
+        ("9999-12-31T23:59:59-12:00", "9999-12-31T23:59:59.999999Z"),
+    ],
+)
+async def test_a_key_expires_when_it_was_said_to_at_the_end_of_time_too(
+    api: Api, sent: str, kept: str
+) -> None:
+    key = await made(api, role="ingest", expiresAt=sent)
+    shown = datetime.fromisoformat(key["expiresAt"])
+    expected = datetime.fromisoformat(kept)
+    assert abs(shown - expected) < timedelta(milliseconds=1)
+
+
 async def test_a_key_is_shown_once_and_opens_what_its_role_may(api: Api) -> None:
     pbx = a_pbx()
     until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()

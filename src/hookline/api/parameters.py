@@ -36,7 +36,7 @@ _MOST_PARAMETERS = 110  # in one query; the busiest operation takes 100 ids and 
 _LONGEST_NAME = 80  # characters of an unknown name that are said back
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no id names an earlier one
-_LAST_MOMENT = datetime(9999, 12, 31, tzinfo=UTC)
+_LAST_MOMENT = datetime.max.replace(tzinfo=UTC)
 _BOOLEANS = {"true": True, "false": False}
 _TIMESTAMP = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
@@ -152,7 +152,7 @@ def _timestamp(value: object) -> object:
     read = min(max(read, _FIRST_MOMENT), _LAST_MOMENT).astimezone(UTC)
     if leaps and (read.hour, read.minute) != _BEFORE_MIDNIGHT:
         raise PydanticCustomError("timestamp", NOT_A_TIMESTAMP)
-    return read + timedelta(seconds=leaps)
+    return read + min(timedelta(seconds=leaps), _LAST_MOMENT - read)
 
 
 INTEGER = BeforeValidator(_integer)

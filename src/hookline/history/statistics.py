@@ -23,6 +23,7 @@ from hookline.history.schemas import IntegrationId, Record, TimestampField
 
 _MOST_DAYS: Final = 50_000  # of integrations, in one answer: each takes some 30 µs to add up
 _ADDED_AT_ONCE: Final = 200  # of those, between two looks at what else this process has to do
+_LAST_MIDNIGHT: Final = datetime(9999, 12, 31, tzinfo=UTC)  # no bucket behind it has an end
 _Add = Callable[[str, datetime, RollUp], None]
 """Takes what was counted of an integration in the hour that begins then."""
 
@@ -108,7 +109,7 @@ class WantedStatistics:
     def starts(self, now: datetime) -> list[datetime]:
         """Return the starts of all buckets that touch the period; raise InvalidInput."""
         length = self.interval.length
-        until = self.until or now
+        until = min(self.until or now, _LAST_MIDNIGHT)
         try:
             since = self.since or until - length * self.interval.usual
             first, last = self.interval.start(since), self.interval.start(until)
