@@ -6,7 +6,8 @@
 Starts a Postgres of its own with two databases: one is new, in the other a partition of each day is
 filled with so many events, a delivery and an attempt of each, and today's with more. Rounds in both
 take turns: an append of 50 events with a delivery each, a claim of 50, their settlement, and the
-first pages of events and deliveries. The least and the median of the rounds, in milliseconds.
+first pages of events and deliveries, also of those that find nothing. The least and the median of
+the rounds, in milliseconds.
 
 A row stands for itself where it is today's: what is appended, claimed and listed first lies in
 today's partitions. Of former days it is their number that could be felt, as no statement of these
@@ -37,6 +38,7 @@ from hookline.db import connections
 from hookline.db.migrate import migrate_at
 from hookline.db.partitions import of_days
 from hookline.domain.access import Principal, Role
+from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import new_uuid
 from hookline.history.repository import History
 from hookline.history.statements import WantedDeliveries, WantedEvents
@@ -54,6 +56,22 @@ _WINDOW = timedelta(hours=48)
 _LANE = "bench0"
 _ADMIN = Principal(new_uuid(), Role.ADMIN, "admin")
 _MANAGER = Principal(new_uuid(), Role.MANAGER, "manager", pbx="pbx-7")
+_IDLE = Principal(new_uuid(), Role.MANAGER, "a tenant without any", pbx="pbx-idle")
+_NONE_OF_EVENTS = {
+    "a type": (_ADMIN, WantedEvents(type="none")),
+    "a subject": (_ADMIN, WantedEvents(subject="nobody")),
+    "a PBX's type": (_MANAGER, WantedEvents(type="none")),
+    "a PBX and a company": (_ADMIN, WantedEvents(pbx="pbx-7", company="none")),
+    "a tenant without any": (_IDLE, WantedEvents()),
+}
+_ENDED = frozenset(DeliveryStatus) - {DeliveryStatus.PENDING}
+_NONE_OF_DELIVERIES = {
+    "a type": (_ADMIN, WantedDeliveries(type="none")),
+    "a status": (_ADMIN, WantedDeliveries(statuses=frozenset({DeliveryStatus.FAILED}))),
+    "an integration's type": (_MANAGER, WantedDeliveries(type="none")),
+    "its type and statuses": (_MANAGER, WantedDeliveries(type="none", statuses=_ENDED)),
+    "a tenant without any": (_IDLE, WantedDeliveries()),
+}
 _FILL = """
 with made as materialized (
     select
@@ -82,7 +100,9 @@ _TENANT = """
 insert into integrations (
     id, sequence, pbx, company, company_vouched, name, enabled, type, url, events, version, revision
 )
-values ('i7', $1, 'pbx-7', 'company-7', true, 'one', true, 'WEBHOOK', '', '{}', 1, 1)
+values
+    ('i7', $1, 'pbx-7', 'company-7', true, 'one', true, 'WEBHOOK', '', '{}', 1, 1),
+    ('none', $2, 'pbx-idle', 'company-idle', true, 'one', true, 'WEBHOOK', '', '{}', 1, 1)
 on conflict do nothing
 """
 
@@ -145,6 +165,15 @@ class Store:
             )
             self.taken[f"events of {who.name}"].append(await milliseconds(events))
             self.taken[f"deliveries of {who.name}"].append(await milliseconds(sent))
+        await self._find_nothing()
+
+    async def _find_nothing(self) -> None:
+        for name, (caller, events) in _NONE_OF_EVENTS.items():
+            found = lambda c=caller, w=events: self.history.events(c, w, before=None, limit=51)  # noqa: E731
+            self.taken[f"events, none: {name}"].append(await milliseconds(found))
+        for name, (caller, wanted) in _NONE_OF_DELIVERIES.items():
+            sent = lambda c=caller, w=wanted: self.history.deliveries(c, w, before=None, limit=51)  # noqa: E731
+            self.taken[f"deliveries, none: {name}"].append(await milliseconds(sent))
 
 
 async def compare(new: Store, grown: Store) -> None:
@@ -225,7 +254,7 @@ async def prepared(dsn: str) -> AsyncIterator[asyncpg.Pool]:
     async with connections.pool(dsn, statement_timeout=600.0) as pool:
         keeper = PartitionKeeper(pool, retention_days=3650, duplicate_window=_WINDOW)
         await keeper.keep()
-        await pool.execute(_TENANT, new_uuid())
+        await pool.execute(_TENANT, new_uuid(), new_uuid())
         yield pool
 
 

@@ -66,9 +66,9 @@ async def list_deliveries(  # noqa: PLR0913 - each is a parameter of the query
     """List deliveries, newest first.
 
     `since` and `until` are about the moment when they were queued. Only deliveries to integrations
-    inside the key's scope are listed. To a company of very many integrations, a page that finds
-    little is cut short: it may have fewer than `limit`, or none, and a `next` that goes on from
-    there.
+    inside the key's scope are listed. A page that finds little looks back over 40 days at least, or
+    fewer for a company of very many integrations; then it is cut short: it may have fewer than
+    `limit`, or none, and a `next` that goes on from there.
     """
     statuses = frozenset(status or ())
     wanted = WantedDeliveries(integration_id, statuses, type, Period(since, until))

@@ -224,8 +224,9 @@ async def list_events(  # noqa: PLR0913 - each is a parameter of the query
     """List accepted events, newest first.
 
     `since` and `until` are about the moment when Hookline accepted them. Only events of the key's
-    PBX or company are listed. Of a PBX and a company together, a page that finds little is cut
-    short: it may have fewer than `limit`, or none, and a `next` that goes on from there.
+    PBX or company are listed. A page that finds little looks back over 40 days at least, or, of a
+    PBX and a company together, over 500 of the PBX's events; then it is cut short: it may have
+    fewer than `limit`, or none, and a `next` that goes on from there.
     """
     wanted = WantedEvents(pbx, company, type, subject, Period(since, until))
     listing = ("events", wanted)

@@ -22,7 +22,9 @@ _FIRST_MOMENT = datetime(1970, 1, 1, tzinfo=UTC)  # no UUIDv7 names an earlier o
 MANY_SCANS: Final = 100  # of some 3 µs each, for each day
 _MOST_SCANS: Final = 4_000  # of a page, but for its first day: some 15 ms
 _CLOCKS_DIFFER = timedelta(minutes=5)  # of processes, at the most
-_FIRST_DAYS = 8  # three of them are made ahead
+_FIRST_DAYS = 5  # as many as a new database has: three of them are made ahead
+_PLANNED_DAYS = 96  # of a page: with the server's part, some 0.3 ms each
+_ALWAYS_PLANNED = 40  # days, whatever is asked for: retention's default and those made ahead
 _KEPT_DAYS = text(statement("db/kept_days"))
 _REPLAYED_DAYS = text(statement("history/replayed_days"))
 _MOST_DAYS = 64  # a plan over these takes some 20 ms
@@ -161,18 +163,20 @@ async def read_newest(  # noqa: PLR0913 - what is known, and what it takes
     *,
     known: Sequence[RowMapping] = (),
     scans: int = 1,
+    parts: int = 1,
 ) -> tuple[list[RowMapping], UUID | None]:
     """Return the newest rows of a range of ids, going back over the days until they are enough.
 
     `known` are its newest rows of another table, which count and are among what is returned.
 
-    `scans` is how many index scans a query takes for each day. Where they are many, days are read
-    one by one at first, what clocks ahead of this one's have made is not seen until it is time, and
-    no more days than are worth a page: then the id is returned below which nothing was looked at.
+    `parts` is how often a query reads each day's table, which its plan takes time for, and `scans`
+    how many index scans a part takes for each day. No more days are read than are worth a page:
+    then the id is returned below which nothing was looked at. Where scans are many, days are read
+    one by one at first, and what clocks ahead of this one's have made is not seen until it is time.
     """
     rows: list[RowMapping] = []
     days = await kept_days(connection)
-    ranges = newest_first(wanted, days)
+    ranges = newest_first(wanted, days, most=most_days(parts))
     if scans > MANY_SCANS and days is not None:
         now = datetime.now(UTC) + _CLOCKS_DIFFER
         high = min(each for each in (wanted.high, lowest_uuid(now)) if each is not None)
@@ -188,6 +192,11 @@ async def read_newest(  # noqa: PLR0913 - what is known, and what it takes
     if left_off is not None:
         found = [row for row in found if row["id"] >= left_off]
     return found[:limit], None if len(found) >= limit else left_off
+
+
+def most_days(parts: int = 1) -> int:
+    """Return how many days a page looks back over, by a plan that has each so many times."""
+    return max(_ALWAYS_PLANNED, _PLANNED_DAYS // max(1, parts))
 
 
 async def read_range(connection: AsyncConnection, query: Row) -> Sequence[RowMapping]:

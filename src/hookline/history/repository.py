@@ -24,6 +24,7 @@ from hookline.history.ranges import (
     IdRange,
     Row,
     kept_days,
+    most_days,
     newest_first,
     read_newest,
     read_range,
@@ -88,13 +89,13 @@ class History:
                 naming = partial(statements.events_naming, company)
                 rows, left = await _among_newest(connection, of_pbx, naming, ids, limit)
                 return Found([_summary(row) for row in rows], None if left is None else left.high)
-            rows, _ = await read_newest(
+            rows, left_off = await read_newest(
                 connection,
                 ids,
                 limit,
                 lambda within, most: statements.events(principal, wanted, within, most),
             )
-        return Found([_summary(row) for row in rows])
+        return Found([_summary(row) for row in rows], left_off)
 
     async def event(self, principal: Principal, event_id: UUID) -> StoredEvent:
         """Return one event, with the outcomes of the integrations that the key may see.
@@ -162,6 +163,7 @@ class History:
                         lambda days, most: finished(among, within=days, limit=most),
                         known=rows,
                         scans=len(among or ()),
+                        parts=len(wanted.statuses - {DeliveryStatus.PENDING}),
                     )
             rows = sorted(rows, key=lambda row: row["id"], reverse=True)[:limit]
             return Found(await _with_attempts(connection, rows), left_off)
@@ -225,7 +227,9 @@ async def _among_newest(
     found: list[RowMapping] = []
     kept = await kept_days(connection)
     for room in _LOOKED_THROUGH:
-        for days in newest_first(within, kept):
+        low = within.high
+        for days in newest_first(within, kept, most=most_days(len(_LOOKED_THROUGH))):
+            low = days.low
             query = chosen(newest(within=days, limit=room), limit=limit - len(found))
             rows = await read_range(connection, query)
             found += [row for row in rows if row["id"] is not None]
@@ -236,7 +240,9 @@ async def _among_newest(
                 within = IdRange(within.low, rows[0]["lowest"])
                 break
         else:
-            return found, None
+            if low == within.low:
+                return found, None
+            return found, IdRange(within.low, low)
     return found, within
 
 
