@@ -1,6 +1,7 @@
 """`/v1/pbxs`: a PBX's company, licence, presence events and retention."""
 
-from typing import Annotated
+from typing import Annotated, Final
+from urllib.parse import unquote
 
 from fastapi import APIRouter, Body, Path, Query, Response
 from pydantic import Field
@@ -24,19 +25,25 @@ from hookline.integrations.fields import PRINTABLE, CompanyId, PbxSerial
 from hookline.integrations.pbxs import PbxPage, PbxRecord, WantedPbxs
 from hookline.integrations.requests import PbxLicence, PbxPut
 
+_ANY_SERIAL: Final = "0"  # stands in for one that has a slash while a route is looked for
+
 
 class _PbxRoute(JsonRoute):
     """A route whose last segment is any serial, one with a slash in it too, sent as %2F.
 
-    Starlette matches the decoded path; a slash that was sent as such is no part of a serial.
+    Starlette matches the decoded path, in which that would be two segments.
     """
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Tell whether a request is for this route, and what its path says."""
-        raw: bytes = scope["raw_path"]
-        if raw.count(b"/") != self.path_format.count("/") or raw.endswith(b"/"):
-            return Match.NONE, {}
-        return super().matches(scope)
+        before, _, last = scope["raw_path"].rpartition(b"/")
+        serial = unquote(last)
+        if "/" not in serial:
+            return super().matches(scope)
+        found, told = super().matches({**scope, "path": f"{unquote(before)}/{_ANY_SERIAL}"})
+        if found is not Match.NONE:
+            told["path_params"]["pbx"] = serial
+        return found, told
 
 
 router = APIRouter(prefix="/v1/pbxs", tags=["PBX records"], route_class=_PbxRoute)
@@ -77,7 +84,7 @@ async def list_pbxs(  # noqa: PLR0913 - each is a parameter of the query
     return PbxPage(items=[each.record for each in shown], next=following)
 
 
-@router.put("/{pbx:path}", responses=WITH_ETAG | failures(400, 403, 412, 413, 415, 422))
+@router.put("/{pbx}", responses=WITH_ETAG | failures(400, 403, 412, 413, 415, 422))
 async def put_pbx(  # noqa: PLR0913 - each is a part of the request
     *,
     caller: Admin,
@@ -105,7 +112,7 @@ async def put_pbx(  # noqa: PLR0913 - each is a part of the request
 
 
 @router.get(
-    "/{pbx:path}",
+    "/{pbx}",
     response_model=PbxRecord,
     responses=WITH_ETAG | NOT_MODIFIED | failures(403, 404, 422),
 )
@@ -129,7 +136,7 @@ async def get_pbx(
     return found.record
 
 
-@router.delete("/{pbx:path}", status_code=204, responses=failures(403, 404, 412, 422))
+@router.delete("/{pbx}", status_code=204, responses=failures(403, 404, 412, 422))
 async def delete_pbx(caller: Admin, services: ServicesDep, pbx: PbxPath, if_match: IfMatch) -> None:
     """Delete the record of a PBX.
 
