@@ -52,6 +52,7 @@ async def test_an_attempt_in_another_process_is_a_part_of_the_senders_trace(
         context = {"traceparent": TRACEPARENT, "tracestate": STATE}
         sent = await front.api.post("/v1/events", an_event(), headers=context)
         assert sent.status_code == 202
+        assert (await front.api.get("/v1/pbxs/none")).status_code == 404
         worker = await together.a_worker(RETRY_DELAYS="0.05")
         delivery = await front.settled_delivery(sent.json()["eventId"])
         assert len(delivery["attempts"]) == 2
@@ -63,6 +64,12 @@ async def test_an_attempt_in_another_process_is_a_part_of_the_senders_trace(
 
         found = await eventually(of_the_trace, lambda found: len(found) >= 3)
         assert await worker.stop() == 0
+
+        async def names() -> set[str]:
+            return {each.name for each in spans(collector).values()}
+
+        documented = {"GET /v1/pbxs/{pbx}", "GET /v1/deliveries/{deliveryId}"}
+        await eventually(names, documented.issubset)
     served, *attempts = sorted(found, key=lambda span: span.start_time_unix_nano)
     assert (served.name, served.kind) == ("POST /v1/events", Span.SPAN_KIND_SERVER)
     assert served.parent_span_id.hex() == SENDER

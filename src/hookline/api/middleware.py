@@ -8,6 +8,7 @@ What routes tell the server about their connection is an ASGI extension: where t
 it, it holds a weak reference to the connection.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Iterable
 from http import HTTPStatus
 from typing import Any, Final, Protocol
@@ -87,7 +88,7 @@ class TracedRequests:
             try:
                 await self._app(scope, receive, noting)
             finally:
-                route = getattr(scope.get("route"), "path", None)
+                route = camel(getattr(scope.get("route"), "path_format", "")) or None
                 if route is None and status != HTTPStatus.NOT_FOUND:
                     route = path  # routes without parameters are found by their paths
                 if route is not None:
@@ -96,6 +97,11 @@ class TracedRequests:
                 span.set_attribute("http.response.status_code", status)
                 if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
                     fail(span, str(status))
+
+
+def camel(name: str) -> str:
+    """Return a snake_case name, or a route's path, in camelCase, as the API is documented."""
+    return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
 
 
 def _parent(scope: Scope) -> str | None:

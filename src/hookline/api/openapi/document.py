@@ -5,7 +5,6 @@ that client generators take, and answers that may gain fields.
 """
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
@@ -15,6 +14,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
 from hookline.api.event_schemas import request_schemas
+from hookline.api.middleware import camel
 from hookline.api.openapi.answers import ANSWERS, REFUSALS
 from hookline.api.openapi.webhooks import add_webhooks
 from hookline.api.problems import MEDIA_TYPE
@@ -168,11 +168,6 @@ def _in_order(document: Schema) -> Schema:
     """Return the document as a person reads it: what it is about first, the shapes last."""
     order = ("openapi", "info", "servers", "tags", "paths", "webhooks", "components")
     return {name: document[name] for name in order}
-
-
-def camel(name: str) -> str:
-    """Return a snake_case name in camelCase."""
-    return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
 
 
 def operations_of(document: Schema) -> Iterator[Schema]:
