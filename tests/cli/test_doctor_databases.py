@@ -10,15 +10,18 @@ import sys
 from asyncio import create_subprocess_exec, subprocess
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+import asyncpg
 import pytest
 
 from hookline.db import connections
 from hookline.db.migrate import migrate
 from hookline.db.partitions import of_days
+from hookline.domain.ids import lowest_uuid
+from hookline.queue.retention import PartitionKeeper
 from hookline.security.secrets import generate_key
 from support import clock, pgbouncer
 from support.databases import Databases
@@ -26,6 +29,11 @@ from support.postgres_clients import connection
 from support.terminal import Terminal
 
 ENCRYPTION = generate_key()
+RETENTION = 30  # the default
+WAITS = """
+insert into pending (id, event_id, integration_id, type, attempts, claims, once, due_at)
+values ($1, $1, 'off123', 'call', 0, 0, false, now())
+"""
 DATABASES = {
     "doctor_latin": "encoding 'LATIN1'",
     "doctor_whole": "encoding 'UTF8'",
@@ -141,6 +149,50 @@ async def test_indexes_that_an_interrupted_migration_left_out(
         assert "run `hookline migrate`" in str(told["advice"])
         await terminal.run("migrate", DATABASE_URL=url, ENCRYPTION_KEYS=ENCRYPTION)
         assert (await examined(terminal, url, code=0))["indexes"]["status"] == "ok"
+
+
+async def test_days_that_are_missing_and_the_start_that_makes_them(
+    terminal: Terminal, databases: Databases
+) -> None:
+    async with databases.migrated() as url, connections.pool(url) as pool:
+        told = (await examined(terminal, url, code=0))["partitions"]
+        assert told["status"] == "warning"
+        assert "are missing" in str(told["detail"])
+        assert "a start makes them" in str(told["advice"])
+        await a_keeper(pool).make()
+        assert (await examined(terminal, url, code=0))["partitions"]["status"] == "ok"
+
+
+async def test_days_past_retention_and_what_keeps_them(
+    terminal: Terminal, databases: Databases
+) -> None:
+    """What waits is named; once that has ended, a round of the service drops the day."""
+    async with databases.migrated() as url, connections.pool(url) as pool:
+        keeper = a_keeper(pool)
+        await keeper.make()
+        past = datetime.now(UTC) - timedelta(days=RETENTION + 5)
+        for partition in of_days([past.date()]):
+            await pool.execute(partition.create())
+        await pool.execute(WAITS, lowest_uuid(past))
+        await keeper.keep()
+        told = (await examined(terminal, url, code=0))["partitions"]
+        assert told["status"] == "warning"
+        assert f"{past:%Y-%m-%d} is past RETENTION_DAYS" in str(told["detail"])
+        assert str(told["detail"]).endswith("still wait, for off123")
+        assert str(told["advice"]).startswith("enable these integrations, or delete them")
+
+        await pool.execute("delete from pending")
+        told = (await examined(terminal, url, code=0))["partitions"]
+        assert told["status"] == "warning"
+        assert str(told["detail"]).endswith("and nothing of it waits")
+        assert "partition.in_use" in str(told["advice"])
+
+        await keeper.keep()
+        assert (await examined(terminal, url, code=0))["partitions"]["status"] == "ok"
+
+
+def a_keeper(pool: asyncpg.Pool) -> PartitionKeeper:
+    return PartitionKeeper(pool, retention_days=RETENTION, duplicate_window=timedelta(hours=48))
 
 
 async def test_limits_of_connections_that_are_near_and_that_are_reached(

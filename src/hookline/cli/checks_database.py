@@ -226,10 +226,14 @@ async def _indexes(engine: AsyncEngine) -> Finding:
 
 
 async def _days(settings: Settings, engine: AsyncEngine) -> Finding:
+    today = datetime.now(UTC).date()
+    edge = today - timedelta(days=settings.retention_days)  # the first day that is to be kept
+    first, _ = partitions.Partition("events", edge).bounds
     async with engine.connect() as connection:
         names = (await connection.execute(text(statement("queue/partitions")))).scalars().all()
+        keeping = await connection.execute(text(statement("queue/waiting_before")), {"id": first})
+        waited_for = sorted(keeping.scalars())
     found = {each for name in names if (each := partitions.parse(name)) is not None}
-    today = datetime.now(UTC).date()
     needed = partitions.of_days([today, today + timedelta(days=1)])
     missing = sorted(each.name for each in needed if each not in found)
     told = f"{len({each.day for each in found})} days"
@@ -240,12 +244,20 @@ async def _days(settings: Settings, engine: AsyncEngine) -> Finding:
             "a start makes them. Where a service runs, its log says what keeps it from that.",
         )
     oldest = min(each.day for each in found)
-    if oldest < today - timedelta(days=settings.retention_days + 2):
+    if oldest < edge - timedelta(days=2):
+        past = f"{told}; {oldest} is past RETENTION_DAYS"
+        if waited_for:
+            return warning(
+                "partitions",
+                f"{past}: deliveries so old still wait, for {_some(waited_for)}",
+                "enable these integrations, or delete them: once nothing of a day waits, it is"
+                " dropped.",
+            )
         return warning(
             "partitions",
-            f"{told}; {oldest} is past RETENTION_DAYS",
-            "look for partition.undelivered and partition.in_use in the log: something of it is"
-            " pending, or a dump uses it.",
+            f"{past}, and nothing of it waits",
+            "a service drops it within the hour. Where one runs and its log says partition.in_use,"
+            " end the dump or the query that uses it.",
         )
     return ok("partitions", f"{told}, up to {max(each.day for each in found)}")
 
@@ -286,7 +298,7 @@ async def _secrets(keyring: KeyRing, engine: AsyncEngine) -> Finding:
             f" {_some(broken)}",
             "put the key that encrypted them back into ENCRYPTION_KEYS, or rotate their secrets.",
         )
-    return ok("encryption keys", f"the secrets of all {len(integrations)} integrations open")
+    return ok("encryption keys", f"integrations whose secrets open: all ({len(integrations)})")
 
 
 async def _admin_key(settings: Settings, engine: AsyncEngine) -> Finding:
