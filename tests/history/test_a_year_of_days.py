@@ -122,3 +122,13 @@ async def test_a_page_looks_back_over_as_many_days_as_are_kept_unless_told_other
     listed = await history.events(a_principal(), events, before=None, limit=LIMIT)
     assert [each.event_id for each in listed.items] == ids[:2]
     assert listed.left_off is None
+
+
+@pytest.mark.parametrize("asked", ["a tenant", "a PBX and a company", "a tenant without any"])
+async def test_the_last_events_are_found_however_old_they_are(
+    ids: list[UUID], history: History, asked: str
+) -> None:
+    caller, wanted = EVENTS[asked]
+    for most in (1, 5, len(ids), 100):
+        found = await history.last_events(caller, wanted, most=most)
+        assert [each.event_id for each in found] == ([] if caller.pbx == "idle" else ids[:most])

@@ -77,10 +77,10 @@ class FilterTrials:
         if known is None:
             raise NotFound(f"There is no integration {integration_id[:40]!a}.")
         wanted = WantedEvents(pbx=known.pbx, company=None if known.pbx else known.company)
-        found = await self._history.events(principal, wanted, before=None, limit=MOST_EVENTS)
+        found = await self._history.last_events(principal, wanted, most=MOST_EVENTS)
         chosen = [
             each.event_id
-            for each in found.items
+            for each in found
             if each.pbx == known.pbx
             and self._subscriptions.would_get(known, each.pbx, each.type, each.subject)
         ]

@@ -97,6 +97,19 @@ class History:
             )
         return Found([_summary(row) for row in rows], left_off)
 
+    async def last_events(
+        self, principal: Principal, wanted: WantedEvents, *, most: int
+    ) -> list[EventSummary]:
+        """Return the newest events, however far back they are: over several pages."""
+        page = await self.events(principal, wanted, before=None, limit=most)
+        items = page.items
+        while len(items) < most and page.left_off is not None:
+            page = await self.events(
+                principal, wanted, before=page.left_off, limit=most - len(items)
+            )
+            items += page.items
+        return items
+
     async def event(self, principal: Principal, event_id: UUID) -> StoredEvent:
         """Return one event, with the outcomes of the integrations that the key may see.
 
