@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GREEDY, OTHER = Tenant("it_greedy", "000000000001"), Tenant("it_other", None)
-OWNERS = {"one": GREEDY, "two": GREEDY, "other": OTHER}
+MANY = {f"lane {number}": Tenant(f"it_{number}", None) for number in range(30)}
+OWNERS = {"one": GREEDY, "two": GREEDY, "other": OTHER} | MANY
 AT_ONCE = 7  # attempts in a millisecond of CPU
+OF_ALL = 67  # in a hundredth of a second
 SAVED = 134  # attempts that begin without waiting for more than their round
 LARGE = 1_000_000
 STARTED: list[asyncio.Future[None]] = []  # so that nothing forgets them
@@ -27,6 +29,14 @@ class Clock(FakeClock):
     def __init__(self) -> None:
         super().__init__()
         self.later: list[tuple[float, Callable[[], None]]] = []
+
+    async def next_round(self) -> None:
+        due = [each for each in self.later if each[0] <= self.now]
+        self.later = [each for each in self.later if each not in due]
+        for _, call in due:
+            call()
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     async def go_on(self, seconds: float) -> None:
         end = self.now + seconds
@@ -71,10 +81,45 @@ async def start(paced: Pace, begun: list[str], *lanes: str, size: int = 100) -> 
         await asyncio.sleep(0)
 
 
-async def test_who_is_alone_begins_everything_at_once(paced: Pace, begun: list[str]) -> None:
+async def test_who_is_alone_begins_everything_a_round_of_the_loop_after_the_other(
+    paced: Pace, begun: list[str], clock: Clock
+) -> None:
     paced.saw([GREEDY])
-    await start(paced, begun, *["one"] * 100)
-    assert len(begun) == 100
+    await start(paced, begun, *["one", "two"] * 100)
+    for rounds in range(1, 4):
+        assert len(begun) == min(200, rounds * OF_ALL)
+        await clock.next_round()
+    assert begun == sorted(begun, key=lambda each: int(each.split()[1])), "in order"
+    await start(paced, begun, *["two"] * OF_ALL)
+    assert len(begun) == 200 + OF_ALL
+
+
+async def test_however_many_tenants_are_there_they_begin_a_bounded_number_in_turn(
+    paced: Pace, begun: list[str], clock: Clock
+) -> None:
+    paced.saw(MANY.values())
+    await start(paced, begun, *[lane for lane in MANY for _ in range(50)])
+    for rounds in range(1, 4):
+        assert len(begun) == pytest.approx(rounds * OF_ALL, abs=rounds * AT_ONCE)
+        await clock.next_round()
+    tenants = {lane: sum(each.startswith(f"{lane} ") for each in begun) for lane in MANY}
+    assert max(tenants.values()) <= 2 * AT_ONCE, tenants
+    assert min(tenants.values()) >= 1, "each has its turn before another has a third"
+    await clock.go_on(0.0)
+    assert len(begun) == 30 * 50
+
+
+async def test_at_the_end_everything_begins_in_rounds_as_well(
+    paced: Pace, begun: list[str], clock: Clock
+) -> None:
+    paced.saw([OTHER, GREEDY])
+    await start(paced, begun, *["one"] * 1_000)
+    await clock.go_on(0.0)
+    paced.stop()
+    await clock.next_round()
+    assert SAVED < len(begun) <= SAVED + 2 * OF_ALL
+    await clock.go_on(0.0)
+    assert len(begun) == 1_000
 
 
 async def test_beside_others_a_tenant_begins_a_few_at_a_time_a_quarter_of_a_processors(

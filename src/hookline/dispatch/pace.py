@@ -4,6 +4,9 @@ Who is alone uses all of it. Beside others a company, or a PBX of none, has a qu
 processor for its attempts, of which a few begin in each round of the event loop: so the others'
 requests find a loop that is free most of the time, however many deliveries wait and however fast
 their targets answer. An event for a hundred targets is within what was saved up, and does not wait.
+
+However many attempts may begin, alone, of many tenants or at the end, each round of the loop begins
+a hundredth of a second's worth: the tenants in turn.
 """
 
 import asyncio
@@ -19,6 +22,7 @@ from hookline.domain.access import Tenant
 SHARE: Final = 0.25  # of a processor, for a tenant beside others
 _SAVED: Final = 0.02  # seconds of CPU that may be saved up
 _ROUND: Final = 0.001  # seconds of CPU that begin at once: what anybody else's request waits for
+_ROUND_OF_ALL: Final = 0.01  # the same of all tenants together, and of one that is alone
 _ATTEMPT: Final = 1.5e-4  # seconds of CPU to claim, send and settle one delivery
 _BYTE: Final = 3e-9  # seconds of CPU to sign and send a byte of it
 _MOST_DEBT: Final = 1.0  # seconds of CPU; what attempts under way take beyond is forgiven
@@ -71,7 +75,8 @@ class _Line(msgspec.Struct):
     tenant: str
     level: float  # seconds of CPU that may be used now; negative after a large payload
     looked_at: float
-    in_round: float = 0.0  # seconds of CPU that began in this round of the loop
+    round: int = 0  # of the loop: the latest in which some began
+    in_round: float = 0.0  # seconds of CPU that began in it
     waiting: deque[tuple[asyncio.Future[None], str, float]] = msgspec.field(default_factory=deque)
 
 
@@ -95,6 +100,10 @@ class Pace:
         self._clock = clock
         self._lines: dict[str, _Line] = {}
         self._waiting: dict[str, tuple[_Line, int]] = {}  # lanes with attempts in a line: how many
+        self._next: deque[_Line] = deque()  # lines that go on in the next round of the loop
+        self._round = 0
+        self._in_round = 0.0  # seconds of CPU that began in this round
+        self._ending = False  # the round's end is waited for
         self._stopped = False
         self.held_back = 0  # attempts that waited, told by the metrics
 
@@ -109,14 +118,14 @@ class Pace:
         waiting = self._waiting.get(integration_id)
         line = self._line(integration_id) if waiting is None else waiting[0]
         if not line.waiting and self._may(line):
-            _use(line, cost)
+            self._use(line, cost)
             return
         began: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.waiting.append((began, integration_id, cost))
         self.held_back += 1
         self._waiting[integration_id] = (line, 1 if waiting is None else waiting[1] + 1)
         if len(line.waiting) == 1:
-            self._look_later(line)
+            self._go_on_later(line)
         await began
 
     def charge(self, integration_id: str, seconds: float) -> None:
@@ -125,7 +134,7 @@ class Pace:
         line.level = max(line.level - seconds, -_MOST_DEBT)
 
     def stop(self) -> None:
-        """Have everything begin at once: the process is about to end."""
+        """Have everything begin soon: the process is about to end."""
         self._stopped = True
         for line in self._lines.values():
             self._begin(line)
@@ -144,34 +153,57 @@ class Pace:
         now = self._clock()
         line.level = min(_SAVED, line.level + (now - line.looked_at) * self._share)
         line.looked_at = now
-        if not self._stopped and self.presence.beside(line.tenant):
-            return line.level > 0 and line.in_round < _ROUND
-        line.level = _SAVED
-        return True
+        if self._stopped or not self.presence.beside(line.tenant):
+            line.level = _SAVED
+        elif line.level <= 0 or (line.round == self._round and line.in_round >= _ROUND):
+            return False
+        return self._in_round < _ROUND_OF_ALL
 
-    def _look_later(self, line: _Line) -> None:
-        """Look again in the next round; where nothing may be used, once that is a round's worth."""
-        wait = 0.0 if line.level > 0 else (_ROUND - line.level) / self._share
-        call_later(wait, partial(self._begin, line))
+    def _use(self, line: _Line, cost: float) -> None:
+        """Count an attempt that begins now."""
+        if line.round != self._round:
+            line.round, line.in_round = self._round, 0.0
+        line.level -= cost
+        line.in_round += cost
+        self._in_round += cost
+        self._end_round_later()
+
+    def _go_on_later(self, line: _Line) -> None:
+        """Go on in the next round; where nothing may be used, once that is a round's worth."""
+        if line.level > 0:
+            self._next.append(line)
+            self._end_round_later()
+        else:
+            call_later((_ROUND - line.level) / self._share, partial(self._begin, line))
+
+    def _end_round_later(self) -> None:
+        if not self._ending:
+            self._ending = True
+            call_later(0.0, self._end_round)
+
+    def _end_round(self) -> None:
+        """Begin the next round of the loop with those that had no attempts in the last one."""
+        self._ending = False
+        self._round += 1
+        self._in_round = 0.0
+        for _ in range(len(self._next)):
+            if self._in_round >= _ROUND_OF_ALL:
+                self._end_round_later()
+                return
+            self._begin(self._next.popleft())
 
     def _begin(self, line: _Line) -> None:
         """Let those begin that may, in order."""
-        line.in_round = 0.0
         while line.waiting and self._may(line):
             began, integration_id, cost = line.waiting.popleft()
-            _use(line, cost)
+            self._use(line, cost)
             _, others = self._waiting.pop(integration_id)
             if others > 1:
                 self._waiting[integration_id] = (line, others - 1)
             if not began.done():  # or its slot was ended
                 began.set_result(None)
         if line.waiting:
-            self._look_later(line)
-
-
-def _use(line: _Line, cost: float) -> None:
-    line.level -= cost
-    line.in_round += cost
+            self._go_on_later(line)
 
 
 def _name(tenant: Tenant) -> str:
