@@ -5,6 +5,7 @@ measured and judged: `verdicts` says what was promised, what was measured and wh
 """
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from bench.events import pbx_serial
 from bench.processes import BenchFailed, Helper, Service, helper
 from bench.progress import ProgressDisplay
 from bench.results import Part, Receipts, Sent, Spent, checks
+from bench.scenarios import Scenario
 from bench.stage import Stage
 
 MOST_TIMES_USUAL: Final = 2.0  # the median of the other tenant's requests
@@ -37,13 +39,14 @@ async def abuse(place: Stage, progress: ProgressDisplay, seconds: float) -> dict
     scenario = place.scenario
     others = {"seconds": seconds, "rate": scenario.rate, "pbxs": scenario.others}
     async with helper("attacker", "attack", place.directory) as attacker:
-        silent = f"127.0.0.1:{(await attacker.ask('listen'))['port']}"
+        place.layout.pin("receiver", [attacker.pid])  # it is no part of the service
+        ports = await attacker.ask("listen")
+        targets = targets_of(scenario, ports["hostile"], dead=place.ports["dead"][0])
+        silent = f"127.0.0.1:{ports['silent']}"
         async with place.service(EGRESS_NAME_SERVERS=silent) as (service, gauge):
-            progress.phase(
-                "making integrations", scenario.integrations + scenario.dead_integrations
-            )
+            progress.phase("making integrations", scenario.integrations + len(targets))
             watched = await place.subscribe(service)
-            order = await _prepare(place, service, scenario.dead_integrations)
+            order = await _prepare(place, service, targets)
             progress.phase("warming up")
             await place.send(service, **others | {"seconds": phases.warm_up(seconds)})
             progress.phase("the others alone")
@@ -61,6 +64,12 @@ async def abuse(place: Stage, progress: ProgressDisplay, seconds: float) -> dict
                 "attack": answers,
                 "errors": place.complaints(),
             }
+
+
+def targets_of(scenario: Scenario, hostile: Sequence[int], *, dead: int) -> list[int]:
+    """Return the ports of the abuser's integrations: of receivers that are hostile, or dead."""
+    spread = itertools.islice(itertools.cycle(hostile), scenario.hostile_integrations)
+    return [*spread, *[dead] * scenario.dead_integrations]
 
 
 def of_abuse(
@@ -110,9 +119,9 @@ def _requests(sent: Sent) -> Mapping[str, float]:
     return {"p50": round(took[len(took) // 2], 2), "p99": round(took[len(took) * 99 // 100], 2)}
 
 
-async def _prepare(place: Stage, service: Service, dead: int) -> dict[str, Any]:
-    """Make the abusing company: PBXs, integrations on a dead target, and its keys."""
-    pbxs = [pbx_serial(_FIRST_PBX + at).decode() for at in range(-(-dead // _OF_PBX))]
+async def _prepare(place: Stage, service: Service, targets: Sequence[int]) -> dict[str, Any]:
+    """Make the abusing company: PBXs, integrations on these ports, and its keys."""
+    pbxs = [pbx_serial(_FIRST_PBX + at).decode() for at in range(-(-len(targets) // _OF_PBX))]
     headers = {"authorization": f"Bearer {place.key}"}
     base = f"http://127.0.0.1:{service.port}"
     async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False) as admin:
@@ -123,13 +132,14 @@ async def _prepare(place: Stage, service: Service, dead: int) -> dict[str, Any]:
         for role in ("ingest", "manager"):
             made = await admin.post("/v1/keys", json={"role": role, "company": _COMPANY})
             keys[role] = _done(made).json()["key"]
-    wanted = [pbxs[at // _OF_PBX].encode() for at in range(dead)]
-    integrations = await place.subscribe_dead(service, wanted)
+    wanted = [(pbxs[at // _OF_PBX].encode(), port) for at, port in enumerate(targets)]
+    integrations = await place.subscribe_others(service, wanted)
     return {
         "port": service.port,
         "company": _COMPANY,
         "pbxs": pbxs,
         "integrations": integrations,
+        "hostile": place.scenario.hostile_integrations > 0,
         **keys,
     }
 

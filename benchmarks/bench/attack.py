@@ -4,7 +4,8 @@ It sends events that fan out to hundreds of integrations on a dead target, and b
 that are most expensive to parse; holds back the last byte of large batches; saves URLs whose names
 no server answers for; searches its events, renames its integrations, tries the most expensive of
 filters and begins replays again and again; and opens one stream after another. It comes again soon
-after a refusal, whatever `Retry-After` says.
+after a refusal, whatever `Retry-After` says. Where its receivers are the attack, it sends them
+events, and does nothing else.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ from typing import Final
 
 import uvloop
 
+from bench import hostile
 from bench.control import Json, obey
 from bench.events import COMPANY, Template
 from shapes import shapes
@@ -58,6 +60,7 @@ class Order:
     company: str
     pbxs: list[str]
     integrations: list[str]
+    hostile: bool = False  # its receivers are the attack
     senders: int = 4
     expensive: int = 4
     held: int = 100
@@ -79,7 +82,7 @@ class Attack:
         self._order = order
         self._template = Template()
         self._numbers = itertools.count(_FIRST)
-        many: Sequence[tuple[str, int, Callable[[str], Awaitable[None]]]] = (
+        every: Sequence[tuple[str, int, Callable[[str], Awaitable[None]]]] = (
             ("events to a dead target", order.senders, self._send),
             ("expensive bodies", order.expensive, self._send_expensive),
             ("bodies held back", order.held, self._hold_back),
@@ -90,9 +93,10 @@ class Attack:
             ("replays", order.replays, self._replay),
             ("streams", order.streams, self._stream),
         )
+        events = (("events to hostile receivers", order.senders, self._send),)
         self._tasks = [
             asyncio.create_task(_again_and_again(attack, what))
-            for what, count, attack in many
+            for what, count, attack in (events if order.hostile else every)
             for _ in range(count)
         ]
 
@@ -225,20 +229,24 @@ def _head(method: str, path: str, key: str, length: int) -> bytes:
 
 
 class Attacker:
-    """Obeys the benchmark; has a name server that never answers."""
+    """Obeys the benchmark; has a name server that never answers, and hostile receivers."""
 
     def __init__(self) -> None:
         self._attack: Attack | None = None
         self._expensive = list(shapes(_EXPENSIVE).values())
         self._silent: asyncio.DatagramTransport | None = None
+        self._hostile: list[asyncio.Server] = []
 
     async def listen(self) -> Json:
-        """Open the name server; return its port."""
+        """Open the name server and the receivers; return their ports."""
         loop = asyncio.get_running_loop()
         self._silent, _ = await loop.create_datagram_endpoint(
             asyncio.DatagramProtocol, local_addr=("127.0.0.1", 0)
         )
-        return {"port": self._silent.get_extra_info("sockname")[1]}
+        silent = self._silent.get_extra_info("sockname")[1]
+        self._hostile = [await hostile.serve(kind) for kind in hostile.ANSWERS]
+        ports = [each.sockets[0].getsockname()[1] for each in self._hostile]
+        return {"silent": silent, "hostile": ports}
 
     async def begin(self, **order: object) -> Json:
         """Begin the attack, and leave it under way."""

@@ -51,7 +51,7 @@ async def fill(
     if not count:
         return {}
     pbx = pbx_serial(place.scenario.pbxs)  # one that no event is sent from
-    [dead] = await place.subscribe_dead(service, [pbx])
+    [dead] = await place.subscribe_others(service, [(pbx, place.ports["dead"][0])])
     event = parse_event(Template().event(_FIRST, pbx), Limits())
     progress.phase("filling the backlog", count)
     for start in range(0, count, _AT_ONCE):

@@ -46,6 +46,7 @@ class Scenario:
     waiting: int = 0  # deliveries that wait
     dead: int = 0  # deliveries that wait behind a dead target
     dead_integrations: int = 0  # of a tenant that takes all it can
+    hostile_integrations: int = 0  # of that tenant, instead: its receivers are the attack
     tls: bool = False  # the receivers speak HTTPS
     origins: int | None = None  # over which the integrations are spread; None: each its own, to 256
     delays: tuple[float, float] = (0.0, 0.0)  # seconds until the quickest and slowest origin answer
@@ -251,5 +252,15 @@ SCENARIOS: Final = (
         integrations=10,
         pbxs=10,
         dead_integrations=2_000,
+    ),
+    Scenario(
+        name="hostile",
+        summary="50 events a second to 10 integrations, while a tenant's 100 receivers are hostile",
+        kind=Kind.ABUSE,
+        rate=50.0,
+        in_flight=16,
+        integrations=10,
+        pbxs=10,
+        hostile_integrations=100,
     ),
 )

@@ -85,11 +85,17 @@ class Stage:
         await self.receiver.ask("secrets", secrets=secrets)
         return list(secrets)
 
-    async def subscribe_dead(self, running: Service, pbxs: Sequence[bytes]) -> list[str]:
-        """Make integrations of these PBXs whose target accepts connections and never answers."""
-        transmission = {"type": "WEBHOOK", "url": f"http://127.0.0.1:{self.ports['dead'][0]}/"}
-        wanted = [self._request("dead", pbx, transmission) for pbx in pbxs]
-        return list(await self._create(running, wanted))
+    async def subscribe_others(
+        self, running: Service, wanted: Sequence[tuple[bytes, int]]
+    ) -> list[str]:
+        """Make integrations that are not watched, of these PBXs and on these ports."""
+        requests = [
+            self._request(
+                "other", pbx, {"type": "WEBHOOK", "url": f"http://{_ADDRESS}:{port}/{at}"}
+            )
+            for at, (pbx, port) in enumerate(wanted)
+        ]
+        return list(await self._create(running, requests))
 
     async def send(self, running: Service, **order: Any) -> Sent:  # noqa: ANN401 - load.Order's fields
         """Have the generator send; return when it has its last answer."""

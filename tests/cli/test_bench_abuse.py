@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from bench import report
-from bench.abuse import of_abuse
+from bench import hostile, report
+from bench.abuse import of_abuse, targets_of
 from bench.attack import Attacker
-from bench.scenarios import SCENARIOS
+from bench.scenarios import SCENARIOS, Kind, Scenario
 from support.bench_figures import figures, received, sent
 
-SCENARIO = next(each for each in SCENARIOS if each.name == "abuse")
+ABUSES = [each for each in SCENARIOS if each.kind is Kind.ABUSE]
 KINDS = {
     *("events to a dead target", "expensive bodies", "bodies held back", "saves of dead names"),
     *("searches", "changes", "filters tried", "replays", "streams"),
@@ -75,6 +75,48 @@ async def test_it_attacks_in_every_way_until_it_is_ended(service: Service) -> No
     assert set(answers.get("bodies held back", {"429": 1})) == {"429"}
 
 
+async def test_where_its_receivers_are_the_attack_it_sends_them_events_alone(
+    service: Service,
+) -> None:
+    attacker = Attacker()
+    names = {"ingest": "hk_i", "manager": "hk_m", "company": "it_abuse01", "pbxs": ["0" * 12]}
+    await attacker.begin(port=service.port, integrations=["abcdef"], hostile=True, **names)
+    async with asyncio.timeout(30):
+        await service.until(kinds=1)
+    assert set((await attacker.end())["answers"]) <= {"events to hostile receivers"}
+    assert set(service.requests) == {b"POST /v1/events"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        ("closes each connection", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close"),
+        ("sends interim responses", b"HTTP/1.1 102 Processing\r\n\r\n" * 90 + b"HTTP/1.1 200"),
+        ("drips", b"HTTP/1.1 200 OK\r\ncontent-length: 200\r\n\r\nx"),
+        ("never ends", b"HTTP/1.1 400 Bad Request\r\n\r\n" + b"x" * 100_000),
+    ],
+)
+async def test_hostile_receivers_answer_each_in_their_way(kind: str, answer: bytes) -> None:
+    server = await hostile.serve(kind)
+    for _ in range(2):
+        reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\n")
+        writer.write(b"{ }")
+        assert await reader.readexactly(len(answer)) == answer
+        if kind == "closes each connection":
+            assert await reader.read() == b"\r\n\r\n"
+        writer.close()
+    server.close()
+
+
+def test_every_kind_of_hostile_receiver_is_sent_to() -> None:
+    ports = list(range(len(hostile.ANSWERS)))
+    [scenario] = [each for each in ABUSES if each.hostile_integrations]
+    for seconds in (1.0, 10.0):
+        short = scenario.for_a_run_of(seconds)
+        assert set(targets_of(short, ports, dead=99)) == set(ports)
+
+
 def test_what_it_costs_is_within_the_promises_or_not() -> None:
     alone, beside = sent((0, 10), (20, 30), (40, 50)), sent((0, 15), (20, 35), (40, 60), first=10)
     found = of_abuse(alone, beside, received((10, 16), (11, 40), (12, 70)), [3.0, 20.0], 200.0)
@@ -101,8 +143,11 @@ def test_each_promise_is_printed_with_what_came_of_it(capsys: pytest.CaptureFixt
     assert "searches were answered 7 × 200, 1,000 × 429." in printed
 
 
+@pytest.mark.parametrize("scenario", ABUSES, ids=lambda each: each.name)
 @pytest.mark.parametrize("seconds", [0.5, 3.0, 60.0])
-def test_the_others_are_all_watched_however_short_the_run(seconds: float) -> None:
-    short = SCENARIO.for_a_run_of(seconds)
+def test_the_others_are_all_watched_however_short_the_run(
+    scenario: Scenario, seconds: float
+) -> None:
+    short = scenario.for_a_run_of(seconds)
     assert len(short.others) == short.pbxs == 10
-    assert 0 < short.dead_integrations <= 2_000
+    assert 0 < len(targets_of(short, [1], dead=2)) <= 2_000
