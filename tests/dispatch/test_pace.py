@@ -90,6 +90,7 @@ async def test_who_is_alone_begins_everything_a_round_of_the_loop_after_the_othe
         assert len(begun) == min(200, rounds * OF_ALL)
         await clock.next_round()
     assert begun == sorted(begun, key=lambda each: int(each.split()[1])), "in order"
+    assert paced.held_back == 0, "for nobody's sake"
     await start(paced, begun, *["two"] * OF_ALL)
     assert len(begun) == 200 + OF_ALL
 
@@ -132,6 +133,7 @@ async def test_beside_others_a_tenant_begins_a_few_at_a_time_a_quarter_of_a_proc
     assert begun.pop() == "other 0", "the other does not wait"
     await clock.go_on(0.0)
     assert len(begun) == SAVED
+    assert paced.held_back == 2_000 - AT_ONCE
     await clock.go_on(0.3)
     paced.saw([OTHER, GREEDY])
     await clock.go_on(0.3)

@@ -105,7 +105,7 @@ class Pace:
         self._in_round = 0.0  # seconds of CPU that began in this round
         self._ending = False  # the round's end is waited for
         self._stopped = False
-        self.held_back = 0  # attempts that waited, told by the metrics
+        self.held_back = 0  # attempts that waited beside others, told by the metrics
 
     def saw(self, tenants: Iterable[Tenant]) -> None:
         """Note whose events came just now."""
@@ -122,7 +122,7 @@ class Pace:
             return
         began: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         line.waiting.append((began, integration_id, cost))
-        self.held_back += 1
+        self.held_back += self.presence.beside(line.tenant)
         self._waiting[integration_id] = (line, 1 if waiting is None else waiting[1] + 1)
         if len(line.waiting) == 1:
             self._go_on_later(line)
