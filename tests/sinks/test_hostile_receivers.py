@@ -1,6 +1,7 @@
 """Whatever a receiver does: the attempt ends in time, with the right kind and bounded reading."""
 
 import asyncio
+import gc
 import socket
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import pytest
 from hookline.domain.deliveries import ErrorKind, ResponseDefect, Verdict
 from hookline.security.egress import connect
 from hookline.security.egress.connect import Connection
+from hookline.security.egress.errors import NotHttp
+from hookline.security.egress.responses import ResponseParser
 from hookline.security.egress.tls import client_tls
 from hookline.sinks import Shipment
 from sinks.contract import delivers, fails_as, sends_once
@@ -36,6 +39,7 @@ from support.receivers import (
 from support.webhook_shipments import webhook_shipment, webhook_sink
 
 SHORT = 0.3  # seconds for a whole attempt
+LARGE = (Connection, ResponseParser, NotHttp)  # which hold, or whose tracebacks do, what came
 MOST_TAKEN = 12_000_000  # bytes: what socket buffers on loopback swallow, far below a flood
 CHUNKED = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
@@ -195,6 +199,36 @@ async def test_a_flood_instead_of_an_answer_is_no_answer(start: bytes, piece: by
         await fails_as(sink, to(receiver), Verdict.RETRY, ErrorKind.PROTOCOL)
         await receiver.until(lambda r: r.open == 0)
         assert receiver.sent < MOST_TAKEN
+
+
+@pytest.mark.parametrize(
+    "behaviour",
+    [
+        pytest.param(answering(b"\x00" * 65_536), id="no HTTP"),
+        pytest.param(answering_then_closing(b""), id="closes"),
+        pytest.param(answering_then_closing(b"HTTP/1.1 2"), id="closes in the status line"),
+        pytest.param(answering_then_closing(b"HTTP/1.1 400 No\r\n"), id="closes in the head"),
+        pytest.param(answering(b"HTTP/1.1 400 No\r\n" + b"a: b\r\n" * 20_000), id="a long head"),
+        pytest.param(resetting_after(b"HTTP"), id="resets"),
+        pytest.param(saying_nothing, id="says nothing"),
+    ],
+)
+async def test_nothing_of_a_failed_attempt_is_left_to_the_garbage_collector(
+    behaviour: Behaviour,
+) -> None:
+    """What is only collected with cycles may be a quarter megabyte for each attempt."""
+    async with receiving(behaviour) as receiver, webhook_sink(within=SHORT) as sink:
+        gc.collect()
+        gc.disable()
+        try:
+            for _ in range(3):
+                assert (await sends_once(sink, to(receiver))).verdict is not Verdict.DELIVERED
+            await receiver.until(lambda r: r.open == 0)
+            await asyncio.sleep(0)  # the loop lets go of what it called last
+            left = [each for each in gc.get_objects() if isinstance(each, LARGE)]
+        finally:
+            gc.enable()
+        assert left == []
 
 
 @pytest.mark.parametrize(

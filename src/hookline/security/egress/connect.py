@@ -83,7 +83,10 @@ class Connection(asyncio.Protocol):
         else:
             transport.write(head)
             transport.write(body)
-        await self._waiter
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None  # an exception in it would keep itself alive, and all it speaks of
 
     @property
     def resumed(self) -> bool:

@@ -140,8 +140,11 @@ class ResponseParser:
         if self.done or self._response.status is None:
             return
         self._response.note(defect)
-        if self._body is None and b"\n" in self._head:
-            self._repair_fields(self._head[: self._head.rfind(b"\n") + 1])
+        if self._body is None:
+            head = self._head[: MAX_HEAD - self._skipped]
+            self._head = b""  # it may be a flood's
+            if b"\n" in head:
+                self._repair_fields(head[: head.rfind(b"\n") + 1])
         self.done = True
 
     def _parse_proper(self, looked_at: int) -> bytes | None:
