@@ -1,4 +1,6 @@
 import asyncio
+import gc
+import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
@@ -283,3 +285,32 @@ async def test_who_chokes_on_a_refusal_costs_others_nothing(flushes: Flushes) ->
         with pytest.raises(Unavailable):
             await offer(batcher, [2])
     assert [log["event"] for log in logs] == ["batch.answer_failed"]
+
+
+class Payload:
+    """An item that can be watched."""
+
+
+async def test_what_is_refused_is_not_left_to_the_garbage_collector() -> None:
+    """Which counts objects, and not how large they are."""
+
+    async def refuse(_items: Sequence[Payload]) -> list[str]:
+        raise Unavailable("away")
+
+    batcher = Batcher[Payload, str](refuse, name="test")
+    items = [Payload() for _ in range(3)]
+    watched = [weakref.ref(each) for each in items]
+
+    async def submit() -> None:
+        with suppress(Unavailable):
+            await batcher.submit([items.pop()])
+
+    gc.collect()
+    gc.disable()
+    try:
+        await asyncio.gather(*(submit() for _ in watched))
+        await batcher.idle()
+        await asyncio.sleep(0)  # the loop lets go of what it called last
+        assert not any(each() for each in watched)
+    finally:
+        gc.enable()

@@ -232,7 +232,10 @@ class TimeSlices:
         self._waiting.setdefault(key_id, deque()).append(_Job(steps, result, rest))
         if not self._tasks:
             self._tasks.start(self._run_all(), "time-slices")
-        return await result
+        try:
+            return await result
+        finally:
+            del result  # an error in it would keep itself alive, by its traceback, and the body too
 
     async def _run_all(self) -> None:
         loop = asyncio.get_running_loop()
@@ -266,6 +269,7 @@ class TimeSlices:
             job.result.set_result(end.value)
         except Exception as error:  # noqa: BLE001 - whoever waits for the job handles it
             job.result.set_exception(error)
+            del job  # likewise
         spent = time.thread_time() - started
         self._charge(key_id, spent)
         return spent

@@ -96,9 +96,12 @@ class Batcher(Generic[ItemT, ResultT]):
         `weight`: how much work they are, where they are not as much as they are many. Raises what
         `flush` raised. A caller that is cancelled gives up the answer, not the write.
         """
-        waiter: _Caller[ResultT] = _Caller(asyncio.get_running_loop().create_future())
-        self.offer(items, waiter, owners=owners, weight=weight)
-        return await waiter.done
+        done: asyncio.Future[Sequence[ResultT]] = asyncio.get_running_loop().create_future()
+        self.offer(items, _Caller(done), owners=owners, weight=weight)
+        try:
+            return await done
+        finally:
+            del done  # an error in it would keep itself alive, by its traceback, and the items too
 
     def offer(
         self,
@@ -240,20 +243,22 @@ class Batcher(Generic[ItemT, ResultT]):
 
 
 class _Caller(Generic[ResultT]):
-    """A task that waits, or has given up waiting."""
+    """A task that waits, or has given up waiting; it is told once, and forgotten."""
 
-    __slots__ = ("done",)
+    __slots__ = ("_done",)
 
     def __init__(self, done: asyncio.Future[Sequence[ResultT]]) -> None:
-        self.done = done
+        self._done: asyncio.Future[Sequence[ResultT]] | None = done
 
     def answer(self, results: Sequence[ResultT]) -> None:
-        if not self.done.done():
-            self.done.set_result(results)
+        done, self._done = self._done, None
+        if done is not None and not done.done():
+            done.set_result(results)
 
     def refuse(self, error: Exception) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
+        done, self._done = self._done, None
+        if done is not None and not done.done():
+            done.set_exception(error)
 
 
 def _answer(batch: list[_Submission[ItemT, ResultT]], results: list[ResultT]) -> None:

@@ -238,6 +238,8 @@ class _Peer:
         _write(self._writer, batch)
         done, _ = await asyncio.wait([answer], timeout=_PATIENCE)
         if done:
+            if answer.exception() is not None:
+                raise PeerGone  # anew: one that came from the future would keep the batch alive
             return answer.result()
         _LOG.warning("peers.silent", deliveries=len(batch.deliveries))
         self.silent = True

@@ -61,6 +61,8 @@ class Proxy:
         except BaseException:
             transport.abort()
             raise
+        finally:
+            del answer  # an error in it would keep itself alive, by its traceback
         return transport
 
 
