@@ -122,3 +122,15 @@ class Unavailable(HooklineError):
 
 class DecryptionFailed(HooklineError):
     """An encrypted secret cannot be decrypted: another key ring, another row, or damaged bytes."""
+
+
+def forget_tracebacks(error: BaseException | None) -> None:
+    """Let go of what failed once an error is dealt with: the request or response in its hands.
+
+    A traceback keeps frames alive, and where one of those names the error, as FastAPI's and
+    botocore's do, only the garbage collector would find them: it counts objects, and not how large
+    they are.
+    """
+    while error is not None and error.__traceback__ is not None:
+        error.__traceback__ = None
+        error = error.__cause__ or error.__context__

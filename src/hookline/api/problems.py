@@ -27,7 +27,14 @@ from hookline import errors
 from hookline.api.middleware import OF_API
 from hookline.db.errors import comes_from_away_database, unavailable
 from hookline.domain.targets import TransmissionType
-from hookline.errors import FieldProblem, HooklineError, InvalidInput, Overloaded, Unavailable
+from hookline.errors import (
+    FieldProblem,
+    HooklineError,
+    InvalidInput,
+    Overloaded,
+    Unavailable,
+    forget_tracebacks,
+)
 from hookline.integrations.requests import FIXED_FIELDS
 from hookline.logs import get_logger
 
@@ -167,7 +174,7 @@ class ProblemResponses:
             if started:
                 raise
             response = _response_to(error, scope)
-            _forget_tracebacks(error)
+            forget_tracebacks(error)
             await response(scope, receive, send)
 
 
@@ -254,17 +261,6 @@ def _summary(fields: tuple[FieldProblem, ...]) -> str:
     if len(fields) == 1:
         return f"{fields[0].path}: {fields[0].message}"
     return f"{len(fields)} fields are wrong; `errors` says which, and what to do about each."
-
-
-def _forget_tracebacks(error: BaseException | None) -> None:
-    """Let go of what failed, request body and all, once it is answered.
-
-    A traceback keeps the frames alive, and where one of those names the error, as FastAPI's does,
-    only the garbage collector would find them: it counts objects, and not how large they are.
-    """
-    while error is not None and error.__traceback__ is not None:
-        error.__traceback__ = None
-        error = error.__cause__ or error.__context__
 
 
 def _response_to(error: Exception, scope: Scope) -> Response:

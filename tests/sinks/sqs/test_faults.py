@@ -1,10 +1,12 @@
 import asyncio
+import gc
 import socket
 import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import FrameType
 
 import pytest
 import trustme
@@ -135,6 +137,29 @@ async def test_what_is_not_http_is_a_protocol_error() -> None:
     assert (sent.verdict, sent.error) == (RETRY, ErrorKind.PROTOCOL)
     assert sent.response == b"What answered is not AWS SQS."
     assert len(heard) == 1
+
+
+@pytest.mark.parametrize(
+    "answer", [b"SSH-2.0-OpenSSH_9.6\r\n", b"", b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n[]"]
+)
+async def test_nothing_of_a_failed_batch_is_left_to_the_garbage_collector(answer: bytes) -> None:
+    """It would hold the messages, and botocore keeps each error in a variable of its frames."""
+    async with listening(answer) as (url, _):
+        await sent_to(url)  # whatever is made once
+        gc.collect()
+        before = {id(each) for each in gc.get_objects() if isinstance(each, FrameType)}
+        gc.disable()
+        try:
+            assert (await sent_to(url)).verdict is RETRY
+            await asyncio.sleep(0)  # the loop lets go of what it called last
+            left = [
+                each.f_code.co_qualname
+                for each in gc.get_objects()
+                if isinstance(each, FrameType) and id(each) not in before
+            ]
+        finally:
+            gc.enable()
+    assert not [each for each in left if "send" in each], left
 
 
 async def test_an_answer_that_breaks_off_is_a_reset() -> None:

@@ -36,6 +36,7 @@ from yarl import URL
 
 from hookline import __version__
 from hookline.domain.deliveries import ErrorKind, TlsReason
+from hookline.errors import forget_tracebacks
 from hookline.logs import get_logger
 from hookline.security.egress.errors import tls_reason
 from hookline.security.egress.policy import Blocked, EgressPolicy, Unresolved, Vetted
@@ -101,21 +102,29 @@ class AwsClient:
         try:
             result = await self._boto.send_message_batch(QueueUrl=queue_url, Entries=entries)
             return _answers(result, len(entries))
-        except ClientError as error:
-            return [_refusal(error)] * len(entries)
-        except Unanswered as error:
-            _tell_operator(queue_url, error)
-            return [unanswered(error.kind, tls=error.tls)] * len(entries)
-        except (BotoCoreError, ResponseParserError) as error:
-            _tell_operator(queue_url, error)
-            return [unanswered(ErrorKind.PROTOCOL)] * len(entries)
-        except _ODD_JSON as error:
-            log.info("sqs.odd_answer", queue=queue_url, exc_info=error)
-            return [unanswered(ErrorKind.PROTOCOL)] * len(entries)
+        except (ClientError, Unanswered, BotoCoreError, ResponseParserError, *_ODD_JSON) as error:
+            answer = _failure(queue_url, error)
+            forget_tracebacks(error)
+            return [answer] * len(entries)
 
     async def aclose(self) -> None:
         """Close every connection."""
         await self._boto.close()
+
+
+def _failure(queue_url: str, error: Exception) -> Answer:
+    """Return what every message of a batch that failed as a whole is answered."""
+    match error:
+        case ClientError():
+            return _refusal(error)
+        case Unanswered():
+            _tell_operator(queue_url, error)
+            return unanswered(error.kind, tls=error.tls)
+        case BotoCoreError() | ResponseParserError():
+            _tell_operator(queue_url, error)
+        case _:
+            log.info("sqs.odd_answer", queue=queue_url, exc_info=error)
+    return unanswered(ErrorKind.PROTOCOL)
 
 
 def _tell_operator(queue_url: str, error: Exception) -> None:
