@@ -8,7 +8,7 @@ from support.attacks import MIB, resident
 from support.service import Services
 
 PBX = "000000000001"
-TIMES = 150
+TIMES = 60
 BESIDES = 32 * MIB
 TEXT = "x" * 900_000
 UNFINISHED = json.dumps({"id": "1", "pbx": PBX, "data": {"text": TEXT}})[:-1]
