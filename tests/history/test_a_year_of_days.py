@@ -1,7 +1,9 @@
 """Lists over a year of partitions: a page that finds little is cut short, and nothing is missed."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -14,8 +16,10 @@ from hookline.domain.access import Role
 from hookline.domain.deliveries import DeliveryStatus
 from hookline.domain.ids import lowest_uuid
 from hookline.history.ranges import Period, most_days
-from hookline.history.repository import History
+from hookline.history.repository import Found, History
 from hookline.history.statements import WantedDeliveries, WantedEvents
+
+RowT = TypeVar("RowT")
 
 NOW = datetime.now(UTC)
 DAYS = 365
@@ -76,17 +80,24 @@ DELIVERIES = {
 }
 
 
+async def page_by_page(read: Callable[..., Awaitable[Found[RowT]]]) -> tuple[list[RowT], int]:
+    """Read a list to its end; return its rows, and how many pages were cut short."""
+    rows: list[RowT] = []
+    cut = 0
+    before: UUID | None = None
+    while True:
+        found = await read(before=before, limit=LIMIT)
+        rows += found.items
+        if found.left_off is None:
+            return rows, cut
+        cut, before = cut + 1, found.left_off
+
+
 @pytest.mark.parametrize("asked", EVENTS)
 async def test_events_are_found_page_by_page(ids: list[UUID], history: History, asked: str) -> None:
     caller, wanted = EVENTS[asked]
-    whole: list[UUID] = []
-    cut, before = 0, None
-    while True:
-        found = await history.events(caller, wanted, before=before, limit=LIMIT)
-        whole += [each.event_id for each in found.items]
-        if found.left_off is None:
-            break
-        cut, before = cut + 1, found.left_off
+    found, cut = await page_by_page(partial(history.events, caller, wanted))
+    whole = [each.event_id for each in found]
     assert whole == ([] if caller.pbx == "idle" else ids)
     assert 3 <= cut <= DAYS // most_days(2) + 1
 
@@ -96,14 +107,8 @@ async def test_deliveries_are_found_page_by_page(
     ids: list[UUID], history: History, asked: str
 ) -> None:
     caller, wanted = DELIVERIES[asked]
-    whole: list[UUID] = []
-    cut, before = 0, None
-    while True:
-        found = await history.deliveries(caller, wanted, before=before, limit=LIMIT)
-        whole += [each.id for each in found.items]
-        if found.left_off is None:
-            break
-        cut, before = cut + 1, found.left_off
+    found, cut = await page_by_page(partial(history.deliveries, caller, wanted))
+    whole = [each.id for each in found]
     assert whole == ([] if caller.pbx == "idle" else ids)
     assert 3 <= cut <= DAYS // most_days(len(ENDED)) + 1
 

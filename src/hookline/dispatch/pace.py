@@ -182,7 +182,7 @@ class Pace:
             call_later(0.0, self._end_round)
 
     def _end_round(self) -> None:
-        """Begin the next round of the loop with those that had no attempts in the last one."""
+        """Begin the next round: lines that had no attempts in the last one go first."""
         self._ending = False
         self._round += 1
         self._in_round = 0.0
